@@ -3,8 +3,8 @@
 //! S3 differs from other services: the path is *not* normalised and is encoded once. So the raw path is decoded
 //! and encoded again by S3's rules, which leaves `//`, `..` and a doubly encoded `%252F` what they are.
 //!
-//! It is written before the signature is judged, so for strangers, too: [`Request::MAX_HEAD_BYTES`] and the names of
-//! [`SignedHeaders`], each of which stands once, bound what it takes.
+//! It is written before the signature has been checked, so for strangers, too. [`Request::MAX_HEAD_BYTES`] bounds
+//! what that costs, and so do [`SignedHeaders`], which hold each name once.
 
 use std::ops::Range;
 
@@ -30,8 +30,8 @@ pub fn write(out: &mut Vec<u8>, request: &Request<'_>, signed: &Signed<'_>) {
     out.extend_from_slice(signed.payload_line.as_bytes());
 }
 
-/// The names of headers that must be signed and aren't, comma-separated; `None` if all are.
-/// `host` must be, and whatever starts with `x-amz-`, but for two that SDKs leave out when they presign.
+/// The names of headers that must be signed and aren't, comma-separated; `None` if all are signed. `host` must be
+/// signed, and whatever starts with `x-amz-`, except two that SDKs leave out when they presign.
 pub fn unsigned_headers(request: &Request<'_>, signed_headers: &SignedHeaders<'_>) -> Option<String> {
     let names: Vec<&str> = signed_headers.names().collect();
     let signed = |name: &str| names.binary_search(&name).is_ok();
@@ -43,8 +43,9 @@ pub fn unsigned_headers(request: &Request<'_>, signed_headers: &SignedHeaders<'_
     Some(missing.collect::<Vec<_>>().join(", "))
 }
 
-/// `name:value\n`, where values of the same name are joined by commas, trimmed, and runs of white space in
-/// them are one space.
+/// Writes `name:value
+/// `. Values of headers with the same name are joined by commas, trimmed, and runs of white space in them become one
+/// space.
 fn write_header(out: &mut Vec<u8>, request: &Request<'_>, name: &str) {
     out.extend_from_slice(name.as_bytes());
     out.push(b':');
@@ -94,7 +95,8 @@ fn write_query(out: &mut Vec<u8>, query: &str) {
     }
 }
 
-/// What is being encoded: they differ in `/`, which separates a path, and in `+`, a space in a query.
+/// What is being encoded. Paths and queries differ in `/`, which separates the parts of a path, and in `+`, which is
+/// a space in a query.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Path,

@@ -10,10 +10,10 @@
 //! \r\n
 //! ```
 //!
-//! Data is never copied: what comes out are slices of what went in. A chunk's last slice comes out only after
-//! its signature was checked; earlier slices of it come out before, since a chunk may be larger than memory.
-//! **So what came out is only good once [`ChunkedDecoder::finish`] is `Ok`**; a caller that sees an error drops
-//! the body. Errors stick: a decoder that failed never yields again.
+//! Data is never copied: the payload that comes out is slices of the input. The last slice of a chunk comes out only
+//! after its signature was checked; earlier slices come out before, since a chunk may be larger than memory. **So the
+//! payload is only good once [`ChunkedDecoder::finish`] is `Ok`**; a caller that sees an error drops the body. Errors
+//! stick: a decoder that failed never yields again.
 //!
 //! Sources: "Signature Calculations for the Authorization Header: Transferring Payload in Multiple Chunks"
 //! and "... Including Trailing Headers" in the S3 API reference.
@@ -29,9 +29,11 @@ pub use trailer::Trailers;
 
 use chain::ChunkHash;
 
-/// A chunk's header is its size, a signature and their names: about 100 bytes. Unknown extensions get the rest.
+/// A chunk's header is its size, a signature and their names: about 100 bytes. The rest is room for unknown
+/// extensions.
 const MAX_CHUNK_HEADER_BYTES: usize = 1024;
-/// The least that any chunk but the last may hold, as S3 has it: what a chunk costs is spread over that many bytes.
+/// The least that any chunk but the last may hold, as in S3, so that the cost of a chunk is spread over that many
+/// bytes.
 pub const MIN_CHUNK_BYTES: u64 = 8 << 10;
 /// Bytes of `\r` and `\n` that some clients send after the end.
 const MAX_PADDING_BYTES: usize = 4;
@@ -80,7 +82,8 @@ pub struct ChunkedDecoder {
     left: u64,
     /// Chunks with payload so far.
     chunks: u64,
-    /// The payload of the last of them. Only the body's last may hold less than [`MIN_CHUNK_BYTES`].
+    /// The payload bytes of the last of these chunks. Only the last chunk of the body may hold less than
+    /// [`MIN_CHUNK_BYTES`].
     last_size: u64,
 }
 
@@ -97,7 +100,7 @@ enum ChunkState {
     DataEnd,
     /// After the last chunk's header.
     Trailers,
-    /// Behind the end, where only padding may follow.
+    /// After the end of the body, where only padding may follow.
     End {
         padding: usize,
     },
@@ -137,7 +140,8 @@ pub enum ChunkError {
     /// `SignatureDoesNotMatch` (403).
     #[error("The signature of the trailers does not match the one we calculated.")]
     TrailerSignature,
-    /// `InvalidChunkSizeError` (403), with the number of the chunk where it showed and the size of the one before it.
+    /// `InvalidChunkSizeError` (403): `size` is that of the chunk that is too small, `chunk` the number of the one
+    /// after it.
     #[error("Only the last chunk is allowed to have a size less than 8192 bytes")]
     TooSmall { chunk: u64, size: u64 },
     /// `IncompleteBody` (400).
@@ -155,11 +159,11 @@ pub enum ChunkError {
 }
 
 impl ChunkedDecoder {
-    /// Takes from `input` until payload comes out, or until `input` is empty: then the answer is `None` and
-    /// more must arrive. So call it until it is `None`. A slice that comes out is never empty.
+    /// Takes bytes from `input` until a slice of payload can be returned, which is never empty. `None`: all of
+    /// `input` was taken, and more must arrive. So call it until it returns `None`.
     ///
     /// # Errors
-    /// [`ChunkError`], the same on every later call. It doesn't depend on how the body was split.
+    /// [`ChunkError`], the same on every later call, and however the body was split into inputs.
     pub fn decode(&mut self, input: &mut Bytes) -> Result<Option<Bytes>, ChunkError> {
         let result = self.step_until_payload(input);
         if let Err(error) = result {
@@ -168,10 +172,10 @@ impl ChunkedDecoder {
         result
     }
 
-    /// Says that the body ended. What came out is good only if this is `Ok`; the trailers come with it.
+    /// Says that the body has ended. The payload is good only if this is `Ok`, which also returns the trailers.
     ///
     /// # Errors
-    /// [`ChunkError::Truncated`] if the end wasn't seen, or the error that [`decode`](Self::decode) gave.
+    /// [`ChunkError::Truncated`] if the body's end was missing, or the error that [`decode`](Self::decode) gave.
     pub fn finish(self) -> Result<Trailers, ChunkError> {
         match self.state {
             ChunkState::End { .. } => Ok(self.trailers.map(TrailerReader::into_trailers).unwrap_or_default()),
@@ -294,8 +298,8 @@ impl ChunkedDecoder {
     }
 }
 
-/// Moves bytes from `input` to `line` up to and with the next `\n`, and says whether that came.
-/// `None` if the line is longer than `max`.
+/// Moves bytes from `input` to `line` up to and including the next `
+/// `, and says whether that came. `None` if the line is longer than `max`.
 fn take_line(line: &mut Vec<u8>, input: &mut Bytes, max: usize) -> Option<bool> {
     let room = max.checked_sub(line.len())?;
     let end = input.iter().take(room).position(|&byte| byte == b'\n');

@@ -42,7 +42,7 @@ impl fmt::Debug for Sha256Digest {
     }
 }
 
-/// The hex of a digest, on the stack.
+/// The lower-case hex of a digest, on the stack.
 #[derive(Clone, Copy)]
 pub(crate) struct Hex([u8; 64]);
 
@@ -51,7 +51,7 @@ impl Hex {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// Whether `text` is this hex, in a time that tells nothing of where they differ.
+    /// Whether `text` is this hex, compared in constant time.
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
         self.0.ct_eq(text).into()
     }

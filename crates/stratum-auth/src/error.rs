@@ -1,7 +1,7 @@
-//! What can be wrong with a request's claim to be somebody.
+//! What can be wrong with the authentication of a request.
 //!
-//! One variant for each answer that S3 gives, with what its error document needs. The S3 code is named beside
-//! each variant; the translation itself belongs to the API.
+//! There is one variant for each answer that S3 gives, with what its error document needs. The S3 code is named
+//! beside each variant; the API translates variants into answers.
 
 use crate::digest::Sha256Digest;
 use crate::timestamp::Timestamp;
@@ -15,15 +15,16 @@ pub enum AuthError {
     /// `InvalidRequest` (400).
     #[error("The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")]
     SignatureV2,
-    /// `AccessDenied` (403): a query that is signed by version 2 in part.
+    /// `AccessDenied` (403): the query has some parameters of a signature of version 2, but not all of them.
     #[error(
         "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters, each of them once"
     )]
     QueryPartsV2,
-    /// `AccessDenied` (403): `Expires` of version 2 is no second that it can name.
+    /// `AccessDenied` (403): the `Expires` parameter of version 2 is not a second that it can hold.
     #[error("Invalid date (should be seconds since epoch): {given}")]
     InvalidExpires { given: String },
-    /// `InvalidRequest` (400): what version 2 would sign of it is what it would sign of another request.
+    /// `InvalidRequest` (400): another request that means something else would have the same string to sign by
+    /// version 2.
     #[error(
         "A parameter can be read in two ways where it is signed by version 2. Please use AWS4-HMAC-SHA256."
     )]
@@ -62,13 +63,13 @@ pub enum AuthError {
     /// `InvalidAccessKeyId` (403).
     #[error("The AWS Access Key Id you provided does not exist in our records.")]
     InvalidAccessKeyId { access_key: String },
-    /// `InvalidToken` (400): of another session, of nobody's, or with a key that needs none.
+    /// `InvalidToken` (400): the token of another session, or of none, or a token with a key that needs none.
     #[error("The provided token is malformed or otherwise invalid.")]
     InvalidToken,
     /// `ExpiredToken` (400).
     #[error("The provided token has expired.")]
     ExpiredToken,
-    /// `ServiceUnavailable` (503): nobody can say whose key it is.
+    /// `ServiceUnavailable` (503): the access key can't be looked up now.
     #[error("keys can't be looked up: {0}")]
     Unavailable(String),
     /// `SignatureDoesNotMatch` (403).
@@ -86,7 +87,8 @@ pub enum AuthError {
          STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value."
     )]
     InvalidContentSha256,
-    /// `InvalidRequest` (400): signed chunks continue the signature of a header, and here there is none.
+    /// `InvalidRequest` (400): signed chunks continue the chain that begins with the header's signature, and this
+    /// request has none.
     #[error(
         "A body of signed chunks needs a request that is signed by AWS4-HMAC-SHA256 in its Authorization header."
     )]
@@ -96,7 +98,7 @@ pub enum AuthError {
     ContentSha256Mismatch { declared: Sha256Digest, computed: Sha256Digest },
 }
 
-/// Where a claim is carried.
+/// Where a signature is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carrier {
     /// The `Authorization` header.
@@ -105,7 +107,7 @@ pub enum Carrier {
     Query,
 }
 
-/// What is wrong with how a claim is written.
+/// What is wrong with the form of a signature's parameters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     #[error("The authorization header requires Credential, SignedHeaders and Signature, each of them once.")]
@@ -150,16 +152,17 @@ impl Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
     pub access_key: String,
-    /// Bytes that are not UTF-8 are replaced, and of a request only the first [`Mismatch::SHOWN_BYTES`] are there.
+    /// Bytes that are not UTF-8 are replaced, and of what comes from the request only the first
+    /// [`Mismatch::SHOWN_BYTES`] are shown.
     pub string_to_sign: String,
     /// As the client sent it.
     pub signature_provided: String,
-    /// As the string to sign. Empty for a POST form and for version 2, which have none.
+    /// Shown like the string to sign. Empty for a POST form and for version 2, which have no canonical request.
     pub canonical_request: String,
 }
 
 impl Mismatch {
-    /// As much of what is signed as is sent back, in bytes: what is larger was made to be.
+    /// How much of what was signed is sent back, at most, in bytes. Only a hostile request has more.
     pub const SHOWN_BYTES: usize = 4 << 10;
 
     pub(crate) fn shown(signed: &[u8]) -> String {

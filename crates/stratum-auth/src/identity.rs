@@ -1,6 +1,6 @@
-//! The people who may sign: users, their keys, and how to find them.
+//! The users who may sign requests, their keys, and how to find them.
 //!
-//! A value built once from the configuration; looking somebody up takes a hash and no lock.
+//! [`Identities`] are built once from the configuration; looking a user up takes a hash and no lock.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -75,25 +75,25 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// Somebody who may own buckets.
+/// A user, who may own buckets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// The canonical id, which ownership is recorded by.
+    /// The canonical user id, by which ownership is recorded.
     pub id: String,
     pub display_name: String,
     /// Empty if there is none.
     pub email: String,
     pub access_key: AccessKey,
-    /// Whether this is the operator, who may also administer.
+    /// Whether this is the operator, who may also administer the server.
     pub root: bool,
 }
 
-/// Where the secret of an access key is looked up.
+/// Looks up the holder and the secret of an access key.
 pub trait Keyring {
-    /// Whom a key belongs to.
+    /// The user or session that a key belongs to.
     type Holder;
 
-    /// Whose key it is, and its secret. A session's key comes with the token that the session was given.
+    /// The holder and the secret of a key. The key of a session comes with the token that the session was given.
     ///
     /// # Errors
     /// [`AuthError::InvalidAccessKeyId`]; [`AuthError::InvalidToken`] and [`AuthError::ExpiredToken`];
@@ -104,14 +104,14 @@ pub trait Keyring {
         session_token: Option<&str>,
     ) -> Result<(Self::Holder, SecretKey), AuthError>;
 
-    /// Whether they operate the server.
+    /// Whether the holder is the operator of the server.
     fn is_root(holder: &Self::Holder) -> bool;
 }
 
 impl Keyring for Identities {
     type Holder = Arc<User>;
 
-    /// None of these is a session's.
+    /// None of these keys is a session's, so a token is wrong with any of them.
     fn find(
         &self,
         access_key: &str,
@@ -130,7 +130,7 @@ impl Keyring for Identities {
     }
 }
 
-/// All users, by access key, canonical id and email.
+/// All users of the configuration, by access key, canonical id and email.
 #[derive(Debug, Clone, Default)]
 pub struct Identities {
     keys: HashMap<Box<str>, (Arc<User>, SecretKey)>,
@@ -182,7 +182,7 @@ impl Identities {
     }
 }
 
-/// Why users could not be made of what the configuration says.
+/// Why the users in the configuration can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     #[error("an access key must be 1 to 128 visible ASCII characters without '/' and ','")]

@@ -1,17 +1,19 @@
-//! Signatures of requests as pure functions, version 4 and, where that is wanted, version 2; and the people who may sign.
+//! Checks the signatures of requests, version 4 and, if enabled, version 2, as pure functions; and holds the users
+//! who may sign.
 //!
-//! Nothing here reads a clock, a socket or a file: a request is borrowed as method, raw path, raw query and
-//! headers, the time is an argument, and the answer is a value. So every rule is tested on published vectors,
-//! and against another signer over generated requests.
+//! Nothing here reads a clock, a socket or a file: a request is borrowed as method, raw path, raw query and headers,
+//! the time is an argument, and the answer is a value. So every rule is tested with published vectors, and against
+//! another implementation's signatures of generated requests.
 //!
-//! * [`request`] says how a request claims to be authenticated (`Authorization`, presigned query, not at all).
-//! * [`request::version_2`] is the older way to sign, both steps of it; it is taken where a verifier is told so ([`Version2`]).
+//! * [`request`] reads how a request says that it is authenticated (`Authorization`, presigned query, not at all).
+//! * [`request::version_2`] reads and checks Signature Version 2, which a verifier accepts only if told to
+//!   ([`Version2`]).
 //! * [`canonical`] writes the canonical request, S3's way: paths are encoded once and never normalised.
-//! * [`signature`] checks the claim; `signing_key` derives and caches what it is signed with.
+//! * [`signature`] checks what was read; `signing_key` derives and caches the keys for that.
 //! * [`chunked`] decodes `aws-chunked` bodies and checks their chain of signatures as they stream.
-//! * [`presign`] makes URLs that are signed.
-//! * [`identity`] holds the users of the configuration and their keys, and says what else may hold keys.
-//! * [`error`] holds what can be wrong with a claim, one variant for each answer that S3 gives.
+//! * [`presign`] makes presigned URLs.
+//! * [`identity`] holds the users of the configuration and their keys, and the trait for whatever else holds keys.
+//! * [`error`] holds what can be wrong with a signature, with one variant for each answer that S3 gives.
 //!
 //! ```
 //! use http::HeaderMap;

@@ -1,6 +1,6 @@
-//! How a request was signed, for whoever tells of it or judges by it.
+//! How a request was signed, for logs and for policies that ask.
 
-/// The way by which a signature came.
+/// Which kind of signature a request had, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mechanism {
     pub version: Version,
@@ -8,18 +8,18 @@ pub struct Mechanism {
 }
 
 impl Mechanism {
-    /// Version 4 in the `Authorization` header, which is how programs sign what they send themselves.
+    /// Version 4 in the `Authorization` header: how SDKs sign the requests that they send themselves.
     pub const USUAL: Self = Self { version: Version::V4, place: Place::Header };
 }
 
-/// Of the signature.
+/// The version of the signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     V2,
     V4,
 }
 
-/// Where the signature stood.
+/// Where the request carried its signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// The `Authorization` header.
@@ -30,7 +30,7 @@ pub enum Place {
     Form,
 }
 
-/// Whether requests that are signed by version 2 are judged by their signature, or refused for its version.
+/// Whether requests signed by version 2 are accepted if their signature is right, or always refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Version2 {
     #[default]

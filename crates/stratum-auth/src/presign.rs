@@ -1,6 +1,6 @@
-//! The other side of a presigned URL: making one, for somebody whose secret is at hand.
+//! Makes presigned URLs, for users whose secret is at hand.
 //!
-//! It is written with the same canonical request and the same keys by which it is checked, so the two can't come apart.
+//! The same canonical request and the same keys are used here and where URLs are checked, so the two always agree.
 
 use std::borrow::Cow;
 
@@ -16,11 +16,11 @@ use crate::signature::{S3, Verifier, string_to_sign};
 use crate::signed_headers::SignedHeaders;
 use crate::timestamp::Timestamp;
 
-/// What stands for itself in a query.
+/// The characters that are not encoded in a query.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
-/// What a presigned URL is to let whoever has it do.
+/// The request that a presigned URL allows everybody who has it to make.
 #[derive(Debug, Clone, Copy)]
 pub struct Presign<'a> {
     pub method: &'a str,
@@ -30,13 +30,13 @@ pub struct Presign<'a> {
     pub path: &'a str,
     /// Percent-encoded, without the `?`; empty if there is none.
     pub query: &'a str,
-    /// For how many seconds it is good, 1 to 604800.
+    /// For how many seconds the URL is valid, 1 to 604800.
     pub expires: u32,
 }
 
 impl Verifier {
-    /// The query of a URL by which whoever has it may do what is wanted in the name of `access_key`, from `now` (Unix seconds)
-    /// on; nothing where that can't be signed.
+    /// The query of a URL with which everybody who has it may make the request in the name of `access_key`, from
+    /// `now` (Unix seconds) on. `None` if such a request can't be signed.
     pub fn presign(
         &self,
         wanted: &Presign<'_>,
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_presigned_is_taken_as_it_was_meant() {
+    fn a_presigned_url_allows_exactly_its_request() {
         let verifier = Verifier::new("us-east-1");
         let (key, secret) = (AccessKey::new("AKIDEXAMPLE").expect("a key"), "a long secret");
         let secret = SecretKey::new(secret).expect("a secret");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_says_another_secret_is_not_let_in() {
+    fn admit_refuses_a_wrong_secret() {
         let verifier = Verifier::new("us-east-1");
         let admitted = |key, secret| verifier.admit(key, None, secret, &somebody()).is_ok();
         assert!(admitted("AKIDEXAMPLE", "a long secret"));

@@ -1,7 +1,7 @@
-//! How a request claims to be authenticated.
+//! Reads how a request says that it is authenticated.
 //!
-//! Reading a claim and checking it are two steps: [`Claim::of`] only borrows and parses, so it needs no time,
-//! no region and no secret; [`crate::Verifier`] then judges the [`Signed`] that came out.
+//! Reading a claim and checking it are two steps. [`Claim::of`] only borrows and parses, so it needs no time, no
+//! region and no secret; [`crate::Verifier`] then checks the [`Signed`] that it returns.
 
 pub mod version_2;
 
@@ -18,13 +18,14 @@ use crate::timestamp::Timestamp;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const ALGORITHM_V4A: &str = "AWS4-ECDSA-P256-SHA256";
-/// The header, or in other case the parameter, that carries a session's token.
+/// The header, or with other capitals the query parameter, that carries a session's token.
 const SESSION_TOKEN: &str = "x-amz-security-token";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
-/// A presigned URL lives at most a week. One that lives no second is well-formed and over, as S3 has it.
+/// A presigned URL is valid for at most a week. As in S3, 0 seconds is well-formed, and such a URL has always
+/// expired.
 const EXPIRES_SECONDS: std::ops::RangeInclusive<u32> = 0..=604_800;
 
-/// What must be seen of an HTTP request to authenticate it, as it came over the wire: nothing decoded.
+/// The parts of an HTTP request that authentication needs, as they came over the wire: nothing is decoded.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
     pub method: &'a str,
@@ -33,7 +34,8 @@ pub struct Request<'a> {
     /// Still percent-encoded, without the `?`; empty if there is none.
     pub query: &'a str,
     pub headers: &'a HeaderMap,
-    /// The bucket that the host names in place of the path, as it is looked up. Version 2 signs it, and not the host.
+    /// The bucket that the host names in place of the path, if any, as it is looked up. Version 2 signs this and not
+    /// the host.
     pub virtual_bucket: Option<&'a str>,
 }
 
@@ -50,12 +52,12 @@ impl<'a> From<&'a http::request::Parts> for Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The most that path, query and headers may hold together, in bytes. S3 takes 8 KiB of headers, and a key is
+    /// The most that path, query and headers may hold together, in bytes. S3 allows 8 KiB of headers, and a key takes
     /// 3 KiB when all of it is percent-encoded.
     pub const MAX_HEAD_BYTES: usize = 64 << 10;
 
-    /// The header of that name, if it is visible ASCII and stands there once: of two, one could be signed for and the
-    /// other be used.
+    /// The value of the header with this name, if it is visible ASCII and there is only one such header: of two, one
+    /// could be signed and the other one be used.
     pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next().filter(|_| values.next().is_none())?;
@@ -68,7 +70,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// How a request says it is authenticated.
+/// How a request says that it is authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim<'a> {
     Anonymous(PayloadMode),
@@ -81,19 +83,19 @@ pub enum Claim<'a> {
 pub struct Signed<'a> {
     pub carried: Carried,
     pub scope: Scope<'a>,
-    /// When it was signed.
+    /// The time at which the request was signed.
     pub at: Timestamp,
     pub signed_headers: SignedHeaders<'a>,
     /// Hex, as sent.
     pub signature: Cow<'a, str>,
     pub payload: PayloadMode,
-    /// What the canonical request's last line says: `x-amz-content-sha256` as sent.
+    /// The last line of the canonical request: the value of `x-amz-content-sha256` as sent.
     pub payload_line: Cow<'a, str>,
-    /// `x-amz-security-token`, which a session's key comes with.
+    /// The value of `x-amz-security-token`, which a session sends with its key.
     pub session_token: Option<Cow<'a, str>>,
 }
 
-/// Where a signature was found, with what only that place has.
+/// Where a signature was found, and what only a signature in that place has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carried {
     Header,
@@ -120,7 +122,7 @@ impl Carried {
     }
 }
 
-/// What a body's bytes are, by `x-amz-content-sha256`.
+/// How the body is sent and signed, by `x-amz-content-sha256`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PayloadMode {
     Unsigned,
@@ -145,10 +147,12 @@ impl PayloadMode {
         }
     }
 
-    /// What a request says that doesn't sign it chunk by chunk, in its header if `parameter` isn't there.
+    /// The mode of a body whose chunks aren't signed: what `parameter` says, or the header if there is no such
+    /// parameter.
     ///
     /// # Errors
-    /// What [`PayloadMode::parse`] refuses; `SignedChunksUnsigned` for chunks that continue another signature.
+    /// What [`PayloadMode::parse`] refuses; `SignedChunksUnsigned` for signed chunks, which need the signature of a
+    /// header to continue.
     pub(crate) fn of(request: &Request<'_>, parameter: Option<Cow<'_, str>>) -> Result<Self, AuthError> {
         let header = || request.header("x-amz-content-sha256").map(Cow::Borrowed);
         let named = parameter.or_else(header).map(|text| Self::parse(&text)).transpose()?;
@@ -158,8 +162,8 @@ impl PayloadMode {
         }
     }
 
-    /// The mode of a request that doesn't name one. SDKs without credentials frame a body with trailers all
-    /// the same, and only the encoding tells.
+    /// The mode of a request that doesn't name one. SDKs without credentials send bodies with trailers, too; then
+    /// only `Content-Encoding` says so.
     fn unnamed(request: &Request<'_>) -> Self {
         let encodings = request.headers.get_all("content-encoding").iter().filter_map(|v| v.to_str().ok());
         let mut codings = encodings.flat_map(|value| value.split(','));
@@ -186,7 +190,7 @@ pub struct Scope<'a> {
 impl<'a> Scope<'a> {
     pub(crate) fn parse(text: Cow<'a, str>, carrier: Carrier) -> Result<Self, AuthError> {
         let slashes: [usize; 4] = {
-            // From the right, so that whatever an access key holds stays in it.
+            // Split from the right, since an access key may hold slashes.
             let mut found = text.rmatch_indices('/').map(|(at, _)| at);
             let mut next = || found.next().unwrap_or(0);
             let (d, c, b, a) = (next(), next(), next(), next());
@@ -229,16 +233,16 @@ impl<'a> Scope<'a> {
 }
 
 impl<'a> Claim<'a> {
-    /// Reads the claim of `request`. One of version 2 is read only where it is taken.
+    /// Reads the claim of `request`. One of version 2 is read only if that is accepted.
     ///
     /// # Errors
-    /// Whatever of [`AuthError`] can be told from the text alone: other mechanisms, parts that are missing or
-    /// malformed, a bad `x-amz-content-sha256`, an unreadable date.
+    /// Whatever [`AuthError`] the text alone shows: other mechanisms, parts that are missing or malformed, a bad
+    /// `x-amz-content-sha256`, an unreadable date.
     pub fn of(request: &Request<'a>, version_2: Version2) -> Result<Self, AuthError> {
         if request.head_bytes() > Request::MAX_HEAD_BYTES {
             return Err(AuthError::HeadTooLarge);
         }
-        // An empty Authorization header claims nothing.
+        // An empty Authorization header counts as none.
         let mut authorizations = request.headers.get_all("authorization").iter();
         let authorization = authorizations.next().filter(|value| !value.as_bytes().is_empty());
         if authorizations.next().is_some() {
@@ -269,11 +273,11 @@ impl<'a> Claim<'a> {
 }
 
 impl<'a> Signed<'a> {
-    /// The signature of a request to another service than S3, whose canonical request ends with the hash of the body: no header says
-    /// it. It stands in the header.
+    /// The signature of a form that is sent to another service than S3. Such a canonical request ends with the hash
+    /// of the body, which no header has. The signature is in the header.
     ///
     /// # Errors
-    /// As [`Claim::of`]; `None` where nothing is signed.
+    /// As [`Claim::of`]. `Ok(None)` if the request isn't signed.
     pub fn of_form(request: &Request<'a>, body: Sha256Digest) -> Result<Option<Self>, AuthError> {
         if request.head_bytes() > Request::MAX_HEAD_BYTES {
             return Err(AuthError::HeadTooLarge);
@@ -355,7 +359,7 @@ impl<'a> Signed<'a> {
         let scope = Scope::parse(fields.credential.ok_or_else(missing)?, Carrier::Query)?;
         let at = Timestamp::parse(&fields.date.ok_or_else(missing)?).ok_or_else(|| fault(Fault::Date))?;
         let expires = fields.expires.ok_or_else(missing)?;
-        // Digits only: Rust's own reading would take a sign.
+        // Only digits: Rust's own parser would accept a sign.
         let expires = Some(expires).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
         let expires =
             expires.and_then(|text| text.parse().ok()).filter(|seconds| EXPIRES_SECONDS.contains(seconds));
@@ -381,9 +385,9 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// The authentication that a query string carries.
+/// The signature that a query carries.
 enum Presigning<'a> {
-    /// Of the fields of version 4 it has those that are no claim.
+    /// The second field has those parameters of version 4 that are no claim by themselves.
     V2(version_2::Fields<'a>, Box<PresignedFields<'a>>),
     V4(Box<PresignedFields<'a>>),
 }
@@ -401,11 +405,12 @@ struct PresignedFields<'a> {
 }
 
 impl<'a> Presigning<'a> {
-    /// What the query claims. A name is what it decodes to, in capitals or not: a parameter that only looks different
-    /// is signed all the same, and would otherwise lose its meaning (`X%2DAmz%2DExpires`) and keep its signature.
+    /// Finds the signature in a query. Parameter names count as decoded and in any case. Else a parameter that is
+    /// spelt differently (`X%2DAmz%2DExpires`) would be signed, and so pass, but lose its effect.
     ///
     /// # Errors
-    /// [`Fault::QueryParts`] where a part stands twice; `SeveralMechanisms` for both versions, where both are taken.
+    /// [`Fault::QueryParts`] if a parameter stands twice; `SeveralMechanisms` if both versions are there and both are
+    /// accepted.
     fn find(query: &'a str, version_2: Version2) -> Result<Option<Self>, AuthError> {
         let mut claims = false;
         let (mut fields, mut old) = (PresignedFields::default(), version_2::Fields::default());
@@ -435,8 +440,8 @@ impl<'a> Presigning<'a> {
     }
 }
 
-/// A parameter of a presigned query. All but the last two claim that the request is signed; beside a signature in the header,
-/// which has its own of these two, they would claim what nobody looks at.
+/// A parameter of a presigned query. Each one but the last two claims that the request is signed. Those two also have
+/// headers; in the query of a request whose signature is in the header nobody would look at them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     Algorithm,
@@ -487,7 +492,7 @@ impl<'a> PresignedFields<'a> {
     }
 }
 
-/// Whether a parameter, its name as sent, is the signature itself, which signs all others.
+/// Whether the parameter with this name, as sent, is the signature itself, which is the only one that isn't signed.
 pub(crate) fn is_signature(name: &str) -> bool {
     Part::named(&decoded_name(name)) == Some(Part::Signature)
 }
@@ -512,7 +517,7 @@ mod tests {
         pairs.iter().map(pair).collect()
     }
 
-    /// What is claimed by that query and those headers, without the borrow.
+    /// The payload mode of a request with this query and these headers; `None` for an anonymous one.
     fn claim(query: &str, pairs: &[(&str, &str)]) -> Result<Option<PayloadMode>, AuthError> {
         claim_where(Version2::Refused, query, pairs)
     }
@@ -566,7 +571,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_one_however_its_name_is_spelt() {
+    fn a_parameter_claims_however_its_name_is_spelt() {
         let signed = format!("AWS4-HMAC-SHA256 {CREDENTIAL}, SignedHeaders=host, Signature=00");
         for name in
             ["X-Amz-Expires", "X%2DAmz%2DExpires", "x-amz-expires", "%58-Amz-Date", "X-AMZ-SIGNEDHEADERS"]
@@ -576,7 +581,7 @@ mod tests {
             let beside = claim(&format!("{name}=60"), &[("authorization", signed.as_str())]);
             assert_eq!(beside, Err(AuthError::SeveralMechanisms), "{name}");
         }
-        // What is no claim by itself says of a signed request what its signature's place doesn't.
+        // These two parameters are no claim by themselves; beside a signed header they are refused.
         for name in ["X-Amz-Security-Token", "%58-amz-security-token", "X-Amz-Content-Sha256"] {
             let beside = claim(&format!("a=b&{name}=t"), &[("authorization", signed.as_str())]);
             assert_eq!(beside, Err(AuthError::SeveralMechanisms), "{name}");
@@ -584,7 +589,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_twice_claims_nothing() {
+    fn a_part_that_stands_twice_is_refused() {
         let header = format!("AWS4-HMAC-SHA256 {CREDENTIAL}, SignedHeaders=host, Signature=00, Signature=01");
         assert_eq!(authorised(&header), Err(Fault::HeaderParts.at(Carrier::Header)));
         let twice = claim("X-Amz-Expires=60&X-Amz-Expires=600", &[]);
@@ -749,7 +754,7 @@ mod tests {
     }
 
     #[test]
-    fn one_request_has_one_way_to_be_signed() {
+    fn a_request_signed_in_two_ways_is_refused() {
         let taken = |query: &str, pairs: &[_]| claim_where(Version2::Taken, query, pairs);
         let old = "AWSAccessKeyId=a&Expires=1&Signature=b";
         let header = ("authorization", "AWS AKID:FWeDfwojDSdS2Ztmpfeubhd9isU=");
@@ -770,7 +775,7 @@ mod tests {
     }
 
     #[test]
-    fn version_2_vouches_for_no_chunk() {
+    fn version_2_signs_no_chunks() {
         let header = ("authorization", "AWS AKID:FWeDfwojDSdS2Ztmpfeubhd9isU=");
         let date = ("date", "Fri, 24 May 2013 00:00:00 GMT");
         let old = "AWSAccessKeyId=a&Expires=1&Signature=b";

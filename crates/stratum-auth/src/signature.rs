@@ -1,4 +1,4 @@
-//! Judging a claim: the checks in S3's order, and what a request that passed may say.
+//! Checks claims, in the order in which S3 checks, and says who signed a request and how its body is to be read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,13 +15,13 @@ use crate::request::{Carried, Claim, PayloadMode, Request, Scope, Signed, versio
 use crate::signing_key::{SigningKey, SigningKeys};
 use crate::timestamp::Timestamp;
 
-/// What scopes of requests to S3 name.
+/// The name of the service in the scope of a request to S3.
 pub(crate) const S3: &str = "s3";
 
 /// A request may be signed this many seconds before or after now.
 const MAX_SKEW_SECONDS: i64 = 15 * 60;
 
-/// Checks claims for one region. One is shared by all requests, since it holds the signing keys.
+/// Checks claims for one region. All requests share one verifier, which caches the signing keys.
 #[derive(Debug)]
 pub struct Verifier {
     region: String,
@@ -30,12 +30,12 @@ pub struct Verifier {
     root_has_signed: AtomicBool,
 }
 
-/// A request that passed.
+/// A request that passed the check.
 #[derive(Debug, Clone)]
 pub struct Authenticated<Holder = Arc<User>> {
-    /// `None` is anonymous, and nobody's rights follow from it.
+    /// `None` for an anonymous request, which has no user's rights.
     pub signer: Option<Signer<Holder>>,
-    /// How to read and check its body.
+    /// How the body is to be read and checked.
     pub payload: Payload,
 }
 
@@ -46,14 +46,14 @@ pub struct Signer<Holder = Arc<User>> {
     pub mechanism: Mechanism,
 }
 
-/// What the body of a request is, and how it is to be checked.
+/// How the body of a request is to be read and checked.
 #[derive(Debug, Clone)]
 pub enum Payload {
-    /// Bytes as they come.
+    /// The bytes as they come, unchecked.
     Unsigned,
-    /// Bytes as they come; their hash must pass [`Sha256Digest::check`].
+    /// The bytes as they come; their hash must pass [`Sha256Digest::check`].
     Sha256(Sha256Digest),
-    /// `aws-chunked`: what comes must go through [`Chunking::decoder`].
+    /// `aws-chunked`: the bytes must go through [`Chunking::decoder`].
     Chunked(Chunking),
 }
 
@@ -88,7 +88,8 @@ pub struct PostForm<'a> {
     pub session_token: Option<&'a str>,
 }
 
-/// A form to another service than S3, whose signer is known. Its signature can be checked once its body has been read.
+/// A signed form to another service than S3, whose signer has been found. Its signature can be checked once its body
+/// has been read.
 #[derive(Debug)]
 pub struct SignedForm<Holder> {
     holder: Holder,
@@ -97,7 +98,7 @@ pub struct SignedForm<Holder> {
 }
 
 impl<Holder> SignedForm<Holder> {
-    /// The service that it is signed for.
+    /// The service for which it is signed.
     pub fn service(&self) -> &str {
         &self.service
     }
@@ -114,7 +115,7 @@ impl Verifier {
         }
     }
 
-    /// Does with version 2 what is said.
+    /// Accepts or refuses version 2.
     pub fn with_version_2(self, version_2: Version2) -> Self {
         Self { version_2, ..self }
     }
@@ -124,15 +125,15 @@ impl Verifier {
         &self.region
     }
 
-    /// Whether root has sent a request with a right signature.
+    /// Whether root has ever sent a request with a right signature, since the start.
     pub fn has_root_signed(&self) -> bool {
         self.root_has_signed.load(Ordering::Relaxed)
     }
 
-    /// Says who sent `request`, at `now` (Unix seconds).
+    /// Finds out who sent `request`, at `now` (Unix seconds).
     ///
     /// # Errors
-    /// Any [`AuthError`]. A request that carries no claim is no error but an anonymous one.
+    /// Any [`AuthError`]. A request without a claim is no error, but anonymous.
     pub fn authenticate<K: Keyring>(
         &self,
         request: &Request<'_>,
@@ -160,8 +161,8 @@ impl Verifier {
         Ok(Authenticated { signer: Some(Signer { holder, mechanism }), payload })
     }
 
-    /// Says who claims to have sent a form to one of these services, before its body has been read; none if nobody does. They are
-    /// in no region, so it counts for nothing which one a client signs for.
+    /// Finds the user who claims to have signed a form to one of these services, before its body has been read;
+    /// `None` if the form isn't signed. These services have no region, so any region in the scope is accepted.
     ///
     /// # Errors
     /// Any [`AuthError`].
@@ -184,7 +185,7 @@ impl Verifier {
         Ok(Some(SignedForm { holder, secret, service: service.to_owned() }))
     }
 
-    /// Says who sent the form, of which that is the body.
+    /// Checks the signature of a form whose body is `body`, and says who signed it.
     ///
     /// # Errors
     /// Any [`AuthError`].
@@ -202,10 +203,10 @@ impl Verifier {
         Ok(form.holder)
     }
 
-    /// Says whose key that is, to who says its secret, too: somebody who signs nothing yet.
+    /// The holder of a key, for somebody who proves to know its secret by giving it, and so needs no signature.
     ///
     /// # Errors
-    /// Any [`AuthError`] of the key; `SignatureDoesNotMatch` for another secret.
+    /// Any [`AuthError`] of the key; `SignatureDoesNotMatch` if the secret is wrong.
     pub fn admit<K: Keyring>(
         &self,
         access_key: &str,
@@ -227,13 +228,13 @@ impl Verifier {
     }
 
     fn count<K: Keyring>(&self, holder: &K::Holder) {
-        // Read first: a write would take the line from all other processors, for every request.
+        // Read first: to write every time would take the cache line from all other processors at every request.
         if K::is_root(holder) && !self.has_root_signed() {
             self.root_has_signed.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Checks that `signed`, which was read from `request` and whose scope has been checked, was made with `secret`.
+    /// Checks that `signed` was made with `secret`. It was read from `request`, and its scope has been checked.
     fn verify(
         &self,
         request: &Request<'_>,
@@ -257,8 +258,8 @@ impl Verifier {
         Ok(payload(signed, key, signature))
     }
 
-    /// Says who signed the policy of a POST form. The policy's own conditions, its expiry among them, are the
-    /// caller's to check.
+    /// Says who signed the policy of a POST form. The caller must check the policy's own conditions, among them its
+    /// expiry.
     ///
     /// # Errors
     /// [`AuthError`], with [`Carrier::Query`] for fields that are malformed.
@@ -287,8 +288,8 @@ impl Verifier {
         })))
     }
 
-    /// As [`Verifier::verify_post_form`], of a form that is signed by version 2: HMAC-SHA1 over the policy as it was sent. Forms of
-    /// it are still made, and all that it signs is a policy, which ends by itself.
+    /// As [`Verifier::verify_post_form`], for a form that is signed by version 2: HMAC-SHA1 over the policy as sent.
+    /// Such forms are always accepted: clients still make them, and only the policy is signed, which has an expiry.
     ///
     /// # Errors
     /// [`AuthError::InvalidAccessKeyId`], [`AuthError::SignatureDoesNotMatch`].
@@ -331,7 +332,7 @@ fn check_day(scope: &Scope<'_>, at: Timestamp, carrier: Carrier) -> Result<(), A
     Err(Fault::CredentialDate { given: scope.day().to_owned(), expected: at.day().to_owned() }.at(carrier))
 }
 
-/// As [`Verifier::verify`], of version 2, whose key is the secret itself.
+/// As [`Verifier::verify`], for version 2, whose key is the secret itself.
 fn verify_version_2(
     request: &Request<'_>,
     signed: &version_2::Signed<'_>,
@@ -351,7 +352,7 @@ fn verify_version_2(
     unsigned_payload(signed.payload)
 }
 
-/// A header's signature is good for a moment around its date.
+/// A signature in a header is valid for some minutes before and after its date.
 fn check_skew(signed_at: Timestamp, now: i64) -> Result<(), AuthError> {
     match now.saturating_sub(signed_at.unix()).saturating_abs() {
         ..=MAX_SKEW_SECONDS => Ok(()),
@@ -359,7 +360,7 @@ fn check_skew(signed_at: Timestamp, now: i64) -> Result<(), AuthError> {
     }
 }
 
-/// A header's signature is good for a moment around its date, a presigned one from its date until it expires.
+/// A signature in a header is valid around its date, a presigned one from its date until it expires.
 fn check_time(signed: &Signed<'_>, now: i64) -> Result<(), AuthError> {
     let signed_at = signed.at;
     let age = now.saturating_sub(signed_at.unix());
@@ -400,7 +401,7 @@ fn payload(signed: &Signed<'_>, key: SigningKey, seed: Hex) -> Payload {
     }
 }
 
-/// Of a body whose bytes no signature covers one by one.
+/// How to read a body whose chunks aren't signed.
 fn unsigned_payload(mode: PayloadMode) -> Result<Payload, AuthError> {
     match mode {
         PayloadMode::Unsigned => Ok(Payload::Unsigned),

@@ -1,8 +1,8 @@
-//! The list of headers that a signature covers, held to one spelling.
+//! The list of headers that a signature covers, of which only one spelling is accepted.
 //!
-//! A name that stood there twice would multiply its header's value in the canonical request, which is written before
-//! anybody's secret has been checked. So the list is what signers make: lower-case names, sorted, each of them once.
-//! With that the canonical request is never longer than what was sent, but for percent-encoding.
+//! If a name stood twice, its header's value would be repeated in the canonical request, which is written before any
+//! secret has been checked. So the list must be as signers make it: lower-case names, sorted, each once. Then the
+//! canonical request is never longer than the request's head, except for percent-encoding.
 
 use std::borrow::Cow;
 
@@ -36,7 +36,7 @@ impl<'a> SignedHeaders<'a> {
     }
 }
 
-/// What a header's name in lower case may consist of (RFC 9110, `token`).
+/// Whether a header's name in lower case may hold this character (RFC 9110, `token`).
 fn is_name(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'0'..=b'9') || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_spelling() {
+    fn only_one_spelling_is_accepted() {
         for text in [
             "",
             ";",

@@ -1,7 +1,8 @@
-//! Signing keys, and the cache of those that were derived.
+//! Signing keys, and a cache of them.
 //!
-//! A key depends on the day only, so it is derived once (four HMACs) and kept as an HMAC state that is copied
-//! for each use: a cached check costs one hash of the canonical request and one HMAC.
+//! A key depends on the secret, the day, the region and the service. It is derived once (four HMACs) and kept as an
+//! HMAC state that is copied for each use, so a check with a cached key costs one hash of the canonical request and
+//! one HMAC.
 
 use std::collections::HashMap;
 
@@ -48,10 +49,10 @@ fn hmac(key: &[u8]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 
-/// Keys already derived, by access key, day and what else the scope names.
+/// The keys that were derived, by access key, day and the rest of the scope.
 ///
-/// Only keys of known users are kept, and only of days whose requests are still good, so that nobody can fill
-/// it: a header is good for one or two days, a presigned URL for a week.
+/// Only the keys of known users are kept, and only for days whose requests are still valid (a header for one or two
+/// days, a presigned URL for a week), so that nobody can fill the cache.
 #[derive(Debug, Default)]
 pub(crate) struct SigningKeys {
     by_access_key: RwLock<HashMap<Box<str>, Vec<CachedKey>>>,
@@ -59,19 +60,19 @@ pub(crate) struct SigningKeys {
 
 #[derive(Debug)]
 struct CachedKey {
-    /// Day, region and service.
+    /// The day, the region and the service.
     scope: Box<str>,
-    /// The secret it was derived from: a changed secret must not find the old key.
+    /// The secret from which the key was derived: when it changes, the old key must not be found.
     secret: SecretKey,
     key: SigningKey,
 }
 
 impl SigningKeys {
-    /// Two for headers around midnight, a week of presigned URLs, and some to spare.
+    /// Two days for headers around midnight, a week for presigned URLs, and some to spare.
     const MAX_CACHED_DAYS: usize = 12;
     const MAX_CACHED_ACCESS_KEYS: usize = 4096;
 
-    /// The key of `scope`, whose day, region and service must have been checked.
+    /// The key for `scope`, whose day, region and service the caller has checked.
     pub(crate) fn get(&self, scope: &Scope<'_>, secret: &SecretKey) -> SigningKey {
         let same = |cached: &CachedKey| &*cached.scope == scope.without_key() && cached.secret == *secret;
         if let Some(days) = self.by_access_key.read().get(scope.access_key())

@@ -1,4 +1,4 @@
-//! The moment at which a request was signed, in the shape that Signature Version 4 writes it.
+//! The time at which a request was signed, in the form in which Signature Version 4 writes it.
 
 use std::fmt;
 
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_ways_to_say_a_second_agree() {
+    fn the_three_forms_of_a_second_agree() {
         let at = Timestamp::parse("20130524T000000Z").expect("a timestamp");
         assert_eq!((at.unix(), at.day()), (1_369_353_600, "20130524"));
         assert_eq!(Timestamp::parse_http("Fri, 24 May 2013 00:00:00 GMT"), Some(at));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_second_is_refused() {
+    fn a_time_that_names_no_second_is_refused() {
         for text in ["", "20130524", "20130524T000000", "20131324T000000Z", "20130230T000000Z"] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }

@@ -1,4 +1,5 @@
-//! What files are, by the model that is built in: a line of JSON for each path on standard input. `bench/classifier` uses it.
+//! Classifies files with the built-in model: a line of JSON for each path on standard input. `bench/classifier` uses
+//! it.
 
 use std::io::{BufRead, Write};
 use std::time::Duration;
@@ -10,7 +11,7 @@ fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
 
-/// Resident memory in KiB.
+/// The resident memory of this process, in KiB.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

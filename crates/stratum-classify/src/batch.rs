@@ -1,11 +1,12 @@
-//! A model that takes any number of files at a time becomes one that takes one: what runs it here wants to know all sizes.
+//! Fixes the batch size of an ONNX model to 1: tract must know all dimensions before it runs a model.
 //!
-//! Models are published with a name in place of that number, in the shapes of what goes in and comes out. ONNX files are Protocol
-//! Buffers; the few messages on the way to that name are copied with a 1 in its place, and everything else as it is.
+//! Models are published with a name (such as `batch`) in place of that dimension in the shapes of their inputs and
+//! outputs. ONNX files are Protocol Buffers; the few messages on the path to that name are copied with a 1 in its
+//! place, everything else unchanged.
 //!
 //! Source: `onnx.proto` of ONNX 1.15; Protocol Buffers, "Encoding".
 
-/// A message's field, by its number.
+/// The number of a message's field.
 type Field = u64;
 
 /// `ModelProto.graph`, `GraphProto.input` or `output`, `ValueInfoProto.type`, `TypeProto.tensor_type`, `Tensor.shape`,
@@ -23,7 +24,7 @@ const FIXED64: u64 = 1;
 const LENGTH: u64 = 2;
 const FIXED32: u64 = 5;
 
-/// The model, of one file at a time. Nothing where the bytes are no model.
+/// The model with a batch size of 1; `None` if the bytes are no model.
 pub fn of_one(model: &[u8]) -> Option<Vec<u8>> {
     rewrite(model, &mut |field, graph| match field {
         GRAPH => Some(rewrite(graph, &mut |field, value| match field {
@@ -34,7 +35,7 @@ pub fn of_one(model: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// Goes the way to the dimensions, and gives the one that has a name its number.
+/// Follows the path of fields to the dimensions, and replaces the one that has a name.
 fn fix(message: &[u8], way: &[Field]) -> Option<Vec<u8>> {
     match way.split_first() {
         Some((next, rest)) => {
@@ -51,10 +52,11 @@ fn fix(message: &[u8], way: &[Field]) -> Option<Vec<u8>> {
     }
 }
 
-/// What becomes of a message within: nothing where it stays as it is, and nothing in that where it is none.
+/// What becomes of a field that holds bytes: `None` if it is copied unchanged, `Some(None)` if it is malformed, else
+/// its new bytes.
 type Change<'a> = dyn FnMut(Field, &[u8]) -> Option<Option<Vec<u8>>> + 'a;
 
-/// Copies a message, with those within it changed.
+/// Copies a message, with `change` applied to each field that holds bytes; `None` if the message is malformed.
 fn rewrite(message: &[u8], change: &mut Change<'_>) -> Option<Vec<u8>> {
     let (mut out, mut rest) = (Vec::with_capacity(message.len()), message);
     while !rest.is_empty() {
@@ -130,7 +132,8 @@ mod tests {
     fn the_number_of_files_is_one_and_all_else_is_as_it_was() {
         let fixed = of_one(BUILT_IN).unwrap();
         assert!(!fixed.windows(5).any(|window| window == b"unk__"));
-        // Two names of ten bytes become two of two, in messages whose lengths are a byte long as before.
+        // Two names of ten bytes become two values of two. The lengths of the messages around them still fit into one
+        // byte each.
         assert_eq!(fixed.len(), BUILT_IN.len() - 16);
         assert_eq!(of_one(&fixed), Some(fixed));
     }

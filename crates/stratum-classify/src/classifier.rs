@@ -1,4 +1,4 @@
-//! A sample becomes a label, and the label what was seen.
+//! Makes a sample into a label of the model, and the label into what [`Seen`] says.
 
 use crate::batch;
 use crate::config::{ModelConfig, TEXT, UNKNOWN};
@@ -10,28 +10,29 @@ use crate::session::Session;
 use std::path::Path;
 use stratum_tiering::content::{ContentClass, Sample, Seen, Shrinks};
 
-/// The model that is used where nobody names one.
+/// The model that is used unless the configuration names another.
 pub(crate) const BUILT_IN: &[u8] = include_bytes!("../model/standard_v3_3.onnx");
 
-/// What a sample is.
+/// What a sample was classified as.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Classified {
-    /// By the model's own word.
+    /// The model's name for the kind of file.
     pub label: String,
-    /// The label of which it was surest, whether or not that is enough, and how sure, 0 to 1; nothing where it wasn't asked.
+    /// The label with the highest score, whether or not it is high enough, and its score, 0 to 1; `None` if the model
+    /// wasn't asked.
     pub best: Option<String>,
     pub score: f32,
     pub seen: Seen,
 }
 
-/// Tells what samples are. Each runs one at a time.
+/// Classifies samples, one at a time.
 pub struct Classifier {
     config: ModelConfig,
     session: Session,
 }
 
 impl Classifier {
-    /// With the model that is built in.
+    /// A classifier with the built-in model.
     ///
     /// # Errors
     /// `NotBuilt`.
@@ -39,11 +40,11 @@ impl Classifier {
         Classifier::of(BUILT_IN, ModelConfig::built_in()?)
     }
 
-    /// With a model of a file, beside which what describes it lies under the same name and the ending `.json`: `config.min.json`
-    /// as Magika publishes it.
+    /// A classifier with the model in a file. Its description must lie beside it under the same name with the
+    /// extension `.json`: `config.min.json` as Magika publishes it.
     ///
     /// # Errors
-    /// When either can't be read or used, or they don't belong together.
+    /// If either file can't be read or used, or if they don't belong together.
     pub fn from_file(path: &Path) -> Result<Classifier, ModelError> {
         let unread = |path: &Path, source| ModelError::Read { path: path.to_owned(), source };
         let model = std::fs::read(path).map_err(|error| unread(path, error))?;
@@ -55,17 +56,17 @@ impl Classifier {
     fn of(model: &[u8], config: ModelConfig) -> Result<Classifier, ModelError> {
         let model = batch::of_one(model).ok_or_else(|| ModelError::Unfit("it is no ONNX file".into()))?;
         let mut classifier = Classifier { session: Session::of(&model)?, config };
-        // Whether it takes and gives what is said of it shows when it is asked.
+        // Only running the model shows whether its input and output have the sizes that the description says.
         classifier
             .ask(vec![0; classifier.config.inputs()])
             .map_err(|error| ModelError::Unfit(error.to_string()))?;
         Ok(classifier)
     }
 
-    /// Takes some milliseconds of a processor.
+    /// Classifies a sample, which takes some milliseconds of processor time.
     ///
     /// # Errors
-    /// When the model can't be run, which it could when it was loaded.
+    /// If the model can't be run, though it could when it was loaded.
     pub fn classify(&mut self, sample: &Sample) -> Result<Classified, Failed> {
         let input = match features(&self.config, sample) {
             Features::Ask(input) => input,
@@ -87,7 +88,7 @@ impl Classifier {
         Ok(Classified { label: label.into(), best: Some(best.clone()), score: *score, seen })
     }
 
-    /// How sure the model is of each label.
+    /// The model's score for each label, 0 to 1.
     fn ask(&mut self, input: Vec<i32>) -> Result<Vec<f32>, Failed> {
         let scores = self.session.run(input)?;
         if scores.len() != self.config.labels().len() {
@@ -97,8 +98,8 @@ impl Classifier {
         Ok(scores)
     }
 
-    /// A label that the model isn't sure enough of is that of all text, of which it is as sure as of all kinds of text together, or
-    /// of nothing that is known.
+    /// The label to use, and how sure the model is of it. If the best label's score is too low, that is "text" with
+    /// the sum of the scores of all kinds of text, or else "unknown".
     fn sure_enough<'a>(&'a self, best: &'a str, score: f32, scores: &[f32]) -> (&'a str, f32) {
         let label = self.config.taken_for(best);
         match Kind::of(label).made {

@@ -1,4 +1,4 @@
-//! What a model says of itself: its labels in the order of its output, how it wants its input, and how sure it must be.
+//! A model's description: its labels in the order of its output, the size of its input, and how high a score must be.
 //!
 //! Source: `config.min.json`, which Magika publishes with each of its models.
 
@@ -7,12 +7,12 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use stratum_tiering::content::WINDOW_BYTES;
 
-/// The labels that files come to which the model isn't sure of, or doesn't look at.
+/// The labels for files of which the model isn't sure, or of which it isn't asked.
 pub const TEXT: &str = "txt";
 pub const UNKNOWN: &str = "unknown";
 pub const EMPTY: &str = "empty";
 
-/// The file beside a model.
+/// The description of a model, as its JSON file has it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ModelConfig {
     beg_size: usize,
@@ -29,16 +29,16 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
-    /// That of the model that is built in.
+    /// The description of the built-in model.
     ///
     /// # Errors
-    /// None, unless somebody broke the file before this was built.
+    /// None, unless the file was damaged before this was built.
     pub fn built_in() -> Result<ModelConfig, ModelError> {
         ModelConfig::parse(include_str!("../model/standard_v3_3.json"))
     }
 
     /// # Errors
-    /// When it can't be read, or describes a model of another build.
+    /// If the text isn't JSON of this form, or describes a model that can't be used here.
     pub fn parse(text: &str) -> Result<ModelConfig, ModelError> {
         let config: ModelConfig =
             serde_json::from_str(text).map_err(|error| ModelError::Config(error.to_string()))?;
@@ -65,7 +65,7 @@ impl ModelConfig {
         &self.target_labels_space
     }
 
-    /// How many numbers the model takes.
+    /// How many numbers the model takes as its input.
     pub fn inputs(&self) -> usize {
         self.beg_size + self.end_size
     }
@@ -78,27 +78,27 @@ impl ModelConfig {
         self.end_size
     }
 
-    /// Bytes of each end in which those are looked for.
+    /// In how many bytes of each end of a file the model's bytes are looked for, after white space.
     pub fn block_bytes(&self) -> usize {
         self.block_size
     }
 
-    /// What stands where a file has no byte.
+    /// The number that stands in the input where a file has no byte.
     pub fn padding(&self) -> i32 {
         self.padding_token
     }
 
-    /// The fewest bytes, white space aside, that the model is asked of.
+    /// With fewer bytes than this, white space aside, the model isn't asked.
     pub fn least_bytes(&self) -> usize {
         self.min_file_size_for_dl
     }
 
-    /// How sure the model must be of a label.
+    /// The score from which on a label counts as sure.
     pub fn threshold(&self, label: &str) -> f32 {
         self.thresholds.get(label).copied().unwrap_or(self.medium_confidence_threshold)
     }
 
-    /// What a label is taken for.
+    /// The label that replaces this one, by the model's description.
     pub fn taken_for<'a>(&'a self, label: &'a str) -> &'a str {
         self.overwrite_map.get(label).map_or(label, String::as_str)
     }

@@ -16,7 +16,7 @@ pub enum ModelError {
     NotBuilt,
 }
 
-/// Why nothing could be told of a sample.
+/// Why a sample couldn't be classified.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Failed(pub String);

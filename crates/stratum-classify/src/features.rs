@@ -1,16 +1,16 @@
-//! A sample as the model wants it: one number for each byte of both ends, white space around them left out.
+//! A sample as the model's input: one number for each byte of both ends, without the white space around the whole.
 //!
 //! Source: Magika's `python/src/magika/magika.py`, `_extract_features_from_seekable`.
 
 use crate::config::{EMPTY, ModelConfig, TEXT, UNKNOWN};
 use stratum_tiering::content::Sample;
 
-/// What a sample comes to.
+/// What a sample is made into.
 #[derive(Debug, PartialEq)]
 pub enum Features {
     /// The model's input.
     Ask(Vec<i32>),
-    /// It is too short to ask: its label.
+    /// The sample is too short to ask the model: its label.
     Known(&'static str),
 }
 
@@ -36,7 +36,7 @@ pub fn features(config: &ModelConfig, sample: &Sample) -> Features {
     Features::Ask(input)
 }
 
-/// White space by Python's `bytes.strip`, which the model was trained with: the vertical tab is some, too.
+/// White space as Python's `bytes.strip` has it, with which the model was trained: the vertical tab belongs to it.
 fn is_white(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }

@@ -1,7 +1,7 @@
-//! The model's labels, as classes.
+//! The model's labels as content classes.
 //!
-//! Source: Magika's `content_types_kb.min.json`, which says of each label what it is and whether it is text; what shrinks is what zstd
-//! makes of files of that kind.
+//! Source: Magika's `content_types_kb.min.json`, which says of each label what it stands for and whether it is text.
+//! Whether a kind shrinks was found by compressing files of it with zstd.
 
 use stratum_tiering::content::{ContentClass, Shrinks};
 
@@ -12,7 +12,7 @@ use ContentClass::{
 use Made::{OfBytes, OfCharacters};
 use Shrinks::{Hardly, Perhaps, Well};
 
-/// What a file is made of.
+/// Whether files of a kind are text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Made {
     OfCharacters,
@@ -28,7 +28,7 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// Of a label that this server doesn't know: a later model's.
+    /// The kind of a label that this server doesn't know, as a later model may have.
     const UNKNOWN: Kind = Kind { class: Unknown, shrinks: Perhaps, made: OfBytes };
 
     pub fn of(label: &str) -> Kind {
@@ -98,7 +98,7 @@ mod tests {
         for label in ["txt", "csv", "python", "html"] {
             assert_eq!((Kind::of(label).shrinks, Kind::of(label).made), (Well, OfCharacters), "{label}");
         }
-        // Zeros look like a disk's image.
+        // A body of zeros has the label of a disk image.
         assert_eq!(Kind::of("iso").shrinks, Perhaps);
         assert_eq!(Kind::of("a later model's"), Kind::UNKNOWN);
     }

@@ -1,11 +1,13 @@
-//! What an object's bytes are, told by a model from its first and last.
+//! Tells what kind of data an object's bytes are: a model classifies them by the first and the last few thousand.
 //!
-//! The model is Magika's, which Google trained on a hundred million files of some two hundred kinds; `model/` has it with its
-//! licence and origin. [`Classifier`] makes a [`Sample`](stratum_tiering::content::Sample) into what the model expects
-//! ([`features`]), has it run ([`session`]), takes of its answer what is sure enough ([`config`]), and says that in the coarser words
-//! of [`ContentClass`](stratum_tiering::content::ContentClass) ([`labels`]).
+//! The model is Magika's, which Google trained on a hundred million files of some two hundred kinds; `model/` holds
+//! it with its licence and origin. [`Classifier`] makes a [`Sample`](stratum_tiering::content::Sample) into the
+//! model's input ([`features`]), runs the model ([`session`]), takes the best label if its score is high enough
+//! ([`config`]), and translates it into the coarser [`ContentClass`](stratum_tiering::content::ContentClass)
+//! ([`labels`]).
 //!
-//! What runs models is a feature, `onnx`: it takes minutes to build. Without it all else is here, and no model can be loaded.
+//! Running models takes the feature `onnx`, which compiles for minutes. Without it everything else is here, but no
+//! model can be loaded.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 

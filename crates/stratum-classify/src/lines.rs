@@ -1,24 +1,24 @@
-//! Logs, which the model takes for text: most of their lines hold the time of what they tell.
+//! Tells logs apart, which the model takes for text: most of their lines have a time near their beginning.
 
-/// Lines that are looked at, and how many must be there to tell.
+/// How many lines are looked at, and how many there must be.
 const MOST_LINES: usize = 64;
 const LEAST_LINES: usize = 4;
-/// The time stands among so many bytes of a line.
+/// The time must stand among so many bytes at a line's beginning.
 const WITHIN: usize = 64;
-/// In so many of ten lines.
+/// So many lines of ten must have a time.
 const OF_TEN: usize = 8;
 
-/// Whether text is a log's, by its first bytes.
+/// Whether a text is a log, by its first bytes.
 pub fn is_log(head: &[u8]) -> bool {
     let lines: Vec<&[u8]> = head.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-    // The last one may be cut off.
+    // The last line may be cut off.
     let whole = lines.get(..lines.len().saturating_sub(1)).unwrap_or_default();
     let whole = whole.get(..MOST_LINES).unwrap_or(whole);
     let timed = whole.iter().filter(|line| has_time(line.get(..WITHIN).unwrap_or(line))).count();
     whole.len() >= LEAST_LINES && timed * 10 >= whole.len() * OF_TEN
 }
 
-/// Whether a time of the day, as `23:59:59`, stands in it.
+/// Whether the line holds a time of day, such as `23:59:59`.
 fn has_time(line: &[u8]) -> bool {
     line.windows(8).any(|window| {
         window.iter().enumerate().all(|(at, byte)| match at {
@@ -39,7 +39,7 @@ mod tests {
         let json = "{\"timestamp\":\"2026-11-29T01:02:03.5Z\",\"level\":\"INFO\",\"message\":\"serving\"}\n"
             .repeat(6);
         assert!([&syslog, &access, &json].iter().all(|log| is_log(log.as_bytes())));
-        // A trace beside each line in ten.
+        // A line of a stack trace among ten lines with a time.
         let traced = format!("{syslog}{syslog}    at main.rs:7\n{syslog}");
         assert!(is_log(traced.as_bytes()));
     }

@@ -1,6 +1,7 @@
-//! What runs a model: ONNX Runtime's interface (`ort`), with `tract` behind it, which is Rust alone. Nothing else here names either.
+//! Runs a model: through the interface of ONNX Runtime (`ort`), with `tract`, which is pure Rust, behind it. No other
+//! module names either.
 //!
-//! tract runs one input at a time in a session, on the thread that asks. Where it was left out of the build, there is no session.
+//! tract runs one input at a time in a session, on the calling thread. A build without it has no sessions.
 
 #[cfg(feature = "onnx")]
 pub use onnx::Session;
@@ -14,19 +15,19 @@ mod onnx {
     use ort::value::Tensor;
     use std::sync::OnceLock;
 
-    /// A process has one.
+    /// One for the process.
     static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
 
-    /// A model that was loaded.
+    /// A loaded model.
     pub struct Session(ort::session::Session);
 
     impl Session {
         /// # Errors
-        /// When the bytes are no model that can be run.
+        /// If the bytes are no model that can be run.
         pub fn of(model: &[u8]) -> Result<Session, ModelError> {
             let unfit = |error: &dyn std::fmt::Display| ModelError::Unfit(error.to_string());
             let environment = ENVIRONMENT.get_or_init(|| {
-                // Before any other call: ort looks for a shared library else.
+                // Must come before any other call: else ort looks for a shared library.
                 ort::set_api(ort_tract::api());
                 ort::init().with_telemetry(false).build().map_err(|error| error.to_string())
             });
@@ -36,10 +37,10 @@ mod onnx {
             Ok(Session(session))
         }
 
-        /// How sure the model is of each label.
+        /// The model's score for each label, 0 to 1.
         ///
         /// # Errors
-        /// When it doesn't take such an input, or gives something else.
+        /// If the model doesn't take an input of this size, or gives no such output.
         pub fn run(&mut self, input: Vec<i32>) -> Result<Vec<f32>, Failed> {
             let failed = |error: ort::Error| Failed(error.to_string());
             let tensor = Tensor::from_array(([1, input.len()], input)).map_err(failed)?;
@@ -55,7 +56,7 @@ mod onnx {
 mod without {
     use crate::error::{Failed, ModelError};
 
-    /// None: there is nothing to run it with.
+    /// There can be no session: nothing could run it.
     pub enum Session {}
 
     impl Session {

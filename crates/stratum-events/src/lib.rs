@@ -1,7 +1,8 @@
-//! Event notifications: the rules by which a bucket tells what happens in it, and the words in which that is told.
+//! Event notifications: the rules by which a bucket reports events, and the messages in which they are reported.
 //!
-//! Everything here is a pure function. Reading the rules' document is the API's; that an event comes to be with what it is
-//! about, or not at all, is the state's (`stratum_metadata::record::Notice`); delivering it is a task of the binary's.
+//! Everything here is a pure function. The API reads the rules' XML document. The metadata records an event in the
+//! same command as the change that it is about (`stratum_metadata::record::Notice`), so that neither comes without
+//! the other. A task of the binary delivers the messages.
 //!
 //! Source: Amazon S3 User Guide, "Amazon S3 Event Notifications", "Event message structure".
 

@@ -1,28 +1,28 @@
-//! What a webhook is told: S3's own message, version 2.1, of some records each.
+//! The message that a webhook receives: S3's own, version 2.1, with up to [`MAX_RECORDS`] records.
 //!
-//! Events of one target are told in the order in which they happened, so that a message is a run of them. A test event is a
-//! message by itself, as S3 has it.
+//! The events of one webhook are sent in the order in which they happened, so a message holds a run of them. A test
+//! event is a message by itself, as in S3.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use stratum_metadata::record::{EventKind, EventRecord, VersionId};
 use stratum_storage::ambient::UnixMillis;
 
-/// Records of a message, at most.
+/// Records in a message, at most.
 pub const MAX_RECORDS: usize = 32;
 
-/// Keys are encoded as forms are, with `+` for a space.
+/// Keys are encoded as in an HTML form, with `+` for a space.
 const KEPT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
 
-/// What is told at once, and of how many events that is.
+/// A message's text, and how many events it reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     pub json: String,
     pub events: usize,
 }
 
-/// Events, in their order, as messages.
+/// Makes events into messages, in the same order.
 pub fn messages(events: &[EventRecord]) -> Vec<Message> {
     let is_test = |event: &EventRecord| event.kind == EventKind::TestEvent;
     events
@@ -82,7 +82,7 @@ fn record(event: &EventRecord) -> Value {
     })
 }
 
-/// ISO 8601, in milliseconds.
+/// ISO 8601 with milliseconds.
 fn time(at: UnixMillis) -> String {
     let format = time::macros::format_description!(
         "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"

@@ -1,4 +1,4 @@
-//! A bucket's rules: which events of which keys are told to whom.
+//! A bucket's notification rules: events of which kinds, on which keys, are reported to which webhook.
 
 use serde::{Deserialize, Serialize};
 use stratum_metadata::record::{Addressee, EventKind};
@@ -6,22 +6,22 @@ use stratum_metadata::record::{Addressee, EventKind};
 const MOST_RULES: usize = 100;
 const MOST_ID_CHARS: usize = 255;
 
-/// The rules of a bucket.
+/// The notification rules of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules(pub Vec<Rule>);
 
-/// A rule.
+/// A notification rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     pub id: String,
     pub destination: Destination,
-    /// As they were named.
+    /// The events as the client named them.
     pub events: Vec<EventName>,
-    /// Nothing for every key.
+    /// Empty for all keys.
     pub filter: Filter,
 }
 
-/// Where a rule tells: a webhook, by the last part of the ARN that was given.
+/// The webhook to which a rule reports, with the ARN whose last part names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Destination {
     Queue { arn: String, webhook: String },
@@ -52,7 +52,7 @@ impl Destination {
     }
 }
 
-/// What begins and ends the keys that a rule is about.
+/// The prefix and suffix of the keys to which a rule applies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     pub prefix: Option<String>,
@@ -72,7 +72,7 @@ impl Filter {
         self.suffix.as_deref().unwrap_or_default()
     }
 
-    /// Whether a key may be one of both.
+    /// Whether some key could have the prefix and suffix of both.
     fn overlaps(&self, other: &Filter) -> bool {
         let begin = self.prefix().starts_with(other.prefix()) || other.prefix().starts_with(self.prefix());
         let end = self.suffix().ends_with(other.suffix()) || other.suffix().ends_with(self.suffix());
@@ -80,7 +80,7 @@ impl Filter {
     }
 }
 
-/// Events by one name.
+/// A name of events: of one kind, or of all kinds of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventName {
     One(EventKind),
@@ -90,17 +90,17 @@ pub enum EventName {
     LifecycleExpiration,
 }
 
-/// No name of an event that a rule may have.
+/// Why a name isn't one that a rule may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownEvent {
-    /// S3 has it, and here it never happens.
+    /// S3 has the event, but it never happens in this store.
     #[error("never happens here")]
     NeverHere,
     #[error("is no event of S3's")]
     NotOne,
 }
 
-/// The names of all of a kind.
+/// The names that each stand for all events of a group.
 const TOGETHER: [(&str, EventName); 4] = [
     ("s3:ObjectCreated:*", EventName::ObjectCreated),
     ("s3:ObjectRemoved:*", EventName::ObjectRemoved),
@@ -108,7 +108,8 @@ const TOGETHER: [(&str, EventName); 4] = [
     ("s3:LifecycleExpiration:*", EventName::LifecycleExpiration),
 ];
 
-/// What S3 tells of and nobody does here: nothing is lost silently, restored, replicated, or moved by its Intelligent-Tiering.
+/// S3's events that never happen in this store: it has no reduced redundancy, restore, replication or
+/// Intelligent-Tiering.
 const NEVER_HERE: [&str; 14] = [
     "s3:ReducedRedundancyLostObject",
     "s3:ObjectRestore:*",
@@ -143,7 +144,7 @@ impl EventName {
         }
     }
 
-    /// As a document has it.
+    /// The name as it stands in the rules' document.
     pub fn name(self) -> String {
         match self {
             EventName::One(kind) => format!("s3:{}", kind.name()),
@@ -164,7 +165,7 @@ impl EventName {
     }
 }
 
-/// Rules that S3 would refuse: they are well-formed and make no sense.
+/// Why S3 would refuse rules that are well-formed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     #[error("There may be up to {MOST_RULES} configurations")]
@@ -209,7 +210,7 @@ impl Rules {
         Ok(())
     }
 
-    /// The rules as they are kept.
+    /// Reads the rules as they are kept.
     ///
     /// # Errors
     /// What serde says of text that this server can't have written.
@@ -217,15 +218,16 @@ impl Rules {
         serde_json::from_str(text)
     }
 
-    /// As they are kept: JSON of a form of our own.
+    /// The rules as they are kept: JSON of our own form.
     ///
     /// # Errors
-    /// None of rules that were read.
+    /// None for rules that were parsed.
     pub fn to_document(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
-    /// Who is told if one of these happens to a key. Of each there is one at most, since rules don't overlap.
+    /// The webhooks to which each of these events on a key is reported: at most one for each event, since rules don't
+    /// overlap.
     pub fn addressees(&self, kinds: &[EventKind], key: &[u8]) -> Vec<Addressee> {
         let told = |kind: &EventKind| {
             let rule = self.0.iter().find(|rule| rule.tells(*kind) && rule.filter.applies(key))?;
@@ -234,7 +236,7 @@ impl Rules {
         kinds.iter().filter_map(told).collect()
     }
 
-    /// Everybody, once each: that they are configured.
+    /// All webhooks that the rules name, each once, for the test event that tells them that they are configured.
     pub fn everybody(&self) -> Vec<Addressee> {
         let mut all: Vec<Addressee> = Vec::new();
         for rule in &self.0 {
@@ -313,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_told_follows_from_the_key_and_what_happens() {
+    fn the_webhook_follows_from_the_key_and_the_event() {
         use EventKind::{ObjectCreatedPut, ObjectRemovedDelete, ObjectRemovedDeleteMarkerCreated};
         let rules = Rules(vec![
             rule("put", "s3:ObjectCreated:*", "in/", ".jpg"),

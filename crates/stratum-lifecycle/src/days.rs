@@ -1,14 +1,14 @@
-//! Days as rules count them.
+//! Days as lifecycle rules count them.
 
 use std::time::Duration;
 use stratum_storage::ambient::UnixMillis;
 use stratum_tiering::day::Day;
 
-/// Looks in a day.
+/// How often a day the rules are looked at.
 const LOOKS_PER_DAY: u64 = 8;
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A rule's days, of whatever length.
+/// Days of any length: a test may make them short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Days(pub Day);
 
@@ -19,14 +19,14 @@ impl Default for Days {
 }
 
 impl Days {
-    /// When that many days are over since a moment: S3 rounds up to the next midnight, UTC.
+    /// When so many days after `since` are over. As S3 does, this rounds up to the next midnight, UTC.
     pub fn after(self, since: UnixMillis, days: u32) -> UnixMillis {
         let day = self.0.milliseconds();
         let due = since.saturating_add(day.saturating_mul(u64::from(days)));
         due.checked_next_multiple_of(day).unwrap_or(UnixMillis::MAX)
     }
 
-    /// How often it makes sense to look: several times a day.
+    /// The pause between two looks at the rules: several looks a day.
     pub fn interval(self) -> Duration {
         Duration::from_millis(self.0.milliseconds() / LOOKS_PER_DAY).max(LEAST_INTERVAL)
     }

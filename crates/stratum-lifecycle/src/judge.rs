@@ -1,7 +1,7 @@
-//! What the rules come to for one version, or one upload.
+//! What a bucket's rules mean for one version, or for one upload.
 //!
-//! Where several rules apply, S3's order holds: what goes for good comes before a change of class, the earlier before the
-//! later, and of two changes that are due the one to the colder class.
+//! Where several rules apply, S3's order holds: deleting for good comes before a change of class, the earlier date
+//! before the later, and of two changes that are due the one to the colder class.
 
 use crate::days::Days;
 use crate::rules::{Expiration, Filter, Rule, Rules, TransitionMinimum, When, coldness};
@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 use stratum_metadata::record::{ObjectRecord, StorageClass};
 use stratum_storage::ambient::UnixMillis;
 
-/// Bytes under which an object is small: [`TransitionMinimum`].
+/// An object with fewer bytes is small: see [`TransitionMinimum`].
 const SMALL: u64 = 128 << 10;
 
-/// What becomes of a version now.
+/// What is to be done with a version now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Keep,
-    /// The current object expires: it is deleted, or a delete marker comes over it.
+    /// The current object expires: it is deleted, or a delete marker is put over it.
     Expire,
-    /// The version goes for good.
+    /// The version is deleted for good.
     Delete,
     Transition(StorageClass),
 }
@@ -35,9 +35,9 @@ pub struct Current<'a> {
 pub struct Noncurrent<'a> {
     pub key: &'a [u8],
     pub object: &'a ObjectRecord,
-    /// When another version, or a delete marker, came over it.
+    /// When a newer version, or a delete marker, replaced it as the current one.
     pub since: UnixMillis,
-    /// How many newer versions of its key aren't current either; delete markers don't count.
+    /// How many newer noncurrent versions its key has; delete markers don't count.
     pub newer: u32,
 }
 
@@ -46,7 +46,7 @@ pub struct Noncurrent<'a> {
 pub struct DeleteMarker<'a> {
     pub key: &'a [u8],
     pub modified: UnixMillis,
-    /// Whether nothing is left under it.
+    /// Whether the key has no other version.
     pub is_alone: bool,
 }
 
@@ -82,7 +82,8 @@ impl Rules {
         transition(object, due)
     }
 
-    /// A marker under which nothing is left goes if a rule asks for that, or once the days of an expiration are over.
+    /// A marker whose key has no other version is deleted if a rule asks for that, or once the days of an expiration
+    /// are over.
     pub fn of_delete_marker(&self, marker: DeleteMarker<'_>, now: UnixMillis, days: Days) -> Verdict {
         let goes = |rule: &Rule| match rule.expiration {
             Some(Expiration::DeleteMarkers) => true,
@@ -109,7 +110,7 @@ impl Rules {
         due.min_by_key(|(due, _)| *due)
     }
 
-    /// When the current object expires, and by which rule: what answers tell in `x-amz-expiration`.
+    /// When the current object expires, and by which rule: what `x-amz-expiration` tells.
     pub fn expiry(&self, version: Current<'_>, days: Days) -> Option<(UnixMillis, &str)> {
         let Current { key, object } = version;
         let due = self.applying(key, object);
@@ -117,7 +118,8 @@ impl Rules {
         due.min_by_key(|(due, _)| *due)
     }
 
-    /// Whether an object is large enough for a rule's change to a class: what a rule says of sizes itself comes before what holds for all.
+    /// Whether an object is large enough for a rule's change of class. A size in the rule's own filter comes before
+    /// the minimum that holds for all rules.
     fn lets_change(&self, rule: &Rule, size: u64, class: StorageClass) -> bool {
         let is_small =
             size < SMALL && rule.filter.larger_than.is_none() && rule.filter.smaller_than.is_none();
@@ -141,7 +143,7 @@ impl Rules {
 }
 
 impl Filter {
-    /// Whether it looks at nothing but keys: a delete marker has neither tags nor a size.
+    /// Whether the rule's filter looks only at keys: a delete marker has neither tags nor a size.
     fn is_of_keys(&self) -> bool {
         self.tags.is_empty() && self.larger_than.is_none() && self.smaller_than.is_none()
     }
@@ -161,7 +163,8 @@ fn at(when: When, modified: UnixMillis, days: Days) -> UnixMillis {
     }
 }
 
-/// The coldest of the classes that are due, if it is colder than what the version has: lifecycle never makes warmer.
+/// The coldest of the classes that are due, if it is colder than the version's: lifecycle never moves to a warmer
+/// class.
 fn transition(object: &ObjectRecord, due: impl Iterator<Item = StorageClass>) -> Verdict {
     match due.max_by_key(|class| coldness(*class)) {
         Some(class) if coldness(class) > coldness(object.storage_class) => Verdict::Transition(class),
@@ -278,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delete_marker_goes_when_nothing_is_under_it() {
+    fn a_delete_marker_goes_when_its_key_has_no_other_version() {
         let judge = |rule: Rule, is_alone, now| {
             let marker = DeleteMarker { key: b"a", modified: 10 * DAY, is_alone };
             Rules::from(vec![rule]).of_delete_marker(marker, now, Days::default())

@@ -1,7 +1,8 @@
-//! Lifecycle: the rules by which a bucket's versions and uploads end, or change their class, and what they come to for one.
+//! Lifecycle: the rules by which a bucket's versions and uploads end or change their storage class, and what the
+//! rules mean for one of them.
 //!
-//! Everything here is a pure function of rules, what is known of a version, and the time. Reading the rules' document is
-//! the API's; carrying out what they come to is a task of the engine's, by conditional commands.
+//! Everything here is a pure function of the rules, of what is known of a version, and of the time. The API reads the
+//! rules' XML document; a task of the engine carries out what the rules say, by conditional commands.
 //!
 //! Source: Amazon S3 User Guide, "Managing the lifecycle of objects" and "Lifecycle configuration elements".
 

@@ -1,4 +1,4 @@
-//! A bucket's rules, within S3's bounds.
+//! A bucket's lifecycle rules, within S3's limits.
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use stratum_storage::ambient::UnixMillis;
 
 const MOST_RULES: usize = 1_000;
 const MOST_ID_CHARS: usize = 255;
-/// Versions that may be kept beside the current one, by number.
+/// The greatest number of newer noncurrent versions that a rule may keep.
 const MOST_NEWER_VERSIONS: u32 = 100;
 
 /// The rules of a bucket.
@@ -15,20 +15,20 @@ const MOST_NEWER_VERSIONS: u32 = 100;
 #[serde(from = "Kept", into = "Kept")]
 pub struct Rules {
     pub rules: Vec<Rule>,
-    /// Which objects are too small for a transition. Where nobody says it, none is.
+    /// Which objects are too small for a transition; `None` if the client didn't say, and then none is.
     pub minimum: Option<TransitionMinimum>,
 }
 
-/// Objects of under 128 KiB that change their class, where a rule's own filter doesn't speak of sizes.
+/// Which objects of under 128 KiB may change their class, where a rule's own filter doesn't give sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TransitionMinimum {
-    /// None does.
+    /// None may.
     AllClasses,
-    /// Those do that go to `GLACIER` or `DEEP_ARCHIVE`.
+    /// Those may that go to `GLACIER` or `DEEP_ARCHIVE`.
     VariesByClass,
 }
 
-/// How rules are kept: by themselves, or beside what holds for all of them.
+/// The JSON in which rules are kept: the rules alone, or, with a minimum for all of them, an object of both.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Kept {
@@ -60,7 +60,7 @@ impl From<Vec<Rule>> for Rules {
     }
 }
 
-/// A rule: what it applies to, and what becomes of that.
+/// A rule: which objects it applies to, and what is done with them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     pub id: String,
@@ -74,43 +74,43 @@ pub struct Rule {
     pub abort_uploads_after: Option<u32>,
 }
 
-/// What a rule applies to: all of it must hold.
+/// Which objects a rule applies to: all conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
-    /// How it was written, so that it comes back so.
+    /// In which form it was written, so that it can be given back in that form.
     pub form: FilterForm,
     pub prefix: String,
     pub tags: BTreeMap<String, String>,
-    /// Bytes that an object must be larger than.
+    /// The object must have more bytes than this.
     pub larger_than: Option<u64>,
-    /// Bytes that an object must be smaller than.
+    /// The object must have fewer bytes than this.
     pub smaller_than: Option<u64>,
 }
 
-/// How a filter is written.
+/// The XML form of a filter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FilterForm {
-    /// A `Prefix` of the rule's own, as rules had it at first.
+    /// A `Prefix` directly in the rule, as in the first version of S3's schema.
     Prefix,
-    /// A `Filter` that has at most one thing in it.
+    /// A `Filter` with at most one condition.
     #[default]
     One,
-    /// A `Filter` of several, in `And`.
+    /// A `Filter` with several conditions in an `And`.
     And,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
 pub enum When {
-    /// After a version was made.
+    /// So many days after the version was created.
     Days(u32),
-    /// At a midnight.
+    /// At a midnight, UTC.
     Date(UnixMillis),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Expiration {
     At(When),
-    /// A delete marker under which nothing is left goes.
+    /// A delete marker is deleted when its key has no other version.
     DeleteMarkers,
 }
 
@@ -124,7 +124,7 @@ pub struct Transition {
 pub struct NoncurrentExpiration {
     /// Days after a version ceased to be current.
     pub days: u32,
-    /// Newer versions that aren't current, of which so many are kept.
+    /// So many newer noncurrent versions of the key are kept.
     pub keep_newer: Option<u32>,
 }
 
@@ -135,7 +135,7 @@ pub struct NoncurrentTransition {
     pub class: StorageClass,
 }
 
-/// Rules that S3 would refuse: they are well-formed and make no sense.
+/// Why S3 would refuse rules that are well-formed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     #[error("The rules must be at least one and at most {MOST_RULES}")]
@@ -188,7 +188,7 @@ impl Rules {
         Ok(())
     }
 
-    /// The rules as they are kept.
+    /// Reads the rules as they are kept.
     ///
     /// # Errors
     /// What serde says of text that this server can't have written.
@@ -196,15 +196,15 @@ impl Rules {
         serde_json::from_str(text)
     }
 
-    /// As they are kept: JSON of a form of our own.
+    /// The rules as they are kept: JSON of our own form.
     ///
     /// # Errors
-    /// None of rules that were read.
+    /// None for rules that were parsed.
     pub fn to_document(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
-    /// What the keys that any rule in force applies to begin with.
+    /// The longest prefix shared by all keys to which an enabled rule applies.
     pub fn common_prefix(&self) -> &[u8] {
         let mut prefixes = self.enabled().map(|rule| rule.filter.prefix.as_bytes());
         let first = prefixes.next().unwrap_or_default();
@@ -212,7 +212,7 @@ impl Rules {
         &first[..prefixes.fold(first.len(), |length, other| length.min(shared(first, other)))]
     }
 
-    /// Those that are in force.
+    /// The rules that are enabled.
     pub fn enabled(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(|rule| rule.is_enabled)
     }
@@ -317,14 +317,14 @@ impl Rule {
     }
 }
 
-/// Whether one of the transitions would make warmer what another has made colder, and so never happen.
+/// Whether one of the transitions would go to a warmer class than an earlier one, and so never happen.
 fn has_warmer<T: PartialOrd>(transitions: impl Iterator<Item = (StorageClass, T)> + Clone) -> bool {
     transitions.clone().any(|(class, when)| {
         transitions.clone().any(|(other, later)| coldness(other) > coldness(class) && later <= when)
     })
 }
 
-/// The order of S3's classes, in which transitions go down only.
+/// The order of S3's classes from warm to cold; transitions only go to colder ones.
 pub(crate) fn coldness(class: StorageClass) -> u8 {
     match class {
         StorageClass::Standard | StorageClass::ReducedRedundancy => 0,
@@ -338,12 +338,12 @@ pub(crate) fn coldness(class: StorageClass) -> u8 {
 }
 
 impl Filter {
-    /// Whether a key may be one of those.
+    /// Whether the key has the filter's prefix.
     pub fn has_prefix_of(&self, key: &[u8]) -> bool {
         key.starts_with(self.prefix.as_bytes())
     }
 
-    /// Whether an object is.
+    /// Whether all conditions hold for an object.
     pub fn applies(&self, key: &[u8], size: u64, tags: Option<&BTreeMap<String, String>>) -> bool {
         let has_tag =
             |(name, value): (&String, &String)| tags.is_some_and(|tags| tags.get(name) == Some(value));
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_are_kept_and_share_a_prefix() {
+    fn rules_survive_storage_and_have_a_common_prefix() {
         let of = |prefix: &str, is_enabled| {
             let filter = Filter { prefix: prefix.into(), ..Filter::default() };
             Rule { id: prefix.into(), filter, is_enabled, ..expiring(1) }

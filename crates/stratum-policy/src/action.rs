@@ -14,11 +14,11 @@ use crate::json::Json;
 use crate::pattern::Wildcards;
 use names::NAMES;
 
-/// How many sets of bits hold all actions.
+/// How many words of 64 bits a set of all actions needs.
 const WORDS: usize = 3;
 
-/// Those of the three services that this server doesn't have. An identity's policy may speak of them as it may of other services',
-/// and a bucket's of none.
+/// The actions of the three services that this server doesn't have. The policy of an identity may name them, as it
+/// may name other services' actions; the policy of a bucket may not.
 const ELSEWHERE: &str = include_str!("action/elsewhere.txt");
 
 /// An action.
@@ -26,7 +26,7 @@ const ELSEWHERE: &str = include_str!("action/elsewhere.txt");
 pub struct Action(u8);
 
 impl Action {
-    /// By its name in a policy, such as `s3:GetObject`.
+    /// The action with this name in a policy, such as `s3:GetObject`.
     pub fn named(name: &str) -> Option<Action> {
         let at = NAMES.binary_search(&name).ok()?;
         u8::try_from(at).ok().map(Action)
@@ -41,19 +41,19 @@ impl Action {
     }
 }
 
-/// The services whose actions a kind of policy may speak of.
+/// The services whose actions a policy may name, by the kind of the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Services {
-    /// S3 alone: a bucket's.
+    /// S3 alone: for the policy of a bucket.
     S3,
-    /// All that are here, and those that aren't, whose actions mean nothing here: an identity's.
+    /// All services, also those that aren't here, whose actions have no effect: for the policy of an identity.
     All,
-    /// STS alone: who may assume a role.
+    /// STS alone: for the policy that says who may assume a role.
     Sts,
 }
 
 impl Services {
-    /// Of those whose actions the server knows.
+    /// The services whose actions this server knows.
     const HERE: [&str; 3] = ["s3", "iam", "sts"];
 
     fn have(self, action: Action) -> bool {
@@ -64,8 +64,8 @@ impl Services {
         }
     }
 
-    /// Whether a name, in lower case, means actions that aren't here: of another service, or of one of these, of which it is known what
-    /// there is.
+    /// Whether a name, in lower case, stands for actions that this server doesn't have: those of another service, or
+    /// known ones of the three services. `wanted` is the same name as a pattern.
     fn take(self, name: &str, wanted: &Wildcards) -> bool {
         let Some((service, action)) = name.split_once(':') else { return false };
         let is_known = match self {
@@ -110,10 +110,10 @@ impl Actions {
         others
     }
 
-    /// What `Action` or `NotAction` says; names are the same in either case, as IAM has it.
+    /// Reads an `Action` or `NotAction` element. As in IAM, case doesn't matter in names.
     ///
     /// # Errors
-    /// For a name or a wildcard that means no action of these services.
+    /// For a name or a wildcard that matches no action of these services.
     pub(crate) fn parse(
         value: &Json,
         element: &'static str,

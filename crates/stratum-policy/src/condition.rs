@@ -1,7 +1,7 @@
-//! Conditions: an operator, a key, and the values it is compared with.
+//! Conditions: an operator, a key, and the values that the key's value is compared with.
 //!
-//! Every operator is one of a few tests of a value ([`Test`]), perhaps negated, and says beside it what holds where the
-//! request has nothing under the key. Values are read into what they are compared as when the policy is put.
+//! Every operator is one of a few tests of a value ([`Test`]), perhaps negated, with a rule for requests that have no
+//! value under the key. The values in a policy are parsed when the policy is put.
 //!
 //! Source: IAM User Guide, "IAM JSON policy elements: Condition operators" and "Multivalued context keys".
 
@@ -28,23 +28,23 @@ pub struct Condition {
     pub(crate) test: Test,
 }
 
-/// Of how many of a key's values the test must hold.
+/// How many of a key's values must pass the test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Quantifier {
-    /// The key has one.
+    /// The key has one value at most.
     Single,
     ForAnyValue,
     ForAllValues,
 }
 
-/// What a value is compared with, and how: it passes if it does with one of them.
+/// How a value is compared, and with what: it passes if it passes with any one of these.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Test {
-    /// Whether there is nothing under the key.
+    /// Whether the key has no value.
     Null(Vec<bool>),
     Texts(Vec<Pattern>),
     Numbers(Order, Vec<f64>),
-    /// In milliseconds since the epoch.
+    /// Milliseconds since the Unix epoch.
     Times(Order, Vec<i64>),
     Flags(Vec<bool>),
     Bytes(Vec<Vec<u8>>),
@@ -74,10 +74,11 @@ impl Order {
 }
 
 impl Condition {
-    /// What a `Condition` block says: all of it must hold.
+    /// Reads a `Condition` block, all of whose conditions must hold. `variables` says whether values may hold policy
+    /// variables.
     ///
     /// # Errors
-    /// For an operator, a key or a value that isn't known.
+    /// For an unknown operator or key, and for a value that the operator can't compare.
     pub(crate) fn parse_block(block: &Json, variables: bool) -> Result<Vec<Condition>, Malformed> {
         let object = |json: &Json| match json {
             Json::Object(members) => Ok(members.clone()),
@@ -118,7 +119,8 @@ impl Condition {
             return Err(Malformed::Empty("The values of a condition"));
         }
         let (negated, kind) = kind(name).ok_or_else(unknown)?;
-        // There is no "if it exists" of whether it exists, nor a number of values that it is asked of.
+        // `Null` already asks whether the key has a value, so neither `IfExists` nor a quantifier makes sense with
+        // it.
         if matches!(kind, Kind::Null) && (if_exists || quantifier != Quantifier::Single) {
             return Err(unknown());
         }
@@ -126,7 +128,7 @@ impl Condition {
         Ok(Condition { key, quantifier, if_exists, negated, test })
     }
 
-    /// Whether it holds of the request.
+    /// Whether the condition holds for the request.
     pub(crate) fn holds(&self, facts: &dyn Facts) -> bool {
         let values = facts.values(&self.key);
         let values = values.as_slice();
@@ -138,13 +140,13 @@ impl Condition {
             _ if values.is_empty() && self.if_exists => true,
             Quantifier::ForAllValues => values.iter().all(passes),
             Quantifier::ForAnyValue => values.iter().any(passes),
-            // Of nothing it isn't so, whatever it is; so a negated operator holds.
+            // Without a value the test fails, so the negated operator holds.
             Quantifier::Single if self.negated => values.iter().all(passes),
             Quantifier::Single => values.iter().any(passes),
         }
     }
 
-    /// All that it asks about.
+    /// The keys that it asks for: its own, and those of policy variables in its values.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
         std::iter::once(&self.key).chain(self.patterns().flat_map(Pattern::keys))
     }
@@ -158,7 +160,7 @@ impl Condition {
         texts.iter().chain(arns.iter().flat_map(ArnPattern::parts))
     }
 
-    /// Whether it lets pass only requests that have one of some fixed values under its key.
+    /// Whether only requests pass whose value is one of a few fixed ones.
     pub(crate) fn is_narrow(&self) -> bool {
         let needs_a_value = !self.negated && !self.if_exists && self.quantifier != Quantifier::ForAllValues;
         needs_a_value
@@ -173,7 +175,7 @@ impl Condition {
     }
 }
 
-/// How the values of an operator are read.
+/// How an operator's values are parsed.
 #[derive(Clone, Copy)]
 enum Kind {
     Null,
@@ -186,7 +188,7 @@ enum Kind {
     Arn,
 }
 
-/// The operators, and whether each is the contrary of its test.
+/// Whether an operator is negated, and how its values are parsed; `None` for an unknown operator.
 fn kind(name: &str) -> Option<(bool, Kind)> {
     let text = |wildcards, folded| Kind::Text { wildcards, folded };
     Some(match name {
@@ -200,7 +202,7 @@ fn kind(name: &str) -> Option<(bool, Kind)> {
         "BinaryEquals" => (false, Kind::Bytes),
         "IpAddress" => (false, Kind::Address),
         "NotIpAddress" => (true, Kind::Address),
-        // The two are the same, in IAM too.
+        // The two operators mean the same, as in IAM.
         "ArnEquals" | "ArnLike" => (false, Kind::Arn),
         "ArnNotEquals" | "ArnNotLike" => (true, Kind::Arn),
         "Null" => (false, Kind::Null),

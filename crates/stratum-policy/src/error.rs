@@ -1,7 +1,7 @@
-//! What can be wrong with a policy. All of it is S3's `MalformedPolicy`, or IAM's `MalformedPolicyDocument`, and each says
-//! which part it is.
+//! What can be wrong with a policy. All of it is S3's `MalformedPolicy`, or IAM's `MalformedPolicyDocument`; each
+//! message says which part of the policy is wrong.
 
-/// As much of a wrong text as a message repeats, in characters.
+/// How much of a wrong text a message repeats, at most, in characters.
 const QUOTED_CHARS: usize = 200;
 
 /// Why a policy was refused.
@@ -51,7 +51,7 @@ pub enum Malformed {
     Variable(String),
 }
 
-/// A part of the policy for a message, cut where it is long.
+/// A part of the policy as a message repeats it: cut if it is long.
 pub(crate) fn quoted(text: &str) -> String {
     match text.char_indices().nth(QUOTED_CHARS) {
         Some((end, _)) => format!("{}...", &text[..end]),

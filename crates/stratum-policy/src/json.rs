@@ -1,6 +1,6 @@
-//! JSON as policies are written in: a small tree in which no name stands twice in one object.
+//! The JSON of policies: a small tree that refuses an object in which a name stands twice.
 //!
-//! `serde_json`'s own tree keeps the last of two, and a statement must not be lost so.
+//! `serde_json`'s own tree keeps only the last of two equal names, and so would lose a statement silently.
 
 use crate::error::{Malformed, quoted};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -11,13 +11,13 @@ use std::fmt;
 pub enum Json {
     Null,
     Text(String),
-    /// A number or a truth value, as a policy that quoted it would write it.
+    /// A number or a truth value, as the text that it would be in quotes.
     Bare(String),
     List(Vec<Json>),
     Object(Vec<(String, Json)>),
 }
 
-/// Begins the message of the one fault that isn't JSON's.
+/// How the message begins of the one error that isn't a syntax error.
 const TWICE: &str = "twice: ";
 
 impl Json {
@@ -29,13 +29,13 @@ impl Json {
         }
         serde_json::from_slice(text).map_err(|error| {
             let message = error.to_string();
-            // serde_json adds where it was.
+            // serde_json adds the line and column.
             let name = message.strip_prefix(TWICE).and_then(|rest| rest.rsplit_once(" at line "));
             name.map_or(Malformed::NotJson, |(name, _)| Malformed::Twice(quoted(name)))
         })
     }
 
-    /// One value, or the values of a list: where the grammar takes either.
+    /// The values of a list, or the one value: for elements that may hold either.
     pub fn one_or_many(&self) -> &[Json] {
         match self {
             Json::List(all) => all,

@@ -1,12 +1,12 @@
-//! What a condition or a policy variable may ask about a request.
+//! The keys by which a condition or a policy variable asks about a request.
 //!
-//! These are the keys that the server can answer. A policy that asks about another one is refused: its statement would
-//! be passed over, or hold of everything, and nobody would know.
+//! These are the keys for which the server has an answer. A policy that asks for another one is refused: else its
+//! statement would be ignored, or would hold for every request, and nobody would notice.
 //!
 //! Source: Service Authorization Reference, "Condition keys for Amazon S3"; IAM User Guide, "AWS global condition
 //! context keys".
 
-/// A condition key. Names are the same in either case.
+/// A condition key. Case doesn't matter in its name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     SourceIp,
@@ -22,47 +22,47 @@ pub enum Key {
     PrincipalAccount,
     /// A tag of the user or the role.
     PrincipalTag(Box<str>),
-    /// Whether a service sends it, for itself or for somebody.
+    /// Whether a service sends the request, for itself or on behalf of a user.
     ViaService,
-    /// What requests have at Amazon and none has here: its networks, organisations, services and access points.
+    /// A key about what only Amazon has: its networks, organisations, services and access points.
     Elsewhere,
     RequestedRegion,
     MultiFactorAuthPresent,
     /// When a session began.
     TokenIssueTime,
-    /// Of who assumes a role.
+    /// Of requests to assume a role.
     ExternalId,
     RoleSessionName,
-    /// Of requests that a service makes for a resource.
+    /// Of requests that a service makes on behalf of a resource.
     SourceArn,
     SourceAccount,
-    /// A parameter of a list.
+    /// Of requests that list objects.
     Prefix,
     Delimiter,
     MaxKeys,
     VersionId,
     LocationConstraint,
-    /// A tag that the object has before the request.
+    /// A tag that the object had before the request.
     ExistingObjectTag(Box<str>),
-    /// A tag that the request gives.
+    /// A tag that the request sets.
     RequestObjectTag(Box<str>),
     RequestObjectTagKeys,
     SignatureVersion,
     SignatureAge,
     AuthType,
     TlsVersion,
-    /// Of a write of an object: whether the object comes to be by it.
+    /// Of requests that write an object: whether they create it.
     ObjectCreation,
     ResourceAccount,
     LockMode,
     LockRetainUntil,
     LockRemainingDays,
     LockLegalHold,
-    /// What a header of the request says, by its name.
+    /// The value of the request's header with this name.
     Header(&'static str),
 }
 
-/// Keys of what there isn't here: a statement that asks for it speaks of no request, as it would of none at Amazon that lacks it.
+/// The names of [`Key::Elsewhere`]. No request has a value under them, as at Amazon a request without such a value.
 const ELSEWHERE: [&str; 22] = [
     "aws:calledvia",
     "aws:calledviafirst",
@@ -88,7 +88,7 @@ const ELSEWHERE: [&str; 22] = [
     "s3:dataaccesspointarn",
 ];
 
-/// The headers that are condition keys, `s3:` before their names.
+/// The headers that are condition keys, without the `s3:` that stands before their names.
 const HEADERS: [&str; 17] = [
     "x-amz-acl",
     "x-amz-content-sha256",
@@ -110,7 +110,7 @@ const HEADERS: [&str; 17] = [
 ];
 
 impl Key {
-    /// By its name in a policy; `None` for one that can't be answered.
+    /// The key with this name in a policy; `None` if the server has no answer for it.
     pub fn named(name: &str) -> Option<Key> {
         if let Some((family, tag)) = name.split_once('/') {
             return match family.to_ascii_lowercase().as_str() {

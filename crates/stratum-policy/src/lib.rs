@@ -1,15 +1,15 @@
 //! Policies as S3 and IAM have them: what a document says, and what it answers.
 //!
-//! A document is read once, when it is put, into statements that hold nothing but what can be judged ([`Policy::parse`]):
-//! an element, an operator, a key or an action that isn't known is refused there, so that no statement is ever passed
-//! over because it wasn't understood. Judging is then a pure question ([`Policy::decide`]): who wants to do what to
-//! which resource, and a way to ask for whatever else the conditions speak of ([`Facts`]), which is asked only for what
-//! they do. An explicit deny wins over every allow, and the answer names the statement that gave it.
+//! A document is read once, when it is put, into statements that hold only what can be judged ([`Policy::parse`]). An
+//! unknown element, operator, key or action is refused there, so that no statement is ever ignored because it wasn't
+//! understood. Judging is then a pure question ([`Policy::decide`]): may this requester do this action on this
+//! resource? Whatever else the conditions ask for is looked up through [`Facts`], and only if they ask. An explicit
+//! deny wins over every allow, and the answer names the statement that gave it.
 //!
 //! * [`action`] holds S3's actions, and sets of them.
-//! * [`principal`] says who is meant.
+//! * [`principal`] says who makes a request, and whom a statement is about.
 //! * [`pattern`] is text with wildcards and policy variables.
-//! * [`condition`] holds the operators, and [`key`] what they may ask about.
+//! * [`condition`] holds the operators, and [`key`] the keys that they may ask for.
 //! * [`public`] says when a policy is public, as S3 means it.
 //!
 //! Source: IAM User Guide, "Grammar of the IAM JSON policy language", "Condition operators", "Policy evaluation logic";

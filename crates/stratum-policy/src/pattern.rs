@@ -1,15 +1,15 @@
 //! Text with wildcards (`*` for anything, `?` for one character) and policy variables (`${aws:username}`).
 //!
-//! A pattern is cut at its `*`s. Between them stand runs of characters, of which the first must stand at the text's
-//! beginning, the last at its end, and the others in between, each as far to the left as it fits: nothing is ever tried
-//! again, so that no pattern takes longer than its length times the text's, and one without `?` no longer than their sum.
+//! A pattern is cut at its `*`s into runs of characters. The first run must stand at the text's beginning, the last
+//! at its end, and the others in between, each as far to the left as it fits. Nothing is ever tried again, so no
+//! pattern takes longer than its length times the text's, and one without `?` no longer than the sum of the two.
 
 use crate::error::{Malformed, quoted};
 use crate::key::Key;
 use crate::value::Facts;
 use std::borrow::Cow;
 
-/// Text that a value is compared with.
+/// A pattern that a value is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     /// At least one.
@@ -22,16 +22,16 @@ pub struct Pattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wildcards(Pattern);
 
-/// How a text is to be read.
+/// How a pattern is to be read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reading {
     pub wildcards: bool,
     pub variables: bool,
-    /// Upper and lower case are the same.
+    /// Case doesn't matter.
     pub folded: bool,
 }
 
-/// What stands between two `*`.
+/// The characters between two `*`.
 type Run = Box<[Piece]>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Wildcards {
 
 impl Pattern {
     /// # Errors
-    /// [`Malformed::Variable`] for a variable that isn't closed or that asks what nobody can answer.
+    /// [`Malformed::Variable`] for a variable that isn't closed or that asks for an unknown key.
     pub(crate) fn parse(text: &str, reading: Reading) -> Result<Self, Malformed> {
         let folded = if reading.folded { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) };
         let mut runs = Runs::default();
@@ -77,7 +77,7 @@ impl Pattern {
         Ok(runs.finish(reading.folded))
     }
 
-    /// Whether the text is meant. A variable of which nothing is known means no text at all.
+    /// Whether the pattern matches the text. A variable without a value matches no text at all.
     pub fn matches(&self, text: &str, facts: &dyn Facts) -> bool {
         let text = if self.folded { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) };
         if !self.has_variables {
@@ -86,18 +86,18 @@ impl Pattern {
         self.resolved(facts).is_some_and(|runs| all_fit(&runs, &text))
     }
 
-    /// Whether it is one text and no other: it has no wildcard and no variable.
+    /// Whether it matches exactly one text: it has no wildcard and no variable.
     pub(crate) fn is_fixed(&self) -> bool {
         let is_text = |piece: &Piece| matches!(piece, Piece::Text(_));
         matches!(&*self.runs, [run] if run.iter().all(is_text))
     }
 
-    /// How often it has `?`: what stands beside one is looked for character by character.
+    /// How many `?` it has: a run with one is compared at every position of the text.
     pub(crate) fn question_marks(&self) -> usize {
         self.runs.iter().flat_map(|run| run.iter()).filter(|piece| **piece == Piece::OneCharacter).count()
     }
 
-    /// What its variables ask about.
+    /// The keys for which its variables ask.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
         self.runs.iter().flat_map(|run| run.iter()).filter_map(|piece| match piece {
             Piece::Variable { key, .. } => Some(key),
@@ -110,7 +110,7 @@ impl Pattern {
             let text = match (facts.values(key).as_slice(), otherwise) {
                 ([value], _) => value.text().into_owned(),
                 ([], otherwise) => otherwise?.to_owned(),
-                // Several are none that could stand here.
+                // A key with several values can't stand for one text.
                 _ => return None,
             };
             Some(if self.folded { text.to_lowercase() } else { text }.into())
@@ -123,7 +123,7 @@ impl Pattern {
     }
 }
 
-/// A pattern while it is read.
+/// A pattern while it is parsed.
 #[derive(Default)]
 struct Runs {
     done: Vec<Run>,
@@ -149,8 +149,8 @@ impl Runs {
         self.run.push(piece);
     }
 
-    /// What stands in `${` and `}`: a key, perhaps with `, 'text'` for where there is nothing under it, or one of the
-    /// characters that mean something else outside.
+    /// Takes what stands between `${` and `}`: a key, perhaps with `, 'text'` as its default, or one of the
+    /// characters that have a meaning outside of it.
     fn variable(&mut self, name: &str) -> Result<(), Malformed> {
         if let "*" | "?" | "$" = name {
             self.text.push_str(name);
@@ -187,7 +187,7 @@ impl Runs {
     }
 }
 
-/// Whether the runs stand in the text one after the other, and nothing before the first or after the last.
+/// Whether the runs stand in the text one after the other, with nothing before the first and nothing after the last.
 fn all_fit(runs: &[Run], text: &str) -> bool {
     let Some((first, others)) = runs.split_first() else { return false };
     let Some(mut rest) = after(first, text) else { return false };
@@ -201,7 +201,7 @@ fn all_fit(runs: &[Run], text: &str) -> bool {
     ends_with(last, rest)
 }
 
-/// What follows the run, where the text begins with it.
+/// What follows the run, if the text begins with it.
 fn after<'t>(run: &[Piece], text: &'t str) -> Option<&'t str> {
     run.iter().try_fold(text, |text, piece| match piece {
         Piece::Text(literal) => text.strip_prefix(literal.as_ref()),
@@ -209,7 +209,7 @@ fn after<'t>(run: &[Piece], text: &'t str) -> Option<&'t str> {
             let mut chars = text.chars();
             chars.next().map(|_| chars.as_str())
         }
-        // Resolved before it is compared.
+        // Variables are replaced by their values before runs are compared.
         Piece::Variable { .. } => None,
     })
 }
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_variable_holds_is_no_pattern() {
+    fn a_variable_s_value_is_no_pattern() {
         let pattern = Pattern::parse("${aws:username}/a", ALL).unwrap();
         assert!(pattern.matches("*/a", &User("*")) && !pattern.matches("x/a", &User("*")));
         assert!(!pattern.matches("/a", &User("")));
@@ -331,7 +331,7 @@ mod tests {
         assert!(!pattern.is_fixed() && Pattern::parse("a*", folded).unwrap().is_fixed());
     }
 
-    /// Obviously right, and slow.
+    /// A matcher that is obviously right, and slow.
     fn plainly(pattern: &[char], text: &[char]) -> bool {
         match (pattern.split_first(), text.split_first()) {
             (None, None) => true,
@@ -344,7 +344,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn matching_is_what_it_plainly_is(pattern in "[ab*?é]{0,8}", text in "[abé]{0,10}") {
+        fn matching_agrees_with_the_obvious_matcher(pattern in "[ab*?é]{0,8}", text in "[abé]{0,10}") {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             prop_assert_eq!(matches(&pattern, &text), plainly(&chars(&pattern), &chars(&text)));
             prop_assert_eq!(Wildcards::parse(&pattern).matches(&text), matches(&pattern, &text));

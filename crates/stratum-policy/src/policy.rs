@@ -1,4 +1,4 @@
-//! A policy, of a bucket, an identity or a role: its statements, and what they answer.
+//! The policy of a bucket, an identity or a role: its statements, and how they answer a question.
 
 use crate::action::{Action, Actions, Services};
 use crate::condition::Condition;
@@ -9,24 +9,25 @@ use crate::pattern::{Pattern, Reading, Wildcards};
 use crate::principal::{Principals, Requester};
 use crate::value::Facts;
 
-/// What stands before the bucket in the name of a resource.
+/// What stands before the bucket's name in the ARN of a resource.
 const RESOURCE_PREFIX: &str = "arn:aws:s3:::";
 
-/// `?` in the resources and conditions of a policy, at most: more would take long to look for in a long text.
+/// How many `?` the resources and conditions of a policy may have: with more, matching against a long text would take
+/// long.
 const MAX_QUESTION_MARKS: usize = 256;
 
-/// A policy that can be judged.
+/// A parsed policy, ready to be judged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     id: Option<String>,
     statements: Vec<Statement>,
 }
 
-/// One statement of it.
+/// One statement of a policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
     sid: Option<String>,
-    /// Counted from 1.
+    /// Its position in the policy, counted from 1.
     number: usize,
     pub(crate) effect: Effect,
     pub(crate) principals: Principals,
@@ -41,42 +42,44 @@ pub enum Effect {
     Deny,
 }
 
-/// ARNs.
+/// The resources of a statement, by the patterns of their ARNs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Resources {
     These(Vec<Pattern>),
     AllBut(Vec<Pattern>),
 }
 
-/// Whether somebody may do something.
+/// The question whether somebody may do something.
 #[derive(Clone, Copy)]
 pub struct Question<'a> {
     pub who: Requester<'a>,
     pub action: Action,
-    /// Its ARN: `arn:aws:s3:::bucket`, or `arn:aws:s3:::bucket/key`.
+    /// The ARN of the resource: `arn:aws:s3:::bucket`, or `arn:aws:s3:::bucket/key`.
     pub resource: &'a str,
     pub facts: &'a dyn Facts,
 }
 
-/// Whose a policy is, by which it has some elements and no others.
+/// What a policy belongs to, which decides what elements it may have.
 #[derive(Clone, Copy)]
 enum Holder<'a> {
-    /// Of that name. It says who, and speaks of the bucket and what is in it.
+    /// The bucket with this name. Its policy names principals, and speaks of the bucket and its objects.
     Bucket(&'a str),
-    /// A user, a group, a role or a session: it speaks of whoever it is attached to.
+    /// A user, a group, a role or a session. Its policy applies to whomever it is attached to, and names no
+    /// principals.
     Identity,
-    /// A role: it says who may assume it.
+    /// A role: its trust policy says who may assume it.
     Trust,
 }
 
 /// What a policy answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Decision<'a> {
-    /// This statement denies it, whatever the others say.
+    /// This statement denies the action, whatever others say.
     Denied(&'a Statement),
-    /// This statement allows it, and none denies it: the first that names who asks or everybody, or else the first that does.
+    /// This statement allows the action, and none denies it. It is the first one that names the requester or
+    /// everybody, if there is such a one, else the first that allows.
     Allowed(&'a Statement),
-    /// No statement speaks of it.
+    /// No statement applies.
     Silent,
 }
 
@@ -84,12 +87,12 @@ impl Policy {
     /// Reads the policy of a bucket.
     ///
     /// # Errors
-    /// What is wrong with it, or not understood.
+    /// For anything that is wrong with it, or not understood.
     pub fn parse(text: &[u8], bucket: &str) -> Result<Policy, Malformed> {
         Policy::of(text, Holder::Bucket(bucket))
     }
 
-    /// What stands in for an identity's policy that can't be judged: nothing is allowed by what is left of it.
+    /// What replaces an identity's policy that can't be read, so that nothing is allowed that it might have denied.
     pub fn denying_all() -> Policy {
         let statement = Statement {
             sid: None,
@@ -106,7 +109,7 @@ impl Policy {
     /// Reads the policy of a user, a group, a role or a session.
     ///
     /// # Errors
-    /// What is wrong with it, or not understood.
+    /// For anything that is wrong with it, or not understood.
     pub fn parse_identity(text: &[u8]) -> Result<Policy, Malformed> {
         Policy::of(text, Holder::Identity)
     }
@@ -114,7 +117,7 @@ impl Policy {
     /// Reads the policy that says who may assume a role.
     ///
     /// # Errors
-    /// What is wrong with it, or not understood.
+    /// For anything that is wrong with it, or not understood.
     pub fn parse_trust(text: &[u8]) -> Result<Policy, Malformed> {
         Policy::of(text, Holder::Trust)
     }
@@ -160,7 +163,7 @@ impl Policy {
         &self.statements
     }
 
-    /// Judges a question.
+    /// Answers a question.
     pub fn decide(&self, question: &Question<'_>) -> Decision<'_> {
         let mut decision = Decision::Silent;
         for statement in &self.statements {
@@ -180,8 +183,8 @@ impl Policy {
         decision
     }
 
-    /// Whether a condition, or a variable, on something that `wanted` tells is in it: who answers its questions may have to look
-    /// that up first.
+    /// Whether a condition or a variable asks for a key that is `wanted`: the caller may have to look its value up
+    /// before it can answer.
     pub fn asks(&self, wanted: impl Fn(&Key) -> bool) -> bool {
         self.statements.iter().any(|statement| {
             let of_resources = statement.resources.patterns().iter().flat_map(Pattern::keys);
@@ -270,7 +273,7 @@ impl Statement {
         self.resources.patterns().iter().chain(self.conditions.iter().flat_map(Condition::patterns))
     }
 
-    /// Its `Sid`, or which one it is.
+    /// The statement's `Sid`, or its position.
     pub fn name(&self) -> String {
         match self.sid.as_deref().filter(|sid| !sid.is_empty()) {
             Some(sid) => sid.to_owned(),
@@ -282,12 +285,12 @@ impl Statement {
         self.effect
     }
 
-    /// Whether it means them themselves, or everybody, and not only all of their account.
+    /// Whether the statement names the requester, or everybody, and not only the requester's account.
     pub fn names(&self, who: &Requester<'_>) -> bool {
         self.principals.name(who)
     }
 
-    /// The cheapest is asked first.
+    /// Whether the statement applies. The cheapest check comes first.
     fn speaks_of(&self, question: &Question<'_>) -> bool {
         self.actions.contains(question.action)
             && self.principals.include(&question.who)
@@ -305,7 +308,7 @@ impl Holder<'_> {
         }
     }
 
-    /// What is said by whose it is.
+    /// The elements that this kind of policy must not have, since what it belongs to already says them.
     fn elements_without(self) -> &'static [&'static str] {
         match self {
             Holder::Bucket(_) => &[],
@@ -314,12 +317,12 @@ impl Holder<'_> {
         }
     }
 
-    /// Whether a `Sid` may stand once alone. IAM wants that of its policies; S3 takes a bucket's as it comes.
+    /// Whether every `Sid` must be unique. IAM demands that of its policies; S3 doesn't of a bucket's.
     fn tells_statements_apart(self) -> bool {
         !matches!(self, Holder::Bucket(_))
     }
 
-    /// Whether its policy may speak of such a resource.
+    /// Whether the policy may speak of the resource with this ARN.
     fn has(self, name: &str) -> bool {
         match self {
             Holder::Bucket(bucket) => {
@@ -381,7 +384,7 @@ impl Resources {
     }
 }
 
-/// Puts what an element says; `names` are those of which a statement has one.
+/// Sets what an element says; a statement has at most one element of the two `names`.
 fn once<T>(place: &mut Option<T>, value: T, names: [&'static str; 2]) -> Result<(), Malformed> {
     let [one, other] = names;
     match place.replace(value) {
@@ -394,7 +397,7 @@ fn text_of<'j>(value: &'j Json, element: &'static str) -> Result<&'j str, Malfor
     value.text().ok_or(Malformed::Kind { element, expected: "a string" })
 }
 
-/// Policy variables came with the second version of the language; in the first they are text.
+/// Policy variables came with the second version of the language; in the first one they are plain text.
 fn has_variables(version: &Json) -> Result<bool, Malformed> {
     match text_of(version, "Version")? {
         "2012-10-17" => Ok(true),

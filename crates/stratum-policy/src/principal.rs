@@ -1,45 +1,47 @@
-//! Who asks, and who is meant by a policy.
+//! Who makes a request, and whom a statement of a policy is about.
 //!
-//! An account is its owner's canonical user id. The owner is who the configuration names, and is the account: `:root` and
-//! `:user/NAME` of it mean the same person. The account's members are the users, and the sessions, that were made in it.
+//! An account is identified by the canonical user id of its owner. The owner is the user whom the configuration
+//! names, and stands for the whole account: its `:root` and `:user/NAME` mean the same person. The account's members
+//! are the users that were created in it, and their sessions.
 
 use crate::error::{Malformed, quoted};
 use crate::json::Json;
 
-/// Who wants to do something.
+/// Who makes a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requester<'a> {
-    /// Somebody who signed nothing.
+    /// A request without a signature.
     Nobody,
     User {
         account: &'a str,
         name: &'a str,
     },
-    /// Somebody of an account who isn't its owner.
+    /// A user or a session of an account, but not its owner.
     Member {
         account: &'a str,
-        /// As ARNs have them after the account: `user/PATH/NAME`; of a session of a role, the role's and its own.
+        /// The names as they stand in ARNs after the account: `user/PATH/NAME`; for the session of a role, the role's
+        /// and the session's.
         names: &'a [String],
     },
-    /// A service, such as the one that delivers logs: whoever is everybody to a statement, it isn't.
+    /// A service, such as the one that delivers logs. A statement about everybody is not about services.
     Service(&'a str),
 }
 
-/// Who a statement speaks of.
+/// Whom a statement is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principals {
     These(Vec<Principal>),
     AllBut(Vec<Principal>),
 }
 
-/// One of them.
+/// One principal of a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
-    /// `*`: also whoever signs nothing.
+    /// `*`: everybody, also requests without a signature.
     Everybody,
-    /// All of an account.
+    /// Everybody of an account.
     Account(String),
-    /// Somebody of an account: `user/PATH/NAME`, `role/PATH/NAME` or `assumed-role/NAME/SESSION`.
+    /// One user or session of an account: `user/PATH/NAME`, `role/PATH/NAME` or `assumed-role/NAME/SESSION`.
     Named { account: String, name: String },
     /// A service, such as the one that delivers logs.
     Service(String),
@@ -49,7 +51,7 @@ const FORMS: &str = "\"*\", or an object of AWS, CanonicalUser and Service";
 
 impl Principals {
     /// # Errors
-    /// [`Malformed::Principal`], and what is of another shape.
+    /// [`Malformed::Principal`], [`Malformed::Kind`] or [`Malformed::Empty`].
     pub(crate) fn parse(value: &Json, element: &'static str) -> Result<Principals, Malformed> {
         let of_kind = |(kind, names): &(String, Json)| -> Result<Vec<Principal>, Malformed> {
             let one = |name: &Json| match name.text() {
@@ -79,7 +81,7 @@ impl Principals {
         }
     }
 
-    /// Whether it means them themselves, or everybody, and not only all of their account.
+    /// Whether the requester is named, or everybody is, and not only the requester's account.
     pub(crate) fn name(&self, who: &Requester<'_>) -> bool {
         match self {
             Principals::These(all) => all.iter().any(|one| {
@@ -89,7 +91,7 @@ impl Principals {
         }
     }
 
-    /// Whether it speaks of people whom it doesn't name.
+    /// Whether people are included who aren't named.
     pub(crate) fn include_the_public(&self) -> bool {
         match self {
             Principals::These(all) => all.contains(&Principal::Everybody),
@@ -151,7 +153,7 @@ impl Principal {
     }
 }
 
-/// A canonical user id, or what may be one: no text with a wildcard or a part of an ARN in it.
+/// Whether the text may be a canonical user id: it holds no wildcard and nothing that separates the parts of an ARN.
 fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.contains(['*', '?', ':', '/', '$']) && !text.contains(char::is_whitespace)
 }
@@ -213,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_who_is_named_and_not_everybody() {
+    fn a_service_must_be_named_and_is_not_part_of_everybody() {
         let logging = Requester::Service("logging.s3.amazonaws.com");
         assert!(parsed(r#"{"Service":"logging.s3.amazonaws.com"}"#).unwrap().include(&logging));
         for text in [r#""*""#, r#"{"AWS":"*"}"#, r#"{"Service":"logs.amazonaws.com"}"#] {

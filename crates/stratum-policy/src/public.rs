@@ -1,7 +1,8 @@
-//! When a policy is public: it lets in people whom it doesn't name.
+//! When a policy is public: if it lets in people whom it doesn't name.
 //!
 //! Source: S3 User Guide, "Blocking public access to your Amazon S3 storage", "The meaning of public": an allow for
-//! everybody is public, unless a condition holds it to fixed values of one of the keys that tell who or whence.
+//! everybody is public, unless a condition restricts it to fixed values of one of the keys that say who makes the
+//! request or where it comes from.
 
 use crate::key::Key;
 use crate::policy::{Effect, Policy, Statement};

@@ -1,4 +1,4 @@
-//! What is known of a request, as conditions compare it.
+//! The values that a request has under condition keys.
 
 use crate::key::Key;
 use std::borrow::Cow;
@@ -6,15 +6,15 @@ use std::net::IpAddr;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Answers what a condition or a policy variable asks about the request that is judged.
+/// Looks up the values of the request that is judged.
 pub trait Facts {
     fn values(&self, key: &Key) -> Values<'_>;
 }
 
-/// All that there is under a key.
+/// All values that a request has under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Values<'a> {
-    /// The request has nothing of it.
+    /// The request has no value under the key.
     None,
     One(Value<'a>),
     Many(Vec<Value<'a>>),
@@ -66,7 +66,7 @@ impl Value<'_> {
         }
     }
 
-    /// Milliseconds since the epoch; a number is seconds.
+    /// Milliseconds since the Unix epoch; a number counts as seconds.
     pub(crate) fn time(&self) -> Option<i64> {
         match self {
             Value::Time(millis) => Some(*millis),
@@ -113,12 +113,12 @@ pub(crate) fn flag(text: &str) -> Option<bool> {
     }
 }
 
-/// A date of ISO 8601 in one of W3C's forms, or seconds since the epoch; in milliseconds since the epoch.
+/// A date of ISO 8601 in one of W3C's forms, or seconds since the Unix epoch, as milliseconds since the epoch.
 pub(crate) fn time(text: &str) -> Option<i64> {
     if !text.is_ascii() {
         return None;
     }
-    // The longest year that isn't seconds has four digits.
+    // A number of more than four digits is in seconds: a year has four.
     if text.len() > 4 && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse::<i64>().ok()?.checked_mul(1000);
     }

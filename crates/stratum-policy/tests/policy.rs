@@ -1,4 +1,4 @@
-//! Whole policies: what is refused, what they answer, and that a deny wins.
+//! Whole policies: what is refused, how questions are answered, and that a deny always wins.
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -6,7 +6,7 @@ use stratum_policy::{
     Action, Decision, Effect, Facts, Key, Malformed, Policy, Question, Requester, Value, Values,
 };
 
-/// A request of which a few things are known.
+/// A request that has values under a few keys.
 #[derive(Default)]
 struct Known(BTreeMap<&'static str, &'static str>);
 
@@ -24,7 +24,7 @@ fn parsed(statements: &str) -> Result<Policy, Malformed> {
     Policy::parse(format!(r#"{{"Version":"2012-10-17","Statement":{statements}}}"#).as_bytes(), "b")
 }
 
-/// The statement that decided, and how.
+/// Which statement decided, and whether it allows or denies.
 fn decided(
     policy: &Policy,
     who: Requester<'_>,
@@ -40,7 +40,7 @@ fn decided(
     }
 }
 
-/// Who is neither an account's owner nor nobody.
+/// A requester who is neither an account's owner nor anonymous.
 fn member(names: &[String]) -> Requester<'_> {
     Requester::Member { account: "1", names }
 }
@@ -111,7 +111,7 @@ fn a_trust_policy_says_who_may_assume_and_no_more() {
 }
 
 #[test]
-fn a_statement_that_names_them_goes_before_one_for_their_account() {
+fn a_statement_that_names_a_member_goes_before_one_for_the_account() {
     let policy = parsed(
         r#"[{"Sid":"all","Effect":"Allow","Principal":{"AWS":"1"},"Action":"s3:*","Resource":"arn:aws:s3:::b"},
             {"Sid":"ann","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:user/ann"},"Action":"s3:*","Resource":"arn:aws:s3:::b"}]"#,
@@ -124,7 +124,7 @@ fn a_statement_that_names_them_goes_before_one_for_their_account() {
 }
 
 #[test]
-fn a_statement_speaks_of_whom_what_and_where_it_says() {
+fn a_statement_applies_to_its_principals_actions_and_resources_only() {
     let policy = parsed(
         r#"[{"Sid":"read","Effect":"Allow","Principal":{"AWS":"1"},"Action":["s3:GetObject","s3:List*"],
              "Resource":["arn:aws:s3:::b","arn:aws:s3:::b/a/*"]},
@@ -276,7 +276,7 @@ fn public_is_what_lets_in_whom_it_does_not_name() {
     }
 }
 
-/// A statement of few words, as text and as what it plainly means.
+/// A simple statement, as JSON and as what it obviously means.
 #[derive(Clone, Debug)]
 struct Plain {
     deny: bool,
@@ -346,7 +346,7 @@ proptest! {
     }
 }
 
-/// A bucket with twenty statements, none of which is the one that lets the request in but the last.
+/// A bucket whose policy has twenty statements, of which only the last one lets the request in.
 #[test]
 #[allow(clippy::disallowed_methods, reason = "it measures")]
 fn twenty_statements_are_judged_in_microseconds() {
@@ -393,7 +393,7 @@ fn twenty_statements_are_judged_in_microseconds() {
         }
         began.elapsed() / ROUNDS
     };
-    // On a machine that does other things most rounds are interrupted: one that isn't tells.
+    // On a busy machine most rounds are interrupted: one that isn't interrupted is enough.
     let rounds: Vec<_> = (0..10).map(|_| round()).collect();
     let more = (0..200).map(|_| round());
     let quick = rounds.iter().copied().chain(more).find(|took| took.as_nanos() < 5_000);

@@ -1,5 +1,6 @@
-//! What telling objects apart by what they are would be worth to the default policy, whose groups go by keys: made-up uses of several
-//! kinds in one folder, with one group for all and with one for each kind.
+//! What the default policy, which groups objects by their keys, would gain by also telling them apart by content
+//! class. Several generated traces are laid into one folder and replayed twice: with one group for all objects, and
+//! with one group for each trace.
 //!
 //! `cargo run --release -p stratum-tiering --example classes`
 
@@ -21,7 +22,7 @@ const MIXTURES: [&[&str]; 6] = [
     &["cooling-logs", "video", "campaigns", "noise"],
 ];
 
-/// Times the optimum.
+/// The contender's cost as a multiple of the optimum.
 fn ratio(trace: &Trace, contender: &Contender) -> f64 {
     let optimum = optimum::optimum(trace, &Prices::CLOUD).total();
     replay::replay(trace, &Prices::CLOUD, contender).costs.total() / optimum

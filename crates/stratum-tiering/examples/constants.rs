@@ -1,4 +1,4 @@
-//! How the cost of the default policy moves with each of its constants, on the whole of a trace and on its halves.
+//! How the cost of the default policy changes with each of its constants, on a whole trace and on its two halves.
 //!
 //! `cargo run --release -p stratum-tiering --example constants -- TRACE.csv[.gz]`
 

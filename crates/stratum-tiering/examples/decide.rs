@@ -1,4 +1,6 @@
-//! How long a decision takes, and how much memory a tracked object: `cargo run --release -p stratum-tiering --example decide`
+//! How long a decision takes, and how much memory a tracked object takes.
+//!
+//! `cargo run --release -p stratum-tiering --example decide`
 
 use std::hint::black_box;
 use stratum_tiering::day::Day;
@@ -50,7 +52,7 @@ fn main() {
     println!("memory: {:.1} bytes an object ({status:?})", status.bytes as f64 / status.objects as f64);
 }
 
-/// Nanoseconds that something takes.
+/// The nanoseconds that `work` takes.
 #[allow(clippy::disallowed_methods, reason = "a measurement asks the machine's clock")]
 fn timed(work: impl FnOnce()) -> f64 {
     let start = std::time::Instant::now();

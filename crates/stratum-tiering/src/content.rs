@@ -1,8 +1,9 @@
-//! What an object's bytes are: what whoever looked at them saw, what its client declared, and how the two meet.
+//! What kind of data an object's bytes are: what a classifier saw in them, what the client declared, and which of the
+//! two counts.
 //!
-//! A [`ContentClass`] is as coarse as it is of use to tiering: whether coding would shrink it, and what a person calls it.
-//! [`Sample`] holds the bytes by which it is told, [`Samples`] those that wait to be looked at; who looks at them is no
-//! concern of this crate.
+//! A [`ContentClass`] is only as fine as tiering needs: whether coding would shrink the bytes, and what a person
+//! calls them. A [`Sample`] holds the first and last bytes of an object, which the classifier needs; [`Samples`] is
+//! the queue of objects that wait for it. The classifier itself is not in this crate.
 
 mod declared;
 mod meet;
@@ -22,9 +23,9 @@ use serde::{Deserialize, Serialize};
 pub enum ContentClass {
     #[default]
     Unknown,
-    /// Text that is nothing of what has a class of its own.
+    /// Text of a kind that has no class of its own.
     Text,
-    /// Lines with their times.
+    /// Lines that each hold a time.
     Log,
     Source,
     /// Rows: comma-separated values, spreadsheets, columnar files.
@@ -33,13 +34,13 @@ pub enum ContentClass {
     Image,
     Video,
     Audio,
-    /// Files in one, compressed or not; and single files that are compressed.
+    /// Many files in one, compressed or not, and single files that are compressed.
     Archive,
     /// File systems and images of disks.
     DiskImage,
     /// Pages of a database.
     Database,
-    /// Arrays of numbers, and models.
+    /// Arrays of numbers, and trained models.
     Data,
     Executable,
     Font,
@@ -84,7 +85,7 @@ impl ContentClass {
         }
     }
 
-    /// As a person says it, behind "the bytes of".
+    /// The class's name, to stand behind "the bytes of".
     pub fn in_words(self) -> &'static str {
         match self {
             ContentClass::Unknown => "something unknown",
@@ -105,7 +106,7 @@ impl ContentClass {
         }
     }
 
-    /// Whether it is made of characters.
+    /// Whether bytes of this class are characters.
     fn is_textual(self) -> bool {
         matches!(self, ContentClass::Text | ContentClass::Log | ContentClass::Source)
     }
@@ -117,34 +118,34 @@ impl std::fmt::Display for ContentClass {
     }
 }
 
-/// Whether coding makes it much shorter.
+/// Whether coding makes the bytes much shorter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shrinks {
-    /// It depends: a probe tells.
+    /// Not known: only a probe tells.
     #[default]
     Perhaps,
-    /// It does, as a rule.
+    /// Usually yes.
     Well,
-    /// It is compressed already.
+    /// No: the bytes are compressed already.
     Hardly,
 }
 
-/// What whoever looked at the bytes saw.
+/// What the classifier saw in an object's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     pub class: ContentClass,
     pub shrinks: Shrinks,
-    /// How sure it is, in percent.
+    /// How sure the classifier is, in percent.
     pub confidence: u8,
 }
 
-/// How sure whoever looked must be that what it saw is compressed already, in percent, before nobody tries. Who errs in the
-/// other direction only tries in vain.
+/// How sure the classifier must be, in percent, that bytes are compressed already, before coding isn't even tried. If
+/// it is wrong, space is wasted for good; a needless try only costs some processor time.
 const SURE: u8 = 90;
 
 impl Seen {
-    /// Whether coding makes it shorter, as far as that counts without a probe.
+    /// Whether coding makes the bytes shorter, as far as the classifier is sure enough of it to spare a probe.
     pub fn shrinks(&self) -> Shrinks {
         match self.shrinks {
             Shrinks::Hardly if self.confidence < SURE => Shrinks::Perhaps,
@@ -153,9 +154,9 @@ impl Seen {
     }
 }
 
-/// [`ContentClass`] and [`Shrinks`] in a byte, as they are stored.
+/// [`ContentClass`] and [`Shrinks`] together in one byte, as they are stored.
 impl Seen {
-    /// The class takes the lower five bits.
+    /// The class takes the lower five bits, [`Shrinks`] the upper ones.
     pub(crate) fn to_byte(self) -> u8 {
         let class = ContentClass::ALL.iter().position(|class| *class == self.class).unwrap_or_default() as u8;
         let shrinks = match self.shrinks {
@@ -166,7 +167,8 @@ impl Seen {
         class | shrinks << 5
     }
 
-    /// What isn't known is [`ContentClass::Unknown`]: a later server may have written it.
+    /// A class that this server doesn't know is read as [`ContentClass::Unknown`]: a later server may have written
+    /// it.
     pub(crate) fn from_byte(byte: u8, confidence: u8) -> Seen {
         let class = ContentClass::ALL.get(usize::from(byte & 31)).copied().unwrap_or_default();
         let shrinks = match byte >> 5 {
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_sure_has_it_tried() {
+    fn an_unsure_classifier_spares_no_probe() {
         let seen = |shrinks, confidence| Seen { class: ContentClass::Video, shrinks, confidence }.shrinks();
         assert_eq!([89, 90].map(|sure| seen(Shrinks::Hardly, sure)), [Shrinks::Perhaps, Shrinks::Hardly]);
         assert_eq!(seen(Shrinks::Well, 50), Shrinks::Well);

@@ -1,4 +1,4 @@
-//! How long a day is: every duration of tiering is said in days or hours, and a test may live a day of seconds.
+//! The length of a day: tiering gives every duration in days or hours, and a test may make a day last some seconds.
 
 use std::fmt;
 use std::num::NonZeroU64;
@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 /// Days in a month, as prices count it: a twelfth of 365.25.
 pub const MONTH_DAYS: f64 = 30.4375;
 
-/// What comes later than in so many days nobody is told of: it won't be so.
+/// People are not told of times that lie further ahead than this many days: by then much will have changed.
 pub const FORESEEN_DAYS: f64 = 3_652.5;
 
 /// The length of a day, in milliseconds.
@@ -27,7 +27,7 @@ impl Day {
         self.0.get()
     }
 
-    /// So many days, in milliseconds; as long as time reaches if they are endless.
+    /// This many days, in milliseconds; [`u64::MAX`] if `days` is infinite.
     pub fn days(self, days: f64) -> u64 {
         (days * self.0.get() as f64) as u64
     }
@@ -36,7 +36,7 @@ impl Day {
         self.days(hours / 24.0)
     }
 
-    /// How many days lie between two times; none if they are the wrong way round.
+    /// How many days lie between two times; 0 if `to` is before `from`.
     pub fn between(self, from: u64, to: u64) -> f64 {
         to.saturating_sub(from) as f64 / self.0.get() as f64
     }
@@ -53,7 +53,7 @@ impl Day {
     }
 }
 
-/// So many days, in words: in the largest unit that they fill.
+/// A number of days, told in the largest unit of time of which it is at least one.
 #[derive(Clone, Copy, Debug)]
 pub struct Lasting(pub f64);
 

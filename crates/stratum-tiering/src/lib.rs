@@ -1,11 +1,11 @@
-//! How objects are used, and where they should lie.
+//! How objects are used, and in which tier each should lie.
 //!
 //! Nothing here asks a clock, reads a drive or moves a byte; times are milliseconds that are handed in.
-//! * [`content`] holds what an object's bytes are, and how what was seen of them meets what was declared;
-//! * [`usage::Usage`] counts the reads of a running server;
-//! * [`signals`] holds what a decision looks at, of objects and of groups of them;
+//! * [`content`] holds what kind of data an object's bytes are, by what was seen and what was declared;
+//! * [`usage::Usage`] counts the reads of a running server, in bounded memory;
+//! * [`signals`] holds what is known of the use of one object, or of a group of objects;
 //! * [`prices`] holds what each tier costs.
-//! * [`policy`] decides, and gives its reasons;
+//! * [`policy`] decides in which tier an object should lie, and says why;
 //! * [`simulate`] replays a trace of reads with the same decisions, and prices them.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]

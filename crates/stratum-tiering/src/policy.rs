@@ -1,8 +1,9 @@
-//! Where an object should lie, why, and when to look again: one pure function for the engine and the simulator.
+//! In which tier an object should lie, why, and when to decide again: one pure function for the engine and the
+//! simulator.
 //!
-//! [`Policy::decide`] asks the [`Rule`]s in their order of precedence; the first that has something to say decides, and
-//! the last of them, the model, always has. What it compared comes with the decision as [`Terms`], so that whoever is
-//! told the decision can work it out again.
+//! [`Policy::decide`] asks every [`Rule`] in the order of precedence. The first whose verdict isn't
+//! [`Verdict::Silent`] decides; the last rule, the model, is never silent. The figures that were compared come with
+//! the decision as [`Terms`], so that whoever is told of it can work it out again.
 
 mod cost;
 mod idle;
@@ -23,18 +24,18 @@ pub use terms::{Ascent, Course, Descent, Regret, Terms};
 pub struct Policy {
     pub model: Model,
     pub day: Day,
-    /// For so many days a bucket is watched before the model moves anything in it.
+    /// A bucket is watched for this many days before the model moves anything in it.
     pub warm_up_days: f64,
-    /// The model demotes nothing that was read, or written, in so many hours.
+    /// The model demotes no object that was read or written within this many hours.
     pub least_idle_hours: f64,
 }
 
-/// What decides where no rule does.
+/// What decides where no other rule does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Model {
-    /// Expected cost, with waits that follow from the prices.
+    /// Expected cost: an object waits in its tier for a time that follows from the prices.
     Cost(Waits),
-    /// Thresholds by idle time, for those who want to do it in their head.
+    /// Fixed numbers of days without a read, which an operator can work out without a computer.
     Idle(Thresholds),
 }
 
@@ -42,11 +43,11 @@ pub enum Model {
 #[derive(Clone, Copy, Debug)]
 pub struct Features<'a> {
     pub size: u64,
-    /// Where it lies, and since when.
+    /// The tier in which it lies, and since when.
     pub tier: Tier,
     pub since: u64,
     pub written: u64,
-    /// Its use, and that of its group; nothing where it wasn't read yet.
+    /// The reads of the object, and those of its group; `None` where no read is known.
     pub own: Option<&'a Signals>,
     pub group: Option<&'a Signals>,
     /// Since when its bucket is watched.
@@ -56,41 +57,43 @@ pub struct Features<'a> {
     pub pressure: Option<Pressure>,
 }
 
-/// What people, and the rules they set, want of an object.
+/// What people, and the rules that they set, ask for an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Wishes {
-    /// By an operator's hand.
+    /// Set by an operator.
     pub pin: Option<Pin>,
-    /// By the object's metadata, with its end if it has one.
+    /// Set by the object's metadata, with the time until which it holds if it has one.
     pub hint: Option<Pin>,
     pub priority: Priority,
     pub class: StorageClass,
     /// A lifecycle rule's transition that is due.
     pub lifecycle: Option<Tier>,
-    /// When an operator moved it to where it lies, if nothing else was decided since.
+    /// When an operator moved the object into its tier, if no other decision has been made since.
     pub by_hand: Option<u64>,
 }
 
-/// A tier that is set, until a time or for good.
+/// A tier that is set, until a time or (`None`) for good.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pin {
     pub tier: Tier,
     pub until: Option<u64>,
 }
 
-/// What slow reads are worth: a latency's price.
+/// Whether slow reads count as a cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Priority {
-    /// A read that isn't served from hot costs something on top.
+    /// A read from another tier than hot is taken to cost something on top.
     Latency,
-    /// Money alone counts; so it does with `Cost`, which says it of objects whose bucket says otherwise.
+    /// Slow reads cost nothing on top. `Cost` means the same: an object needs it where its bucket's default is
+    /// `Latency`.
     #[default]
     Balanced,
     Cost,
 }
 
 impl Priority {
-    /// What 1,000 reads from another tier than hot are taken to cost on top, in dollars: ten of cold's requests.
+    /// What 1,000 reads from another tier than hot are taken to cost on top, in dollars: ten times cold's price of
+    /// requests.
     fn slow_reads_1000(self) -> f64 {
         match self {
             Priority::Latency => 0.1,
@@ -99,7 +102,7 @@ impl Priority {
     }
 }
 
-/// What the declared storage class leaves to decide.
+/// Whether the declared storage class fixes the tier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StorageClass {
     /// `STANDARD`, `INTELLIGENT_TIERING`.
@@ -109,12 +112,12 @@ pub enum StorageClass {
     Fixed(Tier),
 }
 
-/// How far a tier that is too full has to go: its objects of least [regret](Regret) are to leave.
+/// How many objects must leave a tier that is too full: those of least [regret](Regret).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pressure {
-    /// Objects go whose regret, in dollars a GB and month, is at most this.
+    /// Objects leave whose regret, in dollars a GB and month, is at most this.
     pub regret: f64,
-    /// A colder tier that has no room either.
+    /// A colder tier that is too full itself.
     pub full: Option<Tier>,
 }
 
@@ -149,17 +152,18 @@ impl Rule {
     ];
 }
 
-/// What a rule says.
+/// What a rule says of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It has nothing to say.
+    /// The rule doesn't apply.
     Silent,
-    /// The object should lie in this tier; ask again at that time, or when something happens to the object.
+    /// The object should lie in this tier. Decide again at `until`, or (`None`) only when something happens to the
+    /// object.
     Wants { tier: Tier, until: Option<u64> },
 }
 
-/// Where an object should lie.
+/// In which tier an object should lie, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Decision {
     pub tier: Tier,
@@ -168,7 +172,8 @@ pub struct Decision {
     /// What each rule said, in order of precedence.
     pub rules: [(Rule, Verdict); 10],
     pub terms: Terms,
-    /// When to decide again, if nothing happens before; nothing where only a read, a write or a wish changes it.
+    /// When to decide again if nothing happens before; `None` where only a read, a write or a new wish can change the
+    /// decision.
     pub next_review: Option<u64>,
 }
 
@@ -183,8 +188,8 @@ impl Policy {
     /// Idle time with [`Thresholds::DEFAULT`].
     pub const IDLE: Policy = Policy { model: Model::Idle(Thresholds::DEFAULT), ..Policy::COST };
 
-    /// The same for who has these tiers alone: with thresholds, what would go to one that isn't there goes to the next warmer
-    /// one.
+    /// The same policy for a store that has only the tiers in `has`: by idle time, what would go to a missing tier
+    /// goes to the next warmer one that is there.
     pub fn over(self, has: PerTier<bool>) -> Policy {
         let model = match self.model {
             Model::Idle(thresholds) => Model::Idle(thresholds.over(has)),
@@ -226,7 +231,7 @@ impl Policy {
                 }
                 _ => Verdict::Silent,
             },
-            // It was meant so: for as long as a bucket is watched, or until it is read there.
+            // An operator's move stands for `warm_up_days`, unless the object is read in its new tier.
             Rule::ByHand => match wishes.by_hand {
                 Some(moved) if !terms.read_since => {
                     hold(terms, moved.saturating_add(self.day.days(self.warm_up_days)))
@@ -254,7 +259,8 @@ fn hold(terms: &Terms, ends: u64) -> Verdict {
     if terms.now < ends { Verdict::Wants { tier: terms.tier, until: Some(ends) } } else { Verdict::Silent }
 }
 
-/// The tier that costs least of the colder ones takes what the full one gives.
+/// The object goes to the colder tier in which it costs least, if its regret is within what the full tier must give
+/// up.
 fn relieve(pressure: Option<Pressure>, terms: &Terms) -> Verdict {
     match (pressure, terms.regret) {
         (Some(pressure), Some(Regret { to, dollars })) if dollars <= pressure.regret => {

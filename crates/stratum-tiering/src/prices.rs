@@ -1,6 +1,7 @@
-//! What a tier costs: the same four prices for drives of one's own as on a public cloud's list.
+//! What a tier costs: the four prices that a public cloud lists, given for one's own drives as well.
 //!
-//! They count logical bytes, so that a price is what the operator wants to weigh: money, wear or power.
+//! They are for logical bytes, in dollars or in any other unit that the operator wants to minimise, such as wear or
+//! power.
 
 use crate::tier::{PerTier, Tier};
 use serde::{Deserialize, Serialize};
@@ -9,8 +10,7 @@ use thiserror::Error;
 /// Bytes in the GB that prices are given for.
 const GB: f64 = (1u64 << 30) as f64;
 
-/// The prices of one tier, in dollars (or whatever is to be minimised). What is read from a file has all four, and none of
-/// them is negative.
+/// The prices of one tier, in dollars or another unit. Prices read from a file are all given, and none is negative.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "WrittenTier")]
 pub struct TierPrices {
@@ -96,7 +96,8 @@ impl Prices {
         }))
     }
 
-    /// The same for who has these tiers alone: nothing is worth going to another.
+    /// The same prices for a store that has only the tiers in `has`: a missing tier costs so much that no object goes
+    /// there.
     pub fn over(&self, has: PerTier<bool>) -> Prices {
         const NOBODY_PAYS: TierPrices =
             TierPrices { storage_gb_month: 1e9, retrieval_gb: 1e9, get_1000: 1e9, put_1000: 1e9 };
@@ -107,22 +108,22 @@ impl Prices {
         &self.0[tier]
     }
 
-    /// Keeping so many bytes for a month.
+    /// What keeping so many bytes for a month costs.
     pub fn storage_month(&self, tier: Tier, bytes: u64) -> f64 {
         self.0[tier].storage_gb_month * bytes as f64 / GB
     }
 
-    /// Reading so many bytes, without the request.
+    /// What reading so many bytes costs, without the request.
     pub fn retrieval(&self, tier: Tier, bytes: f64) -> f64 {
         self.0[tier].retrieval_gb * bytes / GB
     }
 
-    /// One read's request.
+    /// What the request of one read costs.
     pub fn get(&self, tier: Tier) -> f64 {
         self.0[tier].get_1000 / 1_000.0
     }
 
-    /// One write's request, or the arrival of a moved object.
+    /// What the request of one write costs, or the arrival of a moved object.
     pub fn put(&self, tier: Tier) -> f64 {
         self.0[tier].put_1000 / 1_000.0
     }

@@ -1,9 +1,9 @@
-//! What is known of the use of an object, or of a group of objects: everything that a decision looks at, in 72 bytes.
+//! What is known of the use of one object, or of a group of objects: all that a decision needs of it, in 72 bytes.
 //!
-//! There are to be a million of them in memory, hence the packing: histograms of four bits a cell that halve when a
-//! cell is full, shares of one or two bytes, times of six. Rates are exponentially decayed counts, brought up to date
-//! at each read, so that a read costs the same however many came before. All durations scale with the [`Day`].
-//! [`Usage`](crate::usage::Usage) keeps a bounded number of them.
+//! A million of these are to fit in memory, hence the packing: histograms with four bits a cell, all halved when one
+//! is full, shares in one or two bytes, times in six. Rates are exponentially decayed counts that are brought up to
+//! date at each read, so that a read costs the same however many came before it. All durations scale with the
+//! [`Day`]. [`Usage`](crate::usage::Usage) keeps a bounded number of signals.
 
 mod bytes;
 
@@ -11,7 +11,8 @@ use crate::day::Day;
 
 /// Half-lives of the rates, in days: an hour, a day, a week, a month.
 pub const HALF_LIFE_DAYS: [f64; 4] = [1.0 / 24.0, 1.0, 7.0, 30.0];
-/// The index of the slow rate: that by which costs are weighed, and beside which a spike stands out.
+/// The index in [`HALF_LIFE_DAYS`] of the slow rate, that of a week: costs are weighed by it, and a spike stands out
+/// from it.
 pub const SLOW: usize = 2;
 /// A read after a pause of this length opens a session.
 pub const SESSION_PAUSE_HOURS: f64 = 12.0;
@@ -19,17 +20,17 @@ pub const SESSION_PAUSE_HOURS: f64 = 12.0;
 pub const SPIKE_READS: u8 = 10;
 pub const SPIKE_FACTOR: f64 = 10.0;
 
-/// No decayed count grows over this: under a clock that stands or runs back nothing decays.
+/// No decayed count grows over this: while the clock stands still or runs backwards, nothing decays.
 const MOST_COUNTED: f32 = 1e9;
-/// Sharing the running means: the latest of this many reads weigh most.
+/// A running mean is over about this many of the latest reads.
 const MEAN_OF: u32 = 8;
-/// Ticks of an hour in which the start of a burst is kept.
+/// Parts of an hour in which the start of a burst is kept.
 const BURST_TICKS: f64 = 1_024.0;
 
-/// One read.
+/// One read of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {
-    /// The bytes that it takes, from an offset, of so many.
+    /// How many bytes it takes, from which offset, of an object of which size.
     pub bytes: u64,
     pub offset: u64,
     pub size: u64,
@@ -40,19 +41,19 @@ pub struct Read {
 #[repr(C)]
 pub struct Signals {
     reads: u32,
-    /// The last pause between two sessions, in days; 0 before there was one.
+    /// The length of the last pause between two sessions, in days; 0 before there was one.
     gap_days: f32,
-    /// For each of [`HALF_LIFE_DAYS`], decayed counts of reads and of bytes as of the last read.
+    /// For each of [`HALF_LIFE_DAYS`] a decayed count of reads, and of bytes read, as of the last read.
     counts: [f32; 4],
     bytes: [f32; 4],
-    /// Milliseconds of Unix time, low byte first: six bytes reach beyond the year 10,000.
+    /// When the last read was, in milliseconds of Unix time, low byte first: six bytes reach beyond the year 10,000.
     last: [u8; 6],
     hours: Histogram<12>,
     weekdays: Histogram<4>,
-    /// Where the last read ended, folded.
+    /// The offset at which the last read ended, hashed to 16 bits.
     end: u16,
     share: u16,
-    /// When the present hour's burst began, in ticks of an hour, and its reads so far.
+    /// When the burst of the present hour began, in ticks of an hour, and its reads so far.
     burst_start: u16,
     burst: u8,
     ranged: u8,
@@ -101,7 +102,8 @@ impl Signals {
         self.last = six_bytes(now);
     }
 
-    /// How much was read, and how: which share of the object, whole or in part, on from where the last read ended.
+    /// Updates what is known of the reads' shape: the share of the object that a read takes, whether it takes only a
+    /// part, and whether it goes on where the last read ended.
     fn learn_shape(&mut self, read: Read) {
         let weight = 1.0 / f64::from(self.reads.clamp(1, MEAN_OF));
         let whole = read.bytes >= read.size;
@@ -135,13 +137,13 @@ impl Signals {
         self.reads
     }
 
-    /// When it was read last, in milliseconds of Unix time.
+    /// When the last read was, in milliseconds of Unix time; `None` before the first.
     pub fn last(&self) -> Option<u64> {
         let [a, b, c, d, e, f] = self.last;
         (self.reads > 0).then(|| u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
     }
 
-    /// The last pause between two sessions, in days.
+    /// The length of the last pause between two sessions, in days; `None` before there was one.
     pub fn gap_days(&self) -> Option<f64> {
         (self.gap_days > 0.0).then(|| self.gap_days.into())
     }
@@ -165,32 +167,32 @@ impl Signals {
         f64::from(*count) * (-day.between(last, now) / half_life).exp2() * std::f64::consts::LN_2 / half_life
     }
 
-    /// The mean share of the object that a read takes, 0 to 1; all of it before the first read.
+    /// The mean share of the object that a read takes, 0 to 1; 1 before the first read.
     pub fn share(&self) -> f64 {
         if self.reads == 0 { 1.0 } else { f64::from(self.share) / f64::from(u16::MAX) }
     }
 
-    /// The share of reads that took a part.
+    /// The share of reads that took only a part of the object, 0 to 1.
     pub fn ranged(&self) -> f64 {
         f64::from(self.ranged) / 255.0
     }
 
-    /// The share of reads that went on where the one before ended, as a player's do.
+    /// The share of reads that went on where the one before ended, as a media player's do, 0 to 1.
     pub fn sequential(&self) -> f64 {
         f64::from(self.sequential) / 255.0
     }
 
-    /// The shares of the 24 hours of the day (UTC) in its reads.
+    /// For each hour of the day (UTC) its share of the reads, 0 to 1.
     pub fn hour_shares(&self) -> [f64; 24] {
         self.hours.shares()
     }
 
-    /// The shares of the weekdays, Monday first.
+    /// For each weekday (UTC), Monday first, its share of the reads, 0 to 1.
     pub fn weekday_shares(&self) -> [f64; 7] {
         self.weekdays.shares()
     }
 
-    /// Whether it is read [`SPIKE_FACTOR`] times as often as usual, [`SPIKE_READS`] times or more within an hour.
+    /// Whether the object had [`SPIKE_READS`] or more reads within an hour, [`SPIKE_FACTOR`] times as many as usual.
     pub fn spikes(&self, now: u64, day: Day) -> bool {
         let Some(last) = self.last() else { return false };
         let often = self.burst >= SPIKE_READS || self.counts[0] >= f32::from(SPIKE_READS);
@@ -202,7 +204,7 @@ impl Signals {
     }
 }
 
-/// Counts in cells of four bits: when one is full all are halved, so that what is old fades.
+/// Counts in cells of four bits. When a cell is full all are halved, so that old reads count less and less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Histogram<const BYTES: usize>([u8; BYTES]);
 
@@ -236,7 +238,7 @@ fn fold(offset: u64) -> u16 {
     (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16
 }
 
-/// A running mean kept as a fraction of `whole`.
+/// Moves a running mean, kept as a fraction of `whole`, towards a value of 0 to 1.
 fn toward(mean: u16, value: f64, weight: f64, whole: u16) -> u16 {
     let mean = f64::from(mean);
     (mean + (value.clamp(0.0, 1.0) * f64::from(whole) - mean) * weight).round() as u16

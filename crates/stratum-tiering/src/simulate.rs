@@ -1,7 +1,8 @@
-//! What a policy would have cost on a trace of reads, beside simple rules and beside the best that hindsight allows.
+//! What a policy would have cost on a recorded trace of reads, compared with simple rules and with the optimum that
+//! knows the whole trace.
 //!
-//! The decisions are those of [`crate::policy`], on signals gathered as a server gathers them, under the clock of the
-//! trace. The conventions of what is charged when are those of [`charges`].
+//! The decisions are those of [`crate::policy`], on signals that are gathered as a server gathers them, with the
+//! trace's times as the clock. [`charges`] says what is charged when.
 
 pub mod access_log;
 pub mod charges;
@@ -20,7 +21,7 @@ pub use trace::{Trace, TraceError};
 
 use crate::prices::Prices;
 
-/// Replays the trace with each of the contenders, and finds the optimum.
+/// Replays the trace with each of the contenders, and works out the optimum.
 pub fn simulate(trace: &Trace, prices: &Prices, contenders: &[Contender]) -> Report {
     let outcomes =
         contenders.iter().map(|contender| (contender.name.clone(), replay::replay(trace, prices, contender)));

@@ -1,8 +1,8 @@
-//! How the objects of a running server are used: what reads tell, kept in bounded memory.
+//! How the objects of a running server are used, in bounded memory.
 //!
-//! A read takes two short locks: of one of a few tables of objects, and of the table of [groups](groups). What memory
-//! doesn't hold is forgotten, the least used first, and counted. Losing all of it costs worse decisions for a while,
-//! never a byte.
+//! A read takes two short locks: that of one of a few tables of objects, and that of the table of [groups](groups).
+//! When memory is full, the entries used least are forgotten first, and counted. Losing all of them costs worse
+//! decisions for a while, never a byte.
 
 pub mod accounts;
 mod file;
@@ -35,12 +35,12 @@ use tracing_mutex::parkinglot::Mutex;
 use woken::Woken;
 
 const SHARDS: usize = 16;
-/// Which part of the memory groups get: one in so many bytes.
+/// Groups get this part of the memory: one byte in so many.
 const GROUPS_PART: usize = 20;
-/// Beside it, what was seen of objects' bytes gets one in so many more.
+/// What was seen of objects' bytes gets this part on top of the memory: one byte in so many.
 const LOOKS_PART: usize = 20;
 
-/// Counts reads of objects, and tells what they say.
+/// Counts reads of objects, and keeps what the classifier saw in them.
 #[derive(Debug)]
 pub struct Usage {
     day: Day,
@@ -51,7 +51,7 @@ pub struct Usage {
     woken: Mutex<Woken>,
     accounts: Mutex<Accounts>,
     slow: Mutex<Slow>,
-    /// When counting began, in milliseconds of Unix time; 0 before anybody asked.
+    /// When counting began, in milliseconds of Unix time; 0 before the first question.
     since: AtomicU64,
 }
 
@@ -60,30 +60,31 @@ pub struct Usage {
 pub struct Known {
     pub own: Option<Signals>,
     pub group: Option<Signals>,
-    /// What the keys of its group begin with.
+    /// The prefix that the keys of its group share.
     pub prefix: String,
 }
 
-/// How much is known.
+/// How much is known, and how much memory it takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UsageStatus {
-    /// Objects and prefixes of which something is known.
+    /// Objects of which something is known.
     pub objects: usize,
     pub groups: usize,
-    /// Objects, and folders' objects of one ending, of whose bytes something is known.
+    /// Objects of whose bytes something is known, and folders in which something is known of the objects with one
+    /// extension.
     pub looks: usize,
-    /// The memory that it takes.
+    /// The memory that all of it takes, in bytes.
     pub bytes: usize,
-    /// Objects and prefixes that made room for others.
+    /// Objects and prefixes that were forgotten to make room for others.
     pub forgotten: u64,
-    /// Objects that were to be decided about at once, and those that found no place in the queue.
+    /// Objects that were queued to be decided about at once, and those that found the queue full.
     pub woken: u64,
     pub dropped: u64,
 }
 
 impl Usage {
-    /// `memory` is what use may take, in bytes: about 104 for an object and its part of a group. What was seen of objects' bytes
-    /// may take a twentieth of it beside that, about 30 an object.
+    /// `memory` is for reads, in bytes: about 104 for an object and its part of a group. What was seen of objects'
+    /// bytes may take a twentieth of it on top, about 30 bytes an object.
     pub fn new(memory: usize, day: Day, seed: Seed) -> Self {
         let groups = memory / GROUPS_PART;
         let of_shard = (memory - groups) / SHARDS;
@@ -100,7 +101,8 @@ impl Usage {
         }
     }
 
-    /// Counts a read of an object at `now`, in milliseconds of Unix time. One that lies below hot wakes.
+    /// Counts a read of an object at `now`, in milliseconds of Unix time. The object is queued to be decided about at
+    /// once if it lies below hot, or if this read makes it spike.
     pub fn record(&self, bucket: u64, key: &str, read: Read, below_hot: bool, now: u64) {
         let name = self.seed.name(bucket, key);
         let spikes = {
@@ -124,18 +126,19 @@ impl Usage {
         Known { own, group, prefix: key.get(..length).unwrap_or_default().to_owned() }
     }
 
-    /// Notes what was seen of the bytes of an object that was `written` then, in milliseconds of Unix time.
+    /// Keeps what the classifier saw in an object that was `written` at that time, in milliseconds of Unix time.
     pub fn note_seen(&self, bucket: u64, key: &str, written: u64, seen: Seen) {
         self.looks.lock().note(&self.seed, bucket, key, written, seen, self.day);
     }
 
-    /// What was seen of them. Nothing of what was written at another time under that key.
+    /// What is known of the bytes of an object that was `written` at that time. What was seen of another version of
+    /// the key doesn't count.
     pub fn seen(&self, bucket: u64, key: &str, written: u64) -> Looked {
         self.looks.lock().of(&self.seed, bucket, key, written)
     }
 
-    /// Since when reads are counted, in milliseconds of Unix time: over restarts, as long as what is known survives them. Of what
-    /// was before it isn't known whether it was read. Who asks first at `now` begins.
+    /// Since when reads are counted, in milliseconds of Unix time. A restart doesn't change it as long as the counts
+    /// survive; of the time before it nobody knows whether an object was read. The first call sets it to `now`.
     pub fn counted_since(&self, now: u64) -> u64 {
         match self.since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => now,
@@ -143,12 +146,12 @@ impl Usage {
         }
     }
 
-    /// What was counted before that time is of no worth.
+    /// Makes counting begin at `since`: older counts no longer tell anything.
     pub fn count_since(&self, since: u64) {
         self.since.store(since, Ordering::Relaxed);
     }
 
-    /// Takes at most so many of the objects that woke, as bucket and key.
+    /// Takes at most `most` of the objects that are queued to be decided about at once, as bucket and key.
     pub fn take_woken(&self, most: usize) -> Vec<(u64, String)> {
         self.woken.lock().take(most)
     }
@@ -165,19 +168,19 @@ impl Usage {
         self.accounts.lock().get(name)
     }
 
-    /// Adds to it.
+    /// Adds to an account.
     pub fn charge(&self, name: AccountName, by: Account) {
         let mut accounts = self.accounts.lock();
         let Account { saved, spent } = accounts.get(name);
         accounts.set(name, Account { saved: saved + by.saved, spent: spent + by.spent });
     }
 
-    /// Counts a read that was served from a tier below hot, for what it costs.
+    /// Counts the cost of a read that was served from a tier below hot.
     pub fn record_slow(&self, bucket: u64, tier: Tier, bytes: u64) {
         self.slow.lock().count(bucket, tier, bytes);
     }
 
-    /// Those that were counted since this was last asked, by bucket and tier.
+    /// The reads from below hot that were counted since the last call, by bucket and tier.
     pub fn take_slow(&self) -> BTreeMap<(u64, Tier), SlowReads> {
         self.slow.lock().take()
     }
@@ -202,7 +205,7 @@ impl Usage {
     }
 
     fn shard(&self, name: Name) -> &Mutex<Table<Signals>> {
-        // Bits that the tables' own indexes don't begin with.
+        // These bits of the hash are not those by which a table's index begins to search.
         &self.objects[(name.hash >> 40) as usize % SHARDS]
     }
 }

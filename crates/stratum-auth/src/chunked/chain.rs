@@ -1,4 +1,5 @@
-//! The chain of signatures: each chunk's covers the one before it, the first the request's own.
+//! The chain of signatures: each chunk's signature covers the one before it, and the first covers that of the
+//! request's head.
 
 use std::fmt;
 
@@ -8,14 +9,17 @@ use crate::digest::{Hex, Sha256Digest};
 use crate::signing_key::SigningKey;
 use crate::timestamp::Timestamp;
 
-/// SHA-256 of no bytes, which stands where chunks might have had headers.
+/// SHA-256 of no bytes. It stands in the string to sign where a chunk's headers would be hashed if it had any.
 const EMPTY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// What the next signature in a chunked body must be made of.
+/// What the next signature in a chunked body is computed from.
 #[derive(Clone)]
 pub struct ChunkChain {
     key: SigningKey,
-    /// `\n<timestamp>\n<scope>\n`, the same in every string to sign.
+    /// `
+    /// <timestamp>
+    /// <scope>
+    /// `, which is in every string to sign.
     middle: Box<str>,
     previous: Hex,
 }
@@ -37,14 +41,15 @@ impl ChunkChain {
         Self { key, middle, previous: seed }
     }
 
-    /// Whether `signature` is the next one, of a chunk with that `hash`; then the chain moves on and the hash
-    /// begins anew.
+    /// Whether `signature` is the next one of the chain, for a chunk whose data has this `hash`. If so, the chain
+    /// moves on and the hash starts anew.
     pub(crate) fn check_chunk(&mut self, hash: &mut ChunkHash, signature: &[u8]) -> bool {
         let hash = Sha256Digest(hash.0.finalize_reset().into()).hex();
         self.check("AWS4-HMAC-SHA256-PAYLOAD", &[EMPTY_HASH, "\n", hash.as_str()], signature)
     }
 
-    /// Whether `signature` is the last one, of trailers whose canonical form (`name:value\n` each) is `trailers`.
+    /// Whether `signature` is the chain's last one, for trailers whose canonical form (`name:value
+    /// ` each) is `trailers`.
     pub(crate) fn check_trailers(&mut self, trailers: &[u8], signature: &[u8]) -> bool {
         let hash = Sha256Digest::of(trailers).hex();
         self.check("AWS4-HMAC-SHA256-TRAILER", &[hash.as_str()], signature)

@@ -6,8 +6,8 @@ use super::chain::ChunkChain;
 
 const SIGNATURE: &str = "x-amz-trailer-signature";
 
-/// Trailers in the order in which they came, names in lower case, values trimmed. None but checksums are
-/// expected, and whether one was announced in `x-amz-trailer` is the caller's to check.
+/// Trailers in the order in which they came, names in lower case, values trimmed. Only checksums are expected;
+/// whether one was announced in `x-amz-trailer` is for the caller to check.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trailers(Vec<(String, String)>);
 
@@ -30,16 +30,16 @@ impl Trailers {
 #[derive(Debug, Default)]
 pub(super) struct TrailerReader {
     trailers: Trailers,
-    /// Bytes of all names and values.
+    /// Bytes of all names and values together.
     length: usize,
     signed: bool,
 }
 
 impl TrailerReader {
-    /// Of a line, and of all lines together.
+    /// At most, for one line and for all lines together.
     pub(super) const MAX_LINE_BYTES: usize = 4096;
 
-    /// Takes a line without its break, and says whether it was the last: the empty one.
+    /// Takes a line without its line break, and says whether it was the last one, which is empty.
     pub(super) fn unsigned_line(&mut self, line: &[u8]) -> Result<bool, ChunkError> {
         if line.is_empty() {
             return Ok(true);
@@ -48,9 +48,9 @@ impl TrailerReader {
         Ok(false)
     }
 
-    /// The same where `chain` signs them. The signature is the last of the trailers, and some clients put an
-    /// empty line before it. No trailers at all need no signature, since the last chunk has one; but then an
-    /// empty line can't be told from that one, so it counts as the end.
+    /// Takes a line where `chain` signs the trailers. The signature is the last trailer, and some clients put an
+    /// empty line before it. Without trailers no signature is needed, since the last chunk has one. But then an empty
+    /// line before a signature can't be told from the one that ends the body, so it counts as the end.
     pub(super) fn signed_line(&mut self, line: &[u8], chain: &mut ChunkChain) -> Result<bool, ChunkError> {
         if line.is_empty() {
             return Ok(self.signed || self.trailers.is_empty());
@@ -76,7 +76,7 @@ impl TrailerReader {
     fn add(&mut self, line: &[u8]) -> Result<(), ChunkError> {
         let (name, value) = parse(line)?;
         self.length += name.len() + value.len();
-        // Of two values one would be compared and the other dropped.
+        // Of two values one would be compared with the checksum and the other ignored.
         if self.length > Self::MAX_LINE_BYTES || self.trailers.get(&name).is_some() {
             return Err(ChunkError::MalformedTrailer);
         }
@@ -84,7 +84,8 @@ impl TrailerReader {
         Ok(())
     }
 
-    /// What is signed: `name:value\n` of each, sorted by name.
+    /// What is signed: `name:value
+    /// ` for each trailer, sorted by name.
     fn canonical(&self) -> Vec<u8> {
         let mut sorted: Vec<_> = self.trailers.iter().collect();
         sorted.sort_by_key(|&(name, _)| name);

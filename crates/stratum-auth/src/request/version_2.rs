@@ -1,12 +1,14 @@
-//! Signature Version 2: what it claims, and what it signs.
+//! Signature Version 2: how it is read, and what it signs.
 //!
-//! An HMAC-SHA1 over the method, three headers, whatever begins with `x-amz-`, the path, and the parameters that say what of the
-//! resource is meant. Neither the host nor the body is signed, nor any other header, and its key is the secret itself, whatever
-//! day and region it is. So it is taken only where whoever operates the server says so ([`Version2::Taken`]).
+//! It is an HMAC-SHA1 over the method, three headers, all headers that begin with `x-amz-`, the path, and the
+//! parameters that belong to the resource. It signs neither the host nor the body nor any other header, and its key
+//! is the secret itself, whatever the day and the region. So it is accepted only if the operator enables it
+//! ([`Version2::Taken`]).
 //!
-//! What decides what a request does is signed all the same. Every sub-resource is, where S3's page names those that there were
-//! when it was written; and so is whatever stands in a presigned query in place of a header. Of parameters the decoded text is
-//! signed: what means the same signs the same, and nothing else does.
+//! Everything that decides what a request does is signed all the same. S3's page lists the sub-resources that existed
+//! when it was written; here every sub-resource is signed, and every parameter of a presigned query that stands for a
+//! header. Parameters are signed as they decode, so that two spellings of one meaning have one signature, and two
+//! meanings never have.
 //!
 //! Source: "Signing and authenticating REST requests (AWS signature version 2)" in the S3 API reference.
 //!
@@ -27,19 +29,19 @@ use crate::timestamp::Timestamp;
 
 use super::{PayloadMode, Request};
 
-/// The parameters that stand in a query because it is presigned: those that authenticate it, and two headers that SDKs repeat
-/// there. As a header these are signed, and nothing follows from the parameters.
+/// Parameters that stand in a query only because it is presigned: those that authenticate it, and two headers that
+/// SDKs repeat there. The two are signed as headers, and as parameters have no effect.
 pub const QUERY_PARAMETERS: [&str; 5] = [ACCESS_KEY, EXPIRES, SIGNATURE, "content-md5", "content-type"];
 
 const ACCESS_KEY: &str = "AWSAccessKeyId";
 const EXPIRES: &str = "Expires";
 const SIGNATURE: &str = "Signature";
 
-/// The first second that a presigned URL can't name, as S3 has it: 2038-01-19.
+/// The first Unix second that a presigned URL can't name, as in S3: 2038-01-19.
 const MOST_EXPIRES: u32 = 1 << 31;
 
-/// The parameters that are part of the resource: sub-resources and what names a part of one, and what overrides the answer's
-/// headers. In the order of their bytes.
+/// The parameters that belong to the resource, sorted by their bytes: sub-resources, parameters that select a part of
+/// one, and those that override headers of the answer.
 pub const SIGNED_PARAMETERS: &[&str] = &[
     "abac",
     "accelerate",
@@ -103,22 +105,22 @@ pub struct Signed<'a> {
     pub access_key: Cow<'a, str>,
     /// Base64, as sent.
     pub signature: Cow<'a, str>,
-    /// What the body is said to be. The text is signed, as every `x-amz-*` is.
+    /// What the body is said to be. The value is signed, as all of `x-amz-*` is.
     pub payload: PayloadMode,
-    /// `x-amz-security-token`, which a session's key comes with.
+    /// The value of `x-amz-security-token`, which a session sends with its key.
     pub session_token: Option<Cow<'a, str>>,
 }
 
-/// Where a signature was found, and what bounds its time there.
+/// Where the signature was found, and the time for which it is valid there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Carried<'a> {
-    /// `date` is the `Date` header, or empty where `x-amz-date` said the time.
+    /// `date` is the `Date` header; it is empty if `x-amz-date` has the time.
     Header { at: Timestamp, date: &'a str },
-    /// It is good until this Unix second, which is signed as it was written.
+    /// The signature is valid until this Unix second; `text` is how the query wrote it, which is what was signed.
     Query { expires: u32, text: Cow<'a, str> },
 }
 
-/// What of a query claims to be a signature of version 2.
+/// The parameters of a query that make a signature of version 2.
 #[derive(Default)]
 pub(crate) struct Fields<'a> {
     access_key: Option<Cow<'a, str>>,
@@ -128,7 +130,7 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Takes a parameter whose decoded name that is, if it is one of these.
+    /// Takes a parameter, given by its decoded name, if it is one of these.
     pub fn take(&mut self, name: &str, value: &'a str) {
         let field = match name {
             ACCESS_KEY => &mut self.access_key,
@@ -140,26 +142,26 @@ impl<'a> Fields<'a> {
         self.is_repeated |= field.replace(value).is_some();
     }
 
-    /// Whether a key signs.
+    /// Whether there is a key and a signature.
     pub fn is_whole(&self) -> bool {
         self.access_key.is_some() && self.signature.is_some()
     }
 
-    /// Whether anything of it is there. `Expires` alone may be anybody's.
+    /// Whether there is a key or a signature. `Expires` alone may be another service's parameter.
     pub fn is_begun(&self) -> bool {
         self.access_key.is_some() || self.signature.is_some()
     }
 }
 
 impl<'a> Signed<'a> {
-    /// Reads what follows `AWS ` in the header.
+    /// Reads what follows `AWS ` in the `Authorization` header.
     ///
     /// # Errors
-    /// `UnsupportedAuthorization` for what is no key with a signature; `MissingDate`, also for a time before 1970; what is wrong
-    /// with `x-amz-content-sha256`.
+    /// `UnsupportedAuthorization` if it isn't a key and a signature; `MissingDate`, also for a time before 1970;
+    /// whatever is wrong with `x-amz-content-sha256`.
     pub(crate) fn from_header(request: &Request<'a>, rest: &'a str) -> Result<Self, AuthError> {
         let (access_key, signature) = rest.rsplit_once(':').ok_or(AuthError::UnsupportedAuthorization)?;
-        // Whatever the other says: a date that stands there and can't be read must not give way to it.
+        // An `x-amz-date` that can't be read is refused: it must not give way to the `Date` header.
         let (text, date) = match request.headers.contains_key("x-amz-date") {
             true => (request.header("x-amz-date"), ""),
             false => (request.header("date"), request.header("date").unwrap_or_default()),
@@ -177,10 +179,11 @@ impl<'a> Signed<'a> {
         })
     }
 
-    /// Reads a presigned query, in which `content_sha256` and `session_token` stood besides.
+    /// Reads a presigned query; `content_sha256` and `session_token` are parameters of the same query.
     ///
     /// # Errors
-    /// `QueryPartsV2` where one is missing or stands twice; `InvalidExpires`; what is wrong with `x-amz-content-sha256`.
+    /// `QueryPartsV2` if a parameter is missing or stands twice; `InvalidExpires`; whatever is wrong with
+    /// `x-amz-content-sha256`.
     pub(crate) fn from_query(
         request: &Request<'a>,
         fields: Fields<'a>,
@@ -195,7 +198,7 @@ impl<'a> Signed<'a> {
         if fields.is_repeated {
             return Err(AuthError::QueryPartsV2);
         }
-        // Digits only: Rust's own reading would take a sign.
+        // Only digits: Rust's own parser would accept a sign.
         let seconds = Some(&text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
         let seconds = seconds.and_then(|text| text.parse().ok()).filter(|seconds| *seconds < MOST_EXPIRES);
         let Some(expires) = seconds else {
@@ -218,15 +221,15 @@ impl<'a> Signed<'a> {
         Mechanism { version: Version::V2, place }
     }
 
-    /// Whether whoever has that secret signed the request.
+    /// Checks that the request was signed with this secret.
     ///
     /// # Errors
-    /// `SignatureDoesNotMatch`; `AmbiguousV2` where another request has the same text and means something else, since
-    /// decoded values stand in it bare.
+    /// `SignatureDoesNotMatch`; `AmbiguousV2` if a request with another meaning has the same string to sign, which
+    /// can happen since decoded values stand in it unescaped.
     pub(crate) fn check(&self, request: &Request<'_>, secret: &SecretKey) -> Result<(), AuthError> {
         let text = self.string_to_sign(request, "")?;
         let is_signed = |text: &[u8]| is_signed(secret, text, &self.signature);
-        // Some end the path of a bucket with a slash where they sign it, and not where they send it.
+        // Some clients sign the path of a bucket with a slash at its end, but send it without.
         let names_bucket = request.virtual_bucket.is_none()
             && request.path.strip_prefix('/').is_some_and(|name| !name.is_empty() && !name.contains('/'));
         if is_signed(&text) || names_bucket && is_signed(&self.string_to_sign(request, "/")?) {
@@ -240,7 +243,7 @@ impl<'a> Signed<'a> {
         })))
     }
 
-    /// The text that is signed, where the path ends so. Header values may hold any bytes, and so may it.
+    /// The string to sign, with `end` appended to the path. Header values may hold any bytes, and so may the string.
     fn string_to_sign(&self, request: &Request<'_>, end: &str) -> Result<Vec<u8>, AuthError> {
         let mut out = Vec::with_capacity(512);
         out.extend_from_slice(request.method.as_bytes());
@@ -259,8 +262,10 @@ impl<'a> Signed<'a> {
         Ok(out)
     }
 
-    /// `name:value\n` of each header that begins with `x-amz-`, by name; of a presigned query also of each such parameter, in small
-    /// letters and behind a header of that name: as a header it is what counts.
+    /// Writes `name:value
+    /// ` for each header that begins with `x-amz-`, sorted by name. In a presigned query each such parameter is
+    /// written in the same way, with its name in lower case and after a header of that name: it takes effect like
+    /// that header.
     fn write_amz_headers(&self, out: &mut Vec<u8>, request: &Request<'_>) -> Result<(), AuthError> {
         let is_amz = |name: &str| name.starts_with("x-amz-");
         let names = request.headers.keys().map(|name| name.as_str()).filter(|name| is_amz(name));
@@ -276,7 +281,7 @@ impl<'a> Signed<'a> {
                 if !name.starts_with(b"x-amz-") {
                     continue;
                 }
-                // Behind a line's end it would read as another header.
+                // After a line break the rest of the value would read as another header.
                 if value.iter().any(u8::is_ascii_control) {
                     return Err(AuthError::AmbiguousV2);
                 }
@@ -301,7 +306,7 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// All values of a header, trimmed and joined by commas; nothing where there is none.
+/// Writes all values of a header, trimmed and joined by commas; nothing if there is no such header.
 fn write_values(out: &mut Vec<u8>, request: &Request<'_>, name: &str) {
     for (index, value) in request.headers.get_all(name).iter().enumerate() {
         if index > 0 {
@@ -311,7 +316,8 @@ fn write_values(out: &mut Vec<u8>, request: &Request<'_>, name: &str) {
     }
 }
 
-/// The bucket that the host names, the path as it was sent, and what of the query is part of the resource, by name.
+/// Writes the bucket that the host names, the path as it was sent, and the parameters that belong to the resource,
+/// sorted by name.
 fn write_resource(out: &mut Vec<u8>, request: &Request<'_>, end: &str) -> Result<(), AuthError> {
     if let Some(bucket) = request.virtual_bucket {
         out.push(b'/');
@@ -344,7 +350,7 @@ fn signed_name(name: &[u8]) -> Option<&'static str> {
     SIGNED_PARAMETERS.get(at).copied()
 }
 
-/// The parameters of a query in the order in which they stand, decoded as they are understood: a `+` is a space.
+/// The parameters of a query in their order, decoded as the API decodes them: a `+` is a space.
 fn parameters(query: &str) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_, [u8]>)> {
     query.split('&').filter(|parameter| !parameter.is_empty()).map(|parameter| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -360,7 +366,7 @@ fn decoded(text: &str) -> Cow<'_, [u8]> {
     percent_decode(text.as_bytes()).into()
 }
 
-/// Whether that is the signature of `text`, in a time that tells nothing of where it differs.
+/// Whether this is the signature of `text`, compared in constant time.
 pub(crate) fn is_signed(secret: &SecretKey, text: &[u8], signature: &str) -> bool {
     #[allow(clippy::expect_used)] // HMAC is defined for keys of any length (RFC 2104)
     let mut mac =

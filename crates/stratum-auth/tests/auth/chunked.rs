@@ -1,4 +1,4 @@
-//! `aws-chunked` bodies: the published examples, and any body split and spoiled anyhow.
+//! `aws-chunked` bodies: the published examples, and generated bodies that are split and damaged at random.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use stratum_auth::{ChunkError, ChunkedDecoder, Chunking, Payload, Request, Trail
 use crate::{ACCESS_KEY, SIGNED_AT, headers, identities};
 
 const PAYLOAD: usize = 66_560;
-/// Size, signature; of `chunkObject.txt` in the S3 API reference.
+/// The sizes and signatures of the chunks of `chunkObject.txt` in the S3 API reference.
 const SIGNED: [(usize, &str); 3] = [
     (65_536, "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648"),
     (1_024, "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497"),
@@ -83,7 +83,7 @@ fn body(chunks: &[(usize, &str)], end: &str) -> Vec<u8> {
     body
 }
 
-/// Decodes `body`, handed over in pieces of the given sizes, in turn.
+/// Decodes `body`, handed over in pieces of these sizes, which repeat.
 fn decode(decoder: ChunkedDecoder, body: &[u8], pieces: &[usize]) -> (Vec<u8>, Result<Trailers, ChunkError>) {
     let (mut decoder, mut out) = (decoder, Vec::new());
     let mut rest = Bytes::copy_from_slice(body);
@@ -128,7 +128,7 @@ fn the_published_chunks_pass_however_they_are_split() {
 #[test]
 fn the_published_trailer_passes() {
     let mut ends = vec![format!("{TRAILER}{TRAILER_SIGNATURE}\r\n")];
-    // As some clients write it.
+    // Ways in which some clients write it.
     ends.push(format!("{}\r\n{TRAILER_SIGNATURE}\r\n", TRAILER.replace("\r\n", "\n")));
     ends.push(format!("X-Amz-Checksum-Crc32c: sOO8/Q== \r\n{TRAILER_SIGNATURE}\r\n\r\n"));
     for end in ends {
@@ -170,9 +170,9 @@ fn a_spoiled_chunk_is_refused_before_its_last_slice() {
     assert_eq!(whole(decoder(), &body(&swapped, "\r\n")), Err(ChunkError::ChunkSignature));
     let unsigned = String::from_utf8(good.clone()).expect("ASCII").replace(";chunk-signature", ";x");
     assert_eq!(whole(decoder(), unsigned.as_bytes()), Err(ChunkError::ChunkSignature));
-    // Whole chunks left out, the chain notices.
+    // If whole chunks are left out, the chain of signatures breaks.
     assert_eq!(whole(decoder(), &body(&SIGNED[1..], "\r\n")), Err(ChunkError::ChunkSignature));
-    // Of the framing without trailers.
+    // Trailers in a framing that has none.
     assert_eq!(whole(decoder(), &body(&SIGNED, "a:b\r\n\r\n")), Err(ChunkError::MalformedTrailer));
     for length in [0, 50, 66_000, good.len() - 2, good.len() - 1] {
         assert_eq!(whole(decoder(), &good[..length]), Err(ChunkError::Truncated), "{length}");
@@ -235,7 +235,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_split_changes_nothing(
+    fn the_result_does_not_depend_on_how_a_body_is_split(
         first in prop::collection::vec(8192..8230usize, 0..3),
         last in prop::collection::vec(any::<u8>(), 1..40),
         spoils in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
@@ -268,7 +268,7 @@ proptest! {
     }
 
     #[test]
-    fn a_spoiled_signed_body_never_passes_anyhow_split(
+    fn a_damaged_signed_body_never_passes_however_it_is_split(
         at in any::<prop::sample::Index>(),
         mask in 1..=255u8,
         pieces in prop::collection::vec(1..20_000usize, 1..4),
@@ -278,7 +278,7 @@ proptest! {
         body[at] ^= mask;
         let at_once = decode(published(true).decoder(PAYLOAD as u64), &body, &[]).1;
         let split = decode(published(true).decoder(PAYLOAD as u64), &body, &pieces).1;
-        // What isn't signed is the framing: a letter's case, white space around a value.
+        // The framing isn't signed: the case of hex digits, white space around a value.
         prop_assert!(at_once.is_err() || at > PAYLOAD, "a spoiled byte at {} passed", at);
         prop_assert_eq!(at_once, split);
     }

@@ -1,4 +1,4 @@
-//! Signatures against what others published and what other signers make.
+//! Signatures against published examples and against those of other implementations.
 
 mod chunked;
 mod oracle;

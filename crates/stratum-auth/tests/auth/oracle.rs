@@ -25,12 +25,12 @@ pub struct Draft {
     pub query: String,
     pub headers: Vec<(String, String)>,
     pub presigned: bool,
-    /// Whether the canonical request's payload line is also sent.
+    /// Whether the request also sends the payload line of its canonical request.
     pub names_payload: bool,
     pub body: Vec<u8>,
 }
 
-/// What goes over the wire.
+/// The request as it goes over the wire.
 #[derive(Debug, Clone)]
 pub struct Wire {
     pub method: String,
@@ -115,7 +115,7 @@ fn encode(text: &str, bare: &str) -> String {
     out
 }
 
-/// Text of odd characters, some of which need care in each part of a request.
+/// Text of unusual characters, some of which need care in each part of a request.
 fn odd(max: usize) -> impl Strategy<Value = String> {
     let character = prop_oneof![
         4 => prop::char::range('a', 'd'),
@@ -126,7 +126,8 @@ fn odd(max: usize) -> impl Strategy<Value = String> {
 }
 
 fn query() -> impl Strategy<Value = String> {
-    // Each pair is written its own way: `=` or none, spaces as `+` or `%20`, more or less encoded.
+    // Each pair is written in its own way: with or without `=`, a space as `+` or `%20`, with more or fewer
+    // characters encoded.
     let pair = (odd(6), odd(8), any::<bool>(), any::<bool>()).prop_map(|(name, value, form, bare)| {
         let bare = if bare { "/:,@!$'()*?" } else { "" };
         let written = |text: &str| {

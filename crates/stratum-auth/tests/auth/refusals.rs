@@ -1,4 +1,4 @@
-//! A valid request, spoiled in one place at a time: each place has its own error.
+//! A valid request that is changed in one place at a time: each place has its own error.
 
 use http::HeaderValue;
 use stratum_auth::{AuthError, Carrier, Fault, Payload, Sha256Digest, Verifier};
@@ -81,7 +81,8 @@ fn a_mismatch_shows_what_was_signed() {
     assert_eq!(mismatch.signature_provided.len(), 64);
 }
 
-/// Whatever somebody without a secret sends, judging it takes and gives back no more than a few times what was sent.
+/// Whatever a client without a secret sends, checking it costs little time, and the answer is no more than a few
+/// times as long.
 #[test]
 fn a_refusal_is_bounded_whatever_was_sent() {
     let repeated = format!("SignedHeaders={}host", "host;".repeat(6000));

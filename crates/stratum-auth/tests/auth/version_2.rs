@@ -1,5 +1,5 @@
-//! Signature Version 2: the examples of S3's own page, a signer of our own over generated requests, and whatever becomes of
-//! one of them when anything that it signs is changed.
+//! Signature Version 2: the examples of S3's own page, generated requests with a signer of our own, and what becomes
+//! of such a request when anything that is signed is changed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -69,7 +69,7 @@ fn sign(text: &str) -> String {
 }
 
 const IN_2007: &str = "Tue, 27 Mar 2007 19:36:42 +0000";
-/// That second.
+/// [`IN_2007`] in Unix seconds.
 const THEN: i64 = 1_175_024_202;
 const BUCKET: Option<&str> = Some("awsexamplebucket1");
 
@@ -184,7 +184,7 @@ fn x_amz_date_stands_for_the_date() {
 }
 
 #[test]
-fn what_stands_in_a_query_for_a_header_is_signed_as_one() {
+fn a_parameter_that_stands_for_a_header_is_signed_as_one() {
     let signed = |query: &str, lines: &str, pairs: &[(&str, &str)]| {
         let signature = sign(&format!("PUT\n\n\n2000000000\n{lines}/b/k")).replace('+', "%2B");
         let target =
@@ -211,7 +211,7 @@ fn what_stands_in_a_query_for_a_header_is_signed_as_one() {
 }
 
 #[test]
-fn no_two_requests_have_one_text() {
+fn no_two_requests_have_the_same_string_to_sign() {
     let lines = "x-amz-checksum-crc32:a\nx-amz-server-side-encryption:AES256\n";
     let signature = sign(&format!("PUT\n\n\n2000000000\n{lines}/b/k")).replace('+', "%2B");
     let rest = format!("AWSAccessKeyId={ACCESS_KEY}&Expires=2000000000&Signature={signature}");
@@ -299,7 +299,8 @@ fn a_key_that_nobody_has_and_a_token_that_nobody_gave_are_refused() {
     assert_eq!(header.authorised(&sign(&text)).refusal(THEN), AuthError::InvalidToken);
 }
 
-/// Whatever somebody without a secret sends, judging it takes and gives back no more than a few times what was sent.
+/// Whatever a client without a secret sends, checking it costs little time, and the answer is no more than a few
+/// times as long.
 #[test]
 fn a_refusal_is_bounded_whatever_was_sent() {
     let long = "v".repeat(30_000);
@@ -320,13 +321,13 @@ fn a_refusal_is_bounded_whatever_was_sent() {
     }
 }
 
-/// What changes when a request is carried to somebody who shouldn't get it.
+/// A change that somebody might make to a signed request in order to use it for something else.
 #[derive(Debug, Clone)]
 enum Change {
     Method,
     Bucket,
     Path(usize),
-    /// The n-th parameter or header that is signed, and the byte of its value.
+    /// Changes a byte in the value of a signed parameter or header: their index, and the byte's.
     Value(usize, usize),
     Header(&'static str),
     Parameter(&'static str),
@@ -353,7 +354,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// A draft: the target's parts, then the parameters and headers that are signed.
+/// A request to be signed: the parts of its target, then its signed parameters and headers.
 #[derive(Debug, Clone)]
 struct Draft {
     method: &'static str,
@@ -420,7 +421,7 @@ impl Draft {
         if self.presigned { sent } else { sent.authorised(&signature) }
     }
 
-    /// Signed as it is, and something of it changed; nothing where there is nothing to change.
+    /// The request, signed as it is and then changed; `None` if it has nothing that this change applies to.
     fn tampered(&self, change: &Change) -> Option<Sent> {
         let mut sent = self.sign();
         match change {
@@ -442,7 +443,7 @@ impl Draft {
                 let at = at % value.len();
                 value.replace_range(at..=at, if &value[at..=at] == "q" { "r" } else { "q" });
                 let (of, mut like) = (self.sign(), other.sign());
-                // The first signature over the second request.
+                // The signature of the original request on a changed one.
                 if self.presigned {
                     let signature = |query: &str| {
                         query.split('&').find(|part| part.starts_with("Signature=")).map(str::to_owned)
@@ -489,7 +490,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_changed_of_what_is_signed_is_refused(draft in draft(), change in change()) {
+    fn a_change_to_anything_signed_is_refused(draft in draft(), change in change()) {
         if let Some(sent) = draft.tampered(&change) {
             prop_assert!(!sent.passes(THEN), "{change:?} of {draft:?}");
         }

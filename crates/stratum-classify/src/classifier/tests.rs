@@ -40,7 +40,7 @@ fn a_few_files_are_what_they_are() {
     }
 }
 
-/// What ONNX Runtime 1.2x gives for the same input, by `bench/classifier`.
+/// The scores are those that ONNX Runtime 1.2x gives for the same input, by `bench/classifier`.
 #[test]
 fn the_scores_are_those_of_the_reference() {
     let mut classifier = classifier();
@@ -64,7 +64,7 @@ fn a_model_that_cannot_be_used_is_refused_in_words() {
     assert!(refused().starts_with("it is no model that can be run"), "{}", refused());
     std::fs::write(&model, BUILT_IN).unwrap();
     assert!(Classifier::from_file(&model).is_ok());
-    // Labels of another model.
+    // The description of another model: one label is missing.
     let fewer = include_str!("../../model/standard_v3_3.json").replace("\"3gp\",", "");
     std::fs::write(&described, fewer).unwrap();
     assert!(refused().contains("the model gives 214 figures, and 213 labels are known"), "{}", refused());

@@ -1,6 +1,6 @@
 //! The names of the actions that this server may be asked for.
 
-/// In the order of their bytes.
+/// Sorted by their bytes.
 pub(super) const NAMES: [&str; 183] = [
     "iam:AddUserToGroup",
     "iam:AttachGroupPolicy",

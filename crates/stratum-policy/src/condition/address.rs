@@ -1,8 +1,8 @@
-//! Addresses and networks in CIDR notation.
+//! IP addresses, and networks in CIDR notation.
 
 use std::net::IpAddr;
 
-/// Addresses that begin with the same bits.
+/// The addresses that begin with the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Network {
     address: IpAddr,
@@ -36,7 +36,7 @@ impl Network {
                 let differ = u128::from(network) ^ u128::from(address);
                 differ.leading_zeros() >= u32::from(self.prefix)
             }
-            // One of the old address's kind is compared as such, whichever way it came.
+            // An IPv4-mapped IPv6 address is compared as IPv4, whichever side it stands on.
             (IpAddr::V6(network), IpAddr::V4(address)) => {
                 let differ = u128::from(network) ^ u128::from(address.to_ipv6_mapped());
                 differ.leading_zeros() >= u32::from(self.prefix)
@@ -45,7 +45,7 @@ impl Network {
         }
     }
 
-    /// Whether it is so small that it doesn't stand for the public: S3 draws the line at /8 and /32.
+    /// Whether the network is small enough not to count as public: S3 draws the line at /8 and /32.
     pub fn is_narrow(&self) -> bool {
         self.prefix >= if self.address.is_ipv4() { 8 } else { 32 }
     }

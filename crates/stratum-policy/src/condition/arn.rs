@@ -1,5 +1,5 @@
-//! ARNs as the Arn operators compare them: each of the six parts by itself, so that a wildcard doesn't reach into the
-//! next one.
+//! ARNs as the Arn operators compare them: each of the six parts by itself, so that a wildcard doesn't reach over a
+//! colon.
 
 use crate::error::Malformed;
 use crate::pattern::{Pattern, Reading};
@@ -12,7 +12,7 @@ const PARTS: usize = 6;
 pub(crate) struct ArnPattern(Vec<Pattern>);
 
 impl ArnPattern {
-    /// `None` for what has fewer parts than an ARN.
+    /// `None` if the text has fewer parts than an ARN.
     ///
     /// # Errors
     /// As [`Pattern::parse`].
@@ -41,7 +41,7 @@ impl ArnPattern {
     }
 }
 
-/// Cuts at colons, but for those in a variable's name.
+/// Splits at colons, except at those in a variable's name.
 fn split(text: &str, variables: bool) -> Vec<&str> {
     let mut parts = Vec::new();
     let (mut begin, mut in_variable) = (0, false);

@@ -3,7 +3,7 @@ use crate::value::Values;
 use proptest::prelude::*;
 use std::borrow::Cow;
 
-/// Whatever is asked for has these values.
+/// A request that has these values under every key.
 struct Has(Vec<Value<'static>>);
 
 impl Facts for Has {
@@ -28,7 +28,8 @@ fn holds(operator: &str, values: &[&str], facts: &Has) -> bool {
     parsed(operator, values).unwrap().holds(facts)
 }
 
-/// Every operator, a value of the policy, a value that passes and one that doesn't; a number's are `5`, below and above.
+/// For every operator: a value in the policy, a value that passes and one that doesn't. For numbers the policy's
+/// value is `5`, and a number below and one above it are tried.
 const OPERATORS: [(&str, &str, &str, &str); 28] = [
     ("StringEquals", "a*", "a*", "ab"),
     ("StringNotEquals", "a", "b", "a"),
@@ -70,7 +71,7 @@ fn every_operator_tells_what_passes() {
 }
 
 #[test]
-fn of_nothing_what_is_negated_holds_and_what_is_for_all() {
+fn without_a_value_negated_operators_and_for_all_values_hold() {
     for (operator, value, _, _) in OPERATORS.into_iter().filter(|of| of.0 != "Null") {
         let of_nothing = |operator: &str| holds(operator, &[value], &texts(&[]));
         assert_eq!(of_nothing(operator), operator.contains("Not"), "{operator}");
@@ -121,7 +122,7 @@ fn what_is_not_known_is_refused() {
 }
 
 proptest! {
-    /// An operator and its negation never agree of one value, nor of one and nothing.
+    /// An operator and its negation never both hold for one value, nor without a value.
     #[test]
     fn a_negation_is_the_contrary(value in "[a-c*5]{0,3}", found in proptest::option::of("[a-c5]{0,3}")) {
         let facts = Has(found.into_iter().map(|text| Value::Text(text.into())).collect());

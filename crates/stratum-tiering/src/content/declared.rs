@@ -1,8 +1,9 @@
-//! What a `Content-Type` says of the bytes, by IANA's registry of media types and what is in use beside it.
+//! What a `Content-Type` header says of the bytes, by IANA's registry of media types and the unregistered types in
+//! wide use.
 
 use super::ContentClass;
 
-/// The class that a media type names; nothing of one that says nothing, such as `application/octet-stream`.
+/// The class that a media type names; `None` where it names none, as `application/octet-stream`.
 pub fn declared(content_type: &str) -> Option<ContentClass> {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let (kind, name) = essence.split_once('/')?;

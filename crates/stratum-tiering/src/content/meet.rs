@@ -1,27 +1,28 @@
-//! How what was seen of an object's bytes and what its client declared come to one class, and the words for it.
+//! How what the classifier saw and what the client declared come to one class, and the sentence that explains it.
 //!
-//! Bytes count more than words: nobody has to declare the truth. But bytes that are merely text, or that nobody can tell, may be
-//! what was declared of them. What is only declared never spares a probe.
+//! What was seen counts more than what was declared, since a client may declare anything. Where the classifier saw
+//! merely text, or nothing that it knows, the declared class counts. A class that is only declared never spares a
+//! probe.
 
 use super::{ContentClass, Seen, Shrinks};
 
-/// What an object's bytes are, all told.
+/// What is known of the bytes of an object, from all sources together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     pub class: ContentClass,
-    /// How sure whoever looked at its bytes is, in percent; nothing where nobody did.
+    /// How sure the classifier is, in percent; `None` where it didn't look at the bytes.
     pub confidence: Option<u8>,
     pub shrinks: Shrinks,
-    /// Which of all that is known counts, and why, in words.
+    /// Which of the sources counts, and why, in words.
     pub because: String,
 }
 
-/// What is known of an object whose bytes nobody looked at.
+/// What is known of an object whose bytes the classifier didn't look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unseen {
-    /// Why nobody did, in words that follow "its bytes were not looked at: ".
+    /// Why it didn't, in words that follow "its bytes were not looked at: ".
     pub why: &'static str,
-    /// What most of the objects beside it are, whose names end alike, if they are alike.
+    /// What was seen of most objects in the same folder with the same file name extension, if most are alike.
     pub siblings: Option<Seen>,
 }
 
@@ -82,7 +83,7 @@ fn of_unseen(unseen: Unseen, content_type: Option<&str>, declared: Option<Conten
         (Some(class), named, _) => Content {
             class,
             confidence: None,
-            // What it shares with others beside it is seen, if it agrees.
+            // The siblings' bytes say whether this object's shrink, but only if their class is the declared one.
             shrinks: alike
                 .filter(|alike| alike.class == class)
                 .map_or(Shrinks::Perhaps, |alike| alike.shrinks()),
@@ -112,12 +113,12 @@ fn of_unseen(unseen: Unseen, content_type: Option<&str>, declared: Option<Conten
     }
 }
 
-/// Whether it is a kind of text that bytes don't always show.
+/// Whether the class is a kind of text, which the classifier can't always tell from other text.
 fn says_what_text(class: ContentClass) -> bool {
     class.is_textual() || matches!(class, ContentClass::Table | ContentClass::Document)
 }
 
-/// A header's text, of a length that a sentence bears.
+/// A header's text, cut to a length that fits into a sentence.
 fn quoted(content_type: &str) -> String {
     const MOST: usize = 80;
     let escaped = content_type.escape_debug().to_string();

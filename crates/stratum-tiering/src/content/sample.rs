@@ -1,18 +1,19 @@
-//! The first and the last bytes of a body: enough to see what it is, little enough to keep while it passes.
+//! The first and the last bytes of a body: enough to tell what it is, and few enough to keep while the body is
+//! received.
 
-/// Bytes that are kept of each end.
+/// Bytes that are kept of each end of a body.
 pub const WINDOW_BYTES: usize = 4_096;
 
 /// The ends of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     head: Vec<u8>,
-    /// Nothing where the head is all of it.
+    /// Empty where the head holds the whole body.
     tail: Vec<u8>,
 }
 
 impl Sample {
-    /// Of a body that is there as a whole.
+    /// The sample of a body that is in memory as a whole.
     pub fn of(whole: &[u8]) -> Sample {
         match whole.len() > WINDOW_BYTES {
             false => Sample { head: whole.to_vec(), tail: Vec::new() },
@@ -23,27 +24,27 @@ impl Sample {
         }
     }
 
-    /// Of a body whose ends were read apart, each [`WINDOW_BYTES`] long unless the body is shorter.
+    /// The sample of a body whose ends were read separately, each [`WINDOW_BYTES`] long unless the body is shorter.
     pub fn of_ends(head: Vec<u8>, tail: Vec<u8>) -> Sample {
         Sample { head, tail }
     }
 
-    /// Its first [`WINDOW_BYTES`], or all of it.
+    /// The first [`WINDOW_BYTES`] of the body, or all of it.
     pub fn head(&self) -> &[u8] {
         &self.head
     }
 
-    /// Its last [`WINDOW_BYTES`], or all of it.
+    /// The last [`WINDOW_BYTES`] of the body, or all of it.
     pub fn tail(&self) -> &[u8] {
         if self.tail.is_empty() { &self.head } else { &self.tail }
     }
 }
 
-/// Takes a sample of a body that passes.
+/// Takes a sample of a body while it is received piece by piece.
 #[derive(Debug, Default)]
 pub struct Sampler {
     head: Vec<u8>,
-    /// The last bytes, and up to as many before them.
+    /// The last [`WINDOW_BYTES`], and up to as many before them.
     tail: Vec<u8>,
     size: u64,
 }

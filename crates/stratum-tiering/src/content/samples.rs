@@ -1,40 +1,41 @@
-//! Objects that wait until somebody looks at their bytes.
+//! The queue of objects whose bytes the classifier is still to look at.
 //!
-//! The queue is short: what finds no place is not looked at, which is counted, and no request waits. A bucket may fill as many
-//! places as it leaves free, so that one that is written to a lot leaves room for others'. Nothing is copied for what finds no place.
+//! The queue is short. An object that finds it full is not looked at and is counted as dropped; no request waits, and
+//! its bytes are not copied. A bucket may take a place only while it has fewer of them than are free, so that a
+//! bucket with many writes leaves room for others.
 
 use super::Sample;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tracing_mutex::parkinglot::Mutex;
 
-/// Objects that may wait. With two windows each and S3's longest keys they take 2.3 MiB.
+/// Objects in the queue, at most. With two windows each and S3's longest keys they take 2.3 MiB.
 const PLACES: usize = 256;
 
-/// An object that waits.
+/// An object in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
     pub bucket: u64,
     pub key: String,
-    /// When it was written, in milliseconds of Unix time: what is seen of it is nothing that is known of another one of
-    /// that name.
+    /// When the object was written, in milliseconds of Unix time: what is seen of it says nothing of another object
+    /// that is written later under the same key.
     pub written: u64,
     pub what: What,
 }
 
-/// What is to be looked at.
+/// The bytes to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// It was kept while the body passed.
+    /// The sample, kept while the body was received.
     Kept(Sample),
-    /// It is to be read where it was stored: its body came in several requests.
+    /// The body as it is stored: it came in several requests, so no sample was kept.
     Stored,
 }
 
 /// The queue.
 #[derive(Debug)]
 pub struct Samples {
-    /// Why nobody looks, if so.
+    /// Why nothing is queued, where the classifier doesn't run.
     closed: Option<&'static str>,
     state: Mutex<State>,
     dropped: AtomicU64,
@@ -44,32 +45,33 @@ pub struct Samples {
 struct State {
     queues: BTreeMap<u64, VecDeque<Waiting>>,
     waiting: usize,
-    /// The bucket whose turn it was last.
+    /// The bucket from which an object was taken last.
     turn: u64,
 }
 
 impl Samples {
-    /// For somebody who takes from it.
+    /// A queue for a classifier that runs.
     pub fn open() -> Samples {
         Samples { closed: None, state: Mutex::default(), dropped: AtomicU64::new(0) }
     }
 
-    /// Where nobody looks: nothing is kept, and nothing counted. Why follows "its bytes were not looked at: ".
+    /// A queue that takes and counts nothing, because no classifier runs. `why` follows "its bytes were not looked
+    /// at: ".
     pub fn closed(why: &'static str) -> Samples {
         Samples { closed: Some(why), ..Samples::open() }
     }
 
-    /// Why nobody looks, if so.
+    /// Why nothing is queued, where the classifier doesn't run.
     pub fn why_closed(&self) -> Option<&'static str> {
         self.closed
     }
 
-    /// Whether it is of use to keep samples.
+    /// Whether the queue takes objects: if not, no sample need be kept.
     pub fn is_open(&self) -> bool {
         self.closed.is_none()
     }
 
-    /// Has an object wait, if there is a place; only then it is asked for.
+    /// Queues an object if there is room. `waiting`, which copies the sample, is called only then.
     pub fn offer(&self, bucket: u64, waiting: impl FnOnce() -> Waiting) {
         if !self.is_open() {
             return;
@@ -78,7 +80,7 @@ impl Samples {
             let free = PLACES - state.waiting.min(PLACES);
             state.queues.get(&bucket).map_or(0, VecDeque::len) < free
         };
-        // What copies does so outside of the lock, so that two may see one place; the second look decides.
+        // The copy is made without the lock, so the last place may be taken meanwhile: hence the second check.
         if has_place(&self.state.lock()) {
             let waiting = waiting();
             let mut state = self.state.lock();
@@ -91,7 +93,7 @@ impl Samples {
         self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes the next one, of each bucket in turn.
+    /// Takes the next object; the buckets take turns.
     pub fn take(&self) -> Option<Waiting> {
         let mut state = self.state.lock();
         let after = state.queues.range(state.turn.saturating_add(1)..).next();
@@ -106,7 +108,7 @@ impl Samples {
         next
     }
 
-    /// How many wait, and how many found no place since the start.
+    /// How many objects are queued now, and how many were dropped since the start.
     pub fn counts(&self) -> (usize, u64) {
         (self.state.lock().waiting, self.dropped.load(Ordering::Relaxed))
     }
@@ -143,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_looks_nothing_is_kept() {
+    fn a_closed_queue_keeps_nothing() {
         let samples = Samples::closed("off");
         samples.offer(1, || unreachable!());
         assert_eq!((samples.take(), samples.counts()), (None, (0, 0)));

@@ -1,38 +1,42 @@
-//! The model: expected cost, by waits that are parts of the break-even time.
+//! The default model: expected cost. How long an object waits before it goes down is a fraction of its break-even
+//! time.
 //!
-//! An object's break-even time K below is how long it must stay there until the storage saved pays for the way down,
-//! for one read there and for the way back. Whoever waits K before going down never pays more than twice what
-//! foresight would have (ski rental). Real reads come in campaigns, over groups of objects, and tell more than that:
-//! * a *group* that was quiet for K/6 is through with its campaign, and all of it goes;
-//! * an object rests for K/48 before that counts, and goes after 5/8 K whatever its group does;
-//! * one that was left for over K/2 before is likely to be left so again: 0.3 of those waits.
+//! The break-even time K is how long an object must stay in the colder tier until the storage saved there pays for
+//! the move down, one read there and the move back. Whoever waits K before going down never pays more than twice what
+//! perfect foresight would (ski rental). Real reads come in campaigns over groups of objects, which allows shorter
+//! waits:
+//! * a *group* that had no read for K/6 has finished its campaign, and all of its objects go;
+//! * an object must itself have had no read for K/48 before its group counts, and goes after 5/8 K whatever its group
+//!   does;
+//! * an object that once had no read for over K/2 is likely to rest so long again: 0.3 of those waits.
 //!
-//! Small parts of objects cost little to read below, but campaigns don't end sooner for it: K counts for at least half
-//! of what a full read would make it. Very small objects, whose requests outweigh their storage, have a large K and
-//! stay. Which tier is next is a matter of the prices alone.
+//! Reads of small parts of an object cost little in the colder tier and so make K short, but campaigns don't end
+//! sooner for it: K counts as at least half of what it would be with full reads. Very small objects, whose requests
+//! cost more than their storage, have a large K and stay. Which colder tier is next follows from the prices alone.
 
 use super::terms::{Ascent, Course, Descent, Terms};
 use crate::day::{Day, MONTH_DAYS};
 use crate::tier::Tier;
 
-/// The waits before an object goes down, in parts of its break-even time K.
+/// The waits before an object goes down, as fractions of its break-even time K.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Waits {
-    /// How long its group must have been quiet.
+    /// How long the object's group must have had no read.
     pub group: f64,
-    /// How long it must have been quiet itself.
+    /// How long the object itself must have had no read.
     pub own: f64,
-    /// After how long its group doesn't matter.
+    /// After how long without a read the object goes, whatever its group does.
     pub longest: f64,
-    /// K is at least this part of a full read's.
+    /// K counts as at least this fraction of what it would be with full reads.
     pub floor: f64,
-    /// A last gap of over this part of a full read's K shortens the waits
+    /// A last pause of over this fraction of the K of full reads shortens the waits of group and longest...
     pub long_gap: f64,
-    /// to this part.
+    /// ... to this fraction of them.
     pub shortened: f64,
-    /// How long an object that goes down is expected to stay there, in K; which tier is next depends on it.
+    /// How long an object that goes down is expected to stay there, as a multiple of K; the choice of the tier
+    /// depends on it.
     pub stay: f64,
-    /// An object that is read below comes up if so many further reads repay it.
+    /// An object that is read in a colder tier comes up if at most this many further reads pay for that.
     pub reads_hoped_for: f64,
 }
 
@@ -49,7 +53,7 @@ impl Waits {
     };
 }
 
-/// A colder tier that saves storage: the break-even time, and what there is to pay on the way.
+/// A colder tier in which storage costs less, with the break-even time and what the moves and one read cost.
 struct Candidate {
     tier: Tier,
     months: f64,
@@ -63,14 +67,14 @@ pub(super) fn course(waits: &Waits, terms: &Terms, day: Day) -> Course {
     if terms.tier == Tier::Hot || !terms.read_since {
         return descent(terms.tier).map_or(Course::Rest, Course::Descend);
     }
-    // Read since it lies here: up, unless it would be due to come down again at once.
+    // The object was read since it came to this tier: it goes up, unless it would be due to come down again at once.
     match descent(Tier::Hot) {
         Some(descent) if descent.due <= terms.now => Course::Rest,
         descent => Course::Ascend(ascend(waits, terms, descent)),
     }
 }
 
-/// The tier that costs least over the stay that is expected of an object that goes down.
+/// The tier that costs least over the time that an object that goes down is expected to stay there.
 fn next_below(waits: &Waits, terms: &Terms, from: Tier) -> Option<Candidate> {
     let candidates = || from.colder().filter_map(|to| candidate(terms, from, to));
     let months = waits.stay * candidates().map(|candidate| candidate.months).fold(0.0, f64::max);
@@ -80,7 +84,7 @@ fn next_below(waits: &Waits, terms: &Terms, from: Tier) -> Option<Candidate> {
 
 fn candidate(terms: &Terms, from: Tier, to: Tier) -> Option<Candidate> {
     let saved = terms.storage_month[from] - terms.storage_month[to];
-    // From warm as from cold an object comes back to hot, so that only from hot the way back counts.
+    // An object comes back to hot from warm and from cold alike, so the way back is counted only when it leaves hot.
     let back = if from == Tier::Hot { terms.put[from] } else { 0.0 };
     let toll = terms.read[to] - terms.read[from] + terms.put[to] + terms.get[from] + back;
     let full = (terms.retrieval[to] - terms.retrieval[from]).max(0.0);
@@ -115,7 +119,7 @@ fn descend(waits: &Waits, terms: &Terms, day: Day, candidate: Candidate) -> Desc
     }
 }
 
-/// How many further reads, at what they cost more below, pay for the way up, the stay and the way down again.
+/// How many further reads, each cheaper in hot, pay for the move up, the stay there and the move down again.
 fn ascend(waits: &Waits, terms: &Terms, descent: Option<Descent>) -> Ascent {
     let here = terms.tier;
     let months = descent.map_or(0.0, |descent| descent.group_wait_days / MONTH_DAYS);

@@ -1,10 +1,11 @@
-//! The other model: so many days without a read, and back to hot on any read.
+//! The alternative model: an object goes down after a fixed number of days without a read, and back to hot on any
+//! read.
 
 use super::terms::{Course, Terms};
 use crate::day::Day;
 use crate::tier::{PerTier, Tier};
 
-/// After how many idle days an object goes to warm, and to cold; never, where there is no number.
+/// After how many days without a read an object goes to warm, and to cold; `None`: never.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     pub warm_days: Option<f64>,
@@ -12,7 +13,7 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
-    /// Straight to cold after a fortnight: on real traces the best, or near it, of the rules of this kind.
+    /// Directly to cold after a fortnight: on real traces the best, or nearly, of the rules of this kind.
     pub const DEFAULT: Thresholds = Thresholds { warm_days: None, cold_days: Some(14.0) };
 }
 

@@ -1,4 +1,4 @@
-//! A decision in a sentence.
+//! A decision told in one sentence.
 
 use super::terms::{Ascent, Course, Descent, Terms};
 use super::{Decision, Rule};
@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::num::NonZeroU64;
 
 impl Decision {
-    /// Why the object lies, or should lie, where it does, for a person to read.
+    /// Why the object stays in its tier, or should move to another, for a person to read.
     pub fn sentence(&self) -> String {
         let terms = &self.terms;
         let place = if self.tier == terms.tier {
@@ -102,7 +102,7 @@ impl Terms {
         }
     }
 
-    /// Whether a time is so near that a person is told of it.
+    /// Whether a time is near enough for a person to be told of it.
     fn is_foreseen(&self, time: u64) -> bool {
         self.day().between(self.now, time) < FORESEEN_DAYS
     }

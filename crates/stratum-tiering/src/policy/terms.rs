@@ -1,4 +1,4 @@
-//! What a decision compared: figures from which it can be worked out again.
+//! The figures that a decision compared, from which it can be worked out again.
 
 use super::{Features, Model, Policy, Verdict, cost, idle};
 use crate::day::{Day, MONTH_DAYS};
@@ -16,72 +16,73 @@ pub struct Terms {
     pub size: u64,
     pub tier: Tier,
     pub since: u64,
-    /// When it was read last, or written; and so of its group.
+    /// When the object was read or written last; and the same of its group.
     pub last: u64,
     pub group_last: u64,
-    /// Whether it was read since it was written, as far as is known: else `last` is when it was written.
+    /// Whether a read of the object is known since it was written; if not, `last` is when it was written.
     pub is_read: bool,
-    /// Whether it was read since it lies in its tier.
+    /// Whether the object was read since it came to its tier.
     pub read_since: bool,
     /// The last pause between two sessions of reads, in days.
     pub gap_days: Option<f64>,
-    /// The mean share of it that a read takes.
+    /// The mean share of the object that a read takes, 0 to 1.
     pub share: f64,
-    /// Reads a month, by the weekly half-life.
+    /// Reads a month, by the decayed count with a half-life of a week.
     pub monthly_reads: f64,
-    /// What a month in each tier costs at that rate, without moves.
+    /// What a month in each tier costs with that many reads, without moves.
     pub monthly_cost: PerTier<f64>,
-    /// What a read that isn't served from hot is taken to cost on top.
+    /// What a read from another tier than hot is taken to cost on top of its price.
     pub slow_read: f64,
-    /// What one read costs in each tier, and a move into it (put) and out of it (get).
+    /// What one read costs in each tier, a move into the tier (put) and a move out of it (get).
     pub read: PerTier<f64>,
     pub put: PerTier<f64>,
     pub get: PerTier<f64>,
-    /// What keeping it for a month costs in each tier.
+    /// What keeping the object for a month costs in each tier.
     pub storage_month: PerTier<f64>,
-    /// What reading all of it costs in each tier, without the request.
+    /// What reading the whole object costs in each tier, without the request.
     pub retrieval: PerTier<f64>,
     pub warm_up_ends: u64,
     pub least_idle_ends: u64,
-    /// What leaving its tier for want of room would cost; nothing of an object that can't.
+    /// What it costs to leave the tier because it is too full; `None` of an object that can't leave.
     pub regret: Option<Regret>,
     pub course: Course,
 }
 
-/// The colder tier that would cost least at the rate at which an object is read, and what it would cost more than where it
-/// is: what is lost by leaving for want of room.
+/// What is lost when an object leaves a tier that is too full: in the cheapest colder tier, given how often it is
+/// read, how much more it costs than where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Regret {
     pub to: Tier,
-    /// A GB and month.
+    /// Dollars a GB and month.
     pub dollars: f64,
 }
 
-/// What the model makes of it.
+/// What the model decides.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Course {
     /// No colder tier is cheaper.
     Rest,
-    /// A colder tier is due at a time, which may be past.
+    /// The object goes to a colder tier at a time, which may be past.
     Descend(Descent),
-    /// It was read in a colder tier, and hot pays if so many more reads come.
+    /// The object was read in a colder tier, and goes to hot if so few further reads pay for it that they can be
+    /// hoped for.
     Ascend(Ascent),
-    /// Idle for some days, it belongs into a colder tier.
+    /// After some days without a read the object goes to a colder tier.
     Idle { to: Tier, after_days: f64, due: u64 },
-    /// Read in a colder tier, it belongs into hot.
+    /// The object was read in a colder tier, and goes back to hot.
     Return,
 }
 
-/// The way down: `break_even` is how long the object must stay below so that storage saves what the way there, one
-/// read and the way back cost; the waits are parts of it.
+/// A move down. The object must stay in the colder tier for `break_even_days` until the storage saved pays for the
+/// move there, one read and the move back; the waits are fractions of that.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Descent {
     pub to: Tier,
     pub break_even_days: f64,
-    /// The same of a full read of a large object, where requests don't count.
+    /// The break-even time if every read took the whole of a large object, for which requests don't count.
     pub full_break_even_days: f64,
-    /// The shorter waits of an object that was left for long before.
+    /// What the waits are multiplied by: under 1 for an object that had a long pause without reads before, else 1.
     pub shortened: f64,
     pub group_wait_days: f64,
     pub own_wait_days: f64,
@@ -89,12 +90,12 @@ pub struct Descent {
     pub due: u64,
 }
 
-/// The way up.
+/// A move up.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ascent {
-    /// So many further reads repay the way up, the stay and the way down again.
+    /// How many further reads pay for the move up, the stay in hot and the move down again.
     pub reads_to_repay: f64,
-    /// It is taken where at most so many are needed.
+    /// The move is made if `reads_to_repay` is at most this.
     pub reads_hoped_for: f64,
 }
 

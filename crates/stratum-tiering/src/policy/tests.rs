@@ -11,7 +11,7 @@ const DAY: u64 = 24 * HOUR;
 const NOW: u64 = 20_000 * DAY;
 const GIB: u64 = 1 << 30;
 
-/// Whole reads, so many hours ago.
+/// The signals of reads of the whole object, each so many hours ago.
 fn read_ago(hours: impl IntoIterator<Item = u64>) -> Signals {
     let mut signals = Signals::NONE;
     let whole = Read { bytes: GIB, offset: 0, size: GIB };
@@ -19,7 +19,7 @@ fn read_ago(hours: impl IntoIterator<Item = u64>) -> Signals {
     signals
 }
 
-/// A large object of a bucket that is long known.
+/// A large object in a bucket that has been watched for long.
 fn object(own: &Signals) -> Features<'_> {
     Features {
         size: GIB,
@@ -43,10 +43,10 @@ fn told(features: &Features) -> (Rule, Tier) {
     (decision.by, decision.tier)
 }
 
-/// For each rule an object on which all rules from that one on have something to say.
+/// For each rule there is an object to which that rule and every later one apply: the earlier one decides.
 #[test]
 fn the_first_rule_in_order_decides() {
-    // Idle for long, then read ten times within minutes: the spike and the model alike want it hot.
+    // Not read for long, then ten times within minutes: the spike and the model both want it in hot.
     let own = read_ago([2_000].into_iter().chain([0; 10]));
     let mut features = Features { tier: Tier::Cold, watched_since: NOW - DAY, ..object(&own) };
     assert_eq!(told(&features), (Rule::Spike, Tier::Hot));
@@ -107,7 +107,7 @@ fn a_bucket_is_watched_for_a_week_before_the_model_moves_anything() {
 
 #[test]
 fn the_model_demotes_nothing_that_was_in_use_within_48_hours() {
-    // Storage that costs nothing below, and free reads: the model would have it go at once.
+    // With free storage and free reads in the colder tier, the model alone would move it there at once.
     let free =
         crate::prices::TierPrices { storage_gb_month: 0.0, retrieval_gb: 0.0, get_1000: 0.0, put_1000: 0.0 };
     let hot = *Prices::CLOUD.of(Tier::Hot);
@@ -121,7 +121,7 @@ fn the_model_demotes_nothing_that_was_in_use_within_48_hours() {
     assert_eq!(after(48), (Rule::Model, Tier::Cold, None));
 }
 
-/// The rule's constants, where requests hardly count: K is 48 days.
+/// The model's constants, on an object for which requests hardly count: K is 48 days.
 #[test]
 fn a_large_object_goes_when_its_group_is_quiet_for_a_sixth_of_the_break_even_time() {
     let waits = |own: &Signals, group: &Signals| {
@@ -133,7 +133,7 @@ fn a_large_object_goes_when_its_group_is_quiet_for_a_sixth_of_the_break_even_tim
     close(waits(&read_ago([0]), &read_ago([0])), 8.0);
     close(waits(&read_ago([48]), &read_ago([0])), 8.0);
     close(waits(&read_ago([25 * 24]), &read_ago([0])), 30.0 - 25.0);
-    // Left for 26 days before: 0.3 of the waits.
+    // Once it had no read for 26 days, over K/2: 0.3 of the waits.
     close(waits(&read_ago([26 * 24, 0]), &read_ago([0])), 8.0 * 0.3);
     close(waits(&read_ago([24 * 24, 0]), &read_ago([0])), 8.0);
 }
@@ -167,7 +167,7 @@ fn a_read_brings_an_object_up_where_that_repays() {
     assert!(decision.sentence().contains("more reads would repay"), "{}", decision.sentence());
 }
 
-/// The next tier is a matter of prices: where cold's reads are dear, warm; where warm isn't worth it, cold.
+/// Which tier is next follows from the prices: warm where cold's reads are expensive, cold where warm isn't worth it.
 #[test]
 fn other_prices_have_other_targets() {
     let own = read_ago([250 * 24]);
@@ -182,7 +182,7 @@ fn other_prices_have_other_targets() {
 }
 
 #[test]
-fn latency_has_its_price() {
+fn the_latency_priority_keeps_an_object_in_hot() {
     let own = read_ago([9 * 24]);
     let small = Features { size: 16 << 20, ..object(&own) };
     let latency = Features { wishes: Wishes { priority: Priority::Latency, ..Wishes::default() }, ..small };
@@ -191,7 +191,7 @@ fn latency_has_its_price() {
 }
 
 #[test]
-fn the_other_model_goes_by_idle_days_alone() {
+fn the_idle_model_goes_by_idle_days_alone() {
     let steps = Thresholds { warm_days: Some(30.0), cold_days: Some(90.0) };
     let policy = Policy { model: Model::Idle(steps), ..Policy::COST };
     let after = |days: u64, tier| {
@@ -210,7 +210,7 @@ fn the_other_model_goes_by_idle_days_alone() {
 }
 
 #[test]
-fn nothing_goes_to_a_tier_that_is_not_there() {
+fn nothing_goes_to_a_tier_that_the_store_lacks() {
     let own = read_ago([200 * 24]);
     let told =
         |policy: Policy, has| policy.over(has).decide(&object(&own), &Prices::CLOUD.over(has), NOW).tier;
@@ -260,7 +260,7 @@ fn sentences_say_why() {
 }
 
 #[test]
-fn what_nobody_read_is_not_told_as_used_and_what_is_endless_not_as_due() {
+fn the_sentence_tells_an_unread_object_as_written_and_an_endless_wait_as_many_years() {
     let written = |hours: u64| Features { own: None, written: NOW - hours * HOUR, ..object(&Signals::NONE) };
     assert_eq!(
         decide(&written(7 * 24)).sentence(),
@@ -277,7 +277,7 @@ fn what_nobody_read_is_not_told_as_used_and_what_is_endless_not_as_due() {
     );
 }
 
-/// Works a decision out again from its JSON alone.
+/// Works a decision out a second time, from nothing but its JSON.
 struct Again<'a>(&'a Value);
 
 impl Again<'_> {
@@ -386,7 +386,7 @@ proptest! {
         let decision = Policy::COST.decide(&features, &prices, NOW);
         Again(&serde_json::to_value(decision).unwrap()).check();
         prop_assert!(!decision.sentence().is_empty());
-        // Who follows a decision is not asked again at once, and isn't sent back at once.
+        // An object that follows the decision isn't due to be decided again at once, and isn't sent back at once.
         prop_assert!(decision.tier != tier || decision.next_review.is_none_or(|review| review > NOW));
         let mut place = features;
         let mut seen = vec![tier];

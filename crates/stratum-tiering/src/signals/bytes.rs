@@ -1,4 +1,4 @@
-//! Signals as they are stored: their fields in the order of memory, little-endian.
+//! The stored form of [`Signals`]: its fields in the order in which the struct has them, little-endian.
 
 use super::{Histogram, Signals};
 
@@ -23,7 +23,8 @@ impl Signals {
         bytes
     }
 
-    /// What [`Signals::to_bytes`] wrote. No bytes make figures that aren't: what is negative or no number is nothing.
+    /// Reads what [`Signals::to_bytes`] wrote. Any bytes make valid figures: a negative number, or one that is no
+    /// number, is read as 0.
     pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Signals {
         let mut rest = bytes.as_slice();
         Signals {
@@ -79,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn no_bytes_make_figures_that_are_none() {
+    fn any_bytes_make_valid_figures() {
         for byte in 0..=255 {
             let mut signals = Signals::from_bytes(&[byte; Signals::BYTES]);
             signals.record(Read { bytes: 1, offset: 0, size: 1 }, 1_700_000_000_000, Day::REAL);

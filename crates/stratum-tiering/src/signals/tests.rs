@@ -58,7 +58,7 @@ fn the_share_read_is_the_mean_of_few_and_then_of_the_latest() {
 }
 
 #[test]
-fn a_player_reads_on_from_where_it_was() {
+fn a_player_s_reads_are_sequential() {
     let played = |step: u64| {
         let mut signals = Signals::NONE;
         (0..40).for_each(|piece| {
@@ -97,7 +97,7 @@ fn the_tenth_read_within_an_hour_is_a_spike_and_the_ninth_is_not() {
 }
 
 #[test]
-fn what_is_always_read_a_lot_does_not_spike() {
+fn an_object_that_is_always_read_a_lot_does_not_spike() {
     let busy = read_at((0..20 * 12).map(|read| START + read * MINUTE * 3));
     let month = read_at((0..24 * 20 * 30).map(|read| START + read * MINUTE * 3));
     assert!(busy.spikes(busy.last().unwrap(), Day::REAL), "half a day is little beside a week");

@@ -1,9 +1,9 @@
-//! A trace made of server access logs: S3's own, and those that a running server of ours writes, which are in the same format.
+//! Makes a trace of server access logs: S3's own, and those of this server, which have the same format.
 //!
-//! What counts is what was read of objects, as in a running server: GETs that were answered and copies, not HEADs or lists.
-//! Lines come in no order, since a log is delivered in pieces; they are put into that of time. Objects have names here, so
-//! their groups are those that a server makes of the same reads. A line that is none of a log is refused, with its
-//! number: a figure made from half a log would be believed.
+//! Only reads of objects count, as in a running server: answered GETs and copies, no HEADs or lists. A log is
+//! delivered in pieces, so its lines may come in any order and are sorted by time. Objects have names here, so their
+//! groups are those that a server makes of the same reads. A line that doesn't belong to a log is refused with its
+//! number, for people would believe a figure made of half a log.
 //!
 //! Source: Amazon S3 User Guide, "Amazon S3 server access log format".
 
@@ -17,12 +17,12 @@ use std::io::BufRead;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-/// Fields up to the last that counts. Newer logs have more after it than older ones.
+/// Fields of a line up to the last that is needed. Newer logs have more fields after it than older ones.
 const FIELDS: usize = 13;
-/// What counts as a read of an object. Of a copy it is told what it read of its source.
+/// The operations that count as a read of an object. The log tells the read of a copy's source as a GET, too.
 const GETS: [&str; 2] = ["REST.GET.OBJECT", "WEBSITE.GET.OBJECT"];
 const COPY: &str = "REST.COPY.OBJECT_GET";
-/// What may be kept of the groups while they are found, in bytes.
+/// Memory for the groups while they are found, in bytes.
 const GROUPS_MEMORY: usize = 64 << 20;
 
 /// The reads of some log files.
@@ -36,7 +36,7 @@ pub struct AccessLog {
     lines: u64,
 }
 
-/// What a line tells of a read.
+/// What a line says of a read.
 struct Told<'a> {
     bucket: &'a str,
     key: &'a str,
@@ -66,7 +66,7 @@ impl AccessLog {
         (self.lines, self.reads.len())
     }
 
-    /// All of it in the order of time.
+    /// The reads of all files in the order of time.
     pub fn into_trace(mut self) -> Result<Trace, TraceError> {
         self.reads.sort_by_key(|read| read.time);
         let groups = self.groups();
@@ -79,7 +79,7 @@ impl AccessLog {
         let name = (bucket, told.key.to_owned());
         let next = u32::try_from(self.sizes.len()).map_err(|_| "there are too many objects".to_owned())?;
         let object = *self.numbers.entry(name.clone()).or_insert(next);
-        // What was sent is there, whatever a log says of the object's size.
+        // A log may tell a smaller size than the bytes that it says were sent; the object had at least those.
         let size = told.size.max(told.bytes);
         match self.sizes.get_mut(object as usize) {
             Some(known) => *known = size.max(*known),
@@ -92,7 +92,7 @@ impl AccessLog {
         Ok(())
     }
 
-    /// The number of each object's group, as a server has them after these reads.
+    /// The number of each object's group, by the groups that a server has after these reads.
     fn groups(&self) -> Vec<u32> {
         let usage = Usage::new(GROUPS_MEMORY, Day::REAL, Seed([0; 16]));
         for read in &self.reads {
@@ -113,7 +113,7 @@ impl AccessLog {
     }
 }
 
-/// What a line tells; nothing if it tells of something else than a read that was answered.
+/// The read that a line tells of; `None` if it tells of another operation, or of one that failed.
 fn read_line(line: &str) -> Result<Option<Told<'_>>, String> {
     let fields = fields(line)?;
     let [_, bucket, time, _, _, _, operation, key, _, status, _, sent, size] = fields;
@@ -127,7 +127,7 @@ fn read_line(line: &str) -> Result<Option<Told<'_>>, String> {
     Ok(Some(Told { bucket, key, time, bytes, size: size.unwrap_or(bytes) }))
 }
 
-/// The first fields of a line. They stand between spaces; what may hold some stands in brackets or quotes.
+/// The first fields of a line. Spaces separate them; a field that may hold spaces stands in brackets or quotes.
 fn fields(line: &str) -> Result<[&str; FIELDS], String> {
     let mut found = [""; FIELDS];
     let mut rest = line;
@@ -147,7 +147,7 @@ fn fields(line: &str) -> Result<[&str; FIELDS], String> {
     Ok(found)
 }
 
-/// In milliseconds of Unix time.
+/// A log's time, in milliseconds of Unix time.
 fn moment(text: &str) -> Result<u64, String> {
     let format = format_description!(
         "[day]/[month repr:short]/[year]:[hour]:[minute]:[second] [offset_hour sign:mandatory][offset_minute]"
@@ -159,9 +159,9 @@ fn moment(text: &str) -> Result<u64, String> {
     Ok(seconds.saturating_mul(1_000))
 }
 
-/// A number of bytes; nothing where the log has none.
+/// A number of bytes; `None` where the log has a dash.
 fn number(what: &str, text: &str) -> Result<Option<u64>, String> {
-    // More is in no store, and the sum of all sizes is to fit a number.
+    // No store holds an object of more, and the sum of all sizes is to fit into the type.
     const MOST: u64 = 1 << 50;
     match text.parse::<u64>() {
         _ if text == "-" => Ok(None),

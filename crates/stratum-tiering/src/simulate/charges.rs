@@ -1,4 +1,4 @@
-//! What is charged when, for every contender and for the optimum.
+//! What is charged when, for the contenders and for the optimum alike.
 //!
 //! * An object appears in hot at its first read: no put is charged, and that read costs hot's GET. One that is placed
 //!   elsewhere from the start pays its put there once, and no GET of its source.
@@ -39,21 +39,21 @@ impl AddAssign for Costs {
     }
 }
 
-/// When a move happens: it matters to what has been read already.
+/// When a move happens, which decides whether the object's bytes must be read for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// The object is placed before anything else happens to it.
+    /// The object is placed in the tier when it first appears.
     Placed,
     AfterRead,
     Between,
 }
 
-/// Keeping an object from one time to another.
+/// What keeping an object in a tier from one time to another costs.
 pub fn storage(prices: &Prices, tier: Tier, size: u64, from: u64, to: u64) -> f64 {
     prices.storage_month(tier, size) * Day::REAL.between(from, to) / MONTH_DAYS
 }
 
-/// A move between two tiers.
+/// What a move between two tiers costs.
 pub fn moving(prices: &Prices, from: Tier, to: Tier, size: u64, moment: Moment) -> f64 {
     let source = match (from.cmp(&to), moment) {
         (std::cmp::Ordering::Equal, _) => return 0.0,

@@ -1,17 +1,18 @@
-//! Who is compared: the policies of this crate, and rules that others use.
+//! The ways of placing objects that are compared: the policies of this crate, and rules in use elsewhere.
 
 use crate::day::MONTH_DAYS;
 use crate::policy::{Features, Policy};
 use crate::prices::Prices;
 use crate::tier::Tier;
 
-/// What a public cloud asks for watching 1,000 objects for a month, and from which size on.
+/// What a public cloud charges for watching 1,000 objects for a month, and the size in bytes from which an object is
+/// watched.
 pub const MONITORING_1000: f64 = 0.0025;
 pub const MONITORED_BYTES: u64 = 128 << 10;
-/// The part of the break-even time that the ski rental waits: the best on real traces.
+/// The fraction of the break-even time that the ski rental waits: the best on real traces.
 const SKI_QUARTER: f64 = 0.25;
 
-/// A way to place objects, by name.
+/// A way of placing objects, with its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Contender {
     pub name: String,
@@ -21,17 +22,18 @@ pub struct Contender {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Way {
     Policy(Policy),
-    /// Everything in one tier.
+    /// Every object in one tier.
     Static(Tier),
-    /// Hot; after so many idle days warm, then cold; hot again on any read.
+    /// Objects begin in hot, go to warm and then to cold after so many days without a read, and back to hot on any
+    /// read.
     Idle {
         warm_days: Option<f64>,
         cold_days: f64,
     },
-    /// The same, after 30 and 90 days, at a cloud's own terms: hot's GET and no retrieval or moves to pay, a fee for
-    /// each object from 128 KiB up, and smaller ones stay.
+    /// As `Idle` with 30 and 90 days, on a cloud's terms: every read costs hot's GET, retrievals and moves are free,
+    /// each object from 128 KiB up costs a fee, and smaller ones stay in hot.
     Cloud,
-    /// After a part of the break-even time of each tier the next; hot again on any read.
+    /// Objects go to the next colder tier after a fraction of its break-even time, and back to hot on any read.
     Ski {
         part: f64,
     },
@@ -71,7 +73,7 @@ impl Contender {
     }
 }
 
-/// Where an object should lie, and when to ask again.
+/// The tier in which an object should lie, and when to ask again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Choice {
     pub tier: Tier,
@@ -79,7 +81,7 @@ pub struct Choice {
 }
 
 impl Way {
-    /// Chooses as of `now`. The features are up to date; `read` tells that the object has been read just now.
+    /// Chooses a tier as of `now`. `features` are up to date; `read` says whether the object was read just now.
     pub fn choose(&self, features: &Features, prices: &Prices, now: u64, read: bool) -> Choice {
         let idle = |warm_days, cold_days| idle(warm_days, cold_days, features, now);
         match self {
@@ -95,7 +97,7 @@ impl Way {
         }
     }
 
-    /// What watching an object of this size costs in so many days.
+    /// What watching an object of this size for so many days costs.
     pub fn monitoring(&self, size: u64, days: f64) -> f64 {
         match self {
             Way::Cloud if size >= MONITORED_BYTES => MONITORING_1000 / 1_000.0 * days / MONTH_DAYS,
@@ -122,7 +124,7 @@ fn idle(warm_days: Option<f64>, cold_days: f64, features: &Features, now: u64) -
     }
 }
 
-/// The wait for each colder tier starts when the object arrives where it is, or is read.
+/// The wait for each colder tier begins when the object comes to its tier, and again at each read.
 fn ski(part: f64, features: &Features, prices: &Prices, now: u64, read: bool) -> Choice {
     let (from, since) = if read { (Tier::Hot, now) } else { (features.tier, features.since) };
     let since = since.max(features.own.and_then(|own| own.last()).unwrap_or(0));

@@ -1,4 +1,4 @@
-//! Made-up traces, from a seed: the shapes of use that a policy should be tried on where no real trace is at hand.
+//! Made-up traces, from a seed: shapes of use on which to try a policy where no real trace is at hand.
 
 use super::trace::{Trace, TraceRead};
 use std::f64::consts::TAU;
@@ -11,7 +11,7 @@ const MIB: u64 = 1 << 20;
 /// The shape of a made-up trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
-    /// Reads that come by day and not by night, of a few objects more than of others.
+    /// Reads that come by day and not by night, more of a few objects than of others.
     Diurnal,
     /// Objects that nobody reads, until suddenly everybody reads one for some hours.
     Spike,
@@ -42,7 +42,8 @@ impl Shape {
         Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, shape)| shape)
     }
 
-    /// Makes a trace of about so many objects over so many days; the same for the same seed. Nothing if either is 0.
+    /// Makes a trace of about so many objects over so many days; equal seeds make equal traces. `None` if either
+    /// number is 0.
     pub fn generate(self, objects: u32, days: u32, seed: u64) -> Option<Trace> {
         let mut maker =
             Maker { random: fastrand::Rng::with_seed(seed), days: days.into(), reads: Vec::new() };
@@ -66,7 +67,7 @@ impl Maker {
         match shape {
             Shape::Video => MIB * self.random.u64(200..2_000),
             Shape::CoolingLogs => MIB * self.random.u64(4..64),
-            // From 64 KiB to 64 MiB, as often between any two powers of two.
+            // From 64 KiB to 64 MiB, evenly in the logarithm.
             _ => (65_536.0 * (self.random.f64() * 10.0).exp2()) as u64,
         }
     }
@@ -164,7 +165,7 @@ impl Maker {
         }
     }
 
-    /// A pause of reads that come so often a day, at random.
+    /// A random pause, in days, between reads of which `daily` come a day on average.
     fn pause(&mut self, daily: f64) -> f64 {
         -(1.0 - self.random.f64()).ln() / daily
     }
@@ -177,7 +178,7 @@ impl Maker {
         }
     }
 
-    /// In the order of time, with objects numbered by their first read.
+    /// The trace, sorted by time, with the objects numbered in the order of their first reads.
     fn finish(mut self, sizes: Vec<u64>) -> Option<Trace> {
         self.reads.sort_by_key(|read| (read.time, read.object));
         Trace::new(self.reads, sizes)?.between(0.0, f64::INFINITY)

@@ -1,4 +1,4 @@
-//! The least that a trace can cost, with all of it known: a dynamic program per object over its reads.
+//! The least that a trace can cost, for someone who knows all of it: a dynamic program over the reads of each object.
 //!
 //! Between two reads one move is enough, right after the first of them: going down later only pays for storage longer,
 //! and coming up ahead of a read costs more than the read does where it finds the object.
@@ -8,10 +8,10 @@ use super::trace::{Trace, TraceRead};
 use crate::prices::Prices;
 use crate::tier::{PerTier, Tier};
 
-/// The cheapest way to each tier so far; nothing where there is none.
+/// For each tier the least cost of a way that ends there; `None` where there is no such way.
 type Ways = PerTier<Option<Costs>>;
 
-/// The costs of the cheapest placement of every object.
+/// The costs of placing every object in the cheapest way.
 pub fn optimum(trace: &Trace, prices: &Prices) -> Costs {
     let mut sum = Costs::default();
     for reads in by_object(trace) {

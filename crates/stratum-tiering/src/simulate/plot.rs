@@ -1,4 +1,4 @@
-//! The report as a picture: a bar for each contender, in the colours of what it paid for.
+//! The report as a picture: a bar for each contender, in one colour for each kind of cost.
 
 use super::report::{Outcome, Report};
 use std::fmt::Write;
@@ -11,7 +11,7 @@ const TOP: f64 = 64.0;
 const PARTS: [(&str, &str); 4] =
     [("storage", "#4269d0"), ("requests", "#97bbf5"), ("retrieval", "#ff725c"), ("moves", "#efb118")];
 
-/// The report as an SVG of its own.
+/// The report as a complete SVG document.
 pub fn svg(report: &Report) -> String {
     let optimum = ("optimum".to_owned(), Outcome { costs: report.optimum, ..Outcome::default() });
     let rows: Vec<&(String, Outcome)> = std::iter::once(&optimum).chain(&report.outcomes).collect();
@@ -60,7 +60,7 @@ fn row(svg: &mut String, y: f64, scale: f64, name: &str, outcome: &Outcome, rati
     line(svg, format_args!("<text x=\"{:.1}\" y=\"{middle}\">{total:.2} ({ratio:.2})</text>", x + 6.0));
 }
 
-/// A line of the picture; writing to a text can't fail.
+/// Appends a line to the picture; writing to a `String` can't fail.
 fn line(svg: &mut String, line: std::fmt::Arguments) {
     let _ = writeln!(svg, "{line}");
 }

@@ -1,4 +1,5 @@
-//! A trace replayed: every read charged, every due review held, under the trace's own clock.
+//! Replays a trace with one contender: charges every read, and decides anew for each object when its review is due,
+//! with the trace's times as the clock.
 
 use super::charges::{Moment, moving, storage};
 use super::contender::{Contender, Way};
@@ -35,10 +36,10 @@ struct Replay<'a> {
     trace: &'a Trace,
     prices: &'a Prices,
     way: &'a Way,
-    /// Those read so far.
+    /// The objects that have been read so far, by number.
     objects: Vec<Option<Object>>,
     groups: Vec<Signals>,
-    /// When which object is to be looked at; it may have been put off since.
+    /// When to review which object. An entry may be too early: the review may have been put off since.
     reviews: BinaryHeap<Reverse<(u64, u32)>>,
     outcome: Outcome,
 }
@@ -49,7 +50,7 @@ struct Object {
     since: u64,
     first: u64,
     signals: Signals,
-    /// When it is due, and the earliest entry of it among the reviews.
+    /// When the object's review is due, and the time of its earliest entry in `reviews`.
     review: Option<u64>,
     queued: Option<u64>,
 }
@@ -85,7 +86,7 @@ impl Replay<'_> {
         self.decide(read.object, now, moment);
     }
 
-    /// Holds all reviews that are due by `now`, each at its own time.
+    /// Holds the reviews that are due by `now`, each at its own time.
     fn hold_reviews(&mut self, now: u64) {
         while let Some(Reverse((due, number))) =
             self.reviews.peek().copied().filter(|Reverse((due, _))| *due <= now)
@@ -102,7 +103,7 @@ impl Replay<'_> {
         }
     }
 
-    /// Has it decided where an object lies, and asks again at its new place.
+    /// Has the contender decide where the object lies, then asks again from its new tier.
     fn decide(&mut self, number: u32, now: u64, moment: Moment) {
         let size = self.trace.size(number);
         let group = self.groups.get(self.trace.group(number) as usize);
@@ -137,7 +138,7 @@ impl Replay<'_> {
         self.queue(number);
     }
 
-    /// Has an object looked at when it is due: by the entry that it has among the reviews, if that is early enough.
+    /// Queues the object's review, unless an entry that is early enough is queued already.
     fn queue(&mut self, number: u32) {
         let Some(Some(object)) = self.objects.get_mut(number as usize) else { return };
         if let Some(review) =

@@ -1,24 +1,24 @@
-//! What a simulation found: as a table with bars for people, as JSON for programs.
+//! The result of a simulation: as a table with bars for people, as JSON for programs.
 
 use super::charges::Costs;
 use crate::tier::PerTier;
 use serde_json::{Value, json};
 use std::fmt::{self, Display};
 
-/// Characters of the longest bar.
+/// The length of the longest bar, in characters.
 const BAR: f64 = 24.0;
 
 /// What one contender's placement cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Outcome {
     pub costs: Costs,
-    /// Reads, but for an object's first, by the tier in which they found it.
+    /// Reads except each object's first, by the tier in which they found the object.
     pub reads: PerTier<u64>,
     /// Moves, by the tier to which they went.
     pub moves: PerTier<u64>,
 }
 
-/// All contenders beside the optimum.
+/// The outcomes of all contenders, and the optimum.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     pub reads: usize,

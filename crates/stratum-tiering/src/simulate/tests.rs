@@ -138,7 +138,7 @@ fn charges_are_those_of_the_conventions() {
     close(run(&trace, "cloud-30-90").costs, storage, 2.0 * GET_HOT + b, 0.0, 0.0);
 }
 
-/// The dynamic program against every sequence of placements, one by one.
+/// The dynamic program against every possible sequence of placements.
 #[test]
 fn the_optimum_is_that_of_trying_everything() {
     let mut random = fastrand::Rng::with_seed(7);
@@ -155,7 +155,7 @@ fn the_optimum_is_that_of_trying_everything() {
     }
 }
 
-/// What it costs to lie, after each read, where the digits (base 3) of the plan say.
+/// What it costs if the object lies, after each read, in the tier that a digit (base 3) of the plan says.
 fn planned(trace: &Trace, mut plan: usize) -> f64 {
     use super::charges::{Moment, moving, storage};
     let (prices, size) = (Prices::CLOUD, trace.size(0));
@@ -191,7 +191,7 @@ fn nobody_beats_the_optimum_and_parts_make_the_whole() {
     }
 }
 
-/// On use that comes in campaigns the default policy is near the best of the simple rules, or ahead of it.
+/// On use in campaigns the default policy costs about as little as the best simple rule, or less.
 #[test]
 fn the_default_policy_holds_its_own_on_campaigns() {
     for seed in 1..4 {
@@ -220,7 +220,7 @@ fn a_replay_tells_the_same_twice_and_the_warm_up_holds_everything() {
     assert_eq!(replay::replay(&trace, &Prices::CLOUD, &watched), run(&trace, "static-hot"));
 }
 
-/// Rules by idle time through the policy's own path cost what the simulator's own idle rule does.
+/// The idle model of the policy costs the same as the simulator's own idle rule.
 #[test]
 fn the_two_ways_to_a_rule_by_idle_time_agree() {
     let thresholds = Thresholds { warm_days: Some(30.0), cold_days: Some(90.0) };
@@ -255,7 +255,7 @@ fn the_picture_has_a_bar_for_everyone() {
     check_tags(&svg);
 }
 
-/// Every tag that opens closes.
+/// Every tag that is opened is closed.
 fn check_tags(svg: &str) {
     let opened = svg.matches('<').count() - svg.matches("</").count() - svg.matches("/>").count();
     assert_eq!(opened, svg.matches("</").count());

@@ -1,8 +1,8 @@
-//! A trace: who was read when, and how much.
+//! A trace: which object was read when, and how many bytes of it.
 //!
-//! As CSV, gzipped or not, with the columns `time_s,object,size_bytes,read_bytes`: Unix time in seconds, any name, the
-//! object's size and the bytes that the read took. Rows are in the order of time; rows of one time keep their order.
-//! A row that makes no sense is refused: a figure made from half a trace would be believed.
+//! Its file is CSV, gzipped or not, with the columns `time_s,object,size_bytes,read_bytes`: Unix time in seconds, any
+//! name, the object's size and the bytes that the read took. Rows are in the order of time; rows of one time keep
+//! their order. A row that makes no sense is refused, for people would believe a figure made of half a trace.
 
 use crate::day::Day;
 use flate2::bufread::MultiGzDecoder;
@@ -13,7 +13,7 @@ use thiserror::Error;
 /// The columns of a trace.
 pub const COLUMNS: [&str; 4] = ["time_s", "object", "size_bytes", "read_bytes"];
 
-/// First reads that lie so close together are taken for one group, as long as there is room in it.
+/// Objects whose first reads lie so close together are taken for one group, as long as there is room in it.
 const GROUP_PAUSE_HOURS: f64 = 6.0;
 const GROUP_OBJECTS: usize = 1_024;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -26,7 +26,7 @@ pub struct TraceRead {
     pub bytes: u64,
 }
 
-/// Reads in the order of time; never none.
+/// Reads in the order of time, at least one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
     reads: Vec<TraceRead>,
@@ -65,13 +65,13 @@ impl Trace {
         Self::new(collected.reads, collected.sizes).ok_or(TraceError::Empty)
     }
 
-    /// A trace of reads in the order of time, of objects with the given sizes; nothing without a read.
+    /// A trace of reads in the order of time, of objects with the given sizes; `None` if there is no read.
     pub(super) fn new(reads: Vec<TraceRead>, sizes: Vec<u64>) -> Option<Trace> {
         let groups = groups(&reads, sizes.len());
         (!reads.is_empty()).then_some(Trace { reads, sizes, groups })
     }
 
-    /// The same, of objects whose groups are known: a number below theirs for each.
+    /// The same, with the number of each object's group; group numbers are less than the number of objects.
     pub(super) fn in_groups(reads: Vec<TraceRead>, sizes: Vec<u64>, groups: Vec<u32>) -> Option<Trace> {
         (!reads.is_empty()).then_some(Trace { reads, sizes, groups })
     }
@@ -95,7 +95,8 @@ impl Trace {
 
     /// The number of the object's group.
     ///
-    /// A trace as CSV has no names to tell groups by. Objects that are first read one after the other are taken for one.
+    /// A trace in CSV has no keys by which to group objects, so objects that are first read one after the other make
+    /// a group.
     pub fn group(&self, object: u32) -> u32 {
         self.groups.get(object as usize).copied().unwrap_or(0)
     }
@@ -112,8 +113,8 @@ impl Trace {
         Day::REAL.between(self.start(), self.end())
     }
 
-    /// Several traces of the same time as one, as if their objects lay in one folder. Their groups are those of the whole, or each
-    /// trace's own where whoever sees what objects are can tell them `apart`.
+    /// Several traces of the same time as one, as if their objects lay in one folder. The groups are made anew over
+    /// all objects, or, if `apart`, each trace keeps its own, as if the classifier told their objects apart.
     pub fn together(traces: &[Trace], apart: bool) -> Option<Trace> {
         let (mut reads, mut sizes, mut groups) = (Vec::new(), Vec::new(), Vec::new());
         for trace in traces {
@@ -129,7 +130,7 @@ impl Trace {
         Some(if apart { Trace { groups, ..together } } else { together })
     }
 
-    /// The part of it between two days, counted from its start, as a trace of its own; nothing where nothing was read.
+    /// The part of the trace between two days, counted from its start, as a trace; `None` if nothing was read then.
     pub fn between(&self, from_days: f64, to_days: f64) -> Option<Trace> {
         let at = |days| self.start().saturating_add(Day::REAL.days(days));
         let from = self.reads.partition_point(|read| read.time < at(from_days));
@@ -158,7 +159,7 @@ impl Trace {
     }
 }
 
-/// The rows so far. An object is as large as it is at any time in the trace.
+/// The rows read so far. An object's size is the largest that any row tells.
 #[derive(Default)]
 struct Collected {
     numbers: HashMap<String, u32>,
@@ -205,7 +206,7 @@ fn milliseconds(text: &str) -> Result<u64, String> {
 
 fn whole(column: &str, text: &str) -> Result<u64, String> {
     let refused = || format!("{column} is '{}', and no whole number from 0 up", text.escape_debug());
-    // More is in no store, and the sum of all sizes is to fit a number.
+    // No store holds an object of more, and the sum of all sizes is to fit into the type.
     const MOST: u64 = 1 << 50;
     match text.parse::<u64>() {
         Ok(number) if number <= MOST => Ok(number),
@@ -223,7 +224,7 @@ pub(super) fn unpacked<'a>(mut input: impl BufRead + 'a) -> Result<Box<dyn BufRe
     })
 }
 
-/// The lines of a file, counted as an editor counts them.
+/// The lines of a file, numbered from 1 as an editor numbers them.
 pub(super) struct Lines<R> {
     input: R,
     line: u64,
@@ -235,13 +236,13 @@ impl<R: BufRead> Lines<R> {
         Lines { input, line: 0, text: Vec::new() }
     }
 
-    /// The number of the last.
+    /// The number of the last line read.
     pub fn number(&self) -> u64 {
         self.line
     }
 
     pub fn next(&mut self) -> Result<Option<&str>, TraceError> {
-        /// Longer is no line of a trace; an object's name has 1,024 bytes at most.
+        /// A longer line doesn't belong to a trace: an object's name has 1,024 bytes at most.
         const LONGEST: u64 = 64 << 10;
         self.text.clear();
         let read = self.input.by_ref().take(LONGEST).read_until(b'\n', &mut self.text);
@@ -264,7 +265,7 @@ fn fields(text: &str) -> csv::StringRecord {
     }
     let mut reader =
         csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(text.as_bytes());
-    // What is no row has no fields, which is refused.
+    // Text that isn't CSV has no fields, which the caller refuses.
     reader.records().next().and_then(Result::ok).unwrap_or_default()
 }
 

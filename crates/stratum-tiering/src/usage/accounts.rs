@@ -2,22 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Accounts that are kept; the oldest months go first. They take some 100 bytes each.
+/// Accounts that are kept, at most; those of the oldest months go first. One takes some 100 bytes.
 const MOST_ACCOUNTS: usize = 50_000;
 
-/// A bucket's account of a month, in dollars.
+/// What tiering saved and spent for a bucket in a month, in dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Account {
-    /// Beside all of it in hot.
+    /// Compared with keeping all objects in hot.
     pub saved: f64,
-    /// For moves, and for reads and requests that hot wouldn't have charged.
+    /// For moves, and for retrievals and requests that cost more than in hot.
     pub spent: f64,
 }
 
-/// Whose account, and of which month.
+/// Which account: of which bucket, and for which month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AccountName {
-    /// Months since 1970 began.
+    /// Months since the beginning of 1970.
     pub month: u32,
     pub bucket: u64,
 }

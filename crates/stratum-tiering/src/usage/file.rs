@@ -1,5 +1,6 @@
-//! The bytes of the file in which use survives a restart: a header, and batches of records, each with its checksum. Of
-//! several records about the same thing the last counts. docs/format/usage.md has the layout.
+//! The format of the file in which [`Usage`](super::Usage) survives a restart: a header, then batches of records,
+//! each with a checksum. A later record about the same thing replaces an earlier one. docs/format/usage.md has the
+//! layout.
 
 use super::accounts::{Account, AccountName};
 use super::groups::Group;
@@ -13,7 +14,7 @@ use std::num::NonZeroU64;
 const MAGIC: &[u8; 8] = b"STRMuse\n";
 const VERSION: u16 = 1;
 pub(super) const HEADER_BYTES: usize = 48;
-/// Records of a batch together, in bytes.
+/// The records of a batch together, at most, in bytes.
 const MOST_BATCH_BYTES: usize = 4 << 20;
 const BATCH_HEAD_BYTES: usize = 8;
 
@@ -25,7 +26,7 @@ const ACCOUNT: u8 = 5;
 const LOOK: u8 = 6;
 const LOOK_GONE: u8 = 7;
 
-/// What a file says.
+/// What a record of the file says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Record {
     Object(Name, Signals),
@@ -38,13 +39,13 @@ pub(super) enum Record {
 }
 
 impl Record {
-    /// Whether it holds times and rates that another length of the day makes worthless.
+    /// Whether the record holds times and rates, which are worthless if the length of the day has changed.
     pub fn is_counted(&self) -> bool {
         !matches!(self, Record::Account(..) | Record::Look(..) | Record::LookGone(..))
     }
 }
 
-/// Why a file's beginning can't be used.
+/// Why the header of a file can't be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     #[error("it is no file of use, or its beginning is damaged")]
@@ -56,15 +57,15 @@ pub enum HeadError {
 /// How a file's batches ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// With the last one, whole.
+    /// After the last batch, which is whole.
     Whole,
-    /// With one that was being written when the server ended.
+    /// In a batch that was being written when the server ended.
     Torn,
-    /// With one that is damaged, though others follow.
+    /// At a damaged batch, with more behind it.
     Damaged,
 }
 
-/// `since` is when counting began, in milliseconds of Unix time; the file has it in seconds.
+/// `since` is when counting began, in milliseconds of Unix time; the file keeps it in seconds.
 pub(super) fn write_header(seed: &Seed, day: Day, since: u64) -> [u8; HEADER_BYTES] {
     let mut bytes = [0; HEADER_BYTES];
     bytes[..8].copy_from_slice(MAGIC);
@@ -80,7 +81,8 @@ pub(super) fn write_header(seed: &Seed, day: Day, since: u64) -> [u8; HEADER_BYT
     bytes
 }
 
-/// The secret of the names, how long a day was, and since when it was counted; and what follows.
+/// The secret by which names are made, the length of the day, since when reads were counted, and the bytes that
+/// follow.
 pub(super) fn read_header(bytes: &[u8]) -> Result<(Seed, Day, u64, &[u8]), HeadError> {
     let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(HeadError::Damaged)?;
     let mut fields = header.as_slice();
@@ -98,7 +100,7 @@ pub(super) fn read_header(bytes: &[u8]) -> Result<(Seed, Day, u64, &[u8]), HeadE
     Ok((seed, Day::new(day.ok_or(HeadError::Damaged)?), u64::from(since) * 1_000, rest))
 }
 
-/// Records on their way into a file.
+/// Records that are to be written to the file together.
 #[derive(Debug)]
 pub(super) struct Batch(Vec<u8>);
 
@@ -143,7 +145,7 @@ impl Batch {
         fields.iter().for_each(|field| self.0.extend(*field));
     }
 
-    /// The batch as it stands in the file.
+    /// The batch with its header and checksum.
     pub fn into_bytes(mut self) -> Vec<u8> {
         let records = &self.0[BATCH_HEAD_BYTES..];
         let (length, crc) = (records.len() as u32, crc32c::crc32c(records));
@@ -160,7 +162,7 @@ fn bytes_of(name: Name) -> [u8; 16] {
     bytes
 }
 
-/// Reads all batches that are whole, up to the first that isn't. Records of a kind that isn't known are passed over.
+/// Reads batches up to the first that isn't whole. Records of an unknown kind are skipped.
 pub(super) fn read_batches(mut rest: &[u8], mut each: impl FnMut(Record)) -> End {
     while !rest.is_empty() {
         let Some((head, behind)) = rest.split_first_chunk::<BATCH_HEAD_BYTES>() else { return End::Torn };
@@ -179,7 +181,8 @@ pub(super) fn read_batches(mut rest: &[u8], mut each: impl FnMut(Record)) -> End
     End::Whole
 }
 
-/// A file that was grown before it was written to ends with zeros.
+/// What the rest of a file is, whose first batch isn't whole. Zeros are the end of a file that was made longer before
+/// a batch was written into it.
 fn damage(rest: &[u8]) -> End {
     if rest.iter().all(|byte| *byte == 0) { End::Torn } else { End::Damaged }
 }
@@ -195,7 +198,7 @@ fn read_records(mut rest: &[u8], each: &mut impl FnMut(Record)) {
     }
 }
 
-/// A record that is longer than it is known to be has fields of a later version behind.
+/// A record that is longer than expected ends with fields of a later version, which are skipped.
 fn read_record(tag: u8, mut fields: &[u8]) -> Option<Record> {
     let least = match tag {
         OBJECT => 16 + Signals::BYTES,

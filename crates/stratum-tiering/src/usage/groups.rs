@@ -1,13 +1,15 @@
-//! Which objects are used together: those of a bucket whose keys begin alike. How far alike, the keys themselves decide.
+//! Which objects are used together: those of a bucket whose keys share a prefix. How long the prefix is follows from
+//! the keys.
 //!
-//! A group is a prefix. It is the longest one of a key that ends in a slash and has seen [enough](super::members::ENOUGH)
-//! keys; so a folder of one object counts with its siblings, and a folder for each day with its month. A prefix that
-//! has seen a [crowd](super::members::CROWD) and has no such folders below is split by the next character of its keys, again
-//! and again: names that count up, dates and hashes all part into groups of at most about a thousand neighbours.
+//! A key belongs to the group of its longest prefix that ends in a slash and has seen
+//! [enough](super::members::ENOUGH) keys. So a folder with one object counts with its siblings, and a folder for each
+//! day with its month. A prefix that has seen a [crowd](super::members::CROWD) of keys and has no such folder below
+//! it is split by the next character of its keys, again and again: numbers, dates and hashes are all split into
+//! groups of at most about a thousand neighbours.
 //!
-//! All of it follows from the reads that came, in their order, and from nothing else. A read counts for its group, and
-//! for the next folder, which may become one. A prefix that was split keeps what it knew then: it speaks for objects that
-//! nobody has read since.
+//! The groups follow from the reads and their order alone. A read counts for its group, and for the next longer
+//! folder, which may become a group. A prefix that was split keeps what it knew: that still holds for objects that
+//! have not been read since.
 
 use super::members::{Members, Size};
 use super::name::{Name, Prefix, Seed};
@@ -15,9 +17,10 @@ use super::table::{Entry, Table};
 use crate::day::Day;
 use crate::signals::{Read, SLOW, Signals};
 
-/// How many prefixes of one key are looked at; what is alike for longer counts as one group.
+/// How many prefixes of one key are looked at; keys that share a longer beginning count as one group.
 const MOST_STEPS: usize = 64;
-/// For so many days after somebody passed it, a prefix that was split isn't forgotten: what lies below hangs on it.
+/// For this many days after a read passed through it, a prefix that was split isn't forgotten: the groups below it
+/// are found through it.
 const KEPT_DAYS: f64 = 30.0;
 
 /// What is known of a prefix.
@@ -25,7 +28,7 @@ const KEPT_DAYS: f64 = 30.0;
 pub(super) struct Group {
     pub signals: Signals,
     pub members: Members,
-    /// When it was last on the way to a longer one, in milliseconds of Unix time.
+    /// When a read last passed through this prefix to a longer one, in milliseconds of Unix time.
     pub passed: u64,
 }
 
@@ -59,7 +62,7 @@ impl Groups {
         Self { table: Table::within(bytes) }
     }
 
-    /// Counts a read of an object, whose name is given with its key.
+    /// Counts a read of an object, given by its name and its key.
     pub fn record(&mut self, seed: &Seed, object: Name, key: &str, read: Read, now: u64, day: Day) {
         let mut walk = Walk::new(seed, object.bucket, key);
         for _ in 0..MOST_STEPS {
@@ -77,7 +80,7 @@ impl Groups {
         }
     }
 
-    /// How long the prefix is whose objects are an object's group, and what is known of it.
+    /// The length of the prefix that is the object's group, and what is known of that group.
     pub fn of(&self, seed: &Seed, bucket: u64, key: &str) -> (usize, Option<Signals>) {
         let mut walk = Walk::new(seed, bucket, key);
         for _ in 0..MOST_STEPS {
@@ -90,11 +93,11 @@ impl Groups {
     }
 }
 
-/// The way from a bucket's root to the group of a key. However long the key is, it is hashed twice at most.
+/// The way from a bucket's root prefix to the group of a key. However long the key is, it is hashed twice at most.
 struct Walk<'k> {
     key: &'k str,
     at: Prefix,
-    /// Up to and with the next slash.
+    /// The prefix up to and including the next slash of the key.
     folder: Option<Prefix>,
 }
 
@@ -104,7 +107,7 @@ impl<'k> Walk<'k> {
         Walk { key, folder: at.to_slash(key), at }
     }
 
-    /// The longer prefix that counts in place of this one, if there is one.
+    /// The longer prefix to go on to, if there is one.
     fn next(&self, table: &Table<Group>) -> Option<Prefix> {
         let size = |prefix: &Prefix| table.get(prefix.name()).map_or(Size::Few, |group| group.members.size());
         match &self.folder {

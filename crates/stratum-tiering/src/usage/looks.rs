@@ -1,32 +1,33 @@
-//! What was seen of objects' bytes, of each in eight bytes; and of those that lie beside each other and whose names end
-//! alike what most of them are.
+//! What the classifier saw in objects' bytes, eight bytes for each; and, for the objects of a folder whose names
+//! share an extension, what most of them are.
 //!
-//! What was seen is about a writing of an object: one that was written again since is another. The least recently written is
-//! forgotten first. What most of a folder's objects of one ending are is told by a running majority (Boyer and Moore, 1981): those
-//! that are like it count up, others down, and at nothing the next one takes its place.
+//! What was seen belongs to one write of a key: when the key is written again it no longer holds. The entries written
+//! least recently are forgotten first. What most siblings are is found by the running majority of Boyer and Moore
+//! (1981): an object like the majority counts up, another one down, and at zero the next object becomes the majority.
 
 use super::name::{Name, Seed};
 use super::table::{Entry, Table};
 use crate::content::Seen;
 use crate::day::Day;
 
-/// By how many more of them than of all others most must be alike before that is taken of one that nobody looked at.
+/// The majority must lead by this much before an object at which nobody looked is taken to be like it.
 const CLEARLY: u8 = 8;
-/// The most that a majority may lead by: so many others change what is taken for most.
+/// The most that a majority may lead by: so many other objects replace it.
 const MOST_LEAD: u8 = 32;
-/// The longest ending, in bytes, with its dot.
+/// The longest extension, in bytes, with its dot.
 const MOST_ENDING: usize = 9;
-/// What stands between a folder and an ending: no key has it, by what S3 clients send, and one that has it loses a guess.
+/// What stands between folder and extension in the name of all siblings. S3 clients don't send keys with it; a key
+/// that has it could only spoil a guess.
 const BESIDE: &str = "\0*";
-/// How sure one is that what most are is also what this one is, in percent: sure enough to spare a probe.
+/// How sure one is that an object is what most of its siblings are, in percent: sure enough to spare a probe.
 const SIBLINGS_CONFIDENCE: u8 = 90;
 
-/// About an object, or about a folder's objects of an ending.
+/// What was seen of one object, or of the objects of a folder with one extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Look {
     /// See [`Seen::to_byte`].
     pub seen: u8,
-    /// Of an object how sure it is, in percent; of a folder's objects by how many it leads.
+    /// Of an object: how sure the classifier is, in percent. Of siblings: by how much the majority leads.
     pub weight: u8,
     /// See [`time_of`].
     pub time: u32,
@@ -44,8 +45,8 @@ impl Entry for Look {
     }
 }
 
-/// When an object was written, to 16 milliseconds, in a number that comes round every two years: enough to tell two writings
-/// of one key, and which of two is the later one.
+/// When an object was written, in units of 16 milliseconds, as a number that wraps every two years: enough to tell
+/// two writes of one key apart, and which of two is the later.
 fn time_of(millis: u64) -> u32 {
     (millis >> 4) as u32
 }
@@ -54,11 +55,11 @@ fn time_of(millis: u64) -> u32 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Looked {
     pub own: Option<Seen>,
-    /// What most of those beside it are.
+    /// What most of its siblings are.
     pub siblings: Option<Seen>,
 }
 
-/// The looks of all buckets.
+/// What was seen of the objects of all buckets.
 #[derive(Debug)]
 pub(super) struct Looks {
     pub table: Table<Look>,
@@ -69,7 +70,7 @@ impl Looks {
         Looks { table: Table::within(bytes) }
     }
 
-    /// Notes what was seen of an object that was `written` then.
+    /// Keeps what was seen of an object that was `written` at that time.
     pub fn note(&mut self, seed: &Seed, bucket: u64, key: &str, written: u64, seen: Seen, day: Day) {
         let look = Look { seen: seen.to_byte(), weight: seen.confidence, time: time_of(written) };
         *self.table.entry(seed.name(bucket, key), written, day) = look;
@@ -84,7 +85,7 @@ impl Looks {
         most.time = look.time;
     }
 
-    /// What is known of an object that was `written` then.
+    /// What is known of an object that was `written` at that time.
     pub fn of(&self, seed: &Seed, bucket: u64, key: &str, written: u64) -> Looked {
         let own = self.table.get(seed.name(bucket, key)).filter(|look| look.time == time_of(written));
         let most = self.table.get(beside(seed, bucket, key)).filter(|most| most.weight >= CLEARLY);
@@ -95,7 +96,7 @@ impl Looks {
     }
 }
 
-/// The name of all objects of the same folder whose names end alike.
+/// The name that stands for all objects of a folder with the same extension.
 fn beside(seed: &Seed, bucket: u64, key: &str) -> Name {
     let (folder, file) = key.rfind('/').map_or(("", key), |slash| key.split_at(slash + 1));
     let ending = file.rfind('.').and_then(|dot| file.get(dot..)).filter(|ending| ending.len() <= MOST_ENDING);
@@ -140,7 +141,7 @@ mod tests {
         for other in ["v/new.txt", "v/new", "w/new.mp4", "new.mp4", "v/w/new.mp4"] {
             assert_eq!(siblings(&looks, other), None, "{other}");
         }
-        // Where it is a medley, nothing is taken of any.
+        // Where the siblings are of two kinds alike, nothing is assumed of any.
         for number in 0..100 {
             looks.note(&SEED, 1, &format!("v/{number}.mp4"), NOW, [VIDEO, LOG][number % 2], Day::REAL);
         }

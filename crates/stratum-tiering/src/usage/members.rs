@@ -1,15 +1,16 @@
-//! How many keys a prefix has seen, about: enough to be a group, or too many to be one.
+//! About how many different keys a prefix has seen: whether they are enough for a group, or too many.
 //!
-//! A sketch of 16 bytes (HyperLogLog) counts each key once, however often it is read and in whatever order they come, and is right to
-//! a fifth. Keys are hashed with the store's secret, so that nobody can choose some that count for more.
+//! A sketch of 16 bytes (HyperLogLog) counts each key once, however often it is read and in whatever order keys come,
+//! with an error of about a fifth. Keys are hashed with the store's secret, so that nobody can choose keys that count
+//! for more.
 
-/// From so many keys on a prefix that ends in a slash is a group of its own.
+/// From this many keys on, a prefix that ends in a slash is a group of its own.
 pub(super) const ENOUGH: f64 = 64.0;
-/// Over so many keys a prefix is split.
+/// With more keys than this, a prefix is split.
 pub(super) const CROWD: f64 = 1_024.0;
 
 const REGISTERS: usize = 32;
-/// The sketch's bias for 32 registers.
+/// The factor that corrects the sketch's bias with 32 registers.
 const BIAS: f64 = 0.697;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +25,7 @@ pub(super) enum Size {
 pub(super) struct Members {
     /// 32 registers of four bits.
     sketch: [u8; REGISTERS / 2],
-    /// What the sketch comes to, which is asked for more often than it changes.
+    /// What the sketch's estimate comes to. It is asked for more often than it changes.
     size: Size,
 }
 
@@ -74,7 +75,7 @@ impl Members {
         });
         let count = REGISTERS as f64;
         let raw = BIAS * count * count / sum;
-        // Few keys leave registers empty, and those tell more.
+        // With few keys the number of empty registers tells more (linear counting).
         if raw <= 2.5 * count && empty > 0.0 { count * (count / empty).ln() } else { raw }
     }
 }

@@ -1,20 +1,20 @@
-//! What objects and prefixes are called in tables: numbers of a fixed size, whatever their keys are.
+//! The names of objects and prefixes in tables: of a fixed size, however long their keys are.
 //!
-//! A name is the bucket's number and a hash of the key, or of the prefix. Two keys whose hashes are alike share their
-//! statistics, which costs a worse decision at most. It happens by chance once in millions of years: the hash is keyed
-//! with a secret of the store's own, so nobody can choose keys that collide.
+//! A name is the bucket's number and a hash of the key or prefix. Two keys with one hash share their statistics,
+//! which at worst spoils a decision. By chance that happens once in millions of years, and nobody can choose keys
+//! that collide: the hash is keyed with the store's secret.
 
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
 
-/// An object or a prefix.
+/// The name of an object or a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name {
     pub bucket: u64,
     pub hash: u64,
 }
 
-/// The secret by which a store's names are made. It stays with what is named by it.
+/// The secret with which a store's names are hashed. It is kept beside what bears those names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Seed(pub [u8; 16]);
 
@@ -29,7 +29,7 @@ impl Seed {
         self.root(bucket).extended(key, key.len()).name()
     }
 
-    /// The prefix that all keys of a bucket have.
+    /// The empty prefix of a bucket, which all of its keys share.
     pub(super) fn root(&self, bucket: u64) -> Prefix {
         let mut hasher = SipHasher13::new_with_key(&self.0);
         hasher.write(&bucket.to_le_bytes());
@@ -55,21 +55,21 @@ impl Prefix {
         self.length
     }
 
-    /// The first `length` bytes of the key that this is a prefix of.
+    /// The first `length` bytes of `key`, which begins with this prefix.
     pub fn extended(&self, key: &str, length: usize) -> Prefix {
         let mut hasher = self.hasher;
         hasher.write(key.as_bytes().get(self.length..length).unwrap_or_default());
         Prefix { bucket: self.bucket, length, hasher }
     }
 
-    /// Up to and with the next slash of the key, if it has one.
+    /// The prefix up to and including the next slash of the key, if it has one.
     pub fn to_slash(&self, key: &str) -> Option<Prefix> {
         let rest = key.as_bytes().get(self.length..)?;
         let slash = rest.iter().position(|byte| *byte == b'/')?;
         Some(self.extended(key, self.length + slash + 1))
     }
 
-    /// With the next character of the key, if it has one.
+    /// The prefix with the next character of the key, if it has one.
     pub fn to_character(&self, key: &str) -> Option<Prefix> {
         let next = key.get(self.length..)?.chars().next()?;
         Some(self.extended(key, self.length + next.len_utf8()))

@@ -1,7 +1,7 @@
-//! Use on its way to its file and back.
+//! How use is saved to its file and loaded from it.
 //!
-//! Only what changed is handed out, in pieces that hold each lock for a moment; the file grows by it, and is written anew
-//! when it has grown to twice what it need be.
+//! Only changes are handed out, in pieces that hold each lock for a moment. They are appended to the file, which is
+//! rewritten when it is twice as long as it need be.
 
 use super::Usage;
 use super::accounts::Accounts;
@@ -13,33 +13,33 @@ use crate::day::Day;
 use crate::signals::Signals;
 use std::sync::atomic::Ordering;
 
-/// Entries that are written out under one lock.
+/// Entries that are handed out under one lock.
 const PIECE: usize = 2_048;
-/// What a record takes beside its fields, and its name.
+/// What a record takes besides its fields: its head and its name.
 const RECORD_BYTES: usize = 3 + 16;
 const OBJECT_BYTES: usize = RECORD_BYTES + Signals::BYTES;
 const GROUP_BYTES: usize = OBJECT_BYTES + 16 + 8;
 const ACCOUNT_BYTES: usize = 3 + 28;
 const LOOK_BYTES: usize = RECORD_BYTES + Look::BYTES;
 
-/// What is to be done with the changes that were asked for.
+/// Whether the changes that were handed out are complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
-    /// They are all there: the file is as good as memory with them behind it.
+    /// They are: the file with the changes appended says the same as memory.
     Told,
-    /// More is gone than was kept: the file is to be written anew.
+    /// More entries are gone than were kept: the file must be rewritten.
     TooMany,
 }
 
 impl Usage {
-    /// What a file said that this server, or one before it, wrote.
+    /// Loads what this server, or one before it, saved.
     ///
-    /// Its `memory` and `day` are as for [`Usage::new`]. Times are taken as they are: while a clock is behind them, what is known
-    /// looks as if it had just happened, and is right again when the clock is. What was counted by another length of the
-    /// day is left out.
+    /// `memory` and `day` are as in [`Usage::new`]. Times are taken as they are: while the clock is behind them, the
+    /// object looks as if it had just been used, and is right again when the clock is. What was counted with another
+    /// length of the day is left out.
     ///
     /// # Errors
-    /// When its beginning can't be read.
+    /// If the header can't be read.
     pub fn from_file(bytes: &[u8], memory: usize, day: Day, now: u64) -> Result<(Usage, End), HeadError> {
         let (seed, counted_by, since, batches) = file::read_header(bytes)?;
         let usage = Usage::new(memory, day, seed);
@@ -65,7 +65,7 @@ impl Usage {
             Record::Object(name, signals) => *self.shard(name).lock().entry(name, now, self.day) = signals,
             Record::ObjectGone(name) => self.shard(name).lock().remove(name),
             Record::Group(name, group) => {
-                // What hangs on it had no time to pass it yet.
+                // The groups below it have had no read yet by which its time could be renewed.
                 let passed = if group.passed > 0 { now } else { 0 };
                 *self.groups.lock().table.entry(name, now, self.day) = Group { passed, ..group };
             }
@@ -76,13 +76,13 @@ impl Usage {
         }
     }
 
-    /// What a file begins with.
+    /// The header that a new file begins with.
     pub fn file_header(&self) -> Vec<u8> {
         let since = self.since.load(Ordering::Relaxed);
         file::write_header(&self.seed, self.day, since).to_vec()
     }
 
-    /// Has the next changes be all that is known: for a file that is written anew.
+    /// Makes the next changes be all that is known: for a file that is rewritten.
     pub fn mark_all(&self) {
         self.objects.iter().for_each(|shard| shard.lock().mark_all());
         self.groups.lock().table.mark_all();
@@ -90,10 +90,10 @@ impl Usage {
         self.accounts.lock().mark_all();
     }
 
-    /// Hands out what changed since it was last asked, in pieces that are to stand in the file one behind the other.
+    /// Hands out what changed since the last call, in pieces that are to be appended to the file in this order.
     ///
     /// # Errors
-    /// The first of `write`. What was handed out isn't told again: the file is to be written anew then.
+    /// The first of `write`. What was handed out isn't handed out again, so the file must then be rewritten.
     pub fn take_changes<E>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<Changes, E> {
         let mut changes = Changes::Told;
         let mut write = |batch: Batch| if batch.is_empty() { Ok(()) } else { write(&batch.into_bytes()) };
@@ -144,7 +144,7 @@ impl Usage {
         Ok(changes)
     }
 
-    /// How long a file is that holds each thing once, about.
+    /// About how long the file is if it holds each entry once, in bytes.
     pub fn file_bytes(&self) -> u64 {
         let objects: usize = self.objects.iter().map(|shard| shard.lock().len()).sum();
         let (groups, accounts) = (self.groups.lock().table.len(), Accounts::len(&self.accounts.lock()));
@@ -154,7 +154,8 @@ impl Usage {
     }
 }
 
-/// Writes batch after batch until there is no more; whatever changes meanwhile may wait for the next time.
+/// Writes batch after batch until there is no more, up to a bound: entries that change meanwhile may wait for the
+/// next call.
 fn pieces<E>(
     mut fill: impl FnMut(&mut Batch) -> bool,
     write: &mut impl FnMut(Batch) -> Result<(), E>,

@@ -1,9 +1,9 @@
-//! Reads that were served from a tier below hot, until somebody has counted what they cost.
+//! Reads that were served from a tier below hot, until their cost has been added to the accounts.
 
 use crate::tier::Tier;
 use std::collections::BTreeMap;
 
-/// Buckets, each with a tier, that are counted apart. What finds no place among them is counted in no bucket's account.
+/// Pairs of bucket and tier that are counted separately, at most. Reads beyond that are added to no account.
 const MOST_BUCKETS: usize = 100_000;
 
 /// Reads of a bucket's objects in a tier, and the bytes that they took.

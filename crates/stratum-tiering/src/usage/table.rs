@@ -1,39 +1,39 @@
-//! A bounded number of entries, found by their names.
+//! A bounded number of entries, found by name.
 //!
-//! Entries lie side by side in a slab; the index beside it holds their numbers only, since a hash table is half empty
-//! most of the time. It grows with them: as large as it may get it is out of reach of a processor's caches, and each request
-//! looks into it. When the slab is full, room is made by forgetting the least used of a few, far apart, that a hand
-//! points at. Only entries of buckets that hold more than their share are looked at, so that whoever reads a million
-//! objects pushes out none of a bucket that has few.
+//! Entries lie side by side in a slab; the hash index holds only their positions, since a hash table is half empty
+//! most of the time. The index grows with the entries: at its full size it doesn't fit into a processor's caches, and
+//! every request looks into it. When the slab is full, a clock hand points at a few entries far apart, and the least
+//! used of them is forgotten. Only entries of buckets that hold more than their share count there, so that reading a
+//! million objects pushes out none of a bucket with few.
 //!
-//! A table knows what changed since it was last asked, so that only this need be written: a bit for each entry, and the
-//! names of those that are gone.
+//! A table keeps track of what changed since it was last asked, with a bit for each entry and the names of removed
+//! entries, so that only the changes need be written.
 
 use super::name::Name;
 use crate::day::Day;
 use hashbrown::HashTable;
 use std::collections::HashMap;
 
-/// Of so many entries that the hand points at, the least used is forgotten.
+/// The least used of this many entries is forgotten.
 const PASSED: usize = 16;
-/// Bytes that a place of the index takes, and which part of the places may be taken.
+/// Bytes that a slot of the index takes, and the fraction of the slots that may be taken.
 const INDEX_PLACE_BYTES: usize = 5;
 const MOST_TAKEN: (usize, usize) = (3, 4);
-/// Bytes beside the places of the index, and in the last word of bits.
+/// Bytes beside the slots of the index, and in the last word of the bits.
 const BITS_ROUNDING: usize = 32;
 
 /// Entries that the index has room for at first.
 const MIN_ROOM: usize = 1_024;
 
-/// Names of entries that are gone that are kept until they are asked for.
+/// Names of removed entries that are kept, at most, until they are asked for.
 const MOST_GONE: usize = 4_096;
 const WORD_BITS: usize = u64::BITS as usize;
 
-/// Which entries are gone since that was last asked.
+/// Which entries were removed since the last question.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Gone {
     Names(Vec<Name>),
-    /// More than are kept: what was written of the table can't be mended, only written anew.
+    /// More than are kept: what was saved of the table can't be updated, only rewritten.
     TooMany,
 }
 
@@ -41,7 +41,7 @@ pub(super) enum Gone {
 pub(super) trait Entry: Copy {
     const NONE: Self;
 
-    /// How much would be lost with it: what has least is forgotten first.
+    /// How much would be lost with the entry: the one worth least is forgotten first.
     fn worth(&self, now: u64, day: Day) -> f64;
 }
 
@@ -55,13 +55,14 @@ pub(super) struct Table<V> {
     limit: usize,
     hand: usize,
     forgotten: u64,
-    /// A bit for each entry.
+    /// A bit for each entry: whether it changed.
     changed: Vec<u64>,
     gone: Gone,
 }
 
 impl<V: Entry> Table<V> {
-    /// Room for as many entries as fit into so many bytes, which are taken from the system as they are needed.
+    /// A table of as many entries as fit into so many bytes. The memory is taken from the system only as it is
+    /// needed.
     pub fn within(bytes: usize) -> Self {
         let limit = limit_within::<V>(bytes);
         Self {
@@ -80,12 +81,13 @@ impl<V: Entry> Table<V> {
         self.place(name).and_then(|place| self.entries.get(place)).map(|(_, entry)| entry)
     }
 
-    /// An entry, for a change that needn't be written.
+    /// The entry, for a change that need not be saved.
     pub fn get_mut(&mut self, name: Name) -> Option<&mut V> {
         self.place(name).and_then(|place| self.entries.get_mut(place)).map(|(_, entry)| entry)
     }
 
-    /// The entry of this name, which is to be changed; another may be forgotten for it.
+    /// The entry of this name, for a change that is to be saved. A missing entry is made; another one may be
+    /// forgotten for it.
     pub fn entry(&mut self, name: Name, now: u64, day: Day) -> &mut V {
         let place = self.place(name).unwrap_or_else(|| self.admit(name, now, day));
         self.set_changed(place, true);
@@ -96,7 +98,7 @@ impl<V: Entry> Table<V> {
         self.entries.len()
     }
 
-    /// How many were forgotten to make room for others.
+    /// How many entries were forgotten to make room for others.
     pub fn forgotten(&self) -> u64 {
         self.forgotten
     }
@@ -107,25 +109,25 @@ impl<V: Entry> Table<V> {
         self.index.allocation_size() + self.entries.len() * size_of::<(Name, V)>() + bits
     }
 
-    /// Has all be told as changed, and nothing as gone: for whoever writes all of it anew.
+    /// Marks all entries as changed and none as removed: for a caller that saves all of them anew.
     pub fn mark_all(&mut self) {
         (0..self.entries.len()).for_each(|place| self.set_changed(place, true));
         self.gone = Gone::Names(Vec::new());
     }
 
-    /// Has nothing be told of what happened so far.
+    /// Marks all entries as saved.
     pub fn forget_changes(&mut self) {
         self.changed.fill(0);
         self.gone = Gone::Names(Vec::new());
         self.forgotten = 0;
     }
 
-    /// What is gone. Of a name that is there again the entry is told as changed.
+    /// Hands out the removed entries. If an entry was added again under such a name, it counts as changed, too.
     pub fn take_gone(&mut self) -> Gone {
         std::mem::replace(&mut self.gone, Gone::Names(Vec::new()))
     }
 
-    /// Tells of at most so many entries that changed, about, and whether there may be more.
+    /// Hands out about `most` of the changed entries, and says whether there may be more.
     pub fn take_changed(&mut self, most: usize, mut each: impl FnMut(Name, &V)) -> bool {
         let mut told = 0;
         for (number, word) in self.changed.iter_mut().enumerate() {
@@ -144,7 +146,7 @@ impl<V: Entry> Table<V> {
         false
     }
 
-    /// Forgets one, because what it was about is gone.
+    /// Removes an entry, since what it was about is gone.
     pub fn remove(&mut self, name: Name) {
         if let Some(place) = self.unlink(name) {
             self.vacate(place);
@@ -183,8 +185,8 @@ impl<V: Entry> Table<V> {
         place
     }
 
-    /// Makes room in the index: gives back the places that removed entries left unusable, and doubles it where that isn't
-    /// enough. Never lets it grow by itself, to more memory than it may have.
+    /// Makes room in the index: frees the slots that removed entries left unusable, and doubles the index where that
+    /// isn't enough. It never grows by itself, which could take more memory than it may have.
     fn renew_index(&mut self) {
         self.index.clear();
         let (held, room) = (self.entries.len(), self.index.capacity());
@@ -223,7 +225,7 @@ impl<V: Entry> Table<V> {
         self.index.find_entry(hash_of(name), of).ok().map(|entry| entry.remove().0 as usize)
     }
 
-    /// Fills the place with the last entry, whose number in the index changes with it.
+    /// Moves the last entry into this place, and corrects its position in the index.
     fn vacate(&mut self, place: usize) {
         let from = self.entries.len() - 1;
         let moved_changed = self.is_changed(from);
@@ -254,7 +256,7 @@ impl<V> Table<V> {
     }
 }
 
-/// A name's hash is one that nobody can choose, so it needs no other.
+/// The hash of a name is already one that nobody can choose.
 fn hash_of(name: Name) -> u64 {
     name.hash
 }
@@ -263,7 +265,7 @@ fn hash_at<V>(entries: &[(Name, V)], place: u32) -> u64 {
     entries.get(place as usize).map_or(0, |(name, _)| hash_of(*name))
 }
 
-/// How many entries fit, with the index that so many need: its places are a power of two.
+/// How many entries fit, together with the index that they need, whose number of slots is a power of two.
 fn limit_within<V>(bytes: usize) -> usize {
     let fitting = |places: usize| {
         let left = bytes.saturating_sub(places * INDEX_PLACE_BYTES + BITS_ROUNDING);
@@ -323,7 +325,7 @@ mod tests {
         };
         (0..300).for_each(|hash| read(&mut table, name(1, hash), 1));
         assert_eq!((changed(&mut table).len(), changed(&mut table).len()), (300, 0));
-        // The last entry changes, and moves to the place of one that goes.
+        // The last entry changes, then moves into the place of one that is removed.
         read(&mut table, name(1, 299), 1);
         table.remove(name(1, 5));
         assert_eq!(table.take_gone(), Gone::Names(vec![name(1, 5)]));

@@ -1,25 +1,26 @@
-//! Objects that were read where reads are slow, or are suddenly read a lot: to be decided about at once.
+//! The queue of objects that are to be decided about at once: they were read where reads are slow, or spike.
 //!
-//! The queue is short: what finds no place is dropped and counted, and the next walk over all objects comes to it. A
-//! bucket may fill as many places as it leaves free, so that one whose objects all wake leaves room for others'.
+//! The queue is short. An object that finds it full is dropped and counted; the next walk over all objects comes to
+//! it. A bucket may take a place only while it has fewer of them than are free, so that a bucket all of whose objects
+//! wake leaves room for others.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-/// Objects that may wait. At S3's longest keys they take 4 MiB.
+/// Objects in the queue, at most. With S3's longest keys they take 4 MiB.
 const PLACES: usize = 4_096;
 
 #[derive(Debug, Default)]
 pub(super) struct Woken {
     queues: BTreeMap<u64, VecDeque<String>>,
     waiting: HashSet<(u64, String)>,
-    /// The bucket whose turn it was last.
+    /// The bucket from which an object was taken last.
     turn: u64,
     woken: u64,
     dropped: u64,
 }
 
 impl Woken {
-    /// Has an object wait, if it doesn't yet and there is room.
+    /// Queues an object if it isn't queued yet and there is room.
     pub fn push(&mut self, bucket: u64, key: &str) {
         let object = (bucket, key.to_owned());
         if self.waiting.contains(&object) {
@@ -35,7 +36,7 @@ impl Woken {
         self.queues.entry(bucket).or_default().push_back(key.to_owned());
     }
 
-    /// Takes at most so many, one of each bucket in turn.
+    /// Takes at most `most` objects; the buckets take turns.
     pub fn take(&mut self, most: usize) -> Vec<(u64, String)> {
         let mut taken = Vec::new();
         while taken.len() < most {
@@ -58,7 +59,7 @@ impl Woken {
         taken
     }
 
-    /// How many were ever put in, and how many found no place.
+    /// How many objects were ever queued, and how many were dropped.
     pub fn counts(&self) -> (u64, u64) {
         (self.woken, self.dropped)
     }

@@ -24,7 +24,7 @@ fn grouped(bytes: usize, keys: &[String]) -> HashMap<String, usize> {
     counts
 }
 
-/// A group as large as the middle object has it.
+/// The size of the group to which the median object belongs.
 fn usual(groups: &HashMap<String, usize>) -> usize {
     let mut sizes: Vec<usize> = groups.values().flat_map(|size| vec![*size; *size]).collect();
     sizes.sort_unstable();
@@ -48,7 +48,7 @@ fn small_buckets_are_one_group() {
 }
 
 #[test]
-fn a_flat_namespace_parts_by_its_names() {
+fn a_flat_namespace_is_split_by_its_names() {
     let numbers: Vec<String> = (0..200_000).map(|n| format!("img-{n:08}.jpg")).collect();
     let hashes: Vec<String> =
         (0..200_000u64).map(|n| format!("{:016x}", SEED.name(7, &n.to_string()).hash)).collect();
@@ -95,7 +95,7 @@ fn characters_of_many_bytes_are_not_cut() {
 }
 
 #[test]
-fn a_prefix_that_was_split_speaks_for_what_nobody_read_since() {
+fn a_prefix_that_was_split_still_stands_for_objects_that_were_not_read_since() {
     let mut groups = Groups::within(1 << 20);
     read(&mut groups, 1, (0..20_000).map(|n| format!("{n:05}")));
     let (length, known) = groups.of(&SEED, 1, "zebra");

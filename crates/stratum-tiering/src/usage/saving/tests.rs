@@ -33,7 +33,7 @@ fn key(number: u32) -> String {
     format!("folder-{}/{number}", number % 7)
 }
 
-/// A file that grew in three steps, and what it is of.
+/// A use, and the file to which it was saved in three steps.
 fn grown() -> (Usage, Vec<u8>) {
     let usage = usage();
     let mut file = usage.file_header();
@@ -66,12 +66,12 @@ fn assert_alike(one: &Usage, other: &Usage) {
 }
 
 #[test]
-fn since_when_it_was_counted_comes_back_unless_that_is_to_come() {
+fn the_start_of_counting_comes_back_but_never_lies_in_the_future() {
     let usage = usage();
     assert_eq!([usage.counted_since(NOW), usage.counted_since(NOW + DAY)], [NOW; 2]);
     let file = usage.file_header();
     assert_eq!(reopened(&file, NOW + 9 * DAY).0.counted_since(NOW + 9 * DAY), NOW);
-    // A clock that is behind.
+    // The clock is behind.
     assert_eq!(reopened(&file, NOW - DAY).0.counted_since(NOW), NOW - DAY);
     let other_day = Day::new(NonZeroU64::new(1_000).unwrap());
     let (other, _) = Usage::from_file(&file, MEMORY, other_day, NOW).unwrap();
@@ -108,7 +108,7 @@ fn only_what_changed_is_written_and_a_file_written_anew_says_the_same() {
 }
 
 #[test]
-fn wherever_a_file_ends_it_opens_with_what_was_whole() {
+fn a_file_cut_anywhere_opens_with_its_whole_batches() {
     let (_, file) = grown();
     for length in (HEADER_BYTES..file.len()).step_by(997) {
         let (back, end) = reopened(&file[..length], NOW);
@@ -120,7 +120,7 @@ fn wherever_a_file_ends_it_opens_with_what_was_whole() {
 }
 
 #[test]
-fn damage_is_told_and_what_stands_before_it_counts() {
+fn damage_is_told_and_the_batches_before_it_count() {
     let (_, mut file) = grown();
     let last = file.len() - 1;
     file[last] ^= 1;
@@ -152,7 +152,7 @@ fn a_later_version_is_named() {
 }
 
 #[test]
-fn more_that_is_gone_than_is_kept_has_the_file_written_anew() {
+fn more_gone_entries_than_are_kept_have_the_file_rewritten() {
     let usage = usage();
     (0..200_000).for_each(|number| usage.record(1, &key(number), READ, false, NOW));
     let mut file = usage.file_header();
@@ -174,13 +174,13 @@ fn a_file_from_the_future_makes_nothing_idle_and_a_read_sets_it_right() {
     assert!(known.own.unwrap().daily_reads(2, NOW, Day::REAL) > 0.0);
     back.record(1, "k", READ, false, NOW);
     assert_eq!(back.of(1, "k").own.unwrap().last(), Some(NOW));
-    // A clock that is behind at the start, and set right later: nothing was made older.
+    // A clock that was behind at the start and is corrected later hasn't made anything older.
     let (behind, _) = reopened(&file, 0);
     assert_eq!(behind.of(1, "k").own.unwrap().last(), Some(NOW + 3_000 * DAY));
 }
 
 #[test]
-fn another_length_of_the_day_begins_anew_but_for_accounts() {
+fn another_length_of_the_day_keeps_only_the_accounts() {
     let (_, file) = grown();
     let day = Day::new(NonZeroU64::new(10_000).unwrap());
     let (back, _) = Usage::from_file(&file, MEMORY, day, NOW).unwrap();
