@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 /// Bytes of a batch: long enough (a millisecond of MD5) to make the hand-over negligible.
 pub(crate) const BATCH: usize = 512 << 10;
 
-/// What a body's pipeline holds at most: a batch being worked on and one being gathered, which may end in a piece as
-/// large as a socket read. Several kinds of work on one body share its pieces.
+/// What a body's pipeline holds at most, in bytes: a batch being worked on and one being gathered, which may end in a
+/// piece as large as a socket read. Several kinds of work on one body share its pieces.
 pub const MEMORY: u64 = 3 * BATCH as u64;
 
 /// What is done with a body's bytes, in order.
@@ -45,7 +45,7 @@ impl<W: Work> Behind<W> {
         Self::with_priority(work, Priority::Request)
     }
 
-    /// For who isn't waited for, too.
+    /// [`Behind::new`], at any priority: nobody need wait for the work.
     pub fn with_priority(work: W, priority: Priority) -> Self {
         Self { idle: Some(work), running: None, batch: Vec::new(), gathered: 0, priority }
     }

@@ -1,4 +1,4 @@
-//! Plaintext becomes frames, behind the body that comes.
+//! Turns plaintext into frames, behind the body that comes.
 
 use crate::BodyError;
 use crate::behind::{BATCH, Work};
@@ -52,8 +52,8 @@ impl Work for Framer {
     }
 }
 
-/// The stored bytes of a whole body: sealed frames if it is to be sealed, else frames if they are fewer, else what was given.
-/// Takes the processor's time.
+/// The stored bytes of a whole body: sealed frames if it is to be sealed, else frames if they are fewer, else what
+/// was given. Takes the processor's time.
 ///
 /// # Errors
 /// `Memory`, `TooLong`, and `Unsealable`.

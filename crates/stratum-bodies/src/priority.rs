@@ -11,7 +11,7 @@ pub(crate) const TURN_BYTES: u64 = 1 << 20;
 
 static CODING: Apart = Apart::new("coding");
 
-/// For whom it is done.
+/// For whom work on a body is done.
 #[derive(Clone, Debug, Default)]
 pub enum Priority {
     /// Somebody waits for it.
@@ -31,7 +31,7 @@ impl Priority {
         }
     }
 
-    /// Does what takes a processor's time. Within a runtime only.
+    /// Does work that takes a processor's time. To be called within a Tokio runtime.
     pub fn spawn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         match self {
             Priority::Request => blocking::spawn(work),

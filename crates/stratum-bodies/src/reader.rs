@@ -1,7 +1,8 @@
 //! Plaintext of a body that volumes hold, on its way out.
 //!
-//! What was stored as it is comes as the volumes give it. Of frames the table comes first, then the frames that the range
-//! touches; the next one is decoded on a blocking thread while one is being used. One that was not compressed is opened at once.
+//! A body that is stored as it is comes as the volumes give it. Of a body in frames the table is read first, then the
+//! frames that the range touches; the next one is decoded on a blocking thread while one is being used. A frame that
+//! was not compressed is opened at once.
 
 use crate::stored::Stored;
 use crate::tables::{At, Tables};
@@ -31,14 +32,14 @@ impl From<BlobReader> for PlaintextReader {
 }
 
 impl PlaintextReader {
-    /// What reading a body of `size` bytes of plaintext in frames holds at most beyond what reads the stored bytes: its
-    /// decoder, and a frame that is being used.
+    /// What reading a body of `size` bytes of plaintext in frames holds at most, in bytes, beyond what reads the
+    /// stored bytes: its decoder, and a frame that is being used.
     pub fn frames_memory(size: u64) -> u64 {
         Decoder::memory(size) + FRAME_BYTES as u64
     }
 
-    /// Begins to read a range of a body of `size` bytes of plaintext, with its object's key if it is sealed. Whoever asks
-    /// holds the volumes that it lies in.
+    /// Begins to read a range of a body of `size` bytes of plaintext, with its object's key if it is sealed. The
+    /// caller holds the volumes that it lies in.
     ///
     /// # Errors
     /// `Read`.
@@ -53,7 +54,7 @@ impl PlaintextReader {
         Self::begin(reader, tables, blob, size, range, key, Priority::Request)
     }
 
-    /// [`PlaintextReader::new`] for who isn't waited for, and has no keys.
+    /// [`PlaintextReader::new`] at any priority, for whoever has no keys.
     ///
     /// # Errors
     /// `Read`.
@@ -118,7 +119,7 @@ struct FrameReader {
 /// A reader that has its table.
 struct Opened {
     stored: Stored,
-    /// Has buffers that come back.
+    /// Gives the buffers that frames are joined in.
     reader: Arc<Reader>,
     priority: Priority,
     /// `None` while a frame is being decoded, and at the end.

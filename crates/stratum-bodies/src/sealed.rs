@@ -1,5 +1,5 @@
-//! A body of a known length that is sealed and not compressed: how much is stored is known before any of it comes, so that it is
-//! written as it comes, and not in segments.
+//! A body of a known length that is sealed and not compressed. How much is stored of it is known before any of it
+//! comes, so it is written as it comes, and not in segments.
 
 use crate::BodyError;
 use crate::behind::{self, Behind};

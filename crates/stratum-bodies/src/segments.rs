@@ -22,7 +22,7 @@ pub(crate) struct Segments {
     to: Tier,
     priority: Priority,
     gathered: Vec<u8>,
-    /// The segment that is being written; dropped, it is no more.
+    /// The segment that is being written; the writing ends if this is dropped.
     writing: JoinSet<Result<Written, WriteError>>,
     written: Option<Written>,
 }

@@ -1,4 +1,4 @@
-//! Stored bytes on their way out: in turns, for who isn't waited for.
+//! Stored bytes on their way out: in turns of the pace, where nobody waits for them.
 
 use crate::Priority;
 use crate::priority::TURN_BYTES;

@@ -16,7 +16,7 @@ const USUAL_TABLES: usize = 16 << 10;
 /// What keeping a table takes beside it, in bytes.
 const ENTRY_BYTES: u64 = 128;
 
-/// A cheap handle.
+/// The tables that were read lately. A cheap handle.
 #[derive(Clone)]
 pub struct Tables(Arc<Cache<At, Arc<Table>, Weight>>);
 

@@ -27,7 +27,8 @@ pub enum Finished {
 }
 
 impl PlaintextWriter {
-    /// What writing a body of `length` bytes holds at most beyond the volumes' own writer; `None` if that isn't known.
+    /// What writing a body of `length` bytes holds at most, in bytes, beyond the volumes' own writer; `None` if the
+    /// length isn't known.
     pub fn memory(compression: Option<Compression>, is_sealed: bool, length: Option<u64>) -> u64 {
         let framing = if compression.is_some() || is_sealed { Framer::memory(compression) } else { 0 };
         let stored = if is_sealed { length.map(Seal::stored_bytes) } else { length };
@@ -40,7 +41,7 @@ impl PlaintextWriter {
         Self::with_priority(writer, tier, coding, Priority::Request)
     }
 
-    /// [`PlaintextWriter::new`] for who isn't waited for, too.
+    /// [`PlaintextWriter::new`] at any priority.
     ///
     /// # Errors
     /// `Frames`, for want of memory.

@@ -7,7 +7,7 @@ const BODY: Purpose = Purpose("stratum body");
 
 /// Seals the frames of one body. A frame's number is its nonce, so that each is sealed once.
 pub struct BodyKey {
-    /// Nothing only if the secret couldn't be made, and then nothing is sealed or opened.
+    /// `None` only if the key couldn't be derived, and then nothing is sealed or opened.
     sealer: Option<Sealer>,
     salt: Salt,
 }
@@ -17,17 +17,19 @@ impl BodyKey {
         BodyKey { sealer: Sealer::derived(secret, &salt, BODY), salt }
     }
 
-    /// What lies beside the body, so that the key can be made again.
+    /// The salt, which lies beside the body so that the key can be derived again.
     pub fn salt(&self) -> &Salt {
         &self.salt
     }
 
-    /// Seals a frame in place, and gives what goes behind it. `authenticated` is what must be said again to open it.
+    /// Seals a frame in place, and gives what goes behind it. `authenticated` is additional data that must be given
+    /// again to open it.
     pub fn seal(&self, frame: u32, authenticated: &[u8], plain: &mut [u8]) -> Option<[u8; TAG_BYTES]> {
         self.sealer.as_ref()?.seal(frame, authenticated, plain)
     }
 
-    /// Opens a frame in place and gives its plaintext, which is the front of it; `None` for whatever wasn't sealed so.
+    /// Opens a frame in place and gives its plaintext, which is the front of it; `None` for whatever was sealed
+    /// otherwise, or not at all.
     pub fn open<'a>(&self, frame: u32, authenticated: &[u8], sealed: &'a mut [u8]) -> Option<&'a mut [u8]> {
         self.sealer.as_ref()?.open(frame, authenticated, sealed)
     }

@@ -14,17 +14,17 @@ const TAG: Purpose = Purpose("stratum tag");
 pub struct DataKey(Arc<Secret>);
 
 impl DataKey {
-    /// Of random bytes.
+    /// A key of these random bytes.
     pub fn new(random: [u8; KEY_BYTES]) -> DataKey {
         DataKey(Arc::new(Zeroizing::new(random)))
     }
 
-    /// The key of one body, of a salt that no other body of the object has.
+    /// The key of one body, derived with a salt that no other body of the object has.
     pub fn body(&self, salt: Salt) -> BodyKey {
         BodyKey::new(&self.0, salt)
     }
 
-    /// Seals what is said of the object: the salt, then the sealed words.
+    /// Seals an object's *words*, its headers and metadata: gives the salt, then the sealed words.
     pub fn seal_words(&self, salt: Salt, words: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(Salt::BYTES + words.len() + TAG_BYTES);
         sealed.extend_from_slice(&salt.0);
@@ -48,7 +48,8 @@ impl DataKey {
         Some(words)
     }
 
-    /// A digest as strangers may see it: the same for the same digest, and of no use to who has a guess of the content.
+    /// A digest as strangers may see it: the same for the same digest, and of no use to somebody who guesses the
+    /// content.
     pub fn tag(&self, digest: &[u8; 16]) -> [u8; 16] {
         let mut tag = [0; 16];
         derive(&self.0, digest, TAG, &mut tag);
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_come_back_to_who_has_the_key() {
+    fn words_open_with_their_own_key_only() {
         let key = DataKey::new([1; 32]);
         let sealed = key.seal_words(Salt([2; 32]), b"content-type: text/plain");
         assert_eq!(**key.open_words(&sealed).unwrap(), b"content-type: text/plain"[..]);
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_the_keys_and_the_digests() {
+    fn a_tag_depends_on_the_key_and_on_the_digest() {
         let tag = |key: u8, digest: u8| DataKey::new([key; 32]).tag(&[digest; 16]);
         assert_eq!(tag(1, 1), tag(1, 1));
         assert!(tag(1, 1) != tag(1, 2) && tag(1, 1) != tag(2, 1) && tag(1, 1) != [1; 16]);

@@ -1,4 +1,4 @@
-//! Keys, what is wrapped and sealed with them, and who keeps the keys above.
+//! Keys, what is wrapped and sealed with them, and the service that keeps the keys above.
 //!
 //! ```text
 //! master key, or a client's own          kept by a KeyService, or by the client
@@ -8,10 +8,10 @@
 //!        +- tags                         of what must not be told as it is: ETags
 //! ```
 //!
-//! Each arrow is HKDF-SHA-256 with a random salt, or AES-256-GCM with a key that is used for that alone; so no nonce is
-//! ever used twice with a key, whoever writes the same thing again. This crate knows neither objects nor drives nor
-//! requests, has no randomness of its own (salts are handed in), and `primitives.rs` is the one file that names what does
-//! the arithmetic. `docs/adr/0019-keys-above-keys.md` says why, `docs/format/encryption.md` has the bytes.
+//! Each arrow is HKDF-SHA-256 with a random salt, or AES-256-GCM with a key that is used for that alone; so no nonce
+//! is ever used twice with a key, even where the same thing is written again. This crate knows neither objects nor
+//! drives nor requests, has no randomness of its own (salts are handed in), and `primitives.rs` is the one file that
+//! names `ring`. `docs/adr/0019-keys-above-keys.md` says why, `docs/format/encryption.md` has the bytes.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 

@@ -1,10 +1,11 @@
 //! The key service that is this process: master keys that an operator keeps in a file.
 //!
-//! A line is `NAME:KEY`, the key 32 bytes in base64. The first line's name is the usual one. Of several lines with one name
-//! the first wraps, and all of them unwrap: that is how a key is rotated. Blank lines and those that begin with `#` say nothing.
+//! A line is `NAME:KEY`, the key 32 bytes in base64. The first line's name is the usual one. Of several lines with
+//! one name the first wraps, and all of them unwrap: that is how a key is rotated. Blank lines and those that begin
+//! with `#` are passed over.
 //!
-//! Which key wrapped something is told by eight bytes that are made of the key and nothing else, so that lines may be
-//! sorted and files exchanged.
+//! Which key wrapped something is told by its *mark*, eight bytes that are derived from the key and nothing else, so
+//! that lines may be sorted and files exchanged.
 
 use crate::data_key::DataKey;
 use crate::primitives::{KEY_BYTES, Purpose, Salt, Secret, derive};
@@ -18,7 +19,7 @@ use zeroize::Zeroizing;
 
 const MARK: Purpose = Purpose("stratum mark");
 
-/// The longest name of a key, in bytes: what is kept of each object that is encrypted with it.
+/// The longest name of a key, in bytes: it is kept with each object that is encrypted with the key.
 const MAX_NAME: usize = 128;
 
 /// Master keys with their names, at least one.
@@ -33,7 +34,7 @@ struct MasterKey {
     mark: [u8; 8],
 }
 
-/// A file that holds no master keys.
+/// Why a file can't be used as one of master keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFileError {
     #[error(
@@ -82,7 +83,7 @@ impl MasterKeys {
         Ok(format!("{name}:{}\n", BASE64.encode(random)))
     }
 
-    /// With others that only unwrap what they wrapped before.
+    /// These keys, and former ones that only unwrap what they wrapped before.
     pub fn and_former(mut self, former: MasterKeys) -> MasterKeys {
         for mut key in former.keys {
             if !self.keys.iter().any(|known| known.mark == key.mark) {
@@ -158,7 +159,7 @@ impl KeyService for MasterKeys {
 
     fn is_outdated(&self, name: Option<&str>, wrapped: &[u8]) -> bool {
         let above = Wrapped::decode(wrapped).map(|wrapped| wrapped.above);
-        // What no key is here for stays as it is.
+        // Where there is no key of that name, what was wrapped stays as it is.
         self.wrapping(name).is_some_and(|key| above.is_some_and(|above| above != key.mark))
     }
 }

@@ -1,4 +1,4 @@
-//! AES-256-GCM (NIST SP 800-38D) and HKDF-SHA-256 (RFC 5869), as `ring` has them. The one file that names it.
+//! AES-256-GCM (NIST SP 800-38D) and HKDF-SHA-256 (RFC 5869), as `ring` has them. The one file that names `ring`.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
 use ring::hkdf::{self, HKDF_SHA256, KeyType};
@@ -25,7 +25,7 @@ pub(crate) type Secret = Zeroizing<[u8; KEY_BYTES]>;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Purpose(pub &'static str);
 
-/// So many bytes.
+/// How many bytes HKDF is to make.
 struct Length(usize);
 
 impl KeyType for Length {
@@ -38,7 +38,7 @@ fn extract(secret: &[u8; KEY_BYTES], salt: &[u8]) -> hkdf::Prk {
     hkdf::Salt::new(HKDF_SHA256, salt).extract(secret)
 }
 
-/// Bytes that only who has the secret can make: at most 255 times 32 of them.
+/// Fills `out` with bytes that only a holder of the secret can make: at most 255 times 32 of them.
 pub(crate) fn derive(secret: &[u8; KEY_BYTES], salt: &[u8], purpose: Purpose, out: &mut [u8]) {
     let prk = extract(secret, salt);
     let info = [purpose.0.as_bytes()];
@@ -65,8 +65,8 @@ impl Sealer {
         tag.as_ref().try_into().ok()
     }
 
-    /// Opens in place what [`Sealer::seal`] made, its tag behind it; the plaintext is what it gives of it. `None` for
-    /// whatever is something else.
+    /// Opens in place what [`Sealer::seal`] made, with its tag behind it, and gives the plaintext, which is the front
+    /// of it. `None` for whatever is something else.
     pub fn open<'a>(&self, number: u32, authenticated: &[u8], sealed: &'a mut [u8]) -> Option<&'a mut [u8]> {
         let length = sealed.len().checked_sub(TAG_BYTES)?;
         let (text, tag) = sealed.split_at_mut_checked(length)?;

@@ -10,8 +10,8 @@ pub type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T, KeyError>> + Send 
 
 /// Keeps keys by their names and wraps data keys with them. The keys themselves never leave it.
 ///
-/// What it gives is opaque to everybody else and kept in objects' records. It is asked at each write and read of an object
-/// that is encrypted with a key of its, so one that is far away remembers what it opened lately.
+/// What it gives is opaque to everybody else and kept in objects' records. It is asked at each write and read of an
+/// object that is encrypted with one of its keys, so a service that is far away remembers what it opened lately.
 pub trait KeyService: Send + Sync + Debug {
     /// Wraps a data key with the key of that name, or with the usual one. `of` says what it is the key of; `salt` is random.
     ///
@@ -25,6 +25,8 @@ pub trait KeyService: Send + Sync + Debug {
         salt: Salt,
     ) -> Asked<'a, Vec<u8>>;
 
+    /// Unwraps a data key that was wrapped for the same `of`, whichever key wrapped it.
+    ///
     /// # Errors
     /// `NotHere`, `Damaged`, `Unavailable`.
     fn unwrap<'a>(&'a self, wrapped: &'a [u8], of: &'a [u8]) -> Asked<'a, DataKey>;
@@ -36,7 +38,7 @@ pub trait KeyService: Send + Sync + Debug {
     fn is_outdated(&self, name: Option<&str>, wrapped: &[u8]) -> bool;
 }
 
-/// Why a key service does not do it.
+/// Why a key service didn't do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     #[error("there is no key \"{0}\"")]

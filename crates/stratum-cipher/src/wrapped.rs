@@ -1,7 +1,7 @@
-//! A data key as it is kept: sealed with a key that is made of the one above it.
+//! A data key as it is kept: sealed with a key that is derived from the one above it.
 //!
-//! Sealing authenticates, so what is kept is also how a wrong key is told: 16 bytes that a salt and the key above make, of which
-//! nobody learns the key. Nothing else is kept of a client's key.
+//! Sealing authenticates, so a wrong key is told by the tag that is kept: 16 bytes that the salt and the key above
+//! make, from which nobody learns the key. Nothing else is kept of a client's key.
 
 use crate::data_key::DataKey;
 use crate::primitives::{KEY_BYTES, Purpose, Salt, Sealer, TAG_BYTES};
@@ -13,7 +13,7 @@ const VERSION: u8 = 1;
 /// A data key that only the key above it opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wrapped {
-    /// Which key is above it; zeros where that is a client's.
+    /// The mark of the key above it; zeros where that is a client's.
     pub(crate) above: [u8; 8],
     salt: Salt,
     sealed: [u8; KEY_BYTES + TAG_BYTES],
@@ -43,7 +43,7 @@ impl Wrapped {
         let mut plain = Zeroizing::new(*data.bytes());
         let tag = Sealer::derived(key, &salt, WRAP).and_then(|sealer| sealer.seal(0, name, plain.as_mut()));
         let mut sealed = [0; KEY_BYTES + TAG_BYTES];
-        // Without a tag there is nothing that opens, and nothing that could be told.
+        // Without a tag there are zeros, which nothing opens and which tell nothing.
         if let Some(tag) = tag {
             let (text, end) = sealed.split_at_mut(KEY_BYTES);
             text.copy_from_slice(plain.as_ref());
@@ -52,6 +52,8 @@ impl Wrapped {
         Wrapped { above, salt, sealed }
     }
 
+    /// Unwraps the data key with the key above it, for the same `name`.
+    ///
     /// # Errors
     /// [`NotUnwrapped`].
     pub fn open(&self, key: &[u8; KEY_BYTES], name: &[u8]) -> Result<DataKey, NotUnwrapped> {
@@ -110,7 +112,7 @@ mod tests {
     #[test]
     fn damage_is_told() {
         let bytes = wrapped().encode();
-        // Which key is above it is no part of what is sealed: it is only asked whom to ask.
+        // The mark isn't authenticated: it only says which key is to be tried.
         for at in (0..bytes.len()).filter(|at| !(1..9).contains(at)) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;

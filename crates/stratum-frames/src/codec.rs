@@ -38,7 +38,8 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// What an [`Encoder`](crate::Encoder) holds at most, in bytes: a frame of plaintext, what codes it, and the entries of the table.
+    /// What an [`Encoder`](crate::Encoder) holds at most, in bytes: a frame of plaintext, what codes it, and the
+    /// entries of the table.
     pub fn memory(self) -> u64 {
         let Compression::Zstd(level) = self;
         (FRAME_BYTES + compressor_bytes(level) + MAX_TABLE_BYTES) as u64
@@ -133,7 +134,7 @@ impl Decompressor {
             Some(context) => context,
             empty => empty.insert(DCtx::try_create()?),
         };
-        // zstd writes no further than the capacity; whoever claims a length that isn't true is found out below.
+        // zstd writes no further than the capacity; a claimed length that isn't true is noticed below.
         let mut plaintext = Vec::with_capacity(length);
         context.decompress(&mut plaintext, stored).ok()?;
         (plaintext.len() == length).then(|| plaintext.into())

@@ -34,7 +34,7 @@ impl Decoder {
         (3 * (FRAME_BYTES + TAG_BYTES) + DECOMPRESSOR_BYTES) as u64 + table
     }
 
-    /// `key` is that of the object, which a sealed body takes and another has no use for.
+    /// `key` is that of the object: a sealed body takes it, and another body makes no use of it.
     ///
     /// # Errors
     /// `Range` if the body ends before the range does; `NoKey`.
@@ -74,8 +74,8 @@ impl Decoder {
         self.ready().is_some()
     }
 
-    /// Whether the next frame was not compressed: it is checked, opened if it is sealed, and given, in less time than another thread
-    /// takes to be woken for it.
+    /// Whether the next frame was not compressed: it is checked, opened if it is sealed, and given, in less time than
+    /// another thread takes to be woken for it.
     pub fn is_quick(&self) -> bool {
         self.ready().is_some_and(|frame| frame.codec == Codec::None)
     }
@@ -89,14 +89,14 @@ impl Decoder {
     /// [`Decoder::next_plaintext_in`] memory that is asked for each time.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Decoder::next_plaintext_in`].
     pub fn next_plaintext(&mut self) -> Result<Option<Bytes>, FrameError> {
         self.next_plaintext_in(|length| vec![0; length])
     }
 
     /// The next plaintext of the range, checked, at most a frame and never empty; `None` when more stored bytes are
-    /// needed, or at the end. `buffer` gives memory of the length that it is told, where the frame is brought together: large
-    /// memory that comes back is still in the processor's caches, and new memory isn't.
+    /// needed, or at the end. `buffer` gives memory of the length that it is told, in which the frame's pieces are
+    /// joined: large memory that is used again is still in the processor's caches, and new memory isn't.
     ///
     /// # Errors
     /// `Frame` for what isn't the frame that was written, or was sealed with another key; after it there is nothing more.
@@ -139,7 +139,7 @@ impl Decoder {
         let mut gathered = buffer(frame.stored);
         self.gather(gathered.as_mut());
         let Some(seal) = &self.seal else { return self.decode(frame, Bytes::from_owner(gathered)) };
-        // What is sealed is told by its seal, which says more than a checksum.
+        // A seal proves more than a checksum does, so the checksum isn't looked at.
         let length = seal.open(number, frame.codec, frame.is_last, gathered.as_mut())?;
         let coded = Bytes::from_owner(gathered).slice(..length);
         self.decompressor.decompress(coded, frame.codec, frame.plaintext)

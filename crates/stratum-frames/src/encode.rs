@@ -53,7 +53,7 @@ pub struct Encoder {
     pending: Vec<u8>,
     table: TableWriter,
     plaintext: u64,
-    /// That of the frames so far.
+    /// What the frames so far make it.
     form: Form,
 }
 
@@ -120,7 +120,7 @@ impl Encoder {
                 self.pending.clear();
                 (Codec::Zstd, frame)
             }
-            // It is given away where it lies.
+            // The plaintext itself becomes the frame, without a copy.
             None => {
                 (Codec::None, std::mem::replace(&mut self.pending, if is_last { Vec::new() } else { room() }))
             }

@@ -1,4 +1,5 @@
-//! What a stored body is: plaintext in *frames*, coded and sealed one by one, and at their end the table that finds them.
+//! What a stored body is: plaintext in *frames*, coded and sealed one by one, and at their end the table that finds
+//! them.
 //!
 //! ```text
 //! frame 0 | frame 1 | ... | frame n-1 | table | trailer        stored bytes
@@ -8,12 +9,13 @@
 //! Whoever keeps bodies puts frames between a client's bytes and what is stored; whoever keeps the stored bytes moves
 //! them about and never looks inside. A range of plaintext costs the table and the frames that it touches.
 //!
-//! A body is *sealed* if its frames are: each is then AES-256-GCM's of what the codec made, with a key that the body alone has.
+//! A body is *sealed* if its frames are: what the codec made of each is then encrypted with AES-256-GCM, under a key
+//! that this body alone has.
 //!
-//! This crate knows neither drives nor requests nor records, nor where keys come from, waits for nothing and keeps no thread: an [`Encoder`] is
-//! given plaintext and gives stored bytes, a [`Decoder`] says which stored bytes it needs, is given them and gives
-//! plaintext. Both hold about one frame at a time. So one crate serves the object layer, whoever moves bodies between
-//! tiers, tools and fuzzing. `docs/format/frames.md` has the bytes.
+//! This crate knows neither drives nor requests nor records, nor where keys come from, waits for nothing and keeps no
+//! thread: an [`Encoder`] is given plaintext and gives stored bytes, a [`Decoder`] says which stored bytes it needs,
+//! is given them and gives plaintext. Both hold about one frame at a time. So one crate serves the object layer,
+//! whoever moves bodies between tiers, tools and fuzzing. `docs/format/frames.md` has the bytes.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 

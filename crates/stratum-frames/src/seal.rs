@@ -1,8 +1,8 @@
 //! How one frame is sealed, and how one that was is opened.
 //!
-//! What a seal authenticates beside the frame's bytes is where it stands and what it is: its number is the nonce, and its codec
-//! and whether it is the body's last are said again to open it. So no frame passes for another, and a body that was cut off
-//! after one of its frames isn't whole.
+//! A seal authenticates, beside the frame's bytes, where the frame stands and what it is: its number is the nonce,
+//! and its codec and whether it is the body's last frame are the additional data. So no frame passes for another, and
+//! a body that was cut off after one of its frames isn't whole.
 
 use crate::FrameError;
 use crate::codec::Codec;
@@ -52,7 +52,7 @@ impl Cipher {
 pub struct Seal(Box<BodyKey>);
 
 impl Seal {
-    /// Of an object's key, and a random salt that no other body of it has.
+    /// The seal of a body, of its object's key and a random salt that no other body of the object has.
     pub fn new(key: &DataKey, salt: Salt) -> Seal {
         Seal(Box::new(key.body(salt)))
     }
@@ -72,13 +72,14 @@ impl Seal {
         self.0.seal(frame, &said(codec, is_last), coded).ok_or(FrameError::Unsealable)
     }
 
-    /// Opens a frame in place, and gives the length of what was sealed; `None` if it was something else, or with another key.
+    /// Opens a frame in place, and gives the length of what was sealed; `None` if it was something else, or was
+    /// sealed with another key.
     pub(crate) fn open(&self, frame: u32, codec: Codec, is_last: bool, sealed: &mut [u8]) -> Option<usize> {
         Some(self.0.open(frame, &said(codec, is_last), sealed)?.len())
     }
 }
 
-/// What is authenticated beside a frame's bytes and its number.
+/// The additional data of a frame's seal.
 fn said(codec: Codec, is_last: bool) -> [u8; 2] {
     [codec.byte(), u8::from(is_last)]
 }

@@ -30,7 +30,7 @@ pub struct Table {
     entries: Vec<Entry>,
     /// Bytes of all frames together.
     frames: u64,
-    /// Of a sealed body.
+    /// The salt of a sealed body's key.
     salt: Option<Salt>,
 }
 
@@ -74,8 +74,8 @@ pub(crate) struct Frame {
 }
 
 impl Table {
-    /// Where the table lies in a body of `stored` bytes that holds `plaintext` bytes and is sealed so: its last bytes, at
-    /// most [`MAX_TABLE_BYTES`].
+    /// Where the table lies in a body of `stored` bytes that holds `plaintext` bytes and is sealed with `cipher`: its
+    /// last bytes, at most [`MAX_TABLE_BYTES`].
     ///
     /// # Errors
     /// `TooLong`; `Table` if there can't be one.
@@ -88,7 +88,7 @@ impl Table {
     /// Reads the bytes that lie at [`Table::place`].
     ///
     /// # Errors
-    /// Whatever is not exactly what was written for a body of these lengths, sealed so.
+    /// Whatever is not exactly what was written for a body of these lengths and this cipher.
     pub fn decode(bytes: &[u8], plaintext: u64, stored: u64, cipher: Cipher) -> Result<Table, FrameError> {
         let count = count(plaintext)?;
         let place = Table::place(plaintext, stored, cipher)?;
@@ -215,7 +215,7 @@ impl TableWriter {
         (self.bytes.len() / ENTRY_BYTES) as u32
     }
 
-    /// The table of a body of `plaintext` bytes that is sealed so, with its trailer.
+    /// The table of a body of `plaintext` bytes that `seal` seals, if anything does, with its trailer.
     pub fn finish(self, plaintext: u64, seal: Option<&Seal>) -> Vec<u8> {
         let (count, mut bytes) = (self.count(), self.bytes);
         let cipher = match seal {

@@ -3,10 +3,10 @@
 use std::fmt;
 use url::Url;
 
-/// The region of a bucket of which nobody says another.
+/// The region of a bucket if no region is configured.
 const USUAL_REGION: &str = "us-east-1";
 
-/// An address that is none.
+/// Why an address can't be used.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum AddressError {
     #[error(
@@ -24,7 +24,7 @@ pub enum AddressError {
     Region,
 }
 
-/// Whose interface it has.
+/// Whose interface the store has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provider {
     S3,
@@ -96,7 +96,7 @@ impl RemoteAddress {
         &self.region
     }
 
-    /// Whether bytes go there in the clear, as somebody wrote it.
+    /// Whether the endpoint was written with `http://`, so that bytes go there in the clear.
     pub fn is_plain_http(&self) -> bool {
         self.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"))
     }

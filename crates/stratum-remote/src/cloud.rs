@@ -1,4 +1,4 @@
-//! What storage asks of a remote store, asked of one of `object_store`'s.
+//! What storage asks of a remote store, done with a store of the `object_store` crate.
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -15,7 +15,7 @@ use stratum_storage::remote::{Answer, Listed, ObjectStore, PartialObject, Remote
 /// Names a page of a listing has: as many as S3 gives at a time.
 const PAGE: usize = 1000;
 
-/// A prefix of a bucket.
+/// A prefix of a bucket, as a remote store.
 #[derive(Debug)]
 pub struct Cloud {
     store: Arc<dyn object_store::ObjectStore>,

@@ -3,7 +3,7 @@
 use crate::address::Provider;
 use std::fmt;
 
-/// Names that say who somebody is, by provider. Others, which say where the store is, are the configuration's.
+/// Names of credentials, by provider. Names that say where the store is are left to the configuration.
 const S3: &[&str] = &[
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -35,7 +35,7 @@ fn names(provider: Provider) -> &'static [&'static str] {
     }
 }
 
-/// A line of a file that is none of credentials.
+/// Why a line of a file of credentials can't be used.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum CredentialsError {
     #[error("line {0} isn't NAME=VALUE")]
@@ -44,7 +44,8 @@ pub enum CredentialsError {
     Name { line: usize, name: String, known: String },
 }
 
-/// Who we are to a remote store. None at all leaves it to what the machine says, such as a role of its own.
+/// Who we are to a remote store. If there are none at all, the library asks the machine, which may have a role of its
+/// own.
 #[derive(Clone, Default)]
 pub struct Credentials(Vec<(&'static str, String)>);
 
@@ -56,7 +57,7 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
-    /// What variables say, of those that count.
+    /// What the environment's variables say, of those that count.
     pub fn of_environment(provider: Provider, variable: impl Fn(&str) -> Option<String>) -> Credentials {
         let said = |name: &&'static str| Some((*name, variable(name)?));
         Credentials(names(provider).iter().filter_map(said).collect())

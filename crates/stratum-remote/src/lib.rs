@@ -22,13 +22,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a request may take with its body: a part of an upload over a slow line. Who reads gives up sooner.
+/// How long a request may take with its body: a part of an upload over a slow line. Reads are given up sooner.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
-/// A store that is away is to be known as that soon: whoever asks has his own patience.
+/// Few retries, within a short time: it is to be known soon that a store is away, and every caller has a timeout of
+/// its own.
 const MAX_RETRIES: usize = 2;
 const RETRY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a remote store can't be used as it is said.
+/// Why a remote store can't be used as it is configured.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: {problem}")]
 pub struct ConnectError {

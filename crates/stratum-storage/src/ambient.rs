@@ -42,13 +42,13 @@ pub trait Entropy: Send + Sync + Debug + 'static {
 pub struct System;
 
 impl Clock for System {
-    #[allow(clippy::disallowed_methods)] // the one place
+    #[allow(clippy::disallowed_methods)] // the one place that asks the machine
     fn now(&self) -> UnixMillis {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         since.map_or(0, |elapsed| elapsed.as_millis() as u64)
     }
 
-    #[allow(clippy::disallowed_methods)] // the one place
+    #[allow(clippy::disallowed_methods)] // the one place that asks the machine
     fn monotonic(&self) -> Duration {
         static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
         START.get_or_init(std::time::Instant::now).elapsed()
@@ -56,7 +56,7 @@ impl Clock for System {
 }
 
 impl Entropy for System {
-    #[allow(clippy::disallowed_methods, clippy::expect_used)] // the one place
+    #[allow(clippy::disallowed_methods, clippy::expect_used)] // the one place that asks the machine
     fn fill(&self, bytes: &mut [u8]) {
         // A kernel that cannot give randomness leaves nothing sensible to do: ids and keys would collide.
         getrandom::fill(bytes).expect("the kernel gives random bytes");

@@ -1,19 +1,20 @@
 //! Threads for what takes milliseconds of a processor, apart from those that serve requests.
 //!
-//! They run at a low priority. With as many long documents or bodies under way as there are processors, whoever serves
-//! a small request would else wait for its turn behind them, several times a request; so the system lets it go first,
-//! and where nothing else is to be done they have the processors for themselves.
+//! They run at a low priority. Otherwise, with as many long documents or bodies under way as there are processors, a
+//! small request would wait for its turn behind them, several times over. So the kernel runs requests first, and
+//! where no request is to be served these threads have the processors for themselves.
 //!
-//! Work that is of different lengths has threads of its own: nobody's document waits until a body is compressed.
+//! Kinds of work that take differently long have threads of their own: no document waits until a body is compressed.
 
 use std::sync::OnceLock;
 use std::thread;
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// What is added to the threads' nice value: the most there is. They get a seventieth of a processor that others want all the time. With
-/// half of it they got a tenth, and where long lists were asked for without end a neighbour's p99 of small GETs was 4.7 times as high as
-/// before, with all of it 2.7 times; one client's lists of 1000 keys beside 64 that GET without end went from 116 to 74 a second.
+/// What is added to the threads' nice value: the most there is. They get a seventieth of a processor that others want
+/// all the time. Measured with half of it: they got a tenth, and where long lists were asked for without end, a
+/// neighbour's p99 of small GETs was 4.7 times as high as without the lists. With all of it: 2.7 times, while one
+/// client's lists of 1000 keys beside 64 clients that GET without end went from 116 to 74 a second.
 const NICE: i32 = 19;
 
 /// Threads that begin when they are needed and end when they aren't, and a queue before them.
@@ -49,8 +50,8 @@ impl Apart {
         Apart { name, most: Most::This(most), threads: OnceLock::new() }
     }
 
-    /// Does the work on one of the threads, in the order in which it came. Within a runtime only: one of a single
-    /// thread does it itself, as [`crate::blocking`] does.
+    /// Does the work on one of the threads, in the order in which it came. To be called within a Tokio runtime; one
+    /// of a single thread does the work itself, as [`crate::blocking`] does.
     pub fn spawn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
             return tokio::spawn(async move { work() });

@@ -1,10 +1,10 @@
 //! Drives fill evenly: whole shards move from the fuller drives to the emptier ones.
 //!
-//! New volumes go where there is room ([`crate::placement`]); this is for what lies there already when a drive joins,
-//! or has come to lie unevenly. [`plan`] says which shard is best moved where, and when to leave it; the
-//! [`Balancer`] moves one after the other. A move is heal's way of writing a shard: a copy on the other drive, read
-//! again, `ShardRebuilt`, the slot exchanged, and only then the old file removed. So a volume has all its shards at
-//! every moment, and a crash leaves the move made or not.
+//! New volumes go where there is room ([`crate::placement`]); balancing is for shards that lay on the other drives
+//! before one joined, or that have come to lie unevenly. [`plan`] says which shard is best moved where, and when to
+//! move none; the [`Balancer`] moves one after the other. A move is heal's way of writing a shard: a copy on the
+//! other drive, read again, `ShardRebuilt`, the slot exchanged, and only then the old file removed. So a volume has
+//! all its shards at every moment, and a crash leaves the move made or not.
 //!
 //! Nothing is remembered: what to move follows from the volumes' records and from what is free. It is the least
 //! urgent of all background work, and waits while heal is at work or a drive is being emptied.
@@ -38,9 +38,9 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 pub struct BalanceStatus {
     /// The shard that is under way, in words.
     pub moving: Option<String>,
-    /// About how many bytes lie on fuller drives and are still to go to emptier ones; 0 when it is quiet.
+    /// About how many bytes lie on fuller drives and are still to go to emptier ones; 0 if no move is worth it.
     pub bytes_to_do: u64,
-    /// Since the start.
+    /// Bytes that were moved since the server's start.
     pub bytes_done: u64,
     pub bytes_per_second: u64,
     pub seconds_left: Option<u64>,
@@ -63,9 +63,9 @@ pub struct Balancer {
 #[derive(Debug, Default)]
 struct BalanceState {
     status: BalanceStatus,
-    /// How long the moves took that were made.
+    /// How long all moves that were made took together.
     busy: Duration,
-    /// Until when a volume is left alone.
+    /// Until when a volume of which a move failed is left alone, by the monotonic clock.
     left_alone: HashMap<VolumeId, Duration>,
 }
 
@@ -78,7 +78,8 @@ struct Picture {
     least: u64,
 }
 
-/// A move that is under way when it is to stop is begun anew at the next start, and leaves no file behind.
+/// When the task is to stop, a move that is under way is given up: it leaves no file behind, and is begun anew at the
+/// next start.
 impl Task for Balancer {
     fn row(&self) -> Row {
         Row {
@@ -110,7 +111,7 @@ impl Balancer {
         Balancer { table, rebuilder, healer, pace, clock, least: LEAST_MOVE_BYTES, state: Mutex::default() }
     }
 
-    /// Moves whatever is worth so many bytes.
+    /// The same balancer, for which a surplus of `least` bytes is worth a move, instead of [`LEAST_MOVE_BYTES`].
     pub fn moving_from(self, least: u64) -> Balancer {
         Balancer { least, ..self }
     }
@@ -236,7 +237,7 @@ impl Picture {
         self.move_with_room().is_some()
     }
 
-    /// The bytes that would be moved if there were room for everything.
+    /// The best move, if every drive had room for everything.
     fn move_with_room(&self) -> Option<Move> {
         let roomy: Vec<Load> = self.loads.iter().map(|load| Load { room: u64::MAX, ..*load }).collect();
         self.best_move(&roomy)
@@ -247,7 +248,7 @@ impl Picture {
     }
 }
 
-/// What lies on a tier's drives, those that take new data.
+/// What lies on those drives of a tier that take new data.
 fn picture(table: &Table, tier: &TierDrives, least: u64) -> Picture {
     let mut held: HashMap<DriveId, u64> = HashMap::new();
     let mut volumes = Vec::new();

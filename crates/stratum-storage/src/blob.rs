@@ -1,13 +1,13 @@
 //! Where a body lies.
 //!
-//! A [`BlobRef`] is all that the metadata keeps of a body's place. Every blob has exactly one owner; copies copy
-//! bytes. The variants are the three lives a body can have: in the journal entry that brought it, packed with
-//! others into one stripe, or in extents of its own.
+//! A [`BlobRef`] is all that the metadata keeps of a body's place. Every blob has exactly one owner: a copy of an
+//! object gets bytes of its own. In its life a body can lie in the journal entry that brought it, packed with others
+//! into one stripe, and in extents of its own.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A journal index: the place of an entry in the sequence, from 1.
+/// A journal index: the position of an entry in the sequence, counted from 1.
 pub type Index = u64;
 
 /// A volume's number, unique in the store's whole life and chosen before the volume's command is proposed.
@@ -36,7 +36,7 @@ impl Tier {
     /// All tiers, hottest first.
     pub const ALL: [Tier; 3] = [Tier::Hot, Tier::Warm, Tier::Cold];
 
-    /// It, or the next warmer one that is there.
+    /// This tier, or the next warmer one for which `is_there` says yes; hot if there is none.
     pub fn or_warmer(self, is_there: impl Fn(Tier) -> bool) -> Tier {
         Tier::ALL.into_iter().rev().find(|tier| *tier <= self && is_there(*tier)).unwrap_or(Tier::Hot)
     }
@@ -113,8 +113,8 @@ pub struct PackedAt {
 pub enum Place {
     /// No bytes: nothing to store.
     Empty,
-    /// In the very entry that carries the command: what a proposer writes, and `apply` turns into `Journal` once
-    /// the entry has an index.
+    /// In the very entry that carries the command: what a proposer writes, and `apply` turns into `Journal` once the
+    /// entry has an index.
     ThisEntry { length: u32, crc32c: u32 },
     /// In the journal entry of that index.
     Journal { index: Index, length: u32, crc32c: u32 },
@@ -124,19 +124,21 @@ pub enum Place {
     Extents(Vec<Extent>),
 }
 
-/// What a body's stored bytes are to whoever stored them. Storage keeps it beside the place and never asks.
+/// How the layer that wrote a body's stored bytes is to read them. Storage keeps the form beside the place and never
+/// looks at it.
 ///
-/// It is stored as a number where binaries that know no forms have the id of a key, of 32 bits and always 0. A longer
-/// number is none to them: they refuse the record as damaged, and never take frames for plaintext.
+/// It is stored as a number, where binaries that know no forms have a key's id of 32 bits that is always 0. The codes
+/// of other forms are longer than that and don't decode there: such a binary refuses the record as damaged, and never
+/// takes frames for plaintext.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "u64", try_from = "u64")]
 pub enum Form {
     /// The body itself.
     #[default]
     Plaintext,
-    /// Frames of it, coded one by one, and their table.
+    /// Frames of the body, coded one by one, and their table.
     Frames,
-    /// Frames of it, coded and sealed one by one with a key that only who keeps it has, and their table.
+    /// Frames of the body, coded and then encrypted one by one with the body's own key, and their table.
     Sealed,
 }
 
@@ -173,7 +175,7 @@ impl TryFrom<u64> for Form {
     }
 }
 
-/// Where a body's stored bytes lie, and what they are. How many bytes of plaintext they make its record says.
+/// Where a body's stored bytes lie, and what they are. How many bytes the plaintext has is in the body's record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BlobRef {
     pub form: Form,
@@ -181,12 +183,12 @@ pub struct BlobRef {
 }
 
 impl BlobRef {
-    /// A body as it is, at that place.
+    /// A body that is stored as it is, at that place.
     pub fn plain(place: Place) -> Self {
         Self { form: Form::Plaintext, place }
     }
 
-    /// Its stored bytes, taken for a body as they are: what somebody moves who can't read them.
+    /// The same stored bytes, taken for plaintext: for whoever copies them as they are and need not read them.
     pub fn opaque(&self) -> Self {
         Self::plain(self.place.clone())
     }
@@ -196,7 +198,7 @@ impl BlobRef {
         Self { form: self.form, place }
     }
 
-    /// Stored bytes.
+    /// How many bytes are stored.
     pub fn len(&self) -> u64 {
         match &self.place {
             Place::Empty => 0,
@@ -219,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_knows_no_forms_takes_frames_for_nothing() {
+    fn a_binary_that_knows_no_forms_refuses_frames() {
         /// A blob as it is read by a binary that knows no forms.
         #[derive(Debug, Deserialize, Serialize)]
         struct Formless(u32, Place);

@@ -113,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_m_may_go(k in 1u8..9, m in 0u8..5, seed in any::<[u8; 32]>(), order in any::<u64>()) {
+        fn any_m_shards_may_be_lost(k in 1u8..9, m in 0u8..5, seed in any::<[u8; 32]>(), order in any::<u64>()) {
             let geometry = Geometry { k, m };
             let payload: Vec<u8> = (0..usize::from(k) * 64).map(|at| seed[at % 32].wrapping_mul(at as u8 | 1)).collect();
             let whole = shards(geometry, &payload);

@@ -103,15 +103,15 @@ pub trait DriveIo: Send + Sync + Debug + 'static {
     fn folder(&self) -> Option<&Path> {
         None
     }
-    /// How to come back to this directory once it is closed; nothing where it can't be closed and opened again.
+    /// How to open this directory again once it is closed; `None` if it can only be opened once.
     fn way(&self) -> Option<Arc<dyn Way>> {
         None
     }
 }
 
-/// The way back to a directory of which nothing is open.
+/// Opens a directory again, after all that was open of it was closed.
 pub trait Way: Send + Sync + Debug {
-    /// Opens it again, without its lock: to read. An error if another directory is in its place.
+    /// Opens the directory without taking its lock, to read. An error if another directory is in its place.
     fn open(&self) -> io::Result<Arc<dyn DriveIo>>;
 }
 
@@ -151,7 +151,7 @@ pub trait FileIo: Send + Sync + Debug + 'static {
 pub enum Threads {
     /// A thread for each lane, and readers, each started when it is first needed.
     Own,
-    /// Whoever asks, at once: for simulations that must be deterministic.
+    /// The thread that asks, at once: for simulations that must be deterministic.
     Caller,
 }
 
@@ -296,8 +296,8 @@ impl Drive {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Whether it may still come back by itself with all that it holds, if it isn't here: it is only absent, and nobody
-    /// has said that it is lost.
+    /// Whether the drive is here, or may come back by itself with all that it holds: it is only absent, no other is
+    /// in its place, and nobody has said that it is lost.
     pub fn may_return(&self) -> bool {
         match self.health() {
             Health::Healthy => true,
@@ -306,8 +306,8 @@ impl Drive {
         }
     }
 
-    /// Whether it is out, and an operator may yet bring it back with all that it holds: no other is in its place, and nobody has
-    /// said that it is lost.
+    /// Whether the drive is out, and an operator may yet bring it back with all that it holds: no other is in its
+    /// place, and nobody has said that it is lost.
     pub fn may_be_brought_back(&self) -> bool {
         match self.health() {
             Health::Healthy => false,
@@ -340,13 +340,14 @@ impl Drive {
         }
     }
 
-    /// How much of a drive that failed or left is still open, since a thread that uses it has not returned from the
-    /// kernel: its root, which holds the lock, and its files.
+    /// How many handles of a drive that failed or left are still open, since a thread that uses them has not returned
+    /// from the kernel: its root, which holds the lock, and its files.
     pub fn still_open(&self) -> usize {
         self.guard.as_ref().map_or(0, |guard| guard.still_open())
     }
 
-    /// Whether a thread is in one of its operations at this moment. One that is so whenever it is asked hangs.
+    /// Whether a thread is in one of the drive's operations at this moment. A drive that is in use whenever it is
+    /// asked has a thread that hangs.
     pub fn is_in_use(&self) -> bool {
         self.guard.as_ref().is_some_and(|guard| guard.is_in_use())
     }
@@ -370,8 +371,8 @@ impl Drive {
     }
 
     /// Looks whether the drive is still the directory that was opened, with the files that were opened: open
-    /// descriptors outlive a deleted folder. Latches it if not, and says whether it is healthy. A few system
-    /// calls: for every second, and before each new segment or volume.
+    /// descriptors outlive a deleted folder. Latches it if not, and says whether it is healthy. Costs a few system
+    /// calls: it is asked every second, and before each new segment or volume.
     pub fn check(&self) -> bool {
         match &self.guard {
             Some(guard) if self.is_healthy() => {
@@ -395,8 +396,8 @@ impl Drive {
         async { answer.await.unwrap_or_else(|_| Err(io::Error::other("the read was given up"))) }
     }
 
-    /// Whether it answers far later than its peers, or so many wait for it that another would only wait, too: what can
-    /// be had elsewhere is better read there.
+    /// Whether the drive answers reads far later than its peers, or so many reads wait for it that another would only
+    /// wait, too: bytes that other drives can give are better read there.
     pub fn is_slow(&self) -> bool {
         self.pulse().is_slow() || self.pulse().is_backed_up()
     }
@@ -406,8 +407,8 @@ impl Drive {
         self.journal.pulse().is_slow() || self.volume.pulse().is_slow()
     }
 
-    /// Whether a write was refused for want of space a moment ago. Its device may say that there is some: a quota, or a
-    /// file system that reserves blocks.
+    /// Whether a write was refused for want of space a moment ago. Its device may still report free space: there may
+    /// be a quota, or a file system that reserves blocks.
     pub fn is_full(&self) -> bool {
         self.guard.as_ref().is_some_and(|guard| guard.is_full())
     }
@@ -448,8 +449,8 @@ fn alarm(health: &Arc<Latch>) -> Alarm {
     })
 }
 
-/// Nothing of a failed drive stays open. To close what a disk that hangs was given to write may take as long as the
-/// disk likes, and it may be the drive's lane that sees it fail: so it is done on a thread of its own.
+/// Closes all that is open of a drive when it fails. Closing a file of a disk that hangs may take as long as the disk
+/// likes, and it may be the drive's lane that sees the failure: so it is done on a thread of its own.
 fn let_go_when_it_fails(guard: &Arc<Guard>, health: &Latch, label: &str, threads: Threads) {
     let (guard, name) = (Arc::downgrade(guard), format!("close {label}"));
     health.on_fail(Box::new(move |_| {
@@ -465,8 +466,8 @@ fn let_go_when_it_fails(guard: &Arc<Guard>, health: &Latch, label: &str, threads
     }));
 }
 
-/// The data folder that a drive's folder is in: a folder of the tier's name, or of the position in such a one where one
-/// data folder holds them all.
+/// The data folder of a drive's folder. That is `<data folder>/<tier>`, or `<data folder>/<tier>/<position>` where
+/// one data folder holds all drives of the tier; any other folder stands for itself.
 pub fn disk_of(folder: &Path, tier: Tier) -> &Path {
     let above = |folder: &'_ Path| folder.file_name().is_some_and(|name| name == tier.name());
     match folder.parent() {

@@ -2,7 +2,8 @@
 //!
 //! [`layout`] is arithmetic: where a payload's bytes lie in a stripe and a stripe in the shard files. [`v1`] reads
 //! and writes header pages and fragment headers and computes the blocks' checksums; [`directory`] is the tail of a
-//! packed stripe, [`remote`] what a volume is in a remote store. Nothing here touches a drive, and every parser is total: bytes from a disk never cause a panic.
+//! packed stripe, [`remote`] what a volume is in a remote store. Nothing here touches a drive, and every parser is
+//! total: bytes from a disk never cause a panic.
 
 pub mod directory;
 pub mod layout;

@@ -2,16 +2,16 @@
 //!
 //! What is missing is seen in three places: shards that the state counts as lost, shards whose drive is missing, has
 //! failed or has left the set, and fragments that readers or scrub found bad. Heal looks at them every second and
-//! works while there is anything it can do: the most endangered volumes first ([`order`]), a whole shard at
-//! a time ([`rebuild`]), then bad fragments in place ([`mend`]). An open volume that misses a shard takes no more,
-//! is sealed when its writers are done, and is then healed like any other.
+//! works while there is anything it can do: the most endangered volumes first ([`order`]), a whole shard at a time
+//! ([`rebuild`]), then bad fragments in place ([`mend`]). An open volume that misses a shard takes no more bodies, is
+//! sealed when its writers are done, and is then healed like any other.
 //!
 //! Nothing here is kept: what is missing follows from the records and the drives, so a restart goes on where it was,
 //! but for the shard that was under way. What can't be done now (no drive or no room to spare, too few fragments
 //! left) waits for the drives to change, and is tried again now and then.
 //!
-//! At most [`SHARDS_AT_ONCE`] shards are rebuilt at a time, and that only in a hurry: that bounds the memory, at 4+2
-//! to 30 MB.
+//! While the pace is hurried, [`SHARDS_AT_ONCE`] shards are rebuilt at a time, else one: that bounds the memory, at
+//! 4+2 to 30 MB.
 
 mod distant;
 mod files;
@@ -52,7 +52,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const SHARDS_AT_ONCE: usize = 3;
 /// How long heal waits before it retries what it could not do, unless the drives change first.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
-/// The same of what the remote store lost or changed: each look is paid for.
+/// The same for what the remote store lost or changed: each request to it is paid for.
 const REMOTE_RETRY_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Why something was not healed. Heal tries it again.
@@ -91,9 +91,9 @@ impl From<InspectError> for HealError {
     }
 }
 
-/// Moves what is in a volume into narrower ones, when no drive is there to heal it onto.
+/// Moves what is in a volume into volumes of fewer shards, when there is no drive to heal it onto.
 pub trait Narrow: Send + Sync + 'static {
-    /// The volume has waited long enough. Asked again every half minute while it waits.
+    /// Called when a volume has waited long enough for a drive, and again every half minute while it still waits.
     fn narrow<'a>(&'a self, volume: &'a Claim) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 }
 
@@ -115,7 +115,7 @@ struct HealState {
     /// Stripes of which too few fragments are left, by offset, and when they are looked at again.
     unreadable: BTreeSet<(VolumeId, u64)>,
     again: Duration,
-    /// When those of them are that lie in the remote store.
+    /// When those unreadable stripes are looked at again that lie in the remote store.
     remote_again: Duration,
     /// Volumes that the remote store doesn't have, with the stripes that can't be read for that alone, and when it is asked
     /// again.
@@ -128,7 +128,7 @@ struct HealState {
 }
 
 impl HealState {
-    /// The remote store has the volume: what couldn't be read for want of it can be.
+    /// The remote store has the volume again: the stripes that couldn't be read for that alone can be read.
     fn came_back(&mut self, volume: VolumeId) {
         for offset in self.absent.remove(&volume).unwrap_or_default() {
             self.unreadable.remove(&(volume, offset));
@@ -171,7 +171,7 @@ impl Healer {
         Healer { rebuilder, table, pace, clock, narrow: None, state: Mutex::default() }
     }
 
-    /// Hands volumes that wait for a drive for `after` to somebody who can do without.
+    /// Hands a volume that has waited for a drive for `after` to `narrow`, which can do without that drive.
     pub fn narrowing(self, after: Duration, narrow: Arc<dyn Narrow>) -> Healer {
         Healer { narrow: Some((after, narrow)), ..self }
     }
@@ -193,8 +193,8 @@ impl Healer {
         state.rebuilt + state.mended
     }
 
-    /// When drives came or went, what waits is tried at once. What can't be read is looked at now and then besides: its
-    /// objects may have been deleted.
+    /// When drives came or went, volumes that wait are tried at once. Unreadable stripes are looked at now and then
+    /// besides: their objects may have been deleted.
     fn look_at_drives(&self) {
         let (drives, now) = (self.rebuilder.drives_now(), self.clock.monotonic());
         let mut state = self.state.lock();
@@ -313,7 +313,7 @@ impl Healer {
                     repairs.forget(id, &offsets);
                     self.note(id, &offsets, &mended);
                 }
-                // Found again by scrub, or by who reads it, when the remote store can be asked.
+                // Scrub, or whoever reads the stripe, finds it again when the remote store can be asked.
                 Err(HealError::Remote(error)) => {
                     repairs.forget(id, &offsets);
                     tracing::warn!(volume = %id, %error, "the remote store can't be looked at now");
@@ -325,7 +325,7 @@ impl Healer {
         }
     }
 
-    /// Takes note of what became of the stripes that were looked at, by whom ever.
+    /// Takes note of what became of the stripes that were looked at, whoever looked.
     pub(crate) fn note(&self, volume: VolumeId, looked_at: &BTreeSet<u64>, mended: &Mended) {
         let mut state = self.state.lock();
         state.mended += mended.written;
@@ -345,7 +345,8 @@ impl Healer {
         }
     }
 
-    /// Whether there is anything that isn't waiting for something else.
+    /// Whether something can be healed now: a bad fragment, or a missing shard of a sealed volume that doesn't wait
+    /// for a drive, for space or for time to pass.
     pub fn is_at_work(&self) -> bool {
         let state = self.state.lock();
         let waits = |each: &Endangered| state.waiting.contains_key(&each.volume) || !each.is_sealed;

@@ -1,8 +1,8 @@
 //! Looking at a volume: its shard files, then every live stripe with all of its fragments.
 //!
-//! While a store serves, stripes are freed, shards exchanged and fragments mended under whoever looks. So a look takes
-//! a hold on the volume before it asks what is live, which keeps that from being freed, and what it finds is looked at
-//! once more, and counts only if it is still live and still wrong.
+//! While a store serves, stripes are freed, shards exchanged and fragments mended as they are looked at. So a look
+//! takes a hold on the volume before it asks what is live, which keeps that from being freed, and what it finds is
+//! looked at once more, and counts only if it is still live and still wrong.
 
 use crate::blob::VolumeId;
 use crate::format::layout::FILE_HEADER;
@@ -86,7 +86,7 @@ impl StripeFinding {
     }
 }
 
-/// What there is of a volume.
+/// What was found of a volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
     /// Live stripes that were looked at.
@@ -97,7 +97,7 @@ pub struct Verified {
     pub files: Vec<(u8, FileFlaw)>,
     /// Stripes with a flaw, by offset.
     pub stripes_found: Vec<StripeFinding>,
-    /// Why nothing was seen of it, which should lie in the remote store.
+    /// Why the remote store could not say whether it has a volume that should lie there.
     pub unseen: Option<String>,
 }
 
@@ -150,15 +150,15 @@ pub async fn verify_in_use(
     }
 }
 
-/// What is wrong with a volume's files, by what they are called, how long they are and how they begin: no stripe is read, and the
-/// remote store isn't asked.
+/// What is wrong with a volume's files, by their names, their lengths and their header pages: no stripe is read, and
+/// the remote store isn't asked.
 pub async fn look_at_files(table: &Table, volume: VolumeId) -> Result<Verified, InspectError> {
     let volume = table.find(volume).ok_or(InspectError::Gone)?;
     let files = if volume.remote().is_some() { Vec::new() } else { flaws_that_stay(&volume).await? };
     Ok(Verified { files, ..Verified::default() })
 }
 
-/// Whether the remote store has a volume. It isn't read: that would be paid for.
+/// Whether the remote store has a volume. The volume isn't read: that would be paid for.
 async fn seen_afar(
     table: &Table,
     volume: &Arc<Volume>,
@@ -198,8 +198,8 @@ async fn is_live(table: &Table, volume: &Volume, stripe: LiveStripe) -> Result<b
     Ok(live_stripes(table, volume.id).await?.contains(&stripe))
 }
 
-/// What is wrong with a volume's files at two looks: between a rebuild and the removal of the old file, one that is
-/// being read may go.
+/// What is wrong with a volume's files at both of two looks: the old file of a rebuilt shard may be removed while it
+/// is being looked at. Nothing, if the volume holds nothing live.
 async fn flaws_that_stay(volume: &Arc<Volume>) -> Result<Vec<(u8, FileFlaw)>, InspectError> {
     let look = || {
         let volume = volume.clone();

@@ -6,10 +6,12 @@
 //! loses an acknowledged write, so change none without a model in hand.
 //!
 //! From the bottom up: `bounds` (how long it may be), `format` (the bytes), `slots` (segment files of a drive),
-//! `reader` (a copy read in pieces), `cursor` (a segment read from all its copies), `recovery` (what the drives hold),
-//! `quorum` and `round` (who is asked, and for how long), `epoch` (opening one), `append` (writing), `table` (where
-//! entries lie), `replay`, `heal`, `verify`, `members` (joining and leaving), `slow` (members that every group waits
-//! for).
+//! `reader` (a copy read in pieces), `cursor` (a segment read from all its copies), `recovery` (what the drives
+//! hold), `quorum` and `round` (who is asked, and for how long), `epoch` (opening one), `append` (writing), `table`
+//! (where entries lie), `core` (what all parts of an open journal share), `open` (a start), `replay`, `heal`,
+//! `verify`, `members` (joining and leaving), `slow` (members that every group waits for), `lost` and `search`
+//! (bodies that no copy gives), `export` (a copy for a backup), `salvage` and `refound` (for a store that can't
+//! start).
 
 mod append;
 mod bounds;
@@ -88,7 +90,8 @@ pub enum Class {
     Ordinary,
     /// Deletes and relocation: they may use the last twentieth of the cap.
     MakesRoom,
-    /// What segments wait for before they go. It may pass the cap: refused, it would keep the journal full for good.
+    /// Packing, which segments wait for before they are let go. It may pass the cap: if it were refused, the journal
+    /// would stay full for good.
     Packing,
 }
 
@@ -107,7 +110,7 @@ pub struct JournalSet {
     pub drives: Vec<Arc<Drive>>,
     /// How many may be lost: a group is synced on one more than that.
     pub m: usize,
-    /// It was opened on these drives before: it is not to begin anew where there is none.
+    /// The journal was opened on these drives before: if it is found on none of them, it must not begin anew.
     pub begun: bool,
 }
 
@@ -173,7 +176,8 @@ pub enum AppendError {
 /// may be given up.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum NotWritten {
-    /// Nothing will be until the server starts with enough drives.
+    /// Too few drives are there, or no epoch could be opened; the journal tries again when drives come back. Only
+    /// after a panic of the writer's must the server be started again.
     #[error("the journal can't be written: {reason}")]
     Unavailable { reason: String },
     /// Packing and a checkpoint must make room first.
@@ -237,7 +241,7 @@ pub struct Journal {
     writer: Mutex<JournalWriter>,
 }
 
-/// The writer, in somebody's hands. Whoever panics with it leaves it as nobody knows: nothing is appended any more.
+/// The writer, locked. A panic while it is held leaves it in a state that nobody knows: nothing is appended any more.
 struct Hands<'a> {
     writer: MutexGuard<'a, JournalWriter>,
     was_panicking: bool,
@@ -309,7 +313,7 @@ impl Journal {
 
     /// Why nothing can be appended, if it is so: for whoever looks after the server. Doesn't block.
     pub fn why_stopped(&self) -> Option<String> {
-        // Whoever appends now will know.
+        // Somebody appends at this moment, and will learn it.
         let writer = self.writer.try_lock()?;
         writer.check_running().err().map(|stopped| stopped.to_string())
     }
@@ -331,7 +335,7 @@ impl Journal {
         Replay::new(&self.core.table.read(), from, verify)
     }
 
-    /// All of it up to the last entry at this moment, as the segment files of one drive.
+    /// All of the journal up to the last entry at this moment, as the segment files of one drive.
     pub fn export(&self) -> Export {
         Export::new(&self.core.table.read(), 0)
     }
@@ -354,8 +358,8 @@ impl Journal {
         self.core.has_room(entries + format::GROUP_HEAD_BYTES, class)
     }
 
-    /// The body of an entry, if the page cache holds it: doesn't block. Length and check are from its record. The
-    /// caller looks the record up again when it is gone.
+    /// The body of an entry, if the page cache holds it: doesn't block. `len`, in bytes, and `crc32c` are from the
+    /// body's record, which the caller looks up again when the entry is gone.
     ///
     /// # Errors
     /// See [`BodyError`].
@@ -368,7 +372,7 @@ impl Journal {
     fn read_cached(&self, index: Index, len: u32, crc32c: u32) -> Result<Bytes, BodyError> {
         let _pin = self.core.pins.pin();
         let (mut copies, at) = self.copies_of(index)?;
-        // Of a drive that is out nothing is open: it is asked when no other knows.
+        // Nothing of a drive that is out stays open: its copy is asked last.
         copies.sort_by_key(|copy| !copy.drive.is_healthy());
         for copy in &copies {
             let mut bytes = vec![0; len as usize];
@@ -383,13 +387,13 @@ impl Journal {
         Err(BodyError::Damaged { index })
     }
 
-    /// [`Journal::read_body_cached`], from a drive if need be, the one that gives it first: blocks.
+    /// [`Journal::read_body_cached`], or else from the drive that gives it first: blocks.
     ///
     /// # Errors
     /// See [`BodyError`].
     pub fn read_body(&self, index: Index, len: u32, crc32c: u32) -> Result<Bytes, BodyError> {
         let _pin = self.core.pins.pin();
-        // What was just written is mostly there still, and takes no drive's thread.
+        // What was just written is mostly in the page cache still, and takes no thread of a drive.
         match self.read_body_cached(index, len, crc32c) {
             Err(BodyError::NotCached) => {}
             known => return known,
@@ -406,13 +410,13 @@ impl Journal {
         read
     }
 
-    /// Whose bodies can't be read now, as far as is known.
+    /// The entries whose bodies can't be read now, as far as is known.
     pub fn lost_bodies(&self) -> LostBodies {
         self.core.lost_bodies()
     }
 
-    /// The copies of an entry, and where in them it lies. Always the same copy first for the same entry, so that one page
-    /// cache holds it, and not for all.
+    /// The copies of an entry, and where in them it lies. The same copy comes first whenever the same entry is asked
+    /// for, so that the page cache holds it once and not for each copy.
     fn copies_of(&self, index: Index) -> Result<(Vec<Copy>, u64), BodyError> {
         let (copies, at) = {
             let table = self.core.table.read();
@@ -470,9 +474,9 @@ impl Journal {
         Ok(heal::heal(&self.core))
     }
 
-    /// Goes on without a member that writes far later than its peers, as they were [judged](crate::drive::judge) last,
-    /// if there are others to take its place. To be called after every judgement; nothing while a group is held up for
-    /// so long that its member is about to be given up.
+    /// Goes on without a member that writes far later than its peers, as they were [judged](crate::drive::judge)
+    /// last, if there are others to take its place. To be called after every judgement. Does nothing while a group
+    /// has waited for so long that the member that holds it up is about to be given up.
     ///
     /// # Errors
     /// [`NotWritten`] when no epoch could be opened without it. It can be tried again.
@@ -503,8 +507,8 @@ impl Journal {
         members::join(&self.core, &mut self.writer(), drives)
     }
 
-    /// Lets drives that are lost or on their way out leave the set, so that as many may be lost again: how many left.
-    /// Only when the checkpoint, too, is on `m+1` other drives; does nothing unless the journal is.
+    /// Lets drives that are lost or on their way out leave the set, so that as many may be lost again; gives how many
+    /// left. Call it only when the checkpoint, too, is on `m+1` other drives; does nothing unless the journal is.
     ///
     /// # Errors
     /// [`JournalError::TooFew`] or [`JournalError::NoSpace`] when the epochs that this takes can't be opened.

@@ -6,22 +6,24 @@
 //!
 //! From the bottom up:
 //! * [`ambient`]: the one place that asks the machine for time and randomness;
-//! * [`blocking`]: where what blocks is done;
-//! * [`panics`]: what becomes of a panic of a thread;
+//! * [`blocking`] and [`apart`]: work that blocks or computes for long, off the threads that serve requests;
+//! * [`panics`]: a panic caught where a thread begins, so that nobody waits for it for ever;
 //! * [`drive`]: the one seam through which bytes reach a disk, and a simulated one behind the same seam;
 //! * [`set`]: which drives belong together, and in which position;
 //! * [`journal`]: the durable, replicated sequence of entries over successive epochs;
 //! * [`blob`]: where a body lies;
+//! * [`codec`] and [`format`]: parity, and the bytes of shard files;
 //! * [`remote`]: a remote object store that keeps sealed volumes;
 //! * [`volume`]: open and sealed volumes, and the table of them;
-//! * [`writepath`], [`readpath`] and [`reclaim`]: how bodies get into them and out, and how their space comes back;
+//! * [`writepath`], [`readpath`] and [`reclaim`]: how bodies get into volumes and out, and how their space comes back;
 //! * [`inspect`]: what is wrong with a volume's files and stripes;
 //! * [`heal`] and [`scrub`]: what is missing or damaged is found and comes back;
+//! * [`quarantine`]: files in the volumes' directories that no record knows;
 //! * [`upload`]: how sealed volumes come to the remote store;
 //! * [`volumes`]: the table, and who works on it;
 //! * [`placement`] and [`balance`]: drives fill evenly;
 //! * [`task`] and [`pace`]: what goes on in the background, and what it may take;
-//! * `pin`: what keeps freed bytes there for who reads them.
+//! * `pin`: what keeps freed bytes in place while somebody reads them.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 

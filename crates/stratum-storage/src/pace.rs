@@ -3,11 +3,11 @@
 //! Work is cut into small pieces (a stripe, a megabyte), and each piece takes a [`Turn`]. Two things hold turns back.
 //! The *budget*, in bytes and operations a second, bounds what background work takes of an idle machine. *Courtesy*
 //! bounds what requests feel: while requests come in, a turn that took some time is followed by a pause of three
-//! times as long, so that three quarters of every moment are theirs, however slow the drives are. Who is told to
-//! [`Pace::hurry`] gives no courtesy and keeps to no budget.
+//! times as long, so that three quarters of the time are the requests', however slow the drives are. While the pace
+//! is to [hurry](Pace::hurry), there is neither courtesy nor budget.
 //!
-//! Of those that wait, the most urgent [`Class`] goes first. Packing and checkpoints take no turns: the journal's room
-//! depends on them.
+//! Of the tasks that wait, the one of the most urgent [`Class`] goes first. Packing and checkpoints take no turns:
+//! the journal's room depends on them.
 
 use crate::ambient::Clock;
 use serde::Serialize;
@@ -162,7 +162,7 @@ impl Pace {
         Turn { pace: self.clone(), began: self.clock.monotonic(), exclusive }
     }
 
-    /// Takes the turn, or says how long the budget lasts until then; nothing if it is others' turn.
+    /// Takes the turn, or says how long the budget must wait for it; `None` if others go first.
     fn try_take(&self, task: Class, bytes: u64) -> Result<(), Option<Duration>> {
         let now = self.clock.monotonic();
         let mut state = self.state.lock();
@@ -179,7 +179,7 @@ impl Pace {
         Ok(())
     }
 
-    /// Notes what was taken, and charges the budget with it unless it is to hurry.
+    /// Notes what was taken, and charges the budget at the time given; a hurried pace charges nothing.
     fn account(&self, task: Class, bytes: u64, charged_at: Option<Duration>) {
         metrics::counter!("stratum_background_bytes_total", "task" => task.name()).increment(bytes);
         metrics::counter!("stratum_background_operations_total", "task" => task.name()).increment(1);
@@ -244,7 +244,7 @@ impl Pace {
     }
 }
 
-/// Being among those that wait for a turn, once and not longer than one does.
+/// A place among those that wait for a turn, taken once and given back when this is dropped.
 struct Queued<'a> {
     pace: &'a Pace,
     task: Class,

@@ -1,12 +1,12 @@
 //! A panic, caught where a thread or a task begins, and what it said.
 //!
-//! A panic is a mistake of ours. Nobody may wait for ever for who made it, so what runs on a thread of its own is
-//! called through here, and whoever catches decides what can't be believed any more.
+//! A panic is a mistake of ours. Nobody may wait for ever for a thread that ended by one, so what runs on a thread of
+//! its own is called through here, and whoever catches the panic decides which state can't be trusted any more.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Does some work. An error is what it panicked with.
+/// Does some work. The error is what the work panicked with.
 pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| words(&*panic))
 }

@@ -1,25 +1,27 @@
 //! Pins: what somebody looked up under one stays until it is let go.
 //!
-//! Who takes something out of a table has it freed when every pin is gone that was there then: who pins later doesn't find
-//! it any more. Each store has its own, for its journal and for its volumes, so that no store waits for another's readers,
-//! and what one was to free goes with it. A pin may be held while its holder waits for a drive.
+//! Whoever takes something out of a table has it freed when every pin is gone that was there at that moment: a pin
+//! that is taken later doesn't find it any more. Each store has pins of its own, for its journal and for its volumes,
+//! so that no store waits for another's readers, and what a store was still to free is dropped with the store. A pin
+//! may be held while its holder waits for a drive.
 //!
-//! Pins are counted in two generations, of which one is the present one. What is to be freed waits until nobody is left in the
-//! other generation, then the two change places, and then until nobody is left in the one that was the present one. Whoever had
-//! a pin when it began to wait is in one of the two; who comes later than both looks has looked the table up later. This is
-//! how the kernel's SRCU counts. Each thread counts in one of a few places, so that they don't meet on one.
+//! Pins are counted in two generations, of which one is the present one. A job waits until no pin is left in the
+//! other generation, then the two change places, and then it waits until no pin is left in the one that was the
+//! present one. Every pin that was there when the job began to wait is in one of the two; a pin that both looks miss
+//! was taken after the first, and its holder looked the table up after that. This is how the kernel's SRCU counts.
+//! Each thread counts in one of a few counters, so that threads don't contend for a single one.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use tracing_mutex::parkinglot::Mutex;
 
-/// Threads share so many places to count in.
+/// How many counters a generation has; threads share them.
 const PLACES: usize = 16;
 
 /// The pins of something.
 #[derive(Default)]
 pub(crate) struct Pins {
-    /// Pins in each generation, by place.
+    /// How many pins each generation has, by counter.
     counts: [[Count; PLACES]; 2],
     /// Which generation is the present one.
     present: AtomicUsize,
@@ -28,7 +30,7 @@ pub(crate) struct Pins {
     is_waiting: AtomicBool,
 }
 
-/// Alone on its line of the cache, and on that beside it.
+/// A counter, alone on its cache line and on the one beside it.
 #[derive(Default)]
 #[repr(align(128))]
 struct Count(AtomicUsize);
@@ -38,12 +40,12 @@ pub struct Pin<'a>(&'a AtomicUsize);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// What waits for pins.
+/// The jobs that wait for pins.
 #[derive(Default)]
 struct Queue {
-    /// For those of both generations.
+    /// Jobs that wait for the pins of both generations.
     new: Vec<Job>,
-    /// Only for those of the generation that was the present one before.
+    /// Jobs that wait only for the pins of the generation that was the present one before.
     half: Vec<Job>,
 }
 
@@ -67,18 +69,18 @@ impl Pins {
         Pin(count)
     }
 
-    /// Has something done when every pin that is there now is gone: at once if there is none, else when somebody comes by
-    /// with more, or [looks](Pins::look).
+    /// Has a job done when every pin that is there now is gone: at once if there is none, else by a later call of
+    /// this or of [`Pins::look`].
     pub(crate) fn when_gone(&self, job: impl FnOnce() + Send + 'static) {
         self.queue.lock().new.push(Box::new(job));
         self.is_waiting.store(true, Ordering::Release);
         self.look();
     }
 
-    /// Does what is due.
+    /// Does the jobs whose pins are gone.
     pub(crate) fn look(&self) {
         if self.is_waiting.load(Ordering::Acquire) {
-            // Without the lock: who does it may have more to be done.
+            // Without the lock: a job may add another.
             self.due().into_iter().for_each(|job| job());
         }
     }
@@ -86,7 +88,7 @@ impl Pins {
     fn due(&self) -> Vec<Job> {
         let mut queue = self.queue.lock();
         let mut due = Vec::new();
-        // What was taken out was taken out before anybody is looked for.
+        // Whatever a job frees was taken out of its table before the pins are counted here.
         fence(Ordering::SeqCst);
         loop {
             let present = self.present.load(Ordering::SeqCst) & 1;

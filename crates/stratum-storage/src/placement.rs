@@ -1,9 +1,9 @@
 //! Which drives a new volume lies on, and with what geometry.
 //!
 //! New volumes open at full parity over the drives that are healthy: with fewer of them `k` shrinks and `m` stays.
-//! Where there are more drives than shards, a drive is chosen as often as its part of the free space says, so that all
-//! are full at the same time; but at most twice as often as the mean, so that one which just joined doesn't get all
-//! that is new and busy. A few percent count for nothing, and what has no room is left out.
+//! Where there are more drives than shards, a drive is chosen as often as its part of the free space says, so that
+//! all are full at the same time; but at most twice as often as the mean, so that one which just joined doesn't get
+//! all that is new and busy. A difference of a few percent counts for nothing, and a drive without room is left out.
 //!
 //! It is systematic sampling, without chance: the drives stand in a line, each as long as its weight, and are chosen
 //! at even steps along it. Each volume starts a golden section further, so that of any few volumes in a row every
@@ -100,7 +100,7 @@ fn choose<D>(volume: VolumeId, shards: usize, candidates: &[Candidate<D>]) -> Ve
     let mut chosen = Vec::with_capacity(shards);
     let mut left = shards as u64;
     let mut total: u64 = line.iter().map(|(_, weight)| weight).sum();
-    // Who is as long as a step is chosen anyway. The others are met once at most.
+    // A drive that is as long as a step is chosen in any case. Any other is met by one step at most.
     while left > 0
         && let Some(certain) = line.iter().position(|(_, weight)| weight * left >= total)
     {
@@ -123,7 +123,8 @@ fn choose<D>(volume: VolumeId, shards: usize, candidates: &[Candidate<D>]) -> Ve
     chosen
 }
 
-/// How often each is to be chosen, beside the others. At least as many as there are shards can be.
+/// How often each candidate is to be chosen, beside the others. At least as many as there are shards have a weight
+/// above 0.
 fn weights<D>(shards: usize, candidates: &[Candidate<D>]) -> Vec<u64> {
     let rooms: Vec<u128> = candidates.iter().map(|candidate| candidate.room.into()).collect();
     let mean = mean_up_to_twice(&rooms);
@@ -135,7 +136,7 @@ fn weights<D>(shards: usize, candidates: &[Candidate<D>]) -> Vec<u64> {
     weights
 }
 
-/// The mean of those that aren't 0, where none counts for more than twice the mean.
+/// The mean of the rooms that aren't 0, where none counts for more than twice the mean.
 fn mean_up_to_twice(rooms: &[u128]) -> u128 {
     let count = rooms.iter().filter(|room| **room > 0).count().max(1) as u128;
     let mut mean = u128::MAX / 2;

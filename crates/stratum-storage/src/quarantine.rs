@@ -10,7 +10,8 @@
 //! the beginning. It is removed at once, at a start, when heal stops, and at a look.
 //!
 //! A look can't take what is just being made: the directory is listed before the state is read, volumes that this run
-//! opened are never judged, nor those that somebody else has claimed, and a volume is claimed while its files are.
+//! opened are never judged, nor those that somebody else has claimed, and a volume is claimed while its files are
+//! judged.
 
 use crate::ambient::UnixMillis;
 use crate::blob::VolumeId;

@@ -71,7 +71,7 @@ pub struct Reader {
     recent: RecentBodies,
 }
 
-/// Keeps every free and removal waiting while it lives: records that are read under a pin name bytes that are
+/// Keeps every free and removal waiting while it lives: bytes that a record names which is read under a pin are still
 /// there. To be held for a lookup and [`Reader::read`] or [`Reader::hold`], never longer, and not across an await.
 pub struct Pin<'a> {
     _pin: crate::pin::Pin<'a>,
@@ -89,7 +89,7 @@ pub struct BlobReader {
     plan: ReadPlan,
     /// Where the whole body lies in its volume's object, if that is one run of the remote store's.
     remote_body: Option<Range<u64>>,
-    /// What a whole small body must sum up to.
+    /// The checksum of a packed body, if all of it is read.
     crc32c: Option<u32>,
     _holds: Vec<VolumeHold>,
     /// Checked bytes that the caller hasn't asked for yet.
@@ -103,7 +103,7 @@ pub struct BlobReader {
 enum PieceSource {
     /// The page cache, on the thread that asks.
     Cache,
-    /// Blocking threads, or the remote store, ahead of who asks.
+    /// The drives' threads or the remote store, ahead of the caller.
     Drives,
 }
 
@@ -149,13 +149,13 @@ impl Reader {
         memory(widest.unwrap_or_default()).max(runs)
     }
 
-    /// A buffer of `length` bytes with arbitrary content, for who brings what was read together: one that comes back, if that
-    /// is about as large as a fragment.
+    /// A buffer of `length` bytes with arbitrary content, for whoever joins what was read: one that is used again
+    /// later, if that is about as large as a fragment.
     pub fn buffer(&self, length: usize) -> Buffer {
         self.fragments.take(length)
     }
 
-    /// Its buffers.
+    /// The reader's buffers of whole fragments.
     pub(crate) fn buffers(&self) -> &Buffers {
         &self.fragments
     }

@@ -1,9 +1,9 @@
 //! A remote object store that keeps sealed volumes.
 //!
-//! [`ObjectStore`] is the one seam to it: few operations on whole objects, each async. `stratum-remote` speaks to S3, GCS
-//! and Azure behind it, [`simulated`] is memory that can be slow, gone, lying or forgetful. [`Remote`] is what everybody
-//! else uses: it remembers whether the store can be reached ([`Reach`]), and answers at once that it can't while that is
-//! so, since nobody is to wait for what isn't there. Only [`Remote::tend`] asks then, now and then.
+//! [`ObjectStore`] is the one seam to it: few operations on whole objects, each async. `stratum-remote` speaks to S3,
+//! GCS and Azure behind it, [`simulated`] is memory that can be slow, gone, lying or forgetful. [`Remote`] is what
+//! everybody else uses: it remembers whether the store can be reached ([`Reach`]), and while it can't, refuses every
+//! request at once, since nobody is to wait for a store that is away. Only [`Remote::tend`] asks then, now and then.
 //!
 //! A volume's object is never written over: its name has a number that is drawn for each upload ([`RemoteObject`]). What
 //! lies where in it is arithmetic ([`crate::format::remote`]).
@@ -27,9 +27,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing_mutex::parkinglot::Mutex;
 
-/// The object that says whose store this is.
+/// The object that says which store this place belongs to.
 const MARKER: &str = "stratum-store";
-/// Under which volumes lie.
+/// The folder that volumes lie in.
 pub const VOLUMES: &str = "volumes";
 /// How long a read may take before it is asked for a second time (a hedged read), and before it is given up.
 const HEDGE_DELAY: Duration = Duration::from_secs(2);
@@ -54,7 +54,7 @@ pub enum RemoteError {
          prefix of its own"
     )]
     Foreign { place: String, found: String, expected: String },
-    /// There are volumes that should lie there, and nobody ever was there.
+    /// Volumes of this store should lie there, and the place has no marker of any store.
     #[error(
         "{volumes} volumes should lie in the remote store, and {place} was never this store's: look at `tiers.cold.remote`"
     )]
@@ -71,7 +71,7 @@ pub struct Listed {
     pub modified: u64,
 }
 
-/// What may be asked of a remote store. Names are relative to a place of its own there, `/`-separated.
+/// What may be asked of a remote store. Names are relative to a place of this store's own there, `/`-separated.
 pub trait ObjectStore: Send + Sync + Debug + 'static {
     /// The bytes of a range; fewer where the object ends before.
     fn get<'a>(&'a self, name: &'a str, range: Range<u64>) -> Answer<'a, Bytes>;
@@ -95,7 +95,7 @@ pub trait PartialObject: Send {
     fn part(&mut self, bytes: Bytes) -> Answer<'_, ()>;
     /// Makes the object of its parts.
     fn finish(&mut self) -> Answer<'_, ()>;
-    /// Leaves nothing behind.
+    /// Gives the object up, and leaves nothing of it behind.
     fn give_up(&mut self) -> Answer<'_, ()>;
 }
 
@@ -150,10 +150,10 @@ impl Operation {
 /// A remote store, and whether it can be reached.
 pub struct Remote {
     store: Arc<dyn ObjectStore>,
-    /// Whose volumes it is to hold.
+    /// The name of the store whose volumes it holds.
     owner: String,
     breaker: Breaker,
-    /// Its marker was seen to be ours.
+    /// The marker there was seen to be ours.
     is_ours: AtomicBool,
     /// Why nothing is written there, although it can be reached.
     foreign: Mutex<Option<RemoteError>>,
@@ -249,7 +249,8 @@ impl Remote {
         Err(RemoteError::Foreign { place: self.place(), found, expected: self.owner.clone() })
     }
 
-    /// The bytes of a range of a volume's object; fewer where it ends before. One that is late is asked for twice.
+    /// The bytes of a range of a volume's object; fewer where the object ends before. A range that is late is asked
+    /// for twice.
     pub async fn read(
         &self,
         volume: VolumeId,
@@ -370,7 +371,7 @@ impl UploadedParts<'_> {
         self.remote.ask(Operation::Write, self.parts.finish()).await
     }
 
-    /// What can't be undone now is garbage that the remote's own rules remove.
+    /// Parts that can't be removed now are garbage, which the remote store's own rules remove.
     pub async fn give_up(&mut self) {
         if let Err(error) = self.remote.ask(Operation::Write, self.parts.give_up()).await {
             tracing::debug!(%error, "parts of an upload stay at the remote store");

@@ -1,18 +1,20 @@
-//! What is on the drives is what was written.
+//! Scrub: looks whether what is on the drives is still what was written.
 //!
 //! A pass goes through the volumes in the order of their numbers and reads every fragment of every live stripe once:
-//! checksums must be right *and* parity must say what the data says. Only sealed volumes are looked at; so those that
-//! are open when it begins take no more, and it waits until their writers are done: else nobody would ever look at what
-//! a store with little to write keeps in them. It is spread so that it ends within [`PASS_PERIOD_MILLIS`], at a rate
-//! that follows from what is left of both; one that was asked for goes as fast as the pace of background work lets it.
-//! What is found is mended at once ([`crate::heal`]) or counts as lost and is rebuilt, and the pass ends when heal has
-//! done what it can: after it everything that was found is repaired, or is told.
+//! checksums must be right *and* parity must say what the data says. Only sealed volumes are looked at; so volumes
+//! that are open when the pass begins take no more bodies, and the pass waits until their writers are done: otherwise
+//! nobody would ever look at what a store with little to write keeps in them. A pass is spread so that it ends within
+//! [`PASS_PERIOD_MILLIS`], at a rate that follows from the bytes and the time that are left; one that was asked for
+//! goes as fast as the pace of background work lets it. What is found is mended at once ([`crate::heal`]) or counts
+//! as lost and is rebuilt, and the pass ends when heal has done what it can: after it everything that was found is
+//! repaired, or is told.
 //!
-//! Of a volume in the remote store it looks whether its object is there in its full length, and reads one stripe in
-//! [`REMOTE_SAMPLE`], others in each pass: what is read from there is paid for, and can't be mended.
+//! Of a volume in the remote store, scrub looks whether the object is there in its full length, and reads one stripe
+//! in [`REMOTE_SAMPLE`], other ones in each pass: reading from there is paid for, and damage there can't be mended.
 //!
-//! Where it is, the [`ScrubCursor`] says; it is saved now and then, so that a restart goes on from there. A volume
-//! that is dropped meanwhile is left out, one that is opened meanwhile is the next pass's unless it is sealed in time.
+//! The [`ScrubCursor`] says how far scrub is; it is saved now and then, so that a restart goes on from there. A
+//! volume that is dropped meanwhile is left out, one that is opened meanwhile is the next pass's unless it is sealed
+//! in time.
 
 mod distant;
 mod pass;
@@ -32,7 +34,7 @@ use tracing_mutex::parkinglot::Mutex;
 /// How long a pass takes when nobody asked for it, in milliseconds: 14 days.
 pub const PASS_PERIOD_MILLIS: UnixMillis = 14 * 24 * 3600 * 1000;
 
-/// Of the stripes of a volume in the remote store a pass reads one in so many, and one at least.
+/// A pass reads one in so many of the stripes of a volume in the remote store, and one at least.
 pub const REMOTE_SAMPLE: u64 = 64;
 
 /// How far scrub is. What a restart goes on from.
@@ -47,7 +49,7 @@ pub struct ScrubCursor {
     pub started_at: UnixMillis,
     /// When the last whole pass ended. 0: none has.
     pub finished_at: UnixMillis,
-    /// Whole passes.
+    /// Passes that were completed.
     pub passes: u64,
     pub phase: ScrubPhase,
     /// Of the pass that is under way, or else of the last one.
@@ -230,7 +232,7 @@ impl Scrubber {
         ScrubStatus { cursor, volumes_to_do, bytes_to_do, seconds_left }
     }
 
-    /// By the rate of this pass so far.
+    /// How many seconds the rest of the pass takes, at its rate so far.
     fn seconds_left(&self, cursor: &ScrubCursor, bytes_to_do: u64) -> Option<u64> {
         let took = self.clock.now().saturating_sub(cursor.started_at);
         bytes_to_do.saturating_mul(took).checked_div(cursor.found.bytes).map(|millis| millis / 1000)

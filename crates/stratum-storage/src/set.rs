@@ -1,10 +1,10 @@
 //! A set: the drives that belong together, each at its position in its tier.
 //!
-//! Which drives those are is written on every one of them, the [`roll`], and never guessed: a blank directory where a
-//! drive was is a drive that is missing (an unmounted disk leaves just that behind), a drive in another slot is used
-//! where it belongs, and a foreign one or one that was replaced is left alone: its place counts as missing.
-//! [`formation`] decides all that at start; [`change`] is how drives come and go while the store serves; [`Set::check`]
-//! looks every second whether the drives are still what was opened.
+//! Every drive of a set holds the list of all of them, the [`roll`], so which drives belong together is never
+//! guessed: a blank directory where a drive was is a drive that is missing (an unmounted disk leaves just that
+//! behind), a drive in another slot is used where it belongs, and a foreign one or one that was replaced is left
+//! alone: its place counts as missing. [`formation`] decides all that at start; [`change`] is how drives come and go
+//! while the store serves; [`Set::check`] looks every second whether the drives are still what was opened.
 
 mod change;
 mod files;
@@ -102,9 +102,9 @@ pub struct Set {
     is_new: bool,
     tiers: Vec<TierRoster>,
     formation: Mutex<Formation>,
-    /// What the drives say.
+    /// The roll, as the drives hold it.
     roll: Mutex<Roll>,
-    /// Below the revision of the next change, 0 until the journal is open; held by who makes a change.
+    /// The next change gets a revision above this one; 0 until the journal is open. Locked by whoever makes a change.
     next_revision: Mutex<u64>,
     /// Where the configuration says that each tier's slots are, and what was added since.
     roots: Mutex<Vec<(Tier, usize, Root)>>,
@@ -169,8 +169,8 @@ impl Set {
         self.tiers.iter().find_map(|tier| tier.drives.find(id))
     }
 
-    /// [`Drive::check`]s every drive: for every second. A drive that hangs delays neither the others nor the caller:
-    /// it is looked at on a thread of its own, and latched when it hasn't answered for long while others did.
+    /// [`Drive::check`]s every drive; to be called every second. A drive that hangs delays neither the others nor the
+    /// caller: it is looked at on a thread of its own, and latched when it hasn't answered for long while others did.
     pub fn check(&self) {
         match self.threads {
             Threads::Caller => {

@@ -1,10 +1,10 @@
-//! One kind of background work.
+//! Background work: what a task is, and the loop that runs one.
 //!
-//! What goes on beside requests is a [`Task`]: a row that says what it is, and a step. A step does what can be done now
-//! and says what to wait for; it is bounded, by a segment, a volume or what one look finds, and it goes by the store's
-//! own state, so that whoever begins anew after a failure goes on. Waiting, ending, beginning anew and telling of it is
-//! not a task's business but that of whoever runs it: [`run`] is the loop, and the supervisor of `stratum-engine` keeps
-//! it going.
+//! What goes on beside requests is a [`Task`]: a row that says what it is, and a step. A step does what can be done
+//! now and says what to wait for; it is bounded, by a segment, a volume or what one look finds, and it goes by the
+//! store's own state, so that a task that is begun anew after a failure goes on where it was. Waiting, stopping,
+//! restarting and telling of it are not the task's business but that of whoever runs it: [`run`] is the loop, and the
+//! supervisor of `stratum-engine` keeps it going.
 
 use crate::blocking;
 use crate::pace::Class;
@@ -28,8 +28,8 @@ pub trait Task: Send + Sync + 'static {
     /// ([`unless_stopped`]).
     fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next>;
 
-    /// Comes true when there is something to do before the time that the last step gave. It is made before that step,
-    /// so that nothing told during it is missed.
+    /// Completes when there is something to do before the time that the last step gave. The future is made before
+    /// that step, so that nothing told during the step is missed.
     fn woken(&self) -> Work<'_, ()> {
         Box::pin(std::future::pending())
     }
@@ -43,10 +43,11 @@ pub trait Task: Send + Sync + 'static {
 /// What a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// In status and metrics. It stays what it is.
+    /// Its name in status and metrics, which never changes.
     pub name: &'static str,
     pub role: Role,
-    /// As what it takes its turns of the pace; none where it keeps up with requests, or takes next to nothing.
+    /// The class in which it takes turns of the pace; `None` where it keeps up with requests, or takes next to
+    /// nothing.
     pub class: Option<Class>,
     pub executor: Executor,
     /// How long after the start its first step is.
@@ -116,7 +117,7 @@ async fn comes(next: Next, woken: Work<'_, ()>, stop: &mut Stop) -> bool {
     };
     tokio::select! {
         biased;
-        // That nobody can tell it any more is an end, too.
+        // A sender that was dropped is an end, too.
         _ = stop.wait_for(|stop| *stop) => false,
         () = woken => true,
         () = due => true,

@@ -2,14 +2,14 @@
 //!
 //! What comes to the cold tier is written to its drives first, with their redundancy, as to any tier: a write is
 //! acknowledged when it is durable there, and nobody waits for the line. The drives are a *spool*. When a volume is
-//! sealed it is uploaded as one object ([`parcel`]), read again from there and compared, and only then a command says that it
-//! lies there; its shard files go last, when who reads them is done. An upload that fails, or reads back as something
-//! else, leaves the volume where it is, and is tried again.
+//! sealed it is uploaded as one object ([`parcel`]), read again from there and compared, and only then a command says
+//! that it lies there; its shard files go last, when their readers are done. An upload that fails, or reads back as
+//! something else, leaves the volume where it is, and is tried again.
 //!
-//! A volume of some size goes at once, a small one waits until compaction has merged it with others or a day has passed.
-//! A crash leaves an object that no record names; every hour what lies there is compared with the records ([`look`]), and
-//! what is garbage is removed when it is a day old. One that should be there and isn't is told. A state that was restored
-//! from before an upload finds the object again.
+//! A volume of some size goes at once, a small one waits until compaction has merged it with others or a day has
+//! passed. A crash leaves an object that no record names; every hour what lies there is compared with the records
+//! ([`look`]), and garbage is removed when it is a day old. An object that should be there and isn't is told. A state
+//! that was restored from before an upload finds the object again.
 
 mod look;
 mod parcel;
@@ -131,7 +131,7 @@ impl Uploader {
 
     /// Has everything brought to the remote store now, however small it is. Says whether there is such a store.
     pub fn hurry(&self) -> bool {
-        // What comes later is not meant: volumes would stay tiny for as long as something comes.
+        // Volumes that are opened later don't count: they would be sealed while tiny, for as long as bodies come.
         let meant = self.here().into_iter().map(|volume| volume.id).collect();
         let mut state = self.state.lock();
         (state.hurried, state.again) = (meant, HashMap::new());
@@ -229,7 +229,8 @@ impl Uploader {
         }
     }
 
-    /// Uploads a claimed volume, reads it again, and has the state say that it lies there. How long its object is.
+    /// Uploads a claimed volume, reads it again, and has the state say that it lies there. Gives the length of its
+    /// object in bytes.
     async fn upload(&self, remote: &Remote, volume: &Arc<Volume>) -> Result<u64, UploadError> {
         if let Some(object) = self.recorded(volume.id).await? {
             // An earlier try came through without hearing of it.
@@ -254,7 +255,7 @@ impl Uploader {
                 self.table.came_to_remote(volume, object);
                 Ok(sums.length())
             }
-            // It may have been recorded: what isn't is found by a look.
+            // The event may have been recorded; if it wasn't, a look finds the object.
             Err(error @ UploadError::Log(VolumeLogError::Unavailable(_))) => Err(error),
             Err(error) => {
                 if let Err(error) = remote.delete(volume.id, object).await {
@@ -265,7 +266,7 @@ impl Uploader {
         }
     }
 
-    /// Which object the state says holds it.
+    /// The object that holds the volume, as the state has it.
     async fn recorded(&self, volume: VolumeId) -> Result<Option<RemoteObject>, UploadError> {
         let log = self.table.log.clone();
         let record = crate::inspect::blocking(move || log.volume(volume)).await??;

@@ -84,7 +84,7 @@ pub struct VolumeRecord {
     pub high_water: u64,
     /// Payload bytes that records name.
     pub live: u64,
-    /// Who opened it, and alone fills it. Unknown of what a state of level 1 opened.
+    /// Who opened it, and alone fills it. `None` for a volume that a state of level 1 opened.
     pub writer: Option<WriterId>,
     /// What holds it in the remote store, if it lies there: it is sealed then, or dropped.
     pub remote: Option<RemoteObject>,
@@ -125,7 +125,7 @@ pub enum VolumeLogError {
     Unavailable(String),
 }
 
-/// A stripe that something lies in which a record names.
+/// A stripe in which something lies that a record names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveStripe {
     /// In the shard files.

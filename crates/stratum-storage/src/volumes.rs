@@ -1,8 +1,9 @@
 //! The volumes of a store, and who works on them.
 //!
-//! What is known of them stands in one [`Table`]. On it work, each with what it alone needs to know: the [`Writer`],
-//! the [`Reader`], the [`Reclaimer`], the [`Rebuilder`] and who looks for [`Strays`]. None of them knows another but by
-//! what it tells the table, except where one's work is a part of the other's.
+//! What is known of them stands in one [`Table`]. The [`Writer`], the [`Reader`], the [`Reclaimer`], the
+//! [`Rebuilder`] and [`Strays`], which looks for unknown files, work on it, and each keeps only what nobody else
+//! needs to know. They learn of each other through the table alone, except where the work of one is a part of
+//! another's.
 
 mod restore;
 
@@ -70,8 +71,8 @@ impl Volumes {
         }
     }
 
-    /// The volumes of these records, to be read from the drives that are there, and from the remote store; `log` says what is live in them and
-    /// records nothing. A record that makes no sense is left out.
+    /// The volumes of these records, to be read from the drives that are there, and from the remote store; `log` says
+    /// what is live in them and records nothing. A record that makes no sense is left out.
     pub fn salvage(
         tiers: Vec<TierDrives>,
         records: Vec<VolumeRecord>,

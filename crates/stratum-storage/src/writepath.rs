@@ -101,7 +101,7 @@ impl Writer {
         full.map_or(0, |full| (STRIPES_IN_FLIGHT + 1) * stripe_memory(full) as u64)
     }
 
-    /// Its buffers.
+    /// The writer's buffers of whole stripes.
     pub(crate) fn buffers(&self) -> &Buffers {
         &self.stripes
     }

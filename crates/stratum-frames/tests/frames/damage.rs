@@ -40,7 +40,7 @@ fn every_shorter_and_longer_body() {
     }
 }
 
-/// Damage that only an untouched frame has doesn't matter to a range.
+/// Damage in a frame that a range doesn't touch doesn't matter to it.
 #[test]
 fn a_range_is_read_though_another_frame_is_damaged() {
     let (plain, mut stored) = body();

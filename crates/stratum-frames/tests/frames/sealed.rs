@@ -1,4 +1,5 @@
-//! Sealed bodies: what goes in comes out to who has the key, shows nothing to who hasn't, and is nothing else than it was.
+//! Sealed bodies: what goes in comes out for whoever has the key, shows nothing to anybody else, and can't be changed
+//! unnoticed.
 
 use crate::world::{FRAME, Stretch, encode_so, key, noise, plaintext, sealed, stretches, unseal};
 use proptest::prelude::*;
@@ -70,7 +71,7 @@ fn every_bit_of_every_byte() {
     }
 }
 
-/// Who writes the drives can mend checksums; without the key a frame can't be changed, exchanged or left out.
+/// Whoever can write to the drives can mend checksums; without the key a frame can't be changed, exchanged or left out.
 #[test]
 fn frames_that_were_exchanged_or_cut_off_are_no_body() {
     // Of one content, so that the same frame stands at two places.
@@ -133,7 +134,7 @@ fn stored_bytes_show_no_plaintext_and_two_bodies_nothing_in_common() {
     assert!(!one[..plain.len()].windows(8).any(|window| other.windows(8).any(|other| other == window)));
 }
 
-/// `fixtures/v1/sealed` is [`body`]. As of the other fixture, what zstd writes may change.
+/// `fixtures/v1/sealed` is [`body`]. As with the other fixture, what zstd writes may change.
 fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1/sealed")
 }

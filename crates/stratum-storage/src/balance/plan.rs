@@ -4,9 +4,10 @@
 //! when all are full to the same part of that: then all are full at the same time, whatever their sizes and whatever
 //! else lies on their devices; and drives that share a device hold the same.
 //!
-//! Between two drives there is a *surplus*: the bytes that would make them even. A shard moves only if it is no more
-//! than that, so the drive that it leaves stays the fuller one; and only while the surplus is worth it. So every move
-//! brings the two closer without changing places, the sum of all `held² / capacity` falls with each, and it ends.
+//! Between two drives there is a *surplus*: the bytes that would make them even. A shard moves only if it is no
+//! larger than the surplus, so the drive that it leaves stays the fuller one; and only while the surplus is worth a
+//! move. So every move brings the two drives closer and never swaps them, the sum of all `held² / capacity` falls
+//! with each, and the moves come to an end.
 
 use crate::blob::VolumeId;
 use crate::drive::{Domain, DriveId};
@@ -46,8 +47,9 @@ pub(super) struct Move {
     pub bytes: u64,
 }
 
-/// The move that is worth most: the largest shard that may go from the fullest drive to the emptiest, or what is next
-/// to that. Nothing if the drives are as even as they can be, or that within `least` bytes.
+/// The move that is worth most: the largest shard that may go from the fullest drive to the emptiest or, where none
+/// may, between the pair of drives with the next largest surplus. `None` if the surplus of every pair is too small to
+/// be worth a move, or is below `least` bytes.
 pub(super) fn best_move(loads: &[Load], volumes: &[Lying], least: u64) -> Option<Move> {
     let worth = worth(loads).max(least.into());
     let pairs = loads.iter().flat_map(|from| loads.iter().map(move |to| (surplus(from, to), from, to)));
@@ -77,7 +79,7 @@ fn worth(loads: &[Load]) -> u128 {
     (held / loads.len().max(1) as u128 / WORTHWHILE_DIVISOR).max(1)
 }
 
-/// The bytes that one would give the other for both to be full to the same part; 0 if it is the emptier one.
+/// The bytes that `from` would give `to` for both to be full to the same part; 0 if `from` is the emptier one.
 fn surplus(from: &Load, to: &Load) -> u128 {
     let part = |one: &Load, other: &Load| u128::from(one.held) * u128::from(other.capacity);
     let both = u128::from(from.capacity) + u128::from(to.capacity);
@@ -85,8 +87,8 @@ fn surplus(from: &Load, to: &Load) -> u128 {
 }
 
 impl Lying {
-    /// Its shard on the one drive, if the other may take it: it holds none, and its device has no more of the volume
-    /// then than the device that the shard leaves.
+    /// Its shard on `from`, if `to` may take it: `to` holds no shard of the volume, and its device then has no more
+    /// of them than the device that the shard leaves had before.
     fn shard_to_move(&self, from: &Load, to: &Load, loads: &[Load]) -> Option<u8> {
         let shard = self.drives.iter().position(|drive| *drive == from.drive)?;
         let domain = |drive: &DriveId| loads.iter().find(|load| load.drive == *drive).map(|load| load.domain);
@@ -107,7 +109,7 @@ mod tests {
     const LEAST: u64 = 4 * MIB;
     const SHARDS: usize = 6;
 
-    /// Drives with so much free beside what the volumes take of them, each on the device that is said.
+    /// Drives, each by its device and the bytes that are free beside what the volumes take of it.
     #[derive(Clone)]
     struct Shelf {
         free: Vec<(u64, u64)>,
@@ -165,7 +167,7 @@ mod tests {
         Lying { volume: VolumeId(volume), bytes, drives: drives.into_iter().map(DriveId).collect() }
     }
 
-    /// Six drives with so many volumes on all of them, and more that are blank.
+    /// Six drives that hold the same volumes, and so many more drives that hold none.
     fn grown(volumes: u64, blank: usize) -> Shelf {
         let volumes: Vec<Lying> = (0..volumes).map(|volume| lying(volume, 256 * MIB, 0..6)).collect();
         let total = 100_000 * MIB;

@@ -1,4 +1,4 @@
-//! What is free, counted once for each device: drives that share one share what is free on it.
+//! What is free, counted once for each device: drives on one device share what is free on it.
 
 use super::{Domain, Drive};
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ struct Device {
 }
 
 impl Devices {
-    /// Asks all of them; who doesn't answer has nothing free. Some microseconds for each.
+    /// Asks the devices of these drives; one that doesn't answer has nothing free. Takes some microseconds for each.
     pub fn of<'a>(drives: impl IntoIterator<Item = &'a Arc<Drive>>) -> Devices {
         let mut devices = Devices::default();
         for drive in drives {

@@ -1,4 +1,4 @@
-//! Misfortune by plan: a real drive whose operations fail, lie or dawdle when the plan says so.
+//! Fault injection: a real drive whose operations fail, lie or dawdle when a plan says so.
 //!
 //! Only in builds with the feature `faults`, which no release has. The plan is installed once, before the drives are
 //! opened; each drive that it names is wrapped from then on, below everything that watches it.
@@ -32,7 +32,7 @@ pub struct Fault {
     /// How many calls go well before.
     #[serde(default)]
     pub after: u64,
-    /// Of the calls that follow, every which is hit.
+    /// Of the calls that follow, each how-manieth is hit: 1 for all of them.
     #[serde(default = "one")]
     pub every: u64,
     /// How often at most; without it, for ever.
@@ -41,9 +41,10 @@ pub struct Fault {
     /// How long a call takes before it does or fails what was asked, in milliseconds.
     #[serde(default)]
     pub delay_ms: u64,
-    /// The number of the device that the drive is said to lie on: folders of one disk that are to be as several.
+    /// The number of the device that the drive is said to lie on, so that folders of one disk count as several disks.
     pub device: Option<u64>,
-    /// Of [`Operation::Grow`]: how many bytes more than now the drive holds. It says so, and refuses what is beyond.
+    /// Of [`Operation::Grow`]: how many bytes the drive takes beyond those that it holds when it is opened. It
+    /// reports them as its size, and refuses what is beyond.
     pub bytes: Option<u64>,
 }
 
@@ -92,7 +93,7 @@ pub enum Failure {
 static PLAN: OnceLock<FaultPlan> = OnceLock::new();
 static SERVES: AtomicBool = AtomicBool::new(false);
 
-/// Makes the plan count for every drive that is opened from now on; the first one stays.
+/// Makes the plan count for every drive that is opened from now on; the first plan that is installed stays.
 pub fn install(plan: FaultPlan) {
     let _ = PLAN.set(plan);
 }
@@ -152,7 +153,7 @@ struct DrivePlan {
     hold: Option<Capacity>,
 }
 
-/// What a drive can hold, and holds, in bytes. Files count as far as they reach.
+/// What a drive can hold, and holds, in bytes. A file counts with its length.
 #[derive(Debug)]
 struct Capacity {
     limit: u64,

@@ -1,4 +1,4 @@
-//! What stands between everybody and a drive's files: it latches, counts, and remembers open files.
+//! The guard before a drive's files: it latches the drive, times what it does, and remembers open files.
 //!
 //! Every write, sync and change of a name goes through here, so that no caller can forget that a failed one ends
 //! the drive. A drive that runs out of space has not failed. Reads are let through even on a failed drive: whoever
@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tracing_mutex::parkinglot::{Mutex, RwLock};
 
-/// How much of the expected file is read.
+/// How many bytes of an expected file are read at most.
 const MAX_EXPECTED_BYTES: u64 = 64 * 1024;
 
 /// How long a drive counts as full after it refused a write for want of space.
@@ -49,9 +49,9 @@ impl std::fmt::Debug for Expected {
     }
 }
 
-/// The files that are open, and what [`Guard::check`] looks at. A file whose name we take away ourselves loses its path
-/// here before the name goes, and gets none until it is gone: so one that has a path here and no name was taken from
-/// us.
+/// The files that are open, and what [`Guard::check`] looks at. When we remove or replace a file ourselves, its entry
+/// here loses the path before the drive loses the name, and whoever opens the file meanwhile gets an entry without a
+/// path. So a file that has a path here and no name on the drive was deleted by somebody else.
 #[derive(Debug, Default)]
 struct OpenFiles {
     files: Vec<Opened>,
@@ -123,7 +123,7 @@ impl Guard {
         self.close_files();
     }
 
-    /// How much that was to be closed a thread still uses.
+    /// How many handles that were to be closed a thread still uses.
     pub(super) fn still_open(&self) -> usize {
         self.hold.still_open()
     }
@@ -142,7 +142,7 @@ impl Guard {
         self.hold.giving_up(&files);
     }
 
-    /// A closed file, for one read.
+    /// Opens a closed file again, for one read.
     fn open_once(&self, file: &GuardedFile) -> io::Result<Arc<dyn FileIo>> {
         let path = self.open.lock().path_of(file).ok_or(ErrorKind::NotFound)?;
         self.hold.io()?.open(&path, OpenHow::Read)
@@ -210,7 +210,7 @@ impl Guard {
         self.open.lock().files.iter().filter_map(|entry| entry.file.upgrade()).collect()
     }
 
-    /// Does what takes a path's present file away.
+    /// Runs `take`, which removes or replaces the file at that path.
     fn taking<T>(&self, path: &str, take: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         {
             let mut open = self.open.lock();
@@ -237,7 +237,7 @@ impl DriveIo for Guard {
         let inner = RwLock::new(Some(inner));
         let file = Arc::new(GuardedFile { inner, guard: self.myself.clone(), watch: self.watch.clone() });
         self.open.lock().enter(path, &file);
-        // The drive was let go of, perhaps just now: that the file could be opened is all that is wanted.
+        // The drive was let go of, perhaps just now, and nothing of it stays open: each read opens the file again.
         if !self.hold.is_open() {
             drop(file.inner.write().take());
         }
@@ -302,7 +302,8 @@ impl DriveIo for Guard {
 /// A [`FileIo`] that watches another.
 #[derive(Debug)]
 struct GuardedFile {
-    /// None since its drive was let go of. Taken out for each use: who hangs in one must not hold up the closing.
+    /// `None` once the drive was let go of. Cloned out for each use: a thread that hangs in one must not hold the
+    /// lock that closing needs.
     inner: RwLock<Option<Arc<dyn FileIo>>>,
     guard: Weak<Guard>,
     watch: Arc<LatchAndMeters>,

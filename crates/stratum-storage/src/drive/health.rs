@@ -15,7 +15,7 @@ pub enum Health {
     /// Not there when the set was opened.
     Missing {
         reason: String,
-        /// There is something else in its place: it will hardly come back.
+        /// Something else is in its place, or it was taken out: it will hardly come back.
         gone: bool,
     },
 }
@@ -66,7 +66,7 @@ impl Latch {
         }
     }
 
-    /// It is none of the set's any more: nobody is to count on it, and nothing is wrong.
+    /// The drive was taken out of the set: it can't be counted on any more, and that is no failure.
     pub(super) fn leave(&self) {
         let mut state = self.state.lock();
         state.health = Health::Missing { reason: "it was taken out of the set".into(), gone: true };

@@ -24,7 +24,7 @@ pub struct Copy {
 /// Why no copy gave the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// All of them gave others, or none.
+    /// All of them gave wrong bytes, or an error.
     Bad,
     /// Some still don't answer.
     Late,
@@ -35,8 +35,8 @@ pub fn soonest_first(copies: &mut [Copy]) {
     copies.sort_by_key(|copy| (!copy.drive.is_healthy(), copy.drive.is_slow()));
 }
 
-/// What `verify` makes of the `length` bytes at `offset`, of the first copy in which it takes them; `bad` is told of the
-/// others that answered. Blocks.
+/// Reads `length` bytes at `offset` from the first copy whose bytes `verify` takes, and gives what it made of them.
+/// `bad` is told of each drive that answered with other bytes, or fewer, or an error. Blocks.
 ///
 /// # Errors
 /// See [`Unread`].

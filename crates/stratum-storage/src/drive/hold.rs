@@ -38,7 +38,7 @@ impl DirectoryHold {
         DirectoryHold { state: RwLock::new(DirectoryState::Open(io)), former: Mutex::default() }
     }
 
-    /// The directory: for as long as the answer lives, if it was let go of. May block then.
+    /// The open directory. One that was let go of is opened again, for as long as the answer lives; that may block.
     pub(super) fn io(&self) -> io::Result<Arc<dyn DriveIo>> {
         let way = match &*self.state.read() {
             DirectoryState::Open(io) => return Ok(io.clone()),
@@ -56,7 +56,7 @@ impl DirectoryHold {
 
     /// Whether a thread uses the root now, or what was given up.
     pub(super) fn is_in_use(&self) -> bool {
-        // The state itself has one.
+        // The state itself holds one reference.
         let is_used = matches!(&*self.state.read(), DirectoryState::Open(io) if Arc::strong_count(io) > 1);
         is_used || self.still_open() > 0
     }
@@ -88,7 +88,7 @@ impl DirectoryHold {
         self.former.lock().files.extend(files.iter().map(Arc::downgrade));
     }
 
-    /// How much of what was given up somebody still uses.
+    /// How many handles that were given up somebody still uses.
     pub(super) fn still_open(&self) -> usize {
         let mut former = self.former.lock();
         former.files.retain(|file| file.strong_count() > 0);

@@ -1,4 +1,4 @@
-//! Which drive it is.
+//! A drive's identity.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -5,10 +5,10 @@
 //! never queues behind bulk data. The thread is started by the first work, since most drives of an embedded store
 //! are never written to.
 //!
-//! A panic of the thread's is our own mistake, and nobody may wait for ever because of it. One within the drive's own
-//! operation is that operation's failure: whoever waits for it hears so. One anywhere else ends the lane: what is
-//! queued, and whatever is submitted later, is dropped, and that is an answer, too. Both latch the drive, through the
-//! lane's [`Alarm`]: whether what was asked for was done is not known.
+//! A panic on the lane's thread is our own mistake, and nobody may wait for ever because of it. One within the
+//! drive's own operation is that operation's failure: whoever waits for it hears so. One anywhere else ends the lane:
+//! what is queued, and whatever is submitted later, is dropped, and that is an answer, too. Both latch the drive,
+//! through the lane's [`Alarm`], since nobody knows whether the work was done.
 //!
 //! An inline lane does the work on the thread that submits it: a simulation on it is deterministic.
 
@@ -291,7 +291,7 @@ impl Drop for Owner {
     }
 }
 
-/// The thread's life, whatever happens.
+/// The thread's whole life; a panic of the lane's own ends it.
 fn serve(shared: &Shared) {
     let Err(words) = panics::caught(|| serve_queue(shared)) else { return };
     (shared.tools.alarm)(&words);
@@ -300,11 +300,11 @@ fn serve(shared: &Shared) {
         queue.phase = ThreadPhase::Dead;
         std::mem::take(&mut queue.work)
     };
-    // An answer may be somebody's code: it must not take this thread's last words.
+    // To drop an answer may run a caller's code, and a panic there is not the lane's.
     guard("an answer", move || drop(left));
 }
 
-/// All that is queued at once, until the last handle is gone and the queue empty.
+/// Does all that is queued at once, again and again, until the last handle is gone and the queue empty.
 fn serve_queue(shared: &Shared) {
     let mut work = Vec::new();
     loop {

@@ -27,7 +27,8 @@ const FORGIVEN_AFTER_WINDOWS: u32 = 120;
 /// The mean latency assumed of a drive that was asked in a window and answered nothing.
 const UNANSWERED_LATENCY: Duration = Duration::from_secs(10);
 
-/// The latencies of a drive's operations of a kind.
+/// The latencies of a drive's operations of one kind: its reads, or what one of its lanes writes and syncs. Where it
+/// says *read* below, it means one of these.
 #[derive(Debug)]
 pub struct Pulse {
     buckets: [AtomicU32; BUCKETS],
@@ -123,8 +124,8 @@ impl Pulse {
         }
     }
 
-    /// Judges drives, each with its domain, beside each other by the window that this ends; gives the places of those
-    /// whose judgement changed. To be called every five seconds or so.
+    /// Judges drives, each with its domain, beside each other by the window that this ends; gives the positions in
+    /// `pulses` of those whose judgement changed. To be called every five seconds or so.
     pub fn judge(pulses: &[(Domain, &Pulse)]) -> Vec<usize> {
         let means: Vec<(Domain, Option<Duration>)> =
             pulses.iter().map(|(domain, pulse)| (*domain, pulse.turn_window())).collect();
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_them_slow_is_nobody_slow_and_silence_is_slow() {
+    fn where_all_are_slow_none_counts_as_slow_and_silence_counts_as_slow() {
         let pulses: [Pulse; 4] = Default::default();
         for _ in 0..5 {
             assert!(window(&pulses, [Some(200); 4]).is_empty());
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_slow_and_not_asked_any_more_is_given_another_try() {
+    fn a_slow_drive_that_is_not_asked_any_more_is_given_another_try() {
         let pulses: [Pulse; 4] = Default::default();
         (0..3).for_each(|_| drop(window(&pulses, [Some(300), Some(5), Some(5), Some(5)])));
         assert!(pulses[0].is_slow());

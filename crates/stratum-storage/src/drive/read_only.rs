@@ -131,7 +131,7 @@ mod tests {
     use crate::drive::simulated::{Power, SimulatedDrive};
 
     #[test]
-    fn what_is_there_is_read_and_nothing_is_changed() {
+    fn files_are_read_and_nothing_is_changed() {
         let disk = SimulatedDrive::new("disk", 1, &Arc::new(Power::default()));
         let io = disk.attach();
         io.open("file", OpenHow::CreateNew).unwrap().write_at(&[b"bytes"], 0).unwrap();

@@ -1,7 +1,7 @@
-//! The threads that wait for a drive's platters, so that nobody else does.
+//! The threads that wait for a drive's platters, so that no other thread does.
 //!
-//! Most reads are answered by the page cache on the thread that asks. What isn't goes to threads of the drive's own:
-//! a drive that hangs holds up its own reads and those of no other.
+//! Most reads are answered by the page cache on the thread that asks. The others go to threads of the drive's own: a
+//! drive that hangs holds up its own reads and those of no other.
 
 use super::Threads;
 use super::pulse::Pulse;
@@ -115,7 +115,7 @@ impl Timed {
         Timed { began: clock.monotonic(), clock, pulse }
     }
 
-    /// It is read from now on: what it waited for others doesn't count.
+    /// The read itself begins: the time that it waited behind others doesn't count.
     fn begin(mut self) -> Timed {
         self.began = self.clock.monotonic();
         self

@@ -42,7 +42,7 @@ impl Roster {
         self.drives.read().iter().filter(|drive| wanted(drive)).cloned().collect()
     }
 
-    /// From now on it is these drives. What was built on the former ones goes on with them until it asks again.
+    /// Replaces the drives. Whoever holds the former ones goes on with them until it asks again.
     pub fn change(&self, drives: Vec<Arc<Drive>>) {
         *self.drives.write() = drives.into();
     }

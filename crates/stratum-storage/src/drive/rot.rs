@@ -1,9 +1,9 @@
 //! How often a drive gave other bytes than it was given to keep.
 //!
-//! Whatever is read is checked, so wrong bytes are computed from others and written anew, and nobody is served them.
-//! But a drive that gives them again and again is on its way out, and somebody must be told before more of them go at
-//! once. Reads, scrub, and looks at the copies of journal and checkpoints all count here. It is memory of this run:
-//! what rots shows itself again.
+//! Whatever is read is checked, so nobody is served wrong bytes: they are computed from other drives' and written
+//! anew. But a drive that gives wrong bytes again and again is on its way out, and somebody must be told before more
+//! drives fail at once. Reads, scrub, and looks at the copies of journal and checkpoints all count here. The count is
+//! of this run alone: a drive that rots shows it again.
 
 use metrics::Counter;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -160,7 +160,7 @@ impl SimulatedDrive {
         self.state.lock().faults.cold_cache = cold;
     }
 
-    /// Every so manieth read from now on comes back with a bit in its middle turned over; what lies on the platter
+    /// Every `every`-th read from now on comes back with a bit in its middle turned over; what lies on the platter
     /// stays right. `None` ends it.
     pub fn rot_reads(&self, every: Option<u64>) {
         self.state.lock().faults.rot = every.map(|every| (every.max(1), 0));
@@ -255,7 +255,7 @@ impl<'a> Begun<'a> {
             WriteFate::Succeeds => change(&mut self.state),
             WriteFate::Fails => Err(eio()),
             WriteFate::IsFull => Err(enospc()),
-            // It may or may not have reached the drive: the crash decides.
+            // The change may or may not have reached the drive: the crash decides.
             WriteFate::PowerFails => change(&mut self.state).and(Err(power_failed())),
         }
     }
@@ -415,7 +415,7 @@ impl FileIo for SimulatedFile {
     }
 
     fn read_at_cached(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        // What only a drive can give that hangs isn't cached.
+        // A drive that hangs has nothing in the page cache.
         if self.drive.state.lock().faults.cold_cache || *self.drive.stalled.0.lock() {
             return Err(ErrorKind::WouldBlock.into());
         }

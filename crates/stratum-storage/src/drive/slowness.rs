@@ -1,9 +1,9 @@
-//! Which drives are slow beside their peers, at what.
+//! Which drives are slow beside their peers, and at what.
 //!
 //! A drive's reads, its writes of the journal and its writes of volumes are judged apart, each beside the same of the
 //! other drives: the members of the journal sync every group, and others sync now and then, so that one mean of all
-//! would tell who is a member. Where there are peers on other devices those alone are compared with: a device that is
-//! slow is slow for all of its drives.
+//! three would tell members from others rather than slow drives from fast ones. Where there are peers on other
+//! devices a drive is compared with those alone: a device that is slow is slow for all of its drives.
 
 use super::{Domain, Drive, Pulse};
 use std::sync::Arc;

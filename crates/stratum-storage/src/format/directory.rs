@@ -1,4 +1,4 @@
-//! The directory at the end of a packed stripe: whose bodies they are and where each begins.
+//! The directory at the end of a packed stripe: who owns each body, and where it begins.
 //!
 //! The records of the metadata say the same from the other side. The directory lets the owners of a stripe be found
 //! without scanning all records, and lets a delete leave the stripe as it is.
@@ -80,7 +80,8 @@ pub fn decode(payload: &[u8]) -> Result<Vec<Entry>, FormatError> {
     parse().ok_or(FormatError::Damaged { what: WHAT })
 }
 
-/// The entry at `at`, and where the next one begins; its body must end before `bodies`, the entry before `end`.
+/// The entry at `at`, and where the next one begins; its body must end at `bodies` or before, the entry at `end` or
+/// before.
 fn entry_at(payload: &[u8], at: usize, bodies: usize, end: usize) -> Option<(Entry, usize)> {
     let owner_len = usize::from(u16_at(payload, at + 12)?);
     let next = at + ENTRY_BYTES + owner_len;

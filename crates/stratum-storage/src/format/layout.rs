@@ -162,7 +162,7 @@ pub struct Piece {
     pub bytes: Range<u32>,
 }
 
-/// The piece at the front of `range` (bytes of one stripe's payload), or nothing if the range is empty or beyond
+/// The piece at the front of `range` (bytes of one stripe's payload), or `None` if the range is empty or ends beyond
 /// the payload.
 pub fn first_piece(offset: u64, stripe: Stripe, range: &Range<u32>) -> Option<Piece> {
     if range.start >= range.end || range.end > stripe.payload {
@@ -174,7 +174,7 @@ pub fn first_piece(offset: u64, stripe: Stripe, range: &Range<u32>) -> Option<Pi
 }
 
 /// The stripe of an extent that holds the extent's payload byte `position`: its offset in the shard files, its shape
-/// and where in it the byte lies. Nothing if the extent ends before.
+/// and where in it the byte lies. `None` if the extent ends before that byte.
 pub fn stripe_at(geometry: Geometry, extent: &Extent, position: u64) -> Option<(u64, Stripe, u32)> {
     if position >= extent.length {
         return None;

@@ -1,9 +1,10 @@
-//! Where a volume's bytes lie in its object. Arithmetic only.
+//! Where a volume's bytes lie in its object in the remote store. Arithmetic only.
 //!
 //! The object is a header page and then the data fragments, stripe by stripe, each as it would lie in a shard file of
-//! generation 0. There is no parity: that the bytes last is the remote store's business. Stripes lie as dense as they do in the shard
-//! files, so an offset there gives the one here, and a run of a body's stripes is one range: the place that its record
-//! names is all that is needed to read it. Where nothing was live there are zeros.
+//! generation 0. There is no parity: that the bytes last is the remote store's business. Stripes lie as dense as they
+//! do in the shard files, so an offset in those gives the offset in the object, and a run of a body's stripes is one
+//! range: the place that the body's record names is all that is needed to read it. Where nothing was live there are
+//! zeros.
 
 use super::layout::{Blocks, CRC, FILE_HEADER, Piece, Stripe};
 use crate::blob::{Geometry, VolumeId};
@@ -11,14 +12,14 @@ use std::ops::Range;
 
 /// How long the parts are in which an object is written, and read again.
 pub const PART_BYTES: usize = 8 << 20;
-/// The generation that the fragments in an object say.
+/// The generation that the fragments of an object have in their headers.
 pub const GENERATION: u32 = 0;
 
 const MAGIC: &[u8; 8] = b"STRMrem\n";
 const VERSION: u16 = 1;
 const PAGE: usize = FILE_HEADER as usize;
 
-/// How long the object of a volume is whose shard files were that long.
+/// How many bytes the object of a volume has whose shard files were sealed at `sealed` bytes.
 pub fn object_length(geometry: Geometry, sealed: u64) -> u64 {
     FILE_HEADER + sealed.saturating_sub(FILE_HEADER).saturating_mul(geometry.k.into())
 }
@@ -43,7 +44,7 @@ pub fn piece_range(piece: &Piece) -> Range<u64> {
 pub struct ObjectHeader {
     pub volume: VolumeId,
     pub geometry: Geometry,
-    /// How long the shard files were.
+    /// How many bytes each shard file had.
     pub sealed: u64,
     pub upload: u64,
 }

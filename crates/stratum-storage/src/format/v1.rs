@@ -154,7 +154,7 @@ impl Fragment {
         parse().ok_or(FormatError::Damaged { what: WHAT })
     }
 
-    /// What the checksums of its blocks begin with.
+    /// What the checksums of the fragment's blocks start from.
     pub fn seed(&self) -> Seed {
         let header = self.encode();
         Seed(crc32c::crc32c(&header[FRAGMENT_HEADER - CRC..]))

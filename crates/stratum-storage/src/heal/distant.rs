@@ -1,7 +1,7 @@
 //! Volumes in the remote store: what is wrong there can be found and told, and not mended.
 //!
-//! The remote store keeps one copy, and that it lasts is its business. So a stripe that it lost, or gives otherwise than it
-//! was stored, counts as unreadable, as one does of which too few fragments are left.
+//! The remote store keeps one copy, and that it lasts is its business. So a stripe that it lost, or returns with
+//! other bytes than were stored, counts as unreadable, like one of which too few fragments are left.
 
 use super::mend::Mended;
 use super::{HealError, Healer, Rebuilder};
@@ -21,7 +21,8 @@ use std::time::Duration;
 const ABSENT_INTERVAL: Duration = Duration::from_secs(30);
 
 impl Rebuilder {
-    /// Looks at some stripes of a volume in an object of the remote store. If that isn't there, all of them are unreadable.
+    /// Looks at some stripes of a volume in an object of the remote store. If the object isn't there, all live
+    /// stripes of the volume are unreadable.
     pub(crate) async fn look_at_object(
         &self,
         volume: &Arc<Volume>,
@@ -54,7 +55,8 @@ impl Rebuilder {
 }
 
 impl Healer {
-    /// Whether the remote store has again what it lost, as after a mistake that somebody put right: then that can be read.
+    /// Asks whether the remote store has again what it lost, as when somebody has undone a mistake: then those
+    /// stripes can be read.
     pub(super) async fn look_for_absent(&self) {
         let now = self.clock.monotonic();
         let absent: Vec<_> = {
@@ -79,8 +81,8 @@ impl Healer {
     }
 }
 
-/// Whether the remote store gives all data fragments of a stripe as they were stored. As a reader does, it asks again for
-/// what doesn't verify: what came wrong over the line is no loss.
+/// Whether the remote store gives all data fragments of a stripe as they were stored. As a reader does, it asks again
+/// for what doesn't verify: bytes that were damaged on the way are no loss.
 async fn is_stripe_whole(
     remote: &Remote,
     volume: &Volume,

@@ -1,4 +1,4 @@
-//! Shard files on their way in and out: made under a temporary name, removed when nothing names them.
+//! Shard files that are made, under a temporary name at first, and removed, when nothing names them any more.
 
 use super::{HealError, Rebuilder};
 use crate::blob::VolumeId;

@@ -1,4 +1,4 @@
-//! What can't be read at present: for who counts whose bytes these are.
+//! What can't be read at present, for whoever counts the objects that it belongs to.
 
 use super::Healer;
 use crate::blob::VolumeId;
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 pub struct Lost {
     /// Volumes with more shards missing than the redundancy covers: nothing in them can be read.
     volumes: BTreeSet<VolumeId>,
-    /// Stripes of other volumes, by offset.
+    /// Unreadable stripes of other volumes, by offset.
     stripes: BTreeSet<(VolumeId, u64)>,
 }
 
@@ -18,12 +18,12 @@ impl Lost {
         self.volumes.is_empty() && self.stripes.is_empty()
     }
 
-    /// The stripes of volumes of which something can be read, by offset.
+    /// The unreadable stripes, by offset, of volumes of which something can be read.
     pub fn stripes(&self) -> impl Iterator<Item = &(VolumeId, u64)> {
         self.stripes.iter()
     }
 
-    /// Whether the stripe at that offset is one of them.
+    /// Whether the stripe at that offset can't be read.
     pub fn has(&self, volume: VolumeId, offset: u64) -> bool {
         self.volumes.contains(&volume) || self.stripes.contains(&(volume, offset))
     }

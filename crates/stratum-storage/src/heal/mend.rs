@@ -28,7 +28,7 @@ pub(crate) struct Mended {
     pub written: u64,
     /// Stripes of which too few fragments are left.
     pub unreadable: BTreeSet<u64>,
-    /// The remote store doesn't have the volume's object, for which all are unreadable.
+    /// The remote store doesn't have the volume's object, so all its live stripes are unreadable.
     pub is_absent: bool,
     /// Stripes whose checksums are right and whose parity isn't, and nobody can say which bytes are right.
     pub ambiguous: BTreeSet<u64>,
@@ -38,7 +38,7 @@ pub(crate) struct Mended {
 
 /// What became of one stripe.
 enum Outcome {
-    /// These fragments were written anew, and of these the whole file is wanting.
+    /// The shards of which a fragment was written anew, and those that must be rebuilt as a whole.
     Mended {
         written: Vec<u8>,
         lost: Vec<u8>,
@@ -129,7 +129,8 @@ impl Rebuilder {
         Ok(self.table.lose_shard(volume, shard, &file).await?)
     }
 
-    /// What was freed while it was being mended may have been written after it was punched.
+    /// Frees dead ranges again: a fragment that was freed while it was being mended may have been written after its
+    /// range was punched.
     async fn free_what_is_dead(&self, volume: &Volume, offsets: &BTreeSet<u64>) -> Result<(), HealError> {
         let live = live_stripes(&self.table, volume.id).await?;
         let mut at = FILE_HEADER;

@@ -23,7 +23,7 @@ pub(super) struct Endangered {
     /// Whether enough shards are there to read it.
     pub is_readable: bool,
     pub is_sealed: bool,
-    /// About how many stripes are live, and what is read and written to rebuild one shard of them.
+    /// About how many stripes are live, and about how many bytes are read and written to rebuild one shard.
     pub stripes: u64,
     pub bytes: u64,
 }

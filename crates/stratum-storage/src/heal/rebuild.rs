@@ -8,11 +8,11 @@
 //! *moves* must lose nothing by it: what was written is read again before the old file ceases to count, and the move is
 //! given up if a stripe can't be read.
 //!
-//! It may end between any two of these steps:
+//! The process may end between any two of these steps:
 //! * before the rename there is a temporary file, which the next try removes;
 //! * before the record there is a file that no record names: the next try on that drive *replaces* it, never removes
 //!   it, since an event whose outcome was unknown may still name it, and its bytes would be the same;
-//! * after the record the old file is one that no record names. A try begins with what the record says.
+//! * after the record the old file is the one that no record names. A try begins with what the record says.
 //!
 //! What is live may change meanwhile. A stripe that is freed is written or not, both are right; if it was written,
 //! it is freed again. One that a late commit names is looked for before the record and once more after it.
@@ -58,7 +58,7 @@ struct Rebuild {
     target: Arc<Drive>,
     record: Shard,
     file: Arc<dyn FileIo>,
-    /// Its fragments are copied from the old file, where that has them.
+    /// The fragments are copied from the old file, where that has them.
     copies: bool,
     /// The old file is good where it is.
     is_move: bool,
@@ -73,8 +73,8 @@ struct RebuiltStripes {
 }
 
 impl Rebuilder {
-    /// Writes a shard of a sealed volume anew on a healthy drive, from what is left of the volume: that of the old
-    /// file too, so it also moves a good shard. Claim the volume first. Dropping the future ends it at any point.
+    /// Writes a shard of a sealed volume anew on a healthy drive, from what is left of the volume, the old file
+    /// included: so it also moves a good shard. Claim the volume first. Dropping the future ends it at any point.
     pub async fn rebuild_shard(
         self: &Arc<Self>,
         volume: VolumeId,
@@ -101,10 +101,11 @@ impl Rebuilder {
         Ok(moved)
     }
 
-    /// After a move that was broken off: removes what it had written, and follows it if it had come through.
+    /// After a move that was broken off: removes the file that it was writing, and follows the record if the move had
+    /// come through.
     pub(crate) async fn clear_up(&self, claim: &Claim, shard: u8, to: DriveId) {
         let Some(volume) = self.table.find(claim.volume()) else { return };
-        // Without an answer of the state the file stays, and is found as an unknown one.
+        // If the state doesn't answer the file stays, and is found as an unknown one.
         if self.follow_record(&volume, shard).await.is_ok()
             && let (Some(now), Some(drive)) = (volume.shard(shard), self.table.drive(to))
         {
@@ -306,7 +307,7 @@ impl Rebuild {
         new
     }
 
-    /// Makes the file durable under its name, and then the one that counts.
+    /// Makes the file durable under its name, and then has the record name it.
     async fn commit(&self, old: &Arc<PlacedShard>, written: &RebuiltStripes) -> Result<(), HealError> {
         let (drive, file) = (self.target.clone(), self.file.clone());
         let (temporary, path) = (self.temporary(), self.path());
@@ -315,7 +316,7 @@ impl Rebuild {
         let changing = self.volume.changing.lock().await;
         if !self.target.takes_new() {
             drop(changing);
-            // Nobody has been told of it.
+            // No event names the file.
             remove(&self.target, self.path()).await;
             return Err(HealError::NoDrive);
         }
@@ -349,7 +350,7 @@ impl Rebuild {
         Ok(())
     }
 
-    /// The state has something else in mind: the volume was dropped, or an earlier try came through.
+    /// The state refused the event: the volume was dropped, or an earlier try came through.
     async fn refused(&self) -> Result<(), HealError> {
         let followed = self.rebuilder.follow_record(&self.volume, self.shard).await;
         let now = self.volume.shard(self.shard).ok_or(HealError::Gone)?;

@@ -1,4 +1,4 @@
-//! Who brings shards and fragments back, or elsewhere.
+//! The part of heal that writes shards and fragments anew, in place or on another drive.
 
 use super::order::Endangered;
 use crate::drive::DriveId;
@@ -6,7 +6,7 @@ use crate::quarantine::Strays;
 use crate::volume::{Phase, PlacedShard, Table};
 use std::sync::Arc;
 
-/// Writes shards and fragments anew. Nothing works by itself: heal, scrub, balancing and drains have it work.
+/// Writes shards and fragments anew. It does nothing by itself: heal, scrub, balancing and drains call it.
 pub struct Rebuilder {
     pub(super) table: Arc<Table>,
     /// Removes what it could not finish.
@@ -33,7 +33,8 @@ impl Rebuilder {
     /// Gives shards whose drive came back, or left the set, the drive as it is now.
     pub(super) fn follow_drives(&self) {
         for volume in self.table.volumes() {
-            // Who records a loss or exchanges a file looks at the drives, too: next time then.
+            // Whoever holds the lock now, to record a loss or exchange a file, looks at the drives, too; the volume's
+            // turn comes again.
             let Ok(_changing) = volume.changing.try_lock() else { continue };
             for (slot, (shard, file)) in volume.slots().iter().zip(volume.shards()) {
                 let now = self.table.drive(file.drive_id);
@@ -44,7 +45,7 @@ impl Rebuilder {
         }
     }
 
-    /// Volumes that new bytes would not be whole on take no more.
+    /// Has open volumes that miss a shard take no more bodies: new bytes would not be whole there.
     pub(super) fn retire_endangered(&self) {
         for volume in self.table.volumes() {
             if matches!(volume.phase(), Phase::Open(_)) && Endangered::of(&volume).is_some() {

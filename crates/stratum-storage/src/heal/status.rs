@@ -1,4 +1,4 @@
-//! How heal stands, for who looks after the store.
+//! How far heal has come, for whoever looks after the store.
 
 use super::{HealError, HealState, Healer};
 use crate::blob::VolumeId;

@@ -9,15 +9,15 @@ use std::sync::Arc;
 /// Where a shard is to lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum To {
-    /// Where it is, if that drive is well, else where it is best.
+    /// On the drive where it is, if that is well, else on the best other one.
     Best,
-    /// Elsewhere, though it is good where it is.
+    /// On this other drive, though the shard is good where it is.
     Drive(DriveId),
 }
 
 impl Rebuilder {
-    /// The drive that a shard is to be written to. Where it is best is on the drive that holds it, if that is healthy,
-    /// else on the emptiest; of those that are as empty, on that with the fewest shards.
+    /// The drive that a shard is to be written to. The best one is the drive that holds the shard, if that takes new
+    /// data, else the emptiest; of those that are as empty, the one with the fewest shards.
     pub(super) fn target(
         &self,
         volume: &Volume,

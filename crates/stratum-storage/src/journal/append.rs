@@ -51,13 +51,14 @@ enum Stopped {
     /// start, or until an epoch is open without it.
     NoEpoch {
         reason: String,
-        /// When it is tried again, by the clock, and how long is waited after that. What is abandoned takes a segment
-        /// of each member that had space, so tries become rare.
+        /// When it is tried again, by the monotonic clock, and how long is waited after that. An attempt that is
+        /// abandoned takes a segment of each member that had space, so attempts become rare.
         next_try: Duration,
         wait: Duration,
     },
-    /// Somebody panicked with the writer in their hands. What they had begun isn't known: an epoch may be open on the
-    /// drives that nobody here knows of, and would void whatever the one before takes. The next start finds it.
+    /// A thread panicked while it held the writer. What it had begun isn't known: an epoch may be open on the drives
+    /// that this process doesn't know of, and would void whatever is written to the one before. The next start finds
+    /// it.
     Lost,
 }
 
@@ -129,7 +130,7 @@ impl JournalWriter {
     }
 
     /// Looks whether enough drives are there, and goes on with other members if one of ours has failed or is on its
-    /// way out. Where nothing could be appended, it is tried whether it can be again.
+    /// way out. Where no epoch could be opened, tries again.
     pub(super) fn check_drives(&mut self, core: &Core) -> Result<(), NotWritten> {
         if matches!(self.stopped, Some(Stopped::Lost)) {
             return self.check_running();
@@ -180,8 +181,8 @@ impl JournalWriter {
         }
         self.active = open_epoch(core, &mut self.numbers, &sets, &self.tail)?;
         self.sets = sets;
-        // A group whose outcome was unknown has none now: every start finds this epoch, which begins without it. It was
-        // not acknowledged, and nobody has seen it.
+        // A group whose outcome was unknown is void now: every start finds this epoch, which begins without it. It
+        // was not acknowledged, and nobody has seen it.
         self.stopped = None;
         Ok(())
     }
@@ -317,7 +318,7 @@ impl JournalWriter {
         let tail = Tail { before: self.head, entries: group };
         match open_epoch(core, &mut self.numbers, &self.sets, &tail) {
             Ok(active) => {
-                // The hashes don't depend on the place.
+                // The hashes don't depend on where the group lies.
                 let encoded = encode_group(active.key, GROUPS_AT, self.head, &tail.entries);
                 self.active = active;
                 let head = encoded.last(self.head);
@@ -374,7 +375,7 @@ fn write_all(
 fn blame(core: &Core, failures: &[(usize, io::Error)]) {
     let places = core.places();
     for (place, error) in failures {
-        // The system has noted who has no space: such a drive is avoided.
+        // The drive has noted itself that it has no space ([`Drive::is_full`]), and is avoided.
         let _ = places[*place].blame(*place, error);
     }
 }

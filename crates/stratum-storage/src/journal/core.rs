@@ -73,7 +73,7 @@ pub(super) struct Core {
     /// Segments outside the chain, kept until the floor has passed what they hold.
     others: Mutex<Vec<Other>>,
     pub(super) damaged: Damaged,
-    /// Held by who reads segments that it looked up in the table.
+    /// Held by whoever reads segments that it looked up in the table: they aren't reused meanwhile.
     pub(super) pins: Pins,
 }
 
@@ -98,7 +98,7 @@ impl Core {
         self.places.read().clone()
     }
 
-    /// A drive more; says where it is.
+    /// Adds a drive; gives its place.
     pub(super) fn add_place(&self, place: JournalDrive) -> usize {
         let mut places = self.places.write();
         *places = places.iter().cloned().chain([place]).collect();

@@ -134,7 +134,8 @@ impl Opening {
         Ok(Opening { header, page, group, places, asked })
     }
 
-    /// Both rounds; the places of members that have no space if it is to be tried again.
+    /// Both rounds. If the opening fails, gives the places of the members that have no space: the next attempt goes
+    /// without them.
     fn run(self, core: &Core) -> Result<Active, Vec<usize>> {
         let (begun, failures) = split(&self.places, self.begin(core));
         let members: Vec<EpochMember> =

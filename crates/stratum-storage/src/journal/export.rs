@@ -1,10 +1,11 @@
 //! The journal copied out while it is written to: segment files as they lie on the drives, verified on the way.
 //!
 //! What comes out is what a drive's `journal/` holds: a header page, the opened page, groups, a footer. Each group is
-//! taken from any copy in which it is sound, bodies included. A body that is sound in no copy keeps none of the others from
-//! being copied out: zeros are in its place, which its check refuses as it would what the drives have. But not so in the last
-//! group: that would count as one that a crash tore. The export ends with the entry that was the last when it
-//! began; a segment that is let go meanwhile ends it with an error, since segments wait for nobody.
+//! taken from any copy in which it is sound, bodies included. A body that is sound in no copy doesn't keep the others
+//! from being copied out: zeros are in its place, which its checksum refuses as it refuses what the drives have. In
+//! the last group such a body ends the export: with zeros the group would count as one that a crash tore. The export
+//! ends with the entry that was the last when it began; a segment that is let go meanwhile ends it with an error,
+//! since segments wait for nobody.
 
 use super::cursor::{Cursor, Verify};
 use super::format::{FOOTER_BYTES, decode_footer};

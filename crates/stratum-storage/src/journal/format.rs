@@ -74,7 +74,7 @@ pub(super) struct Epoch {
     pub(super) head: Head,
 }
 
-/// An entry named by its place and its hash. Index 0 is "before the first".
+/// An entry named by its index and its hash. Index 0 is "before the first".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) index: Index,

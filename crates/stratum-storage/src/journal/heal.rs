@@ -29,7 +29,7 @@ pub struct Healed {
 pub(super) fn heal(core: &Core) -> Healed {
     let mut healed = Healed::default();
     for segment in core.short_segments() {
-        // Whoever looks at the segment now may still read it when it has been let go.
+        // The segment can still be read if it is let go while it is copied.
         let _pin = core.pins.pin();
         let mut segment = segment;
         while core.healthy_copies(&segment) <= core.m {
@@ -117,7 +117,7 @@ pub(super) fn copy_segment(segment: &Segment, last: Index, to: &Arc<dyn FileIo>)
                 Some(body) => to.write_at(&[&body], group.offset + row.body.start as u64)?,
                 // A group that a crash tore: the next segment begins with it, or nobody was told that it is there.
                 None if row.index > last => {}
-                // Not worth keeping the others from being healed: whoever reads it is told.
+                // One bad body must not keep the others from being healed: whoever reads it is told.
                 None => {
                     is_whole = false;
                     tracing::error!(index = row.index, "a body in the journal is damaged in all its copies")
@@ -152,8 +152,8 @@ fn reads_back(
     counts && alone.at() == end && (!closed || alone.is_closed())
 }
 
-/// The header and the opened page, from a copy that says that the epoch was opened, if any does. An epoch that never
-/// was may hold entries that are needed all the same. What is given is what was looked at.
+/// The header and the opened page, from a copy that says that the epoch was opened, if any does. An epoch that was
+/// never opened may hold entries that are needed all the same. The bytes given are the very ones that were checked.
 pub(super) fn front(key: SegmentKey, files: &[Arc<dyn FileIo>]) -> Option<Bytes> {
     let mut found = None;
     for file in files {

@@ -34,7 +34,8 @@ impl LostBodies {
 #[derive(Debug, Default)]
 pub(super) struct Damaged {
     bodies: RwLock<BTreeSet<Index>>,
-    /// Those of which every drive was asked that may have them. They are known when their entries have left the journal, too.
+    /// Those of which every drive was asked that may have them. They stay known when their entries have left the
+    /// journal.
     lost: RwLock<BTreeSet<Index>>,
 }
 
@@ -71,7 +72,7 @@ fn remember(among: &RwLock<BTreeSet<Index>>, entry: Index) {
 }
 
 impl Core {
-    /// Somebody asked for a body.
+    /// Takes note of what came of reading a body.
     pub(super) fn saw<T>(&self, entry: Index, read: &Result<T, BodyError>) {
         match read {
             Ok(_) => self.damaged.saw(entry, false),
@@ -80,7 +81,7 @@ impl Core {
         }
     }
 
-    /// Whose bodies can't be read now, as far as is known.
+    /// The entries whose bodies can't be read now, as far as is known.
     pub(super) fn lost_bodies(&self) -> LostBodies {
         let places = self.places();
         let (first, spans) = {

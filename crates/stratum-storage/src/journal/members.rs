@@ -56,7 +56,7 @@ pub(super) fn welcome(core: &Core, writer: &mut JournalWriter) -> Result<usize, 
 /// named as long as `2m` or fewer would be left without them: they may come back, and a set that small can't start
 /// without `m` of its drives.
 pub(super) fn forget_lost(core: &Core, writer: &mut JournalWriter) -> Result<usize, JournalError> {
-    // The second half of a change that there was no space for.
+    // Finishes a change for whose second epoch there was no space.
     if !writer.sets.is_settled() {
         writer.reopen(core, Sets::settled(writer.sets.set.clone()))?;
     }

@@ -88,7 +88,7 @@ impl SegmentReader {
         self.piece = read_some(self.file.as_ref(), at, self.bounded(at, len.max(ahead)));
         self.piece_at = at;
         if self.piece.is_empty() {
-            // It may be what follows that can't be read.
+            // Perhaps it is only what follows those bytes that can't be read.
             self.piece = read_some(self.file.as_ref(), at, self.bounded(at, len));
         }
     }
@@ -125,7 +125,7 @@ where
         let (sender, asked) = (sender.clone(), drive.clone());
         let read = move || {
             match panics::caught(read) {
-                // Below it is waited for.
+                // The receiver waits for it.
                 Ok(answer) => drop(sender.send((place, answer))),
                 Err(words) => asked.fail(&format!(
                     "the server itself failed while it read there; please report it with the log: {words}"

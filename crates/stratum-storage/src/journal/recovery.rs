@@ -60,7 +60,7 @@ impl FoundSegment {
         judged.into_iter().filter(|is_sound| *is_sound).count()
     }
 
-    /// What is said of each copy by itself. Those of which these bytes aren't at hand are read side by side.
+    /// What `judge` says of each copy by itself. Copies of which these bytes aren't at hand are read side by side.
     fn judged(
         &self,
         needed: Range<u64>,
@@ -95,7 +95,8 @@ pub(super) struct Beginning {
 }
 
 impl Beginning {
-    /// Reads it; and once more if it makes no sense, since what is taken for no segment is written over.
+    /// Reads the first two pages, and once more if they make no sense: a file that is taken for no segment is written
+    /// over.
     pub(super) fn read(slot: SegmentSlot) -> Beginning {
         let mut reader = SegmentReader::new(slot.file.clone());
         let front = reader.front();
@@ -291,7 +292,7 @@ impl Survey {
         Ok(())
     }
 
-    /// Every segment by itself, in the order of epochs: for those who must do without a whole chain.
+    /// Every segment by itself, in the order of epochs: for a rescue, which must do without a whole chain.
     pub(super) fn pieces(&self) -> Vec<LoneSegment> {
         let piece = |found: &FoundSegment| {
             let mut walked = walk(found, Verify::Commands, Index::MAX);
@@ -316,9 +317,9 @@ impl Survey {
     }
 }
 
-/// Of segments that hold the same entry, the one that most drives hold up to there. The copy that an epoch was
-/// abandoned over may be on one drive only, and what is left of it is looked at by no scrub: so where there is a
-/// choice, bodies count. `sound` says how many copies are sound up to there, bodies and all.
+/// Of segments that hold the same entry, the one of which most drives hold all up to that entry. A segment of an
+/// epoch that was abandoned may be on one drive only, and scrub doesn't look at it: so where there is a choice,
+/// bodies count. `sound` says how many copies are sound up to there, bodies and all.
 pub(super) fn best_kept(mut holding: Vec<Segment>, sound: impl Fn(&Segment) -> usize) -> Option<Segment> {
     match holding.len() {
         0 | 1 => holding.pop(),

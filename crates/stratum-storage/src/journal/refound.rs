@@ -5,9 +5,10 @@
 //! after the history's last entry and whose set is the drives that are there. From then on every start finds that
 //! epoch, walks back through the history, and nothing that an absent drive brings back later can win over it.
 //!
-//! It is made in the order that opening an epoch keeps: the history, synced; the epoch's header, synced on all; only
-//! then the opened page. The history is written from its end: segments of a backup say that their epochs were opened,
-//! so a start in the middle of it finds a hole and refuses, where the older ones alone would be a shorter history.
+//! The steps come in the order that opening an epoch keeps: the history, synced; the epoch's header, synced on all;
+//! only then the opened page. The history is written from its end: segments of a backup say that their epochs were
+//! opened, so a start in the middle of it finds a hole and refuses, where the older ones alone would be a shorter
+//! history.
 
 use super::export::{Export, Exported};
 use super::format::{Epoch, Head, Header, OPENED_AT, PAGE, SegmentKind, encode_opened};
@@ -52,7 +53,7 @@ pub struct Refounding {
     pub m: usize,
 }
 
-/// Does it, on the drives that are healthy. Blocks until it is durable.
+/// Makes a history the journal of the drives that are healthy. Blocks until that is durable.
 pub fn refound(
     history: &History,
     what: Refounding,
@@ -113,7 +114,7 @@ fn write(segment: &[Bytes], targets: &[(&Arc<Drive>, Slots)]) -> Result<(), Refo
     Ok(())
 }
 
-/// Both rounds of the epoch.
+/// Opens the epoch, in its two rounds.
 fn open(header: &Header, targets: &[(&Arc<Drive>, Slots)]) -> Result<(), RefoundError> {
     let page = header.encode().ok_or(RefoundError::TooManyDrives)?;
     let begin = |(drive, slots): &(&Arc<Drive>, Slots)| {

@@ -1,4 +1,4 @@
-//! Entries in order, from the drives.
+//! The journal's entries in order, read from the drives.
 
 use super::core::Core;
 use super::cursor::{Cursor, Group, Verify};

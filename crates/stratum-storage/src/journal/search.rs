@@ -36,8 +36,9 @@ enum Answer {
 }
 
 impl Journal {
-    /// Looks for the body of an entry in every copy that any drive may have. Length and check are from its record. Blocks,
-    /// for as long as the slowest drive takes. What it finds bad isn't counted: whoever comes here has asked before.
+    /// Looks for the body of an entry in every copy that any drive may have. `len`, in bytes, and `crc32c` are from
+    /// the body's record. Blocks, for as long as the slowest drive takes. Bad copies aren't counted again: the read
+    /// that failed before has counted them.
     pub fn search(&self, index: Index, len: u32, crc32c: u32) -> Search {
         let _pin = self.core.pins.pin();
         let found = self.core.search(index, len, crc32c);
@@ -66,7 +67,7 @@ impl Core {
                 let Some(place) = places.get(place) else { continue };
                 match ask(&place.drive, &slot, segment.key, (at, len, crc32c)) {
                     Answer::Sound(body) => return Search::Found(body),
-                    // Of a drive that is out for good nothing is to be had.
+                    // A drive that is out for good gives nothing, and isn't waited for.
                     Answer::Nothing if place.is_present() => drop(awaited.insert(place.drive.label())),
                     Answer::Other | Answer::Nothing => {}
                 }

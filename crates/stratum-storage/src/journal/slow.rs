@@ -1,9 +1,9 @@
 //! Going on without a member that writes far later than its peers: every group waits for every member.
 //!
-//! It is the next epoch that does it, as after a member's failure, but nobody is lost by it. The first such move is
+//! The next epoch goes without that member, as after a failure, but no drive is lost by it. The first such move is
 //! made at once. That a drive is slow is only a judgement, and on a busy machine it may be wrong: so the more moves
-//! there were of late the longer the journal stays where it is, and whatever drives do, it doesn't wander. A wrong move
-//! keeps it from a needed one no longer than it takes to judge a drive.
+//! there were of late the longer the journal stays where it is, and whatever drives do, it doesn't wander. A wrong
+//! move keeps it from a needed one no longer than it takes to judge a drive.
 
 use super::NotWritten;
 use super::append::JournalWriter;

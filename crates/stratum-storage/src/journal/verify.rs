@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub struct CheckedSegment {
     /// Segments are looked at in this order.
     pub sequence: u64,
-    /// What was read.
+    /// Bytes that were read, of all copies together.
     pub bytes: u64,
     pub findings: Vec<Finding>,
 }
@@ -160,7 +160,8 @@ impl Front {
         self.header.as_ref().is_some_and(|header| header.key() == key)
     }
 
-    /// Whether it is that segment's, and says that the epoch was opened, if it is the page for that.
+    /// Whether the header is that segment's, and the opened page says that the epoch was opened, if the segment is
+    /// the first of its epoch, which has to say so.
     pub(super) fn is_opened_of(&self, key: SegmentKey) -> bool {
         let is_later = self.header.as_ref().is_some_and(|header| header.kind == SegmentKind::Later);
         self.is_of(key) && (is_later || is_opened(key, self.opened_page()))

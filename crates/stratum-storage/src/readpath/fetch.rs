@@ -27,7 +27,7 @@ pub(super) enum CacheAnswer {
     Bytes(Vec<Bytes>),
     /// The drives must be asked.
     NotCached,
-    /// There are bytes, and they are wrong, or there can't be any.
+    /// The bytes are wrong, or the shard can't be counted on.
     Bad,
 }
 
@@ -76,15 +76,15 @@ pub(super) fn fetch(target: PlacedPiece, reader: Arc<Reader>) -> JoinHandle<Resu
         let target = Arc::new(target);
         let outcome = fetch_or_compute(target.clone(), reader.clone()).await;
         match (outcome, Run::of(&target)) {
-            // Its volume came to the remote store under the reader's hands.
+            // The volume went to the remote store while the piece was read from drives.
             (Err(ReadError::Damaged { .. }), Some(run)) => remote::read(&run, &reader).await,
             (outcome, _) => outcome,
         }
     })
 }
 
-/// The own shard first. When its drive takes longer than it does in 99 of 100 reads, the piece is computed from others
-/// at the same time, and whoever is first is taken.
+/// Reads the piece from its own shard first. When that drive takes longer than it does in 99 of 100 reads, the piece
+/// is computed from others at the same time, and whoever is first is taken.
 async fn fetch_or_compute(target: Arc<PlacedPiece>, reader: Arc<Reader>) -> Result<Vec<Bytes>, ReadError> {
     let Some((own, drive)) = own_file(&target).and_then(|own| Some((own.clone(), own.drive.clone()?))) else {
         return rebuild(&target, &reader).await;
@@ -113,7 +113,7 @@ async fn fetch_or_compute(target: Arc<PlacedPiece>, reader: Arc<Reader>) -> Resu
         },
         computed = &mut computing => return match computed {
             Ok(bytes) => Ok(bytes),
-            // The slow one is the only hope.
+            // The slow drive is the only hope.
             Err(damaged) => reading.await.map_err(|_| damaged),
         },
     }

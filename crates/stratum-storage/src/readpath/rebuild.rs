@@ -1,8 +1,8 @@
 //! A piece computed from other shards, because its own is gone, damaged or late.
 //!
 //! Each shard is read by its own drive's threads, all that are needed at once, and one more whenever an answer is a
-//! failure or doesn't come: a drive that hangs holds up nobody. What verifies is right wherever it comes from, so the
-//! shards of drives that are hardly there are asked in the end, too.
+//! failure or doesn't come: a drive that hangs holds up nobody. What verifies is right wherever it comes from, so
+//! shards that can't be counted on, of failed drives say, are asked in the end, too.
 
 use super::fetch::{report, within_block};
 use super::plan::PlacedPiece;
@@ -123,8 +123,8 @@ impl Gathered {
     }
 }
 
-/// All shards: those on healthy drives, the slow ones of them last, the wanted one then (it was just tried), and those
-/// that are hardly there.
+/// All shards: the good ones first, those of slow drives last among them, then the wanted one (it was just tried),
+/// and those that can't be counted on.
 fn by_trust(target: &PlacedPiece) -> Vec<u8> {
     let mut shards: Vec<u8> = (0..target.volume.slots().len() as u8).collect();
     shards.sort_by_key(|shard| {

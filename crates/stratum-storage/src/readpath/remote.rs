@@ -1,9 +1,9 @@
 //! Bytes of a volume that lies in the remote store.
 //!
-//! A run of a body's pieces that lie close together is one ranged request, of [`RUN_BYTES`] at most, and [`RUNS_AT_ONCE`]
-//! of them are under way for a long body. Each block is checked as one from a drive is. A body that fits into a run is
-//! always asked for as a whole and remembered for a moment: who reads a coded body wants its table first, and then the
-//! rest of it.
+//! A run of a body's pieces that lie close together is one ranged request, of [`RUN_BYTES`] at most, and
+//! [`RUNS_AT_ONCE`] of them are under way for a long body. Each block is checked as one from a drive is. A body that
+//! fits into a run is always asked for as a whole and remembered for a moment: whoever reads a coded body wants its
+//! table first, and then the rest of it.
 
 use super::fetch::checked;
 use super::plan::{PlacedPiece, ReadPlan};
@@ -56,7 +56,7 @@ pub(super) struct Run {
     volume: Arc<Volume>,
     object: RemoteObject,
     pieces: Vec<PlacedPiece>,
-    /// Of the object.
+    /// Bytes of the object.
     range: Range<u64>,
     /// The range is a whole body's, which is remembered.
     is_body: bool,
@@ -162,10 +162,10 @@ async fn ask(run: &Run, reader: &Reader) -> Result<Bytes, ReadError> {
     Ok(outcome?)
 }
 
-/// Why nothing can be read of volumes in a remote store that nobody knows.
+/// Why nothing can be read of volumes in a remote store that the configuration doesn't name.
 pub(crate) const NO_REMOTE: &str = "the configuration names none; set `tiers.cold.remote`";
 
-/// Has heal look at it, which tells whose bytes these are.
+/// Has heal look at the stripe: what heal finds unreadable is told by the objects that it belongs to.
 fn report(volume: &Volume, offset: u64, error: &dyn std::fmt::Display, reader: &Reader) {
     if reader.table.repairs.add(BadFragment { volume: volume.id, shard: 0, offset }) {
         metrics::counter!("stratum_bad_fragments_total").increment(1);
@@ -174,7 +174,7 @@ fn report(volume: &Volume, offset: u64, error: &dyn std::fmt::Display, reader: &
 }
 
 impl Table {
-    /// Looks whether the remote store has a volume's object, as long as it was sealed.
+    /// Looks whether the remote store has a volume's object, at least as long as it was stored.
     pub(crate) async fn look_for_object(
         &self,
         volume: &Volume,

@@ -256,7 +256,7 @@ impl Whole {
         }
     }
 
-    /// The shards of fragments with a flaw, which is said.
+    /// The fragments with a flaw, by shard.
     pub fn flaws(&self) -> impl Iterator<Item = (u8, &Flaw)> {
         self.pieces.iter().enumerate().filter_map(|(shard, piece)| Some((shard as u8, piece.flaw.as_ref()?)))
     }
@@ -267,7 +267,7 @@ pub(crate) fn is_flawless(expected: Fragment, bytes: &[u8]) -> bool {
     check(expected, bytes).is_some_and(|checks| checks.header && checks.padding)
 }
 
-/// Looks at a fragment whose data verifies; nothing of another.
+/// Checks a fragment's header and padding; `None` if its data doesn't verify.
 fn check(expected: Fragment, bytes: &[u8]) -> Option<FragmentChecks> {
     let (header, seed) = (Fragment::decode(bytes) == Ok(expected), expected.seed());
     let data_verifies = blocks(expected.stripe).all(|(block, data)| verifies(seed, block, data, bytes));
@@ -277,7 +277,7 @@ fn check(expected: Fragment, bytes: &[u8]) -> Option<FragmentChecks> {
     })
 }
 
-/// What a fragment whose blocks verify has besides.
+/// What is checked of a fragment besides its data.
 struct FragmentChecks {
     /// Whether its header is right.
     header: bool,
@@ -303,7 +303,7 @@ fn verifies(seed: Seed, block: u32, data: Range<usize>, bytes: &[u8]) -> bool {
 }
 
 impl PlacedShard {
-    /// Why it doesn't count, whatever is in it.
+    /// Why the shard doesn't count, whatever its file holds.
     pub(crate) fn absence(&self) -> Option<Flaw> {
         match (self.is_lost(), self.is_healthy()) {
             (true, _) => Some(Flaw::Lost),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing_mutex::parkinglot::Mutex;
 
-/// So many failures in a row, and it counts as away.
+/// After so many failures in a row the store counts as away.
 const FAILURES_UNTIL_AWAY: u32 = 3;
 /// How often a store that is away is asked whether it is back.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
@@ -15,7 +15,8 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
     There,
-    /// It answers nothing that is of use. Nobody but the one who looks whether it is back asks it.
+    /// It answers nothing that is of use. No request goes to it, but for one now and then that looks whether it is
+    /// back.
     Away {
         since: UnixMillis,
         error: String,

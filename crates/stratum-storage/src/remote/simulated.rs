@@ -1,9 +1,9 @@
 //! A remote store in memory, which can be slow, gone, lying or forgetful: for tests and simulations.
 //!
-//! What is wrong with it for a while is its [`Ailment`]; what is wrong with one request alone is a [`Fault`], at the n-th of
-//! its kind from now. Whose store it is it always says truly: a marker that lies stops a server, and rightly so. It may
-//! hang on the [`Power`] that drives hang on, and then the process can end in any request that changes something there,
-//! which may have arrived.
+//! What is wrong with it for a while is its [`Ailment`]; what is wrong with one request alone is a [`Fault`], at the
+//! n-th of its kind from now. It never lies about whose store it is: a marker that lies stops a server, and rightly
+//! so. It may hang on the [`Power`] that drives hang on, and then the process can end in any request that changes
+//! something there, which may have arrived.
 
 mod faults;
 
@@ -40,9 +40,9 @@ pub enum Ailment {
 /// How many requests were answered as they shouldn't be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Misled {
-    /// With an error.
+    /// Answered with an error.
     pub refused: u64,
-    /// By saying that what is there isn't, or not all of it.
+    /// Answered that an object isn't there, or not all of it, when it is.
     pub denied: u64,
 }
 
@@ -87,7 +87,7 @@ impl SimulatedStore {
         SimulatedStore { contents: Arc::new(Mutex::new(contents)) }
     }
 
-    /// From now on that is wrong with it.
+    /// Sets what is wrong with the store from now on.
     pub fn ail(&self, ailment: Ailment) {
         let mut contents = self.contents.lock();
         if ailment == Ailment::Stale {
@@ -115,7 +115,7 @@ impl SimulatedStore {
         self.contents.lock().misled
     }
 
-    /// Its clock says that from now on, in milliseconds of Unix time.
+    /// Sets its clock, in milliseconds of Unix time.
     pub fn set_time(&self, now: u64) {
         self.contents.lock().now = now;
     }
@@ -155,7 +155,8 @@ impl SimulatedStore {
         std::mem::take(&mut self.contents.lock().reads)
     }
 
-    /// Does something with the contents, as the store now is.
+    /// Answers a request with what `with` makes of the contents, unless the store ails, or the request is to go
+    /// wrong.
     async fn answer<T>(
         &self,
         request: Request,

@@ -31,7 +31,7 @@ fn names_are_read_as_they_are_written() {
 }
 
 #[tokio::test]
-async fn a_store_belongs_to_who_came_first() {
+async fn a_remote_store_belongs_to_the_store_that_came_first() {
     let store = SimulatedStore::default();
     let (first, _) = remote(&store, "one");
     assert!(first.upload(VOLUME, OBJECT).await.is_err(), "nobody has looked whose it is");
@@ -86,7 +86,7 @@ async fn a_late_answer_is_asked_for_twice_and_waited_for() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_no_outage() {
+async fn a_missing_object_is_no_outage() {
     let store = SimulatedStore::default();
     let (remote, _) = with_object(&store).await;
     for _ in 0..10 {

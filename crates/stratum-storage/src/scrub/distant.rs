@@ -1,4 +1,4 @@
-//! A volume in the remote store.
+//! Scrub of a volume in the remote store.
 
 use super::{REMOTE_SAMPLE, ScrubCursor, Scrubber};
 use crate::heal::HealError;
@@ -34,7 +34,7 @@ impl Scrubber {
                 cursor.found.bytes += bytes;
             })),
         }
-        // What isn't there is told by who looks at the stripes.
+        // `mend` tells which stripes of a missing object are unreadable.
         match self.rebuilder.mend(volume, &offsets, &self.pace, Class::Scrub).await {
             Ok(mended) => self.tell(volume.id, &offsets, &mended, pass),
             Err(HealError::Remote(error)) => {

@@ -1,4 +1,4 @@
-//! A pass, stripe by stripe.
+//! A pass of scrub, stripe by stripe.
 
 use super::{PASS_PERIOD_MILLIS, ScrubCursor, ScrubPhase, Scrubber};
 use crate::blob::VolumeId;
@@ -75,7 +75,7 @@ impl Scrubber {
         let is_next = |volume: &&Arc<Volume>| {
             let is_wanted = match volume.phase() {
                 Phase::Sealed { .. } => true,
-                // It took no more when the pass began.
+                // It takes no more since the pass began, and is waited for.
                 Phase::Open(filling) => filling.full,
                 Phase::Dropped => false,
             };

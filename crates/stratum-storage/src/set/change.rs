@@ -29,7 +29,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// What a change came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// It is done: what is to be filled or emptied now is.
+    /// It is done: from now on the drive is filled, or emptied.
     Done,
     /// There was nothing left to do.
     Already,
@@ -101,8 +101,8 @@ struct Post {
 
 impl Set {
     /// The journal has opened an epoch of that number: from now on the set may be changed, and its drives say that it
-    /// has begun. When drives are missing, what the others say is written to them anew, so that it beats what an
-    /// unfinished change left on those.
+    /// has begun. When drives are missing, the roll is written anew to the others, with a higher revision, so that it
+    /// beats what an unfinished change left on the missing ones.
     pub fn serve(&self, epoch: u64) -> Result<(), ChangeError> {
         let mut next = self.next_revision.lock();
         *next = (*next).max(Roll::revision_of(epoch));
@@ -160,14 +160,14 @@ impl Set {
                 return Err(ChangeError::Slot { place: root.place() });
             }
             let shape = roll.tier(tier).ok_or_else(|| ChangeError::Unknown { place: root.place() })?;
-            // Its own position, if it is the place of one that was removed.
+            // The position of the drive that was removed from this very place, if one was.
             let roots = self.roots.lock();
             let own = roots.iter().find(|(known, _, other)| *known == tier && other.place() == root.place());
             own.map_or(shape.members.len(), |(_, position, _)| *position)
         };
         match self.prepare(&root, None, wipe)? {
             Prepared::Blank(io) => self.enlist(&mut next, Post { tier, position }, &root, io, entropy)?,
-            // Only of a lost drive that was named.
+            // `prepare` gives this only where a lost drive was named.
             Prepared::Own(_) => return Err(ChangeError::Slot { place: root.place() }),
         }
         let mut roots = self.roots.lock();
@@ -176,8 +176,8 @@ impl Set {
         Ok(Changed::Done)
     }
 
-    /// Marks drives as on their way out, or takes that back: durable when this returns. What must stay on enough drives
-    /// is the caller's to have counted.
+    /// Marks drives as on their way out, or takes that back: durable when this returns. The caller has counted
+    /// whether enough drives stay.
     pub fn drain(&self, drives: &[Arc<Drive>], draining: bool) -> Result<Changed, ChangeError> {
         let mut next = self.next_revision.lock();
         if drives.iter().all(|drive| drive.is_draining() == draining) {
@@ -189,7 +189,7 @@ impl Set {
         Ok(Changed::Done)
     }
 
-    /// Takes drives out of the set for good. That nothing is left on them is the caller's to have seen to.
+    /// Takes drives out of the set for good. The caller has seen to it that nothing is left on them.
     pub fn remove(&self, drives: &[Arc<Drive>]) -> Result<Changed, ChangeError> {
         let mut next = self.next_revision.lock();
         self.restand(&mut next, drives, Standing::Removed)?;
@@ -270,7 +270,7 @@ impl Set {
         }
     }
 
-    /// Makes a disk the drive of a position, and deletes what it holds: see the module's words on the order.
+    /// Makes a disk the drive of a position, and deletes what it holds, in the order that the module's header tells.
     fn enlist(
         &self,
         next: &mut u64,

@@ -53,8 +53,8 @@ pub(super) fn open(
     }
 }
 
-/// The set is the one of which most drives are there. One of another set is not used, and its place counts as missing;
-/// where there are as many of another, nobody can say which of the two is meant.
+/// The set is the one of which most drives are there. A drive of another set is not used, and its place counts as
+/// missing; where as many drives of another set are there, nobody can say which of the two is meant.
 fn put_foreign_aside(slots: &mut [ConfiguredPlace<'_>]) -> Result<(), SetError> {
     let mut sets: Vec<(SetId, usize, String)> = Vec::new();
     for slot in slots.iter() {
@@ -85,8 +85,8 @@ fn put_foreign_aside(slots: &mut [ConfiguredPlace<'_>]) -> Result<(), SetError> 
     Ok(())
 }
 
-/// The identity of a formed drive with the highest revision of the roll, of one revision the one that has come
-/// furthest, and where it is. The first of several.
+/// The identity of a formed drive with the highest revision of the roll, and where that drive is; of several with
+/// that revision, the first whose formation has come furthest.
 fn newest(slots: &[ConfiguredPlace<'_>]) -> Option<(String, Identity)> {
     let rank = |identity: &Identity| (identity.roll.revision, identity.formation);
     let mut newest: Option<(String, &Identity)> = None;
@@ -195,7 +195,7 @@ fn create(path: &Path) -> Result<PlaceContent, SetError> {
         source,
     })?;
     match inspect_open(Arc::new(drive))? {
-        // Somebody else was faster, and has ended since.
+        // Another server formed it just now, and has ended since.
         PlaceContent::Known(..) => {
             Err(SetError::NotBlank { place, problem: "has just got an identity from another server".into() })
         }
@@ -227,7 +227,7 @@ fn check_against(
     Tier::ALL.into_iter().try_for_each(|tier| check_tier(config, tier, &reference.roll))
 }
 
-/// Whether the configuration of a tier is one of the set's. Drives that were added must be named, one that was removed
+/// Whether the configuration of a tier fits the set. Drives that were added must be named, one that was removed
 /// needn't be; a geometry that merely follows from the number of drives is no wish to change the set's.
 fn check_tier(config: &SetConfig, tier: Tier, roll: &Roll) -> Result<(), SetError> {
     let formed = roll.tier(tier);

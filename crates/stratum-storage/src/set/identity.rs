@@ -49,7 +49,7 @@ pub(super) enum Formation {
 impl Formation {
     const ALL: [Formation; 3] = [Formation::Forming, Formation::Formed, Formation::Begun];
 
-    /// Whether it says of the set what counts.
+    /// Whether a drive whose formation has come that far counts when the set is recognised.
     pub(super) fn is_formed(self) -> bool {
         self >= Formation::Formed
     }

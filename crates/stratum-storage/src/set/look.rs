@@ -18,9 +18,9 @@ pub(super) enum PlaceContent {
     Absent,
     Blank(Arc<dyn DriveIo>),
     Known(Arc<dyn DriveIo>, Identity),
-    /// A drive of the set that another has replaced, or that was taken out of the set. It isn't held on to.
+    /// A drive of the set that another has replaced, or that was taken out of the set. It isn't kept open.
     Stale,
-    /// A drive of another store. It isn't held on to.
+    /// A drive of another store. It isn't kept open.
     Foreign(SetId),
     /// Something that is neither blank nor one of ours; the text says what, as "it ...".
     Unusable(String),
@@ -88,7 +88,7 @@ pub(super) fn other_than(io: &dyn DriveIo, known: &[&str]) -> io::Result<Option<
     Ok(io.list("")?.into_iter().map(|entry| entry.name).find(|name| !is_known(name)))
 }
 
-/// Removes all that lies on a drive but its identity, which says whose leftovers these are, should this end halfway.
+/// Removes all that lies on a drive but its identity: if this is interrupted, the identity says what the rest is.
 pub(super) fn wipe(io: &dyn DriveIo) -> io::Result<()> {
     for entry in io.list("")? {
         match entry.name.as_str() {

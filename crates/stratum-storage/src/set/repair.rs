@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 pub struct Finding {
     /// The drive's label, `hot/0`.
     pub drive: String,
-    /// In the drive.
+    /// Its path in the drive.
     pub file: String,
     pub problem: String,
     /// Whether it is as it should be now.

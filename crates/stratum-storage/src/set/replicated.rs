@@ -149,7 +149,7 @@ impl Set {
 /// A replicated file as all drives hold it.
 pub(super) struct Copies {
     newest: StoredCopy,
-    /// Of every drive that answered, what it holds: nothing, or something damaged, is `None`.
+    /// For every drive that answered, the sequence of its copy; `None` if it has none, or a damaged one.
     held: Vec<(DriveId, Option<u64>)>,
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Every drive of a set holds the roll in its identity. It has a revision; the highest that is found on formed drives
 //! counts, and is written to all others that are named in it. A revision is made of the number of the journal's epoch
-//! in which it was decided: two runs of the server never have the same, and a later run's is higher, so whatever came
-//! of a change that was interrupted on a drive which then was away, a later decision beats it.
+//! in which it was decided: two runs of the server never have the same, and a later run's is higher. So a later
+//! decision beats whatever an interrupted change left on a drive that was away.
 
 use crate::blob::{Geometry, Tier};
 use crate::drive::DriveId;

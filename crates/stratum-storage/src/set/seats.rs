@@ -1,7 +1,7 @@
 //! Which configured place is whose: the place of the drive that is in it, or of one that is missing.
 //!
-//! A drive is used wherever it is found. Only of a place that holds none of the set's it must be decided whose it is, by the
-//! order of the configuration.
+//! A drive is used wherever it is found. Only for a place that holds no drive of the set, the order of the
+//! configuration decides whose place it is.
 
 use super::formation::ConfiguredPlace;
 use super::look::PlaceContent;
@@ -12,9 +12,10 @@ use std::collections::BTreeSet;
 /// Which of the free positions a slot takes.
 type Choice<'a> = dyn Fn(&ConfiguredPlace<'_>, &BTreeSet<usize>) -> Option<usize> + 'a;
 
-/// Says for every slot of a tier whose place it is: of the drive that is in it, else of one that is in none, that of
-/// its own number where all positions are configured, in order where removed ones are left out. What is left over is
-/// the place of drives that were removed.
+/// Says for every slot of a tier whose place it is. A slot with a drive of the set in it is that drive's. The others
+/// belong to the drives that are in no slot: where all positions are configured, each slot to the drive of its own
+/// number; where removed drives are left out, to those drives in order. Slots that are left over are the places of
+/// drives that were removed.
 pub(super) fn take_seats(slots: &mut [ConfiguredPlace<'_>], shape: &Shape) {
     let is_removed = |position: &usize| {
         shape.members.get(*position).is_none_or(|member| member.standing == Standing::Removed)
@@ -47,8 +48,9 @@ pub(super) fn take_seats(slots: &mut [ConfiguredPlace<'_>], shape: &Shape) {
     }
 }
 
-/// In which order a tier's drives are found, if it isn't that in which they joined. Drives that were added are named behind the others,
-/// and those that were removed by nobody: that is no other order, though the numbers of places and positions differ.
+/// In which order a tier's drives are found, if it isn't that in which they joined. Drives that were added are named
+/// behind the others, and those that were removed aren't named: that is no other order, though the numbers of places
+/// and positions differ.
 pub(super) fn other_order(slots: &[ConfiguredPlace<'_>], tier: Tier) -> Option<String> {
     let known =
         |slot: &&ConfiguredPlace<'_>| slot.tier == tier && matches!(slot.found, PlaceContent::Known(..));
@@ -68,7 +70,8 @@ mod tests {
     use crate::drive::DriveId;
     use crate::drive::simulated::SimulatedDrive;
 
-    /// What is said when the configuration names the drives of these positions of six, of which those in `removed` were taken out.
+    /// What is said when the configuration names the drives of these positions of six, of which those in `removed`
+    /// were taken out.
     fn told(named: &[usize], removed: &[usize]) -> Option<String> {
         let mut members: Vec<RollEntry> = (0..6).map(|drive| RollEntry::serving(DriveId(drive))).collect();
         removed.iter().for_each(|position| members[*position].standing = Standing::Removed);

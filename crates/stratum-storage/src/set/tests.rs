@@ -182,7 +182,7 @@ fn one_flipped_bit_is_repaired() {
     assert!(missing(&rack.open().unwrap()).is_empty(), "the first page was written anew");
 }
 
-/// What one file of an identity may meet.
+/// Does to one file of an identity what may happen to it.
 fn harm(drive: &Arc<SimulatedDrive>, file: &str, how: &str) {
     let io = drive.attach();
     if how == "deleted" {
@@ -216,7 +216,7 @@ fn an_identity_whose_one_file_is_lost_is_known_by_the_other() {
 }
 
 #[test]
-fn the_file_of_another_drive_beside_an_identity_is_believed_in_no_way() {
+fn a_drive_whose_two_identity_files_contradict_each_other_is_not_used() {
     let rack = Rack::new();
     rack.open().unwrap();
     harm(&rack.drives[4], "identity", "of another set");

@@ -1,9 +1,10 @@
 //! What lies in the remote store, compared with what the records say.
 //!
-//! What lies there is listed *before* the state is asked, as with files on drives: an object that was recorded meanwhile
-//! is then known. An object of a volume that the state doesn't know, or that lies in another object, is garbage. One of a
-//! volume that should lie on drives may be all that there is of it: a state that was restored from before the upload
-//! doesn't know that it was uploaded. It is kept, and if too few of the volume's shards are left it takes their place.
+//! What lies there is listed *before* the state is asked, as with files on drives: an object that was recorded
+//! meanwhile is then known. An object of a volume that the state doesn't know, or that lies in another object, is
+//! garbage. An object of a volume that should lie on drives may be all that there is of the volume: a state that was
+//! restored from before the upload doesn't know of it. It is kept, and if too few of the volume's shards are left it
+//! takes their place.
 
 use super::{UploadError, Uploader};
 use crate::blob::VolumeId;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const LOOK_INTERVAL: Duration = Duration::from_secs(3600);
-/// While something is missing, or when it can't be looked at.
+/// How soon the next look is while an object is missing, or after a look that failed.
 const SOON: Duration = Duration::from_secs(60);
 /// How old an object must be that nobody names before it is removed, in milliseconds.
 const GARBAGE_AGE_MILLIS: u64 = 24 * 3600 * 1000;

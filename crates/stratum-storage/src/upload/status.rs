@@ -1,4 +1,4 @@
-//! How things stand with the remote store, for who looks after the store.
+//! How things stand with the remote store, for whoever looks after the store.
 
 use super::Uploader;
 use crate::ambient::UnixMillis;
@@ -28,7 +28,7 @@ pub struct UploadStatus {
     pub away_since: Option<UnixMillis>,
     /// Why nothing is written to it, if so.
     pub refusal: Option<String>,
-    /// Volumes there, and how long their objects are.
+    /// Volumes that lie there, and the bytes of their objects.
     pub volumes: u64,
     pub bytes: u64,
     /// Sealed volumes that wait to come there, and how many bytes of bodies are in them.

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_silent_while_another_device_answers_is_given_up() {
+    async fn a_drive_that_is_silent_while_another_device_answers_is_given_up() {
         let (asked, dones) = asked(&[1, 1, 2]);
         let drives: Vec<Arc<Drive>> = asked.iter().map(|asked| asked.drive.clone()).collect();
         let mut dones = dones.into_iter();

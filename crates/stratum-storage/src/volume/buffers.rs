@@ -1,5 +1,5 @@
-//! Buffers that come back: stripes and fragments are large and short-lived, and asking the kernel for zeroed pages
-//! each time would cost as much as coding them.
+//! A pool of buffers: stripes and fragments are large and short-lived, and asking the kernel for zeroed pages each
+//! time would cost as much as coding them.
 //!
 //! They begin at page boundaries, so that a drive can take them past the page cache. A buffer's bytes are whatever its
 //! last user left there. Idle ones are given up step by step ([`Buffers::shrink`]).
@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Weak};
 use tracing_mutex::parkinglot::Mutex;
 
-/// A store of equally large buffers.
+/// A pool of equally large buffers.
 #[derive(Debug)]
 pub struct Buffers {
     size: usize,
@@ -22,8 +22,8 @@ impl Buffers {
         Arc::new(Buffers { size, free: Mutex::default() })
     }
 
-    /// A buffer of `len` bytes with arbitrary content. One far smaller than `size`, or larger, is made for the
-    /// occasion.
+    /// A buffer of `len` bytes with arbitrary content. One that is far smaller than `size`, or larger, doesn't come
+    /// from the pool.
     pub fn take(self: &Arc<Self>, len: usize) -> Buffer {
         if len > self.size || len < self.size / 2 {
             return Buffer { pages: Pages::new(len), len, home: Weak::new() };

@@ -1,4 +1,4 @@
-//! One worker at a time: who rebuilds a volume's shards or moves its bodies away claims it first.
+//! One worker at a time: whoever rebuilds a volume's shards or moves its bodies away claims it first.
 //!
 //! A claim is memory of this run only. It guards no bytes (records, generations and conditional moves do that); it
 //! keeps two workers from doing the same work twice, and unknown files from being judged while a shard is rebuilt.

@@ -136,7 +136,8 @@ impl ShardFiles {
         record
     }
 
-    /// A record of a volume that none is known of, from what its files say; nothing if none says enough.
+    /// A record of a volume of which no record is known, made of what its files say; `None` if no file's header can
+    /// be read.
     pub fn describe(&self, volume: VolumeId, tiers: &[TierDrives]) -> Option<VolumeRecord> {
         let files = self.files.range((volume, 0)..=(volume, u8::MAX));
         let all = files.flat_map(|((_, shard), files)| files.iter().map(move |file| (*shard, file)));

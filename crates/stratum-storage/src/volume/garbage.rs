@@ -1,4 +1,4 @@
-//! What nothing names any more, on its way to whoever reclaims it.
+//! Ranges of volumes that no record names any more, on their way to whoever reclaims them.
 
 use super::Table;
 use super::handle::Reservation;

@@ -185,7 +185,7 @@ impl Volume {
         (state.live, state.high_water) = (live, high_water);
     }
 
-    /// Takes `disk` bytes of every shard file for one writer. Nothing if it is full; then it stays full.
+    /// Takes `disk` bytes of every shard file for one writer. `None` if the volume is full; then it stays full.
     pub fn try_reserve(self: &Arc<Self>, disk: u64) -> Option<Reservation> {
         let whole = self.is_whole();
         let mut state = self.state.lock();
@@ -266,7 +266,7 @@ impl Volume {
         self.shards().filter(|(_, file)| !file.is_lost()).count()
     }
 
-    /// How many shards hold what was written, if those missed it, and how many must.
+    /// How many shards hold what was written, if the `failed` ones missed it, and how many must hold it.
     pub fn took(&self, failed: &[u8]) -> Took {
         let counted = |(shard, file): (u8, Arc<PlacedShard>)| Counted {
             node: file.drive.as_ref().map_or(NodeId::HERE, |drive| drive.domain().node()),
@@ -307,8 +307,8 @@ impl ShardSlot {
         self.current.read().clone()
     }
 
-    /// Puts another writing of the shard there, which the volume's record already names, and gives what was there.
-    /// Who has taken that finishes with it.
+    /// Puts another writing of the shard there, which the volume's record already names, and gives the former one.
+    /// Whoever has taken the former one finishes with it.
     pub fn replace(&self, file: PlacedShard) -> Arc<PlacedShard> {
         std::mem::replace(&mut *self.current.write(), Arc::new(file))
     }

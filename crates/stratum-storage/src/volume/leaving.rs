@@ -13,14 +13,14 @@ pub struct Without {
     pub bytes: u64,
     /// Payload of the volumes whose bodies are written anew, since there aren't as many drives as they have shards.
     pub narrowed: u64,
-    /// Of volumes over the drives that stay.
+    /// The geometry of volumes over the drives that stay.
     pub geometry: Geometry,
 }
 
 impl Table {
     /// Shards of sealed volumes that lie on drives which are on their way out, in the order in which they are to be
-    /// moved. What such a volume misses comes before what it still has: else the only free drive would go to a shard
-    /// that has one. Open volumes with such a shard take no more, so that they are sealed soon.
+    /// moved. What such a volume misses comes before what it still has: otherwise the only free drive would go to a
+    /// shard that still has a drive. Open volumes with such a shard take no more, so that they are sealed soon.
     pub fn leaving_shards(&self) -> Vec<(VolumeId, u8)> {
         let table = self.read();
         let leaves = |file: &PlacedShard| file.drive.as_ref().is_some_and(|drive| drive.is_draining());

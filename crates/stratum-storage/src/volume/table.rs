@@ -22,7 +22,7 @@ use tracing_mutex::parkinglot::{Mutex, RwLock, RwLockReadGuard};
 
 /// The tier whose sealed volumes go to the remote store.
 pub(crate) const REMOTE_TIER: Tier = Tier::Cold;
-/// How many bytes of bodies may wait for that on the tier's drives.
+/// How many bytes of bodies may wait on the tier's drives to go there.
 const SPOOL_BYTES: u64 = 8 << 30;
 
 /// A tier's drives and the geometry of its volumes while all of them are healthy.
@@ -77,7 +77,7 @@ pub struct Table {
     pub(crate) lingering: Mutex<BTreeSet<VolumeId>>,
     pub(crate) repairs: Repairs,
     pub(super) claims: Arc<Claims>,
-    /// Held by who has looked up a record and not yet the volumes that it names.
+    /// Held by whoever has looked up a record and not yet the volumes that it names.
     pub(crate) pins: Pins,
 }
 
@@ -120,8 +120,8 @@ impl Table {
         self.remote.as_ref()
     }
 
-    /// A volume is read from the remote store from now on, as the state says already. Its files go when who reads them
-    /// is done.
+    /// A volume is read from the remote store from now on, as the state says already. Its files go when their readers
+    /// are done.
     pub(crate) fn came_to_remote(&self, volume: &Arc<Volume>, object: RemoteObject) {
         volume.set_remote(object);
         self.uploaded.lock().push(volume.clone());
@@ -206,7 +206,7 @@ impl Table {
         self.reserve.store(bytes, Ordering::Relaxed);
     }
 
-    /// What [`Table::set_reserve`] said last.
+    /// The reserve of every device in bytes, as [`Table::set_reserve`] set it last.
     pub fn kept_free(&self) -> u64 {
         self.reserve.load(Ordering::Relaxed)
     }
@@ -224,14 +224,14 @@ impl Table {
         there.count() as u64
     }
 
-    /// All of them, by number.
+    /// All volumes, by number.
     pub(crate) fn volumes(&self) -> Vec<Arc<Volume>> {
         let mut volumes: Vec<Arc<Volume>> = self.volumes.read().values().cloned().collect();
         volumes.sort_by_key(|volume| volume.id);
         volumes
     }
 
-    /// Looks at each of them, in no order. Nobody can put one in or take one out meanwhile.
+    /// The volumes, in no order. While the guard lives nobody can put one in or take one out.
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, HashMap<VolumeId, Arc<Volume>>> {
         self.volumes.read()
     }
@@ -300,7 +300,8 @@ impl Table {
         Ok(())
     }
 
-    /// Nothing is held back any more: what that kept is cut off and removed as a start would do it. Blocks.
+    /// To be called when nothing is held back any more: cuts off and removes what was kept until then, as a start
+    /// would do it. Blocks.
     pub fn catch_up(&self) {
         for volume in self.volumes() {
             match volume.phase() {

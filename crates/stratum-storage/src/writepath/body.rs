@@ -255,7 +255,7 @@ impl BlobWriter {
                 None => failures.push((volume.clone(), extent.failed.clone())),
             }
         }
-        // Another's sync may have failed, and taken with it what was written here.
+        // A sync of another writer may have failed, and taken with it what was written here.
         for (volume, failed) in &mut failures {
             failed.extend(volume.shards().filter(|(_, file)| file.is_unsynced()).map(|(shard, _)| shard));
         }

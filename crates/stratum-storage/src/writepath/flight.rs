@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 /// Stripes up to this payload are encoded where they were filled: handing them to a thread would cost more.
 const MAX_INLINE_PAYLOAD_BYTES: u32 = 64 * 1024;
+
 /// What the caller of [`Flight::launch`] wants of its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Through {
@@ -37,11 +38,11 @@ pub(super) struct Flight {
 pub(super) struct Landing {
     /// Shards that it isn't on.
     pub failed: Vec<u8>,
-    /// One of these for want of space.
+    /// Whether one of these is missing for want of space.
     pub full: bool,
 }
 
-/// Whose answers are awaited.
+/// A stripe that was given to the lanes, whose answers are awaited.
 struct Launched {
     /// Shards that couldn't even be asked.
     failed: Vec<u8>,

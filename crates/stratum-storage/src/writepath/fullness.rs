@@ -25,7 +25,7 @@ pub enum Fill {
 pub struct Fullness {
     pub tier: Tier,
     pub drives: Vec<(DriveId, Fill)>,
-    /// Of new volumes; nothing if too few drives have room for any.
+    /// The geometry of new volumes; `None` if too few drives have room for any.
     pub geometry: Option<Geometry>,
     /// What it would be if all of these drives had room.
     pub with_room: Option<Geometry>,

@@ -322,8 +322,8 @@ impl Writer {
         check_devices(drives, each, tier, |_| self.left_by(purpose))
     }
 
-    /// Whether the drives that have room are enough for another volume, if a narrower one, where not all of this one's
-    /// have.
+    /// Whether a drive of this volume lacks room, and the drives that have room are enough for another volume,
+    /// perhaps a narrower one.
     fn has_room_elsewhere(
         &self,
         state: &TierWriter,

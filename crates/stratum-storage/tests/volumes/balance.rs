@@ -25,7 +25,7 @@ fn clock() -> Arc<Simulated> {
     Arc::new(Simulated::new(1, 1))
 }
 
-/// So many sealed volumes over six drives, and then there are more.
+/// So many sealed volumes over six drives, in a world that then has `drives` of them.
 async fn grown(volumes: u64, drives: usize, device: impl Fn(usize) -> u64) -> (World, Vec<(BlobRef, Bytes)>) {
     let mut world = World::on(G, drives, device);
     let added = world.disks.split_off(6);
@@ -187,7 +187,7 @@ fn without_room_it_waits_and_a_target_that_fails_costs_nothing() {
     run(async {
         let (mut world, bodies) = grown(8, 7, |_| 1).await;
         world.reserve = 3 << 20;
-        // What the first says goes for the device.
+        // The space that the first drive reports counts for the whole device.
         world.disks[0].set_capacity(Some(world.disks[0].used() + (4 << 20)));
         let server = world.start().await;
         let balancer = balancer(&server, &clock(), &hurry());

@@ -55,7 +55,7 @@ fn one_full_drive_of_six_makes_new_volumes_narrower() {
 }
 
 #[test]
-fn with_fewer_than_parity_and_one_left_it_is_refused_and_told() {
+fn with_space_on_too_few_drives_writes_are_refused() {
     run(async {
         let mut world = World::new(G);
         world.reserve = 1 << 20;
@@ -120,7 +120,7 @@ fn a_sync_that_finds_no_space_is_known_to_all_who_wrote_there() {
 }
 
 #[test]
-fn where_too_few_have_space_in_the_middle_of_a_write_that_is_said() {
+fn a_write_for_which_too_few_drives_have_space_says_so() {
     run(async {
         let world = World::new(G);
         let server = world.start().await;

@@ -1,4 +1,4 @@
-//! A drive that hangs, and who notices.
+//! A drive that hangs: reads go around it, and it is judged slow.
 
 use crate::world::{State, body};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The same on directories, with threads.
+//! Volumes on directories of the machine, with threads.
 
 use crate::world::{State, body};
 use std::path::Path;

@@ -138,7 +138,7 @@ fn a_full_volume_seals_when_its_writers_are_done_and_goes_when_it_is_empty() {
 }
 
 #[test]
-fn what_came_through_unnoticed_is_not_tried_for_ever() {
+fn an_event_that_was_recorded_unheard_is_not_tried_for_ever() {
     run(async {
         let world = World::new(G);
         let server = world.start().await;

@@ -58,7 +58,8 @@ fn a_start_removes_what_no_record_names_and_nothing_else() {
         assert_eq!(unfinished(&world), [format!("volumes/{known}.tmp"), "volumes/what.tmp".to_owned()]);
         assert_eq!(server.get(&blob).await.unwrap(), bytes);
 
-        // In a life, what a broken move left goes at the first look, unless somebody is at it.
+        // While the server runs, what a broken-off move left goes at the first look, unless somebody works on the
+        // volume.
         plant(&world, 3, &next);
         let claim = server.volumes.table.try_claim(VolumeId(1)).unwrap();
         assert_eq!(server.volumes.strays.remove_unfinished().left, 2);

@@ -125,7 +125,7 @@ fn a_body_of_a_mib_is_one_request_and_a_long_one_few() {
         assert_eq!(
             scene.store.reads(),
             0,
-            "it is remembered for a moment, as who reads a table first wants it"
+            "it is remembered for a moment, for whoever reads the table first"
         );
         scene.server.get(&scene.bodies[0].0).await.unwrap();
         assert_eq!(scene.store.reads(), 5, "a stripe each");
@@ -307,7 +307,7 @@ fn a_restored_state_brings_nothing_there_before_it_is_accepted() {
 }
 
 #[test]
-fn who_reads_a_volume_while_it_goes_finishes() {
+fn a_reader_finishes_while_its_volume_goes_to_the_remote_store() {
     run(async {
         let scene = Scene::new().await;
         let (blob, body) = &scene.bodies[0];

@@ -149,11 +149,11 @@ pub struct World {
     pub disks: Vec<Arc<SimulatedDrive>>,
     pub state: Arc<State>,
     pub reserve: u64,
-    /// Of all drives.
+    /// The tier of all drives.
     pub tier: Tier,
     /// Where sealed volumes go, if anywhere.
     pub remote: Option<SimulatedStore>,
-    /// Of the drives and the remote store.
+    /// The clock of the drives and the remote store.
     pub clock: Arc<Simulated>,
 }
 
@@ -288,7 +288,7 @@ impl Server {
         }
     }
 
-    /// What it does when the blob's owner is deleted: the state forgets it and its extents are freed.
+    /// What the metadata does when the blob's owner is deleted: the state forgets it and its extents are freed.
     pub fn delete(&self, blob: &BlobRef) {
         self.account(blob, |live, bytes| live - bytes);
         for (volume, stripe) in self.stripes(blob) {

@@ -107,7 +107,7 @@ struct Pending {
     forsaken: bool,
 }
 
-/// A file's bytes in both worlds.
+/// A file's bytes as reads see them, as a crash surely leaves them, and the changes in between.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
     current: Pages,

@@ -16,8 +16,8 @@ pub enum Op {
     Name,
 }
 
-/// The power that several drives hang on, and the line to a remote store. It counts what is changed, on drives (writes,
-/// syncs and changes of names) and there, and can be made to fail at any of these.
+/// The power that several drives hang on, and the line to a remote store. It counts the changes on the drives
+/// (writes, syncs and changes of names) and in the remote store, and can be made to fail at any of them.
 #[derive(Debug, Default)]
 pub struct Power {
     state: Mutex<Supply>,
@@ -33,7 +33,7 @@ struct Supply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Current {
     On,
-    /// It fails during this very operation, which may have had some effect.
+    /// The power fails during this very operation, which may have had some effect.
     Failing,
     Off,
 }
@@ -87,7 +87,8 @@ pub(super) struct Faults {
     pub(super) frozen: bool,
     pub(super) root_replaced: bool,
     pub(super) cold_cache: bool,
-    /// Of the reads, every which comes back with a bit turned over, and how many there were.
+    /// `(every, reads)`: each `every`-th read comes back with a bit turned over, and how many reads there were so
+    /// far.
     pub(super) rot: Option<(u64, u64)>,
     /// Bytes that the drive can hold.
     pub(super) capacity: Option<u64>,

@@ -216,7 +216,7 @@ impl Names {
     }
 }
 
-/// A name whose directory isn't there can't be reached.
+/// Drops the names that can't be reached, since their directory isn't there.
 fn drop_orphans(tree: &mut Tree) {
     let mut dirs: HashSet<String> = HashSet::from([String::new()]);
     // A directory sorts before what is in it.

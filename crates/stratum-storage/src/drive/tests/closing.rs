@@ -71,7 +71,7 @@ fn a_drive_that_left_is_closed_and_nobody_calls_it_failed() {
 }
 
 #[test]
-fn who_hangs_in_a_drive_holds_up_nobody_and_is_told() {
+fn a_thread_that_hangs_in_a_drive_holds_up_nobody_and_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let slow = Fault {
         drive: "*".into(),

@@ -91,7 +91,7 @@ fn a_journal_that_stopped_for_want_of_space_goes_on_when_there_is_some() {
         let unknown = world.in_flight.clone();
         assert!(journal.heal().is_err() && world.append(&journal).is_err(), "nothing has changed yet");
         world.disks.iter().for_each(|disk| disk.set_capacity(None));
-        // Who had no space a moment ago isn't asked again at once.
+        // A drive that had no space a moment ago isn't asked again at once.
         world.ambient.advance(Duration::from_secs(11));
         if seed % 2 == 0 {
             // Or the next start decides.

@@ -5,7 +5,7 @@ use super::*;
 use crate::drive::simulated::Op;
 use crate::drive::{SLOWNESS_WINDOW, judge};
 
-/// A member is slow for as long as it takes to be told.
+/// Has a drive write slowly for as long as it takes to be judged slow.
 fn make_slow(journal: &Journal, slow: usize) {
     let drives: Vec<Arc<Drive>> = journal.core.places().iter().map(|place| place.drive.clone()).collect();
     // What was written before is another window's.
@@ -38,7 +38,8 @@ fn the_journal_goes_on_without_a_slow_member_and_does_not_wander() {
         assert_eq!((healed.short, journal.epoch()), (0, epoch + 1));
         assert!(!members(&journal).contains(&slow));
         world.append(&journal).expect("all is well");
-        // Another is slow at once: it takes as long as it takes to be told, if it was the first that was told wrongly.
+        // Another is slow right after: the journal stays with it for as long as a judgement takes, as the first one
+        // may have been wrong.
         let next = members(&journal)[0];
         make_slow(&journal, next);
         journal.leave_slow().expect("all are there");

@@ -16,7 +16,7 @@ fn a_panic_while_a_drive_is_written_costs_that_drive_and_nothing_else() {
             for _ in 0..40 {
                 world.append(&journal).expect("one drive may fail");
             }
-            // A segment was being made ready perhaps, and another is.
+            // A segment may have been in the making when the drive panicked; another is made ready.
             for member in members(&journal) {
                 let places = journal.core.places();
                 assert!(places[member].slots.as_ref().is_some_and(|slots| slots.has_free()), "{op:?} {n}");

@@ -31,7 +31,7 @@ fn refound_world(world: &World, absent: &[usize]) -> Result<(), RefoundError> {
 }
 
 #[test]
-fn it_opens_without_the_others_and_wins_when_they_return() {
+fn a_refounded_journal_opens_without_the_others_and_wins_when_they_return() {
     let (mut world, absent) = bereft(8);
     refound_world(&world, &absent).expect("three drives are enough");
     world.crash();

@@ -93,7 +93,7 @@ fn a_hole_is_named_and_both_of_its_sides_are_read() {
     let spans = journal.spans();
     drop(journal);
     world.crash();
-    // A bit of its second group, in the middle of its life: nothing from there to the segment's end can be followed.
+    // A bit of the second segment's first group: nothing from there to the segment's end can be followed.
     let disk = &world.disks[0];
     let path = {
         let io = disk.attach();

@@ -75,7 +75,7 @@ fn a_drive_that_is_out_is_waited_for_until_somebody_says_that_it_is_lost() {
     assert_eq!(kept.search(&journal), Search::Lost);
 }
 
-/// Even one that held none of it, as far as anybody here knows: what it holds is known when it is there.
+/// Even a drive that, as far as this process knows, holds no copy: what it holds is known when it is there.
 #[test]
 fn a_drive_that_was_away_at_the_start_is_asked_when_it_is_back() {
     let (mut world, journal, kept) = with_a_body();

@@ -37,11 +37,11 @@ pub enum Fault {
 /// What an answer says that isn't true.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lie {
-    /// That it was done, and nothing was; that what is there isn't.
+    /// That it was done, when nothing was; that an object isn't there, when it is.
     Nothing,
-    /// That all was stored or given, and it was the first half.
+    /// That all was stored or given, when it was only the first half.
     Half,
-    /// The same, and there was a wrong byte in it.
+    /// That all was stored or given as it should be, when one byte is wrong.
     Altered,
 }
 
@@ -76,7 +76,7 @@ impl Plan {
         self.0.clear();
     }
 
-    /// What becomes of this one, if it is the one that was meant.
+    /// The fault of this request, if the plan has one for it.
     pub fn strike(&mut self, request: Request) -> Option<Fault> {
         let (left, fault) = self.0.get_mut(&request)?;
         *left -= 1;

@@ -316,7 +316,7 @@ fn folders_are_the_places_of_their_drives_though_the_configuration_has_moved_on(
 }
 
 #[test]
-fn who_is_on_its_way_out_is_known_after_a_restart() {
+fn a_drive_on_its_way_out_is_known_after_a_restart() {
     let rack = Rack::new();
     let set = rack.open().unwrap();
     set.serve(1).unwrap();
