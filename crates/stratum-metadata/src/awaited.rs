@@ -1,17 +1,18 @@
-//! What the packer waits for: drives that alone may have a body, and can't be asked now, or an end of what keeps it from
-//! reading a segment.
+//! What the packer waits for: drives that alone may have a body and can't be read now, or the end of the error that
+//! keeps it from reading a segment.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-/// How long it is waited before drives that may have a body are asked again, at first and at most.
+/// The pause before drives that may have a body are asked again, at first and at most.
 const FIRST_DELAY: Duration = Duration::from_secs(5);
 const LONGEST_DELAY: Duration = Duration::from_secs(300);
-/// The same where a segment itself can't be read: nobody says when that is over.
+/// The longest pause where a segment itself can't be read: nothing tells the packer when that is over.
 const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// Bodies that only drives may have which can't be asked now: the segment that they are in stays until they are.
+/// Bodies that may be on drives that can't be read now. Their segment stays in the journal until those drives have
+/// been asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AwaitedBodies {
     pub bodies: usize,
@@ -31,25 +32,25 @@ impl fmt::Display for AwaitedBodies {
     }
 }
 
-/// What keeps a packer from going on.
+/// What keeps the packer from going on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Hindrance {
     Awaited(AwaitedBodies),
-    /// In words.
+    /// Why a segment can't be read, in words.
     Unreadable(String),
 }
 
-/// What a packer waits for, and how long it does before it looks again.
+/// What the packer waits for, and the pause before it tries again.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting(Option<(Hindrance, Duration)>);
 
 impl Waiting {
-    /// It still waits, and says so where that is news. How long until the next look.
+    /// The packer still waits for these bodies, which is logged if it is news. Returns the pause before the next try.
     pub fn goes_on(&mut self, awaited: AwaitedBodies) -> Duration {
         self.wait(Hindrance::Awaited(awaited), LONGEST_DELAY)
     }
 
-    /// A segment can't be read. As [`Waiting::goes_on`].
+    /// A segment can't be read: otherwise like [`Waiting::goes_on`].
     pub fn fails(&mut self, problem: String) -> Duration {
         self.wait(Hindrance::Unreadable(problem), LONGEST_RETRY_DELAY)
     }
@@ -73,7 +74,7 @@ impl Waiting {
         }
     }
 
-    /// In words, for whoever asks how the store is.
+    /// What the packer waits for, in words for the store's status.
     pub fn note(&self) -> Option<String> {
         self.0.as_ref().map(|(hindrance, _)| hindrance.to_string())
     }
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_waited_for_is_asked_ever_more_seldom_until_it_changes() {
+    fn pauses_grow_until_the_packer_waits_for_something_else() {
         let awaited = |drive: &str| AwaitedBodies { bodies: 1, drives: [drive.to_owned()].into() };
         let mut waiting = Waiting::default();
         let delays: Vec<u64> = (0..9).map(|_| waiting.goes_on(awaited("hot/1")).as_secs()).collect();

@@ -1,12 +1,14 @@
-//! Where a bucket's record lies: under its id, which is what commands and other keys have of it; under its name lies the id.
+//! How a bucket's record is found. It lies under the bucket's id, which commands and other keys hold; under the
+//! bucket's name lies the id.
 //!
-//! A state of level 1 has it the other way round, and what it wrote stays so until the bucket is changed or deleted.
+//! A state of level 1 has the record under the name and the name under the id; what it wrote stays so until the
+//! bucket is changed or deleted.
 
 use crate::keys;
 use crate::record::{BucketConfiguration, BucketId, BucketRecord, DecodeError, Level, decode, level_of};
 use crate::tree::Value;
 
-/// The bucket of what lies under a name.
+/// The bucket's id, from the value under its name.
 pub(crate) fn id_of(under_name: &[u8]) -> Result<BucketId, DecodeError> {
     match level_of(under_name)? {
         Level::FIRST => Ok(decode::<BucketRecord>(under_name)?.id),
@@ -14,7 +16,7 @@ pub(crate) fn id_of(under_name: &[u8]) -> Result<BucketId, DecodeError> {
     }
 }
 
-/// The name of what lies under an id.
+/// The bucket's name, from the value under its id.
 pub(crate) fn name_of(under_id: &[u8]) -> Result<String, DecodeError> {
     match level_of(under_id)? {
         Level::FIRST => decode(under_id),
@@ -22,7 +24,7 @@ pub(crate) fn name_of(under_id: &[u8]) -> Result<String, DecodeError> {
     }
 }
 
-/// The configuration of what lies under an id. A state of level 1 has none.
+/// The bucket's configuration, from the value under its id: empty in a state of level 1.
 pub(crate) fn configuration_of(under_id: &[u8]) -> Result<BucketConfiguration, DecodeError> {
     match level_of(under_id)? {
         Level::FIRST => Ok(BucketConfiguration::default()),
@@ -30,7 +32,7 @@ pub(crate) fn configuration_of(under_id: &[u8]) -> Result<BucketConfiguration, D
     }
 }
 
-/// The bucket of that name.
+/// The bucket with that name.
 pub(crate) fn by_name<E: From<DecodeError>>(
     name: &[u8],
     mut get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
@@ -43,7 +45,7 @@ pub(crate) fn by_name<E: From<DecodeError>>(
     record.map(|record| Ok(decode(&record)?)).transpose()
 }
 
-/// The bucket of that id.
+/// The bucket with that id.
 pub(crate) fn by_id<E: From<DecodeError>>(
     id: BucketId,
     mut get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,

@@ -1,7 +1,7 @@
-//! How much the store holds, counted by looking.
+//! How much the store holds, counted on demand.
 //!
-//! A count that every PUT kept up would be one more key written by each; so it is a scan, of a second or so for a
-//! million objects, for whoever asks now and then.
+//! To keep a count up to date, every PUT would have to write one more key. So it is a scan, which takes about a
+//! second for a million objects.
 
 use crate::keys::{self, Tag};
 use crate::machine::ReadError;
@@ -18,20 +18,20 @@ use stratum_storage::journal::LostBodies;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Census {
     pub buckets: u64,
-    /// What is current under its key.
+    /// Objects that are current under their keys.
     pub objects: u64,
     /// Versions of objects that aren't current, and delete markers.
     pub versions: u64,
     pub delete_markers: u64,
-    /// The sizes of all objects, those that aren't current among them, as clients see them, in bytes.
+    /// The sizes of all versions, as clients see them, in bytes.
     pub bytes: u64,
-    /// Payload of packed stripes that nothing names: bodies that are gone, and the directories. What else is freed is
-    /// punched at once and is no garbage.
+    /// Payload bytes of packed stripes that no record names: deleted bodies, and the directories of the stripes.
+    /// Other freed space is punched at once and is no garbage.
     pub garbage: u64,
 }
 
 impl Metadata {
-    /// Counts all objects and all packed stripes. Blocks for as long as that takes; holds nobody else up.
+    /// Counts all objects and all packed stripes. Blocks for as long as that takes, but delays no other caller.
     pub fn census(&self) -> Result<Census, ReadError> {
         let mut census = Census::default();
         self.count(Tag::BucketByOwner, |()| census.buckets += 1)?;
@@ -52,8 +52,8 @@ impl Metadata {
         Ok(census)
     }
 
-    /// How many objects, each of their versions by itself, name bytes of pieces that are among these; an upload counts as one, whether
-    /// it is under way or became an object. Blocks as long as [`Metadata::census`].
+    /// How many objects name bytes of pieces for which `is_among` is true. Each version counts by itself; an upload
+    /// counts once, whether it is under way or became an object. Blocks as long as [`Metadata::census`].
     pub fn objects_in(&self, is_among: &dyn Fn(Piece) -> bool) -> Result<u64, ReadError> {
         let (mut objects, mut uploads) = (0, HashSet::new());
         each_owner_in(self.state(), is_among, |owner| match owner {
@@ -68,17 +68,17 @@ impl Metadata {
         self.log().lost_bodies()
     }
 
-    /// In words, what keeps the journal from being packed, if anything does.
+    /// What keeps the journal from being packed, in words; `None` if nothing does.
     pub fn packing_hindrance(&self) -> Option<String> {
         self.upkeep().waiting().note()
     }
 
-    /// The first entry that is still in the journal: what was before it was packed, or is lost.
+    /// The first entry that is still in the journal: everything before it was packed, or is lost.
     pub fn first_entry(&self) -> Index {
         self.log().first()
     }
 
-    /// Shows every record of a kind.
+    /// Calls `see` with every record of a kind.
     fn count<T: Migrate>(&self, tag: Tag, mut see: impl FnMut(T)) -> Result<(), ReadError> {
         let mut failed = None;
         self.state().scan(&keys::start_of(tag), &keys::end_of(tag), |_, value| match decode(value) {

@@ -1,10 +1,10 @@
-//! Whether the state agrees with itself: every record has its bytes in the volumes' keys, every such key its record,
-//! what is counted adds up, and each index holds what the others do.
+//! Checks whether the state is consistent: every record names bytes that the keys of the volumes know, every such key
+//! has its record, counts add up, and keys that index the same thing agree.
 //!
-//! One pass over all keys in their order, a page at a time. Objects and parts come before volumes, extents and
-//! stripes, so what records name is added up by then and compared as the keys are met. Memory is taken for each
-//! packed stripe, volume and multipart object, never for each object. Bytes are not read here but through
-//! [`Bodies`], and those in volumes not at all: `inspect::verify` looks at them stripe by stripe.
+//! It is one pass over all keys in their order, a page at a time. Objects and parts come before volumes, extents and
+//! stripes, so what records name has been summed up when the volumes' keys are reached, and is compared there. Memory
+//! is taken for each packed stripe, volume and multipart object, not for each object. Bodies in the journal are read
+//! through [`Bodies`]; those in volumes aren't read here, but stripe by stripe in `inspect::verify`.
 
 mod finding;
 mod identities;
@@ -24,16 +24,16 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use stratum_storage::blob::{BlobRef, Index, Place, VolumeId};
 
-/// Pairs that are read at a time.
+/// Keys that are read at a time, with their values.
 const PAGE: usize = 1024;
 
 /// Reads bodies that are in the journal.
 pub trait Bodies {
-    /// Whether the owner's body, which is in that entry, is there and sound; the text says what is wrong.
+    /// Checks the owner's body in that entry of the journal; the error says what is wrong with it.
     fn check(&self, owner: &Owner, index: Index, length: u32, crc32c: u32) -> Result<(), String>;
 }
 
-/// How much there was to check.
+/// How much was checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
     pub keys: u64,
@@ -43,7 +43,8 @@ pub struct Checked {
     pub journaled: u64,
 }
 
-/// Checks a state that stands still, and of which `applied` says what it should be, and calls `report` with whatever is found.
+/// Checks a state that doesn't change meanwhile, against what `applied` says of it. Calls `report` with every
+/// finding.
 pub(crate) fn check(
     state: &dyn Base,
     applied: &Applied,
@@ -67,7 +68,7 @@ pub(crate) fn check(
     Ok(check.finish(applied.fingerprint))
 }
 
-/// What records name of a packed stripe.
+/// How much of a packed stripe records name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Packed {
     live: u64,
@@ -80,7 +81,7 @@ struct Check<'a> {
     bodies: &'a dyn Bodies,
     report: &'a mut dyn FnMut(Finding),
     checked: Checked,
-    /// What the state is written at, and what its own key says of that.
+    /// The level that the state should have, and the one that its own key says.
     level: Level,
     kept_level: Level,
     fingerprint: u128,
@@ -88,17 +89,17 @@ struct Check<'a> {
     buckets_by_owner: u64,
     uploads: u64,
     uploads_by_key: u64,
-    /// Uploads whose parts an object is made of.
+    /// Uploads of whose parts an object is made.
     multipart: HashSet<UploadId>,
-    /// The key whose versions were met last.
+    /// The key of the last noncurrent version that was checked.
     last_versions: Option<(BucketId, Vec<u8>)>,
-    /// What is kept of buckets that are counted, and bytes and objects as they are met.
+    /// For each bucket that is counted: its stored count, and the bytes and objects found so far.
     usage: HashMap<BucketId, (BucketUsage, u64, u64)>,
-    /// Bytes and objects that are counted of all buckets of an owner together.
+    /// Counted bytes and objects of all buckets of an owner together.
     held_by: HashMap<String, (u64, u64)>,
-    /// Events that were met, by their target.
+    /// Events found so far, by their target.
     events: HashMap<String, u64>,
-    /// What records name, taken out as the keys are met.
+    /// What records name. Entries are removed when the keys of stripes and volumes are compared with them.
     packed: HashMap<(VolumeId, u64), Packed>,
     live: HashMap<VolumeId, u64>,
     highest_bucket: u64,
@@ -140,7 +141,8 @@ impl<'a> Check<'a> {
         (self.report)(finding);
     }
 
-    /// Another record, if it is there and can be read; whoever meets its key says if it can't.
+    /// Another key's record, if it exists and can be read. If it can't, that is reported when the pass comes to its
+    /// key.
     fn get<T: Migrate>(&self, key: &[u8]) -> Result<Option<T>, ReadError> {
         Ok(self.state.get(key)?.and_then(|value| decode(&value).ok()))
     }
@@ -165,7 +167,8 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    /// A state that isn't raised can be gone back from: nothing in it is of a later level.
+    /// Nothing may be of a later level than the state: an older binary must be able to read a state that wasn't
+    /// raised.
     fn of_the_level(&self, value: &[u8]) -> Result<(), String> {
         match level_of(value) {
             Ok(level) if level > self.level => {
@@ -175,7 +178,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// What a record names of the volumes must be theirs by the volumes' keys.
+    /// Checks that the keys of the volumes agree with what a record names.
     fn blob(&mut self, owner: &Owner, blob: &BlobRef) -> Result<(), ReadError> {
         match &blob.place {
             Place::Empty => {}
@@ -204,7 +207,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    /// What only the whole tells.
+    /// The checks that need all keys to have been seen.
     fn finish(mut self, applied: u128) -> Checked {
         if self.fingerprint != applied {
             self.found(Finding::Fingerprint);

@@ -20,7 +20,7 @@ use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{BlobRef, Index, PackedAt, Place};
 use stratum_storage::volume::{VolumeEvent, WriterId};
 
-/// What must hold of the current object for a write to go on, evaluated atomically with it.
+/// What must hold of the current object for a write to be carried out; evaluated atomically with the write.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteCondition {
     pub if_match: Option<Match>,
@@ -46,7 +46,7 @@ pub struct CompletedPart {
     pub md5: [u8; 16],
 }
 
-/// One body that moved, as an entry of a [`Command::Relocate`].
+/// The move of one body, as part of a [`Command::Relocate`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     pub owner: Owner,
@@ -61,38 +61,39 @@ impl Move {
     }
 }
 
-/// What was decided of a version's tier.
+/// A decision about a version's tier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TierChange {
     pub bucket: BucketId,
     pub key: Vec<u8>,
     pub version: VersionId,
     pub committed: Index,
-    /// What must hold of it, or it is passed over.
+    /// What must hold of the version for the change to be applied; else it is skipped.
     pub condition: TierCondition,
-    /// What takes it to another tier; nothing if it stays where it belonged.
+    /// The decision that takes it to another tier; `None` if it stays where it belonged.
     pub decision: Option<TierDecision>,
     pub pinning: Pinning,
-    /// When it is looked at next; nothing if only another decision changes it.
+    /// When the version is reviewed next; `None` if only another decision can change its tier.
     pub review: Option<UnixMillis>,
 }
 
 impl TierChange {
-    /// Whether it only says when the version is looked at next.
+    /// Whether the change only sets the time of the next review.
     fn is_a_review(&self) -> bool {
         self.decision.is_none() && self.pinning == Pinning::Leave
     }
 }
 
-/// What must hold of a version whose tier is decided, evaluated atomically with the change.
+/// What must hold of a version for a tier change; evaluated atomically with the change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TierCondition {
-    /// That it is there.
+    /// The version exists.
     Always,
     /// Its review is at this time.
     Reviewed(UnixMillis),
-    /// It is what was looked at: nobody has written it anew, or decided of it, since. The id and entry of a version in a bucket
-    /// that isn't versioned are the same of whatever comes to stand there, hence the time of its bytes.
+    /// The version is the one that was looked at: nobody has overwritten it, or decided about it, since. In a bucket
+    /// that isn't versioned, every version of a key has the same id and entry, hence the time at which the bytes were
+    /// written.
     Unchanged { modified: UnixMillis, decided: Option<UnixMillis> },
 }
 
@@ -109,7 +110,7 @@ impl TierCondition {
     }
 }
 
-/// What becomes of a pin.
+/// What becomes of a version's pin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pinning {
     Leave,
@@ -117,23 +118,23 @@ pub enum Pinning {
     Clear,
 }
 
-/// A bucket that is to be created.
+/// A bucket to be created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewBucket {
-    /// The id that its proposer chose, which counts in a state of level 1 only. `apply` gives one otherwise, and wherever
-    /// the chosen one is taken.
+    /// The id that the proposer chose; only a state of level 1 uses it, and only if it is free. Otherwise `apply`
+    /// gives one.
     pub chosen: Option<BucketId>,
     pub name: String,
     /// The owner's canonical user id.
     pub owner: String,
     pub created: UnixMillis,
     pub region: String,
-    /// What it begins with.
+    /// Its configuration at first.
     pub configuration: BucketConfiguration,
 }
 
 impl NewBucket {
-    /// The bucket under the id that it got.
+    /// The bucket's record, under the id that it was given.
     pub(crate) fn with_id(self, id: BucketId) -> BucketRecord {
         let NewBucket { chosen: _, name, owner, created, region, configuration } = self;
         BucketRecord { id, name, owner, created, region, configuration }
@@ -147,86 +148,89 @@ impl From<BucketRecord> for NewBucket {
     }
 }
 
-/// What is to be deleted.
+/// An object or a version to be deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
     pub bucket: BucketId,
     pub key: Vec<u8>,
-    /// The version that goes. Without one the current object does, and where versions are kept a delete marker comes over it.
+    /// The version to delete. `None`: the current object is deleted, or, in a versioned bucket, covered by a delete
+    /// marker.
     pub version: Option<VersionId>,
     pub condition: WriteCondition,
-    /// When: what the delete marker says that may come of it.
+    /// The time of the delete marker that this may create.
     pub modified: UnixMillis,
-    /// Who owns that marker, where it isn't the bucket's owner: a canonical user id.
+    /// The canonical user id of the delete marker's owner, if that isn't the bucket's owner.
     pub owner: Option<String>,
-    /// Whether a version that is retained in governance mode goes, too.
+    /// Whether a version that is retained in governance mode may be deleted, too.
     pub bypass_governance: bool,
 }
 
 impl Deletion {
-    /// Of what stands under a key, whatever it is.
+    /// Deletes the current object of a key without conditions.
     pub fn of(bucket: BucketId, key: Vec<u8>, modified: UnixMillis) -> Deletion {
         let condition = WriteCondition::default();
         Deletion { bucket, key, version: None, condition, modified, owner: None, bypass_governance: false }
     }
 }
 
-/// A part of a bucket's configuration that becomes another. New ones stand at the end: the number of a variant is stored.
+/// A change of one part of a bucket's configuration. New variants go at the end: the number of a variant is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum BucketChange {
     Versioning(Versioning),
-    /// Nothing for none.
+    /// `None` removes all tags.
     Tags(Option<BTreeMap<String, String>>),
-    /// The document of that kind becomes another, or goes.
+    /// Replaces the document of that kind, or (`None`) removes it.
     Document {
         kind: DocumentKind,
         document: Option<BucketDocument>,
     },
-    /// Nothing for the owner's full control.
+    /// `None`: only the owner has full control.
     Acl(Option<Vec<Grant>>),
-    /// Nothing for what the server has.
+    /// `None`: the server's default.
     Ownership(Option<ObjectOwnership>),
     PublicAccess(Option<PublicAccessBlock>),
-    /// Of a bucket whose versioning is enabled, which it is from then on for good.
+    /// Only for a bucket with versioning enabled, which can then never be suspended.
     ObjectLock(ObjectLock),
-    /// How new objects are encrypted by default; nothing takes the default away.
+    /// How new objects are encrypted by default; `None` removes the default.
     Encryption(Option<DefaultEncryption>),
 }
 
-/// A part of a version that becomes another while its bytes stay. New ones stand at the end: the number of a variant is stored.
+/// A change of one part of a version, whose bytes stay. New variants go at the end: the number of a variant is
+/// stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ObjectChange {
-    /// Nothing for none.
+    /// `None` removes all tags.
     Tags(Option<BTreeMap<String, String>>),
-    /// Nothing for the owner's full control.
+    /// `None`: only the owner has full control.
     Acl(Option<Vec<Grant>>),
     Retention {
-        /// Nothing for none.
+        /// `None` removes the retention.
         retention: Option<Retention>,
-        /// When: a retention that is over by then binds nobody.
+        /// The time of the change: a retention that has ended by then doesn't bind.
         now: UnixMillis,
-        /// Whether one in governance mode may be shortened, or taken away.
+        /// Whether a retention in governance mode may be shortened or removed.
         bypass_governance: bool,
     },
     LegalHold(LegalHold),
-    /// Lifecycle takes it to another class.
+    /// Lifecycle changes the object's storage class.
     StorageClass {
         class: StorageClass,
-        /// When its bytes came: of others nothing was decided.
+        /// When the bytes were written on which lifecycle decided; if the object was overwritten since, it stays as
+        /// it is.
         modified: UnixMillis,
     },
 }
 
-/// A data key that was wrapped anew.
+/// A data key that was wrapped again, with another key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyChange {
     pub of: KeyHolder,
-    /// Applied only if it holds exactly this wrapped key.
+    /// Applied only if the record holds exactly this wrapped key.
     pub from: Vec<u8>,
     pub to: Vec<u8>,
 }
 
-/// Whose record holds a wrapped key. New ones stand at the end: the number of a variant is stored.
+/// The record that holds a wrapped key. New variants go at the end: the number of a variant is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyHolder {
     Object { bucket: BucketId, key: Vec<u8>, version: VersionId, committed: Index },
@@ -244,7 +248,7 @@ impl fmt::Display for KeyHolder {
     }
 }
 
-/// Whose quota it is. New ones stand at the end: the number of a variant is stored.
+/// What a quota is for. New variants go at the end: the number of a variant is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum QuotaOf {
     Bucket(BucketId),
@@ -252,18 +256,18 @@ pub enum QuotaOf {
     User(String),
 }
 
-/// Changes of users, groups, roles, their keys and policies: all of them or none.
+/// Changes of users, groups, roles, their keys and policies, applied all together or not at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityChanges {
-    /// The entry that had changed any of them last when they were read, or none; refused with `IdentitiesChanged` if it is
-    /// another by now.
+    /// The entry that had last changed any of them when the proposer read them, or `None`. If it is another by now,
+    /// `apply` refuses with `IdentitiesChanged`.
     pub read: Option<Index>,
-    /// The wrapped key that secrets are sealed with, where it becomes another, or the first.
+    /// The wrapped key with which secrets are sealed, if this command sets or replaces it.
     pub key: Option<Vec<u8>>,
     pub writes: Vec<IdentityWrite>,
 }
 
-/// A record that becomes another, or goes. New ones stand at the end: the number of a variant is stored.
+/// A record to be written or removed. New variants go at the end: the number of a variant is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IdentityWrite {
     Identity { kind: IdentityKind, at: AccountName, record: Option<IdentityRecord> },
@@ -271,12 +275,12 @@ pub enum IdentityWrite {
     Policy { at: AccountName, record: Option<ManagedPolicyRecord> },
 }
 
-/// What a journal entry holds: a command, and who proposed it where that matters.
+/// The content of a journal entry: a command, and what else its proposer says with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposed {
-    /// Who fills the volumes that the command is the first to name something in, or that it opens.
+    /// The writer of the volumes that the command opens, or is the first to name something in.
     pub by: Option<WriterId>,
-    /// Who is to be told of what it does.
+    /// Who is to be notified of what the command does.
     pub notice: Option<Box<Notice>>,
     pub command: Command,
 }
@@ -288,27 +292,27 @@ impl From<Command> for Proposed {
 }
 
 impl Proposed {
-    /// With who is to be told of it.
+    /// The command, with those to be notified of it.
     pub fn telling(command: Command, notice: Option<Box<Notice>>) -> Proposed {
         Proposed { by: None, notice, command }
     }
 
-    /// Its bytes in the journal, of what a state of that level is proposed.
+    /// Its bytes in the journal, as proposed to a state of that level.
     pub(crate) fn encode(&self, level: Level) -> Result<Vec<u8>, TakesLevel> {
         match self.command {
-            // So that a binary that doesn't know the level says so.
+            // A binary that doesn't know the new level must see that already in this entry.
             Command::SetLevel(raised) => encode(raised.max(level), self),
             _ => encode(level, self),
         }
     }
 
-    /// What a journal entry holds.
+    /// Reads the content of a journal entry.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Proposed, DecodeError> {
         decode(bytes)
     }
 }
 
-/// A mutation.
+/// A mutation of the state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     CreateBucket(NewBucket),
@@ -342,7 +346,7 @@ pub enum Command {
         parts: Vec<CompletedPart>,
         record: ObjectRecord,
         condition: WriteCondition,
-        /// How long a repeated Complete is answered as the first was.
+        /// Until when a repeated Complete gets the same answer as the first.
         remember_until: UnixMillis,
     },
     AbortUpload {
@@ -354,81 +358,81 @@ pub enum Command {
     Sweep {
         now: UnixMillis,
     },
-    /// Bodies that were copied elsewhere, as one packed stripe (`stripe` is then its place) or one by one.
+    /// Bodies that were copied elsewhere: into the packed stripe at `stripe`, or one by one.
     Relocate {
         stripe: Option<PackedAt>,
         moves: Vec<Move>,
     },
     Volume(VolumeEvent),
-    /// A part, as by [`Command::PutPart`], which journals of earlier servers have. This one also keeps with the upload
-    /// that its last part came with this entry.
+    /// Stores a part. [`Command::PutPart`], which only journals of earlier servers have, did the same, but didn't
+    /// keep with the upload that its last part came with this entry.
     UploadPart {
         bucket: BucketId,
         upload: UploadId,
         part: PartRecord,
     },
-    /// As [`Command::CompleteUpload`], which journals of earlier servers have. The parts are not carried and compared one
-    /// by one: what the proposer read of them holds as long as no part has come since.
+    /// Completes an upload. [`Command::CompleteUpload`], which only journals of earlier servers have, carried all
+    /// parts to compare them one by one; here what the proposer read of them holds as long as no part has come since.
     CompleteMultipartUpload {
         bucket: BucketId,
         key: Vec<u8>,
         upload: UploadId,
         /// The upload's last part when its parts were read; `apply` refuses with `UploadChanged` if it is another now.
         last_part: Option<LastPart>,
-        /// Whether the upload has parts that the object doesn't name: they become garbage.
+        /// Whether the upload has parts that the object doesn't name, which become garbage.
         has_spare: bool,
-        /// Its body names the upload and the parts.
+        /// The new object's record, whose body names the upload and the parts.
         record: ObjectRecord,
         condition: WriteCondition,
         remember_until: UnixMillis,
     },
     /// Records and commands are written at this level from now on; never a lower one than before.
     SetLevel(Level),
-    /// Decisions of where versions belong, each by itself: one that is gone is passed over.
+    /// Decisions about the tiers of versions, each applied by itself: a version that no longer exists is skipped.
     DecideTiers(Vec<TierChange>),
     ConfigureBucket {
         bucket: BucketId,
         change: BucketChange,
     },
-    /// Of that version, or else of the current object.
+    /// Changes that version, or (`None`) the current object.
     ConfigureObject {
         bucket: BucketId,
         key: Vec<u8>,
         version: Option<VersionId>,
         change: ObjectChange,
     },
-    /// Data keys under another key than before, each by itself: one that is another by now is passed over.
+    /// Data keys that were wrapped again, each applied by itself: a record whose key is another by now is skipped.
     RewrapKeys(Vec<KeyChange>),
-    /// Nothing for none.
+    /// `None` removes the quota.
     SetQuota {
         of: QuotaOf,
         quota: Option<Quota>,
     },
-    /// Counts the next of what a bucket held when its count began.
+    /// Counts the next part of what a bucket held when its count began.
     CountUsage {
         bucket: BucketId,
     },
     ChangeIdentities(IdentityChanges),
-    /// Events that waited for that webhook, by the entries that made them happen, were told or needn't be.
+    /// Removes events that waited for that webhook, given by their entries: they were delivered, or need not be.
     ForgetEvents {
         target: String,
         events: Vec<Index>,
     },
-    /// Takes the next of a user's buckets into what is kept of all of them together.
+    /// Adds the next of a user's buckets to the user's total.
     SumUsage {
         owner: String,
     },
 }
 
-/// What may be appended near the journal's cap, the most patient first.
+/// Which commands may still be appended when the journal is nearly full, those that are refused first in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Urgency {
-    /// New bytes: refused when only the last 5 % are left.
+    /// Commands that bring new bytes: refused when only the last 5 % are left.
     Ordinary,
-    /// What makes room on the drives: deletes, relocation out of volumes. Refused at the cap.
+    /// Commands that free space on the drives: deletes, and relocation out of volumes. Refused at the cap.
     MakesRoom,
-    /// What makes room in the journal: packing, and what it may need. Never refused. It passes the cap by less than the
-    /// packed bodies had taken of it.
+    /// Commands that free space in the journal: packing, and what it needs. Never refused. They pass the cap by less
+    /// than the packed bodies had taken of it.
     Packing,
 }
 
@@ -437,7 +441,7 @@ impl Urgency {
 }
 
 impl Command {
-    /// Whether it may still be journaled when only the last of the journal's room is left.
+    /// When the command is refused as the journal fills up.
     pub(crate) fn urgency(&self) -> Urgency {
         match self {
             Command::CreateBucket(_)
@@ -452,7 +456,7 @@ impl Command {
             | Command::CompleteUpload { .. }
             | Command::UploadPart { .. }
             | Command::CompleteMultipartUpload { .. } => Urgency::Ordinary,
-            // Packing into another tier than was decided needs it.
+            // Packing a body into another tier than was decided needs a review.
             Command::DecideTiers(changes) if changes.iter().all(TierChange::is_a_review) => Urgency::Packing,
             Command::DecideTiers(_) | Command::RewrapKeys(_) | Command::ChangeIdentities(_) => {
                 Urgency::Ordinary
@@ -463,13 +467,13 @@ impl Command {
             | Command::AbortUpload { .. }
             | Command::ForgetEvents { .. }
             | Command::Relocate { .. } => Urgency::MakesRoom,
-            // Few and short: packing may need a volume, and a checkpoint an entry after the last one.
+            // They are few and short. Packing may need a new volume, and a checkpoint needs one more entry.
             Command::Volume(_) | Command::Sweep { .. } | Command::SetLevel(_) => Urgency::Packing,
         }
     }
 }
 
-/// What `apply` answers.
+/// What `apply` returns for a command that it carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
@@ -482,28 +486,28 @@ pub enum Outcome {
         etag: ETag,
     },
     Deleted(Deleted),
-    /// Relocate, DecideTiers and RewrapKeys: how many of the moves or changes were applied. Sweep, CountUsage, SumUsage and
-    /// ForgetEvents: how many records went or were counted, 0 when nothing was left.
+    /// Relocate, DecideTiers and RewrapKeys: how many of the moves or changes were applied. Sweep, CountUsage,
+    /// SumUsage and ForgetEvents: how many records were removed or counted; 0 when nothing was left to do.
     Count(u64),
     Refused(Refusal),
 }
 
-/// What DeleteObject came to.
+/// What DeleteObject did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deleted {
     /// There was nothing to delete.
     Nothing,
-    /// The current object is gone for good.
+    /// The current object was deleted for good.
     Current,
-    /// A version is that wasn't current.
+    /// A noncurrent version was deleted.
     NonCurrent,
-    /// A delete marker is.
+    /// A delete marker was deleted.
     Marker,
-    /// A delete marker of that id came over whatever was there.
+    /// A delete marker with that id was created.
     Marked(VersionId),
 }
 
-/// A mutation that the state did not allow; nothing changed.
+/// Why the state did not allow a command; nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     NoSuchBucket,
@@ -512,27 +516,28 @@ pub enum Refusal {
         owner: String,
     },
     BucketNotEmpty,
-    /// A condition on, or a change of, the current object of a key that has none.
+    /// A condition on the current object of a key that has none, or a change of it.
     NoSuchKey,
-    /// A change of a version that isn't there, or is a delete marker.
+    /// A change of a version that doesn't exist, or that is a delete marker.
     NoSuchVersion,
     PreconditionFailed,
     /// The version is retained, or under a legal hold.
     Locked,
-    /// Versioning of a bucket with object lock is to be suspended, or lock to be put on a bucket without versioning.
+    /// Versioning can't be suspended in a bucket with object lock, and object lock can't be enabled without
+    /// versioning.
     BucketState,
     NoSuchUpload,
-    /// The parts are no longer what the proposer of a completion read: read again and propose again.
+    /// The parts aren't those that the proposer of a completion read: read them again and propose again.
     UploadChanged,
     /// The record names a volume that is absent or being dropped: the client retries.
     VolumeGone,
     /// A volume event that the volume's state does not allow.
     VolumeState,
-    /// SetLevel: the state has this level, which is no lower.
+    /// SetLevel: the state already has this level, or a higher one.
     LevelIs(Level),
-    /// The bucket would hold more than it may.
+    /// The bucket would hold more than its quota.
     QuotaExceeded,
-    /// The buckets of its owner would hold more together than they may.
+    /// The buckets of the owner would together hold more than the owner's quota.
     UserQuotaExceeded,
     /// ChangeIdentities: they have changed since they were read: read again and propose again.
     IdentitiesChanged,

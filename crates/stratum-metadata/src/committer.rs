@@ -1,23 +1,26 @@
-//! The way of a command: queued, ordered with all others that wait, applied, answered.
+//! The way of a command: it is queued, ordered with all others that wait, applied and answered.
 //!
-//! One thread gives the [`Order`] what waits, a group at a time; what it has committed comes back as a stream that the
-//! [`applier`] follows. The two know nothing of each other: the committer hears only of groups that were not committed,
-//! and a group that was proposed elsewhere is applied like any other.
+//! One thread gives the queue to the [`Order`], a group at a time. Committed groups come back as a stream, which the
+//! [`applier`] follows. The two sides don't know each other: the committer only learns of groups that were not
+//! committed, and a group that was proposed elsewhere is applied like any other.
 //!
-//! A committer without threads of its own does all of that where it is asked, for simulations that must be
-//! deterministic: whoever proposes at the same moment still shares a group.
+//! A committer without threads of its own does all of this on the calling thread, for simulations that must be
+//! deterministic. Commands that are proposed at the same moment still share a group.
 //!
-//! A proposal carries the hold on what its command names in volumes, so that its fate is settled here ([`fate`](crate::fate))
-//! whether or not somebody still waits for the answer: a client that goes away leaves nothing behind and frees nothing
-//! that a record may name, and no volume seals while a command that names it is on its way.
+//! A proposal carries the hold on the bytes that its command names in volumes. So the fate of those bytes is settled
+//! here ([`fate`](crate::fate)), whether or not somebody still waits for the answer: a client that goes away leaves
+//! nothing behind and frees nothing that a record may name, and no volume is sealed while a command that names it is
+//! on its way.
 //!
-//! A panic of any of these threads fails the index ([`threads`]), and everybody in its hands is answered ([`reply`]).
+//! A panic of any of these threads fails the index ([`threads`]), and everybody who waits for one of its commands is
+//! answered ([`reply`]).
 //!
-//! When the index fails, nothing more is taken, and what is on its way is told that its outcome is unknown. Whoever
-//! builds the next index does the last of it while nothing is committed or applied ([`Committer::at_rest`]); what was
-//! committed and not applied by then is in it, and is not applied again.
+//! When the index fails, no more commands are taken, and those on their way are told that their outcome is unknown.
+//! The next index is finished while nothing is committed or applied ([`Committer::at_rest`]); it holds all that was
+//! committed and not applied by then, which is not applied again.
 //!
-//! While a block of the index is known to be lost, what would need it is refused before it is proposed ([`foreseen`]).
+//! While a block of the index is known to be lost, a command that needs the block is refused before it is proposed
+//! ([`foreseen`]).
 
 mod applier;
 mod foreseen;
@@ -49,24 +52,24 @@ use stratum_storage::volume::WriterId;
 pub(crate) use threads::Step;
 use tracing_mutex::parkinglot::Mutex;
 
-/// Bytes of entries in a group. Fewer where the journal's segments are short.
+/// The most bytes of entries in a group; fewer where the journal's segments are short.
 const GROUP_BYTES: usize = 1 << 20;
 type Fate = Result<Outcome, CommitError>;
 
-/// The journal had room for one more ordinary write when it was asked: asked for before a body is read or written, so
-/// that what would be refused at the end is refused at the beginning.
+/// Proof that the journal had room for one more ordinary write. It is asked for before a body is read or written, so
+/// that a write which would be refused at its end is refused at its beginning.
 #[derive(Debug)]
 #[must_use = "it is asked for so that a write need not be slowed again"]
 pub struct Headroom(());
 
-/// The proposals that wait, and the threads that take them.
+/// The queue of proposals, and the threads that work on it.
 pub(crate) struct Committer {
     shared: Arc<Shared>,
     kind: Threads,
     threads: Mutex<Option<Running>>,
 }
 
-/// The threads, in the order in which they end.
+/// The threads, in the order in which they are ended.
 struct Running {
     committer: JoinHandle<()>,
     applier: JoinHandle<()>,
@@ -79,12 +82,12 @@ struct Shared {
     applier: Arc<Applier>,
     machine: Arc<Machine>,
     room: Room,
-    /// Who fills the volumes that are opened from here.
+    /// The writer of the volumes that this committer's commands open.
     writer: WriterId,
 }
 
 impl Committer {
-    /// `began` is the last entry of the journal.
+    /// `began` is the journal's last entry at the start.
     pub(crate) fn start(
         machine: Arc<Machine>,
         order: Arc<dyn Order>,
@@ -110,8 +113,8 @@ impl Committer {
         Ok(Committer { shared, kind, threads: Mutex::new(threads) })
     }
 
-    /// Waits a little when the journal is over three quarters full; refuses when an entry of so many bytes has no room
-    /// below its cap, and when nothing can be written at all.
+    /// Asks for room. Waits a little when the journal is over three quarters full; refuses when it has no room below
+    /// its cap for an entry of so many bytes, and when nothing can be written at all.
     pub(crate) async fn headroom(&self, bytes: usize) -> Result<Headroom, NotWritten> {
         self.shared.check_open()?;
         match self.shared.room.pace(bytes) {
@@ -122,8 +125,8 @@ impl Committer {
         Ok(Headroom(()))
     }
 
-    /// Journals the command, applies it and gives its outcome. Ordinary commands ask for [`Committer::headroom`] first,
-    /// if that wasn't done before.
+    /// Journals the command, applies it and returns its outcome. The caller of an ordinary command has asked for
+    /// [`Committer::headroom`] before; else this does.
     pub(crate) async fn commit(
         &self,
         proposed: Box<Proposed>,
@@ -141,14 +144,15 @@ impl Committer {
         let (proposal, fate) = self.shared.proposal(proposed, bytes)?;
         self.shared.enqueue(proposal);
         if self.kind == Threads::Caller {
-            // Those who propose at this moment, too, join the queue before its first group is taken.
+            // Whoever proposes at the same moment joins the queue before the first group is taken from it.
             tokio::task::yield_now().await;
             self.shared.commit_waiting();
         }
         fate.await.unwrap_or_else(|_| Err(unanswered()))
     }
 
-    /// [`Committer::commit`] for a thread of its own, of a command without a body that is never refused. Blocks.
+    /// [`Committer::commit`] for a caller on a thread of its own, for a command without a body that is never refused.
+    /// Blocks.
     pub(crate) fn commit_blocking(&self, command: Command) -> Fate {
         let (proposal, mut fate) = self.shared.proposal(Box::new(command.into()), Bytes::new().into())?;
         self.shared.enqueue(proposal);
@@ -162,10 +166,10 @@ impl Committer {
         fate.unwrap_or_else(|| Err(unanswered()))
     }
 
-    /// Returns when everything that was acknowledged before is applied here.
+    /// Returns when everything that was acknowledged before this call has been applied here.
     ///
     /// # Errors
-    /// When nobody can say what was, or nothing is applied any more.
+    /// If nobody can say what was acknowledged, or if nothing is applied any more.
     pub(crate) async fn catch_up(&self) -> Result<(), ReadError> {
         match self.shared.order.barrier() {
             Barrier::Passed => Ok(()),
@@ -173,7 +177,7 @@ impl Committer {
         }
     }
 
-    /// Does something while nothing is committed or applied; it is told up to which entry of the local journal all is
+    /// Calls `work` while nothing is committed or applied, with the last entry of the local journal that is
     /// committed.
     pub(crate) fn at_rest<T>(&self, work: impl FnOnce(Index) -> T) -> T {
         let _committing = self.shared.order.at_rest();
@@ -183,7 +187,7 @@ impl Committer {
         done
     }
 
-    /// Takes no more proposals, finishes those that wait, and ends the threads.
+    /// Takes no more proposals, commits those in the queue, and ends the threads.
     pub(crate) fn stop(&self) {
         self.shared.queue.close();
         if self.kind == Threads::Caller {
@@ -222,7 +226,7 @@ impl Shared {
         })
     }
 
-    /// The command as a proposal to the state as it is now.
+    /// Makes a proposal of the command, for the state as it is now.
     fn proposal(
         &self,
         proposed: Box<Proposed>,
@@ -231,7 +235,7 @@ impl Shared {
         Proposal::new(proposed, bytes, self.machine.level(), self.writer)
     }
 
-    /// Whether anything can be proposed now.
+    /// Whether commands can be proposed now.
     fn check_open(&self) -> Result<(), NotWritten> {
         if self.machine.has_failed() {
             return Err(away());
@@ -242,7 +246,7 @@ impl Shared {
         if self.queue.is_closed() { Err(NotWritten::Stopped) } else { Ok(()) }
     }
 
-    /// Puts the proposal into the queue, or tells it at once why not.
+    /// Puts the proposal into the queue, or tells its proposer at once why not.
     fn enqueue(&self, proposal: Proposal) {
         let refused = match self.machine.has_failed() {
             true => Some((proposal.reply, away())),
@@ -253,7 +257,7 @@ impl Shared {
         }
     }
 
-    /// Near the cap only what makes room goes on: tells those of that urgency, and gives the others.
+    /// Near the cap only commands that free space go on: answers those of that urgency, and returns the others.
     fn refuse(&self, group: Vec<Proposal>, urgency: Urgency) -> Vec<Proposal> {
         let (refused, others): (Vec<_>, Vec<_>) =
             group.into_iter().partition(|proposal| proposal.proposed.command.urgency() == urgency);
@@ -269,7 +273,7 @@ impl Shared {
         self.order.max_group().min(GROUP_BYTES)
     }
 
-    /// Commits all that waits, on this thread.
+    /// Commits everything in the queue, on this thread.
     fn commit_waiting(&self) {
         loop {
             let group = self.queue.take_group(self.longest_group());
@@ -277,7 +281,7 @@ impl Shared {
                 return;
             }
             self.propose_group(group);
-            // A failed drain has failed the index, and whoever asks next is told.
+            // A failed drain has failed the index, and the next caller gets that error.
             let _ = self.machine.drain();
         }
     }
@@ -288,7 +292,7 @@ impl Shared {
         }
     }
 
-    /// Proposes what of the group the journal has room for; the most patient are refused first.
+    /// Proposes as much of the group as the journal has room for; the least urgent commands are refused first.
     fn propose_group(&self, mut group: Vec<Proposal>) {
         #[cfg(test)]
         self.applier.panics.at(Step::Takes);
@@ -304,7 +308,7 @@ impl Shared {
         }
     }
 
-    /// Has the group committed, or tells everybody why it isn't.
+    /// Has the group committed, or tells every proposer why it isn't.
     fn propose(&self, order: &dyn Order, group: Vec<Proposal>, urgency: Urgency) {
         if group.is_empty() {
             return;
@@ -336,7 +340,7 @@ fn away() -> NotWritten {
     NotWritten::Unavailable("the index failed and is being rebuilt; try again".into())
 }
 
-/// The thread that had the proposal is gone.
+/// The error for a proposal whose thread is gone.
 fn unanswered() -> CommitError {
     UnknownOutcome("it was never answered".into()).into()
 }

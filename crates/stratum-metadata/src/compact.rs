@@ -1,10 +1,12 @@
-//! Compaction: space comes back from volumes that hold more garbage than bodies, and small volumes become few.
+//! Compaction: frees the space of volumes that hold more garbage than live bodies, and merges small volumes.
 //!
-//! Every so often all sealed volumes are looked at. Their records alone say which can be worth it; those are measured
-//! ([`footprint`]), and what is worth it is evacuated ([`crate::evacuate`]), one volume at a time, if there is room
-//! for its live bodies. A volume that somebody else works on is passed over. Volumes that were written while drives
-//! were missing are written anew, wider, when the drives have been back for as long as it took to narrow them.
+//! From time to time it looks at all sealed volumes. Their records alone say which ones may be worth moving; those
+//! are measured ([`footprint`]), and the ones that are worth it are evacuated ([`crate::evacuate`]), one at a time,
+//! if there is room for their live bodies. A volume on which somebody else works is skipped. Volumes that were
+//! written over fewer drives, because some were missing, are written anew over all of them when the drives have been
+//! back for `widen_after`.
 //!
+//! Nothing of this is remembered over a restart: the volumes' records say everything.
 //! Nothing of this is remembered over a restart: a volume is what its records say.
 
 mod footprint;
@@ -33,44 +35,44 @@ use tracing_mutex::parkinglot::Mutex;
 
 pub use plan::Why;
 
-/// How often the volumes are looked at.
+/// The pause between two looks at the volumes.
 const POLL_INTERVAL: Duration = Duration::from_secs(15);
-/// How long a volume is left alone that could not be emptied.
+/// How long a volume that could not be emptied is left alone.
 const STUCK_FOR: Duration = Duration::from_secs(3600);
-/// A volume is measured anew when so small a part of its length has become garbage since.
+/// A volume is measured again when its live bytes have changed by its length divided by this.
 const CHANGED_PART: u64 = 32;
 
-/// What compaction is at, and what it did in this run.
+/// What compaction is doing, and what it did in this run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CompactionStatus {
     /// Volumes whose bodies are to be moved.
     pub waiting: u64,
-    /// The one that is being moved, and why.
+    /// The volume whose bodies are being moved, and why.
     pub moving: Option<(u64, Why)>,
     pub volumes: u64,
     pub bodies: u64,
-    /// What copies took of the drives.
+    /// Bytes that the copies took on the drives.
     pub written: u64,
-    /// Bytes of garbage that went, all shards counted.
+    /// Bytes of garbage that were freed, on all shards together.
     pub reclaimed: u64,
     /// Bodies that could not be read when they were to be moved.
     pub unreadable: u64,
-    /// What it waits for, if it can't go on.
+    /// What it waits for if it can't go on, in words.
     pub waits_for: Option<String>,
     pub last_error: Option<String>,
-    /// What the copies of the cheapest volume with garbage will take of the drives: a part of the reserve.
+    /// Bytes that the copies of the cheapest volume with garbage will take on the drives, out of the reserve.
     pub next_needs: u64,
 }
 
-/// Whether a volume was written anew over fewer drives.
+/// Whether a volume was rewritten over fewer drives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Narrowed {
     Moved(Evacuated),
-    /// It would not fit beside the reserve, or too few drives are left.
+    /// Its copies don't fit beside the reserve, or too few drives are left.
     WaitsForDrive,
 }
 
-/// The compactor: one of a store.
+/// The compactor, one for a store.
 pub struct Compactor {
     mover: Mover,
     clock: Arc<dyn Clock>,
@@ -80,13 +82,13 @@ pub struct Compactor {
     memory: Mutex<Memory>,
 }
 
-/// What is remembered from look to look.
+/// What is remembered from one look to the next.
 #[derive(Debug, Default)]
 struct Memory {
     wholeness: Wholeness,
-    /// With what was live then.
+    /// Measured volumes, with their live bytes at that time.
     measured: HashMap<VolumeId, (u64, Footprint)>,
-    /// Until when a volume is left alone.
+    /// Volumes that are left alone, and until when.
     stuck: HashMap<VolumeId, Duration>,
 }
 
@@ -121,7 +123,7 @@ impl Compactor {
         self.status.lock().clone()
     }
 
-    /// Looks at all volumes once, and moves what is worth it and fits.
+    /// Looks at all volumes once, and moves those that are worth it and fit.
     pub async fn look(&self, stop: &watch::Receiver<bool>) -> Result<(), EvacuateError> {
         if self.mover.volumes.table.is_held_back() {
             self.status.lock().waits_for = Some("the restored state to be accepted".into());
@@ -153,7 +155,7 @@ impl Compactor {
         Ok(())
     }
 
-    /// What is worth moving now.
+    /// The volumes worth moving now.
     async fn jobs(&self) -> Result<Vec<Job>, EvacuateError> {
         let metadata = self.mover.metadata.clone();
         let records = blocking::spawn(move || metadata.local().volumes()).await??;
@@ -174,7 +176,7 @@ impl Compactor {
         Ok(plan(&seen, &tiers, self.widen_after))
     }
 
-    /// Measured only where the record says that it may be worth it.
+    /// A volume's footprint. It is measured only if the volume's record says that moving it may be worth it.
     async fn footprint(&self, record: &VolumeRecord, length: u64) -> Result<Footprint, EvacuateError> {
         let needed = least_needed(record);
         if needed >= length.saturating_sub(needed) {
@@ -188,7 +190,7 @@ impl Compactor {
         }
         let mut footprint = measure(&self.mover, record).await?;
         if record.remote.is_some() {
-            // Nothing is punched there: what isn't live is paid for until all of it goes.
+            // Nothing can be punched in the remote store: dead bytes are paid for until the whole volume is gone.
             footprint.held = length;
         }
         self.memory.lock().measured.insert(record.id, (record.live, footprint));
@@ -233,7 +235,8 @@ impl Compactor {
     }
 }
 
-/// Compaction gives back more than it takes; merging and widening are no reason to touch the reserve.
+/// How much room must stay free. Compaction of garbage frees more than it takes, so it may use half of the reserve;
+/// merging and widening may not touch it.
 fn leave(why: Why) -> Leave {
     match why {
         Why::Garbage => Leave::HalfOfReserve,
@@ -244,7 +247,7 @@ fn leave(why: Why) -> Leave {
 impl Narrow for Mover {
     fn narrow<'a>(&'a self, volume: &'a Claim) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(async move {
-            // Who heals drops the future when it is to stop.
+            // This never stops by itself: healing drops the future when it is to stop.
             let (_never, stop) = watch::channel(false);
             match Mover::narrow(self, volume, &stop).await {
                 Ok(Narrowed::Moved(done)) => {
@@ -263,8 +266,8 @@ impl Narrow for Mover {
 }
 
 impl Mover {
-    /// Writes a volume's bodies anew over the drives that are left, if they fit beside the reserve: for a volume that
-    /// lost shards, when no drive can take them.
+    /// Rewrites a volume's bodies over the drives that are left, if they fit beside the reserve: for a volume that
+    /// lost shards which no drive can take.
     pub async fn narrow(
         &self,
         claim: &Claim,

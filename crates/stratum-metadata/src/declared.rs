@@ -1,7 +1,7 @@
-//! What a client declares of where an object is to lie: its storage class, and hints in its user metadata.
+//! What a client declares about where an object should lie: its storage class, and hints in its user metadata.
 //!
-//! Hints are read in one place. Whoever takes them from a request refuses what makes no sense ([`Hints::parse`]); of a
-//! stored record, which may be older than they are, it is no hint ([`Hints::of`]).
+//! Hints are parsed in this one place. A request with a hint that makes no sense is refused ([`Hints::parse`]). In a
+//! stored record, which may be older than hints, such a value counts as no hint ([`Hints::of`]).
 
 use crate::record::{ObjectHeaders, StorageClass, TierReason};
 use std::collections::BTreeMap;
@@ -11,31 +11,31 @@ use stratum_storage::blob::Tier;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The names of the hints, as user metadata has them: what follows `x-amz-meta-`.
+/// The names of hints in user metadata, without `x-amz-meta-`.
 const TIER: &str = "stratum-tier";
 const PRIORITY: &str = "stratum-priority";
 const PIN_UNTIL: &str = "stratum-pin-until";
 
-/// What the metadata of an object asks for.
+/// The hints in an object's user metadata.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
     pub tier: TierHint,
     pub priority: Option<Priority>,
 }
 
-/// Which tier it asks for.
+/// The tier that a hint asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TierHint {
-    /// It doesn't say, so that its storage class counts.
+    /// There is no hint, so the storage class counts.
     #[default]
     Unsaid,
-    /// Whichever costs least, whatever its storage class.
+    /// Whichever tier costs least, whatever the storage class.
     Auto,
-    /// That one, until a time or for good.
+    /// This tier, until a time or (`None`) for good.
     In { tier: Tier, until: Option<UnixMillis> },
 }
 
-/// What slow reads of the object are worth.
+/// Whether slow reads of the object count as a cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {
     Latency,
@@ -57,7 +57,7 @@ impl Hints {
     /// Reads user metadata, whose names are in lower case.
     ///
     /// # Errors
-    /// For a value that is none of those that there are, and for a time without a tier.
+    /// For an unknown value, and for a time without a tier.
     pub fn parse(user: &BTreeMap<String, String>) -> Result<Hints, HintError> {
         let priority = read(user, PRIORITY, "must be latency, balanced or cost", |text| text.parse().ok())?;
         let tier = read(user, TIER, "must be hot, warm, cold or auto", |text| text.parse().ok())?;
@@ -74,12 +74,13 @@ impl Hints {
         Ok(Hints { tier, priority })
     }
 
-    /// Whether user metadata of that name is said to the store, which reads it whenever it looks at the object.
+    /// Whether user metadata of that name is a hint. The store must be able to read it whenever it looks at the
+    /// object.
     pub fn is_name(name: &str) -> bool {
         [TIER, PRIORITY, PIN_UNTIL].contains(&name)
     }
 
-    /// Those of a stored record: none if they make no sense.
+    /// The hints of a stored record; none if they make no sense.
     pub fn of(headers: &ObjectHeaders) -> Hints {
         Hints::parse(&headers.user).unwrap_or_default()
     }
@@ -99,7 +100,7 @@ fn wrong(user: &BTreeMap<String, String>, name: &'static str, problem: &'static 
     HintError { name, value: user.get(name).cloned().unwrap_or_default(), problem }
 }
 
-/// A time of RFC 3339, in milliseconds since 1970; none before that.
+/// A time of RFC 3339, in milliseconds since 1970; `None` before that.
 fn millis(text: &str) -> Option<UnixMillis> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     u64::try_from(time.unix_timestamp_nanos() / 1_000_000).ok()
@@ -132,7 +133,7 @@ impl FromStr for Priority {
 }
 
 impl StorageClass {
-    /// The tier that it names; none where the store is to find the best one.
+    /// The tier that the storage class names; `None` if the store is to find the best one.
     pub fn tier(self) -> Option<Tier> {
         match self {
             StorageClass::Standard | StorageClass::IntelligentTiering => None,
@@ -144,7 +145,7 @@ impl StorageClass {
     }
 }
 
-/// All that a client declares.
+/// Everything that a client declares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Declared {
     pub hints: Hints,
@@ -152,12 +153,12 @@ pub struct Declared {
 }
 
 impl Declared {
-    /// What a record says.
+    /// What a record has of it.
     pub fn of(headers: &ObjectHeaders, class: StorageClass) -> Declared {
         Declared { hints: Hints::of(headers), class }
     }
 
-    /// The class that still counts beside the hints.
+    /// The storage class, as far as the hints leave it any effect.
     pub fn effective_class(&self) -> StorageClass {
         match self.hints.tier {
             TierHint::Auto => StorageClass::Standard,
@@ -165,7 +166,7 @@ impl Declared {
         }
     }
 
-    /// The tier that is asked for as of now, and by what: a hint comes before the class.
+    /// The tier that is asked for at `now`, and by what: a hint comes before the class.
     pub fn tier(&self, now: UnixMillis) -> Option<(Tier, TierReason)> {
         match self.hints.tier {
             TierHint::In { tier, until } if until.is_none_or(|until| now < until) => {

@@ -1,9 +1,9 @@
-//! Moving volumes off the drives that are on their way out.
+//! Moves volumes off the drives that are being drained.
 //!
-//! A shard goes to a drive that has none of its volume; where there is none, the volume's bodies are written anew over
-//! the drives that stay. Nothing of this is remembered: which drives are on their way out is in the set's roll, and what
-//! is left on them in the volumes' records, so it goes on after a restart. The journal and the checkpoints see to
-//! themselves.
+//! A shard goes to a drive that has no shard of its volume; if there is none, the volume's bodies are rewritten over
+//! the drives that stay. Nothing of this is remembered: the set's roll says which drives are being drained, and the
+//! volumes' records say what is left on them, so draining goes on after a restart. The journal and the checkpoints
+//! leave such drives by themselves.
 
 use crate::compact::Narrowed;
 use crate::evacuate::Mover;
@@ -13,12 +13,12 @@ use stratum_storage::heal::HealError;
 use stratum_storage::pace::Class;
 use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 
-/// How often it is looked whether something lies on a drive that is on its way out.
+/// The pause between two looks for something on a drive that is being drained.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a volume that could not be moved is left alone.
 const RETRY_DELAY: Duration = Duration::from_secs(15);
 
-/// Empties drives. One of a store.
+/// Empties the drives that are being drained; one for a store.
 pub struct Drain(Mover);
 
 impl Drain {

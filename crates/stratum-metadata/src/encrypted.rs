@@ -1,7 +1,7 @@
-//! All that is encrypted with a key that is kept for clients, a page at a time: objects, versions that aren't current, and uploads
-//! under way.
+//! A walk over everything that is encrypted with a key that the store keeps, a page at a time: objects, noncurrent
+//! versions, and uploads under way.
 //!
-//! As any walk it is no snapshot; whoever acts on it does so by conditional commands.
+//! The walk is no snapshot; its callers act by conditional commands.
 
 use crate::command::KeyHolder;
 use crate::keys::{self, Tag};
@@ -13,19 +13,19 @@ use crate::record::{
 use crate::store::ReadView;
 use std::ops::ControlFlow;
 
-/// Records at which a page ends, and bytes of them.
+/// How many records, and how many bytes of them, end a page.
 const PAGE_RECORDS: usize = 1_024;
 const PAGE_BYTES: usize = 4 << 20;
 
-/// Where records lie that may say that something is encrypted.
+/// The kinds of records that may say that something is encrypted.
 const TAGS: [Tag; 3] = [Tag::Object, Tag::Version, Tag::Upload];
 
 /// How far a walk has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncryptedWalk {
-    /// The tag that it is at, as a place in the list of them.
+    /// The position in [`TAGS`] of the kind that is being read.
     at: usize,
-    /// After what; from the beginning of the tag if it is empty.
+    /// The key after which the walk goes on; empty at the beginning of a kind.
     next: Vec<u8>,
 }
 
@@ -34,11 +34,11 @@ pub struct EncryptedWalk {
 pub struct Encrypted {
     pub of: KeyHolder,
     pub encryption: Encryption,
-    /// What its data key is the key of.
+    /// What its data key was wrapped for, which is needed to unwrap it.
     pub name: Vec<u8>,
 }
 
-/// Some of it.
+/// A page of the walk.
 #[derive(Clone, Debug, Default)]
 pub struct EncryptedPage {
     pub found: Vec<Encrypted>,
@@ -48,7 +48,8 @@ pub struct EncryptedPage {
 }
 
 impl ReadView {
-    /// The next page of a walk, which goes on after it. Blocks. What a client's own key is above of isn't in it.
+    /// The next page of a walk, which it moves on. Blocks. Data keys that are wrapped with a client's own key are
+    /// left out.
     ///
     /// # Errors
     /// Failures of the index.
@@ -79,7 +80,7 @@ impl ReadView {
     }
 }
 
-/// What a record says of being encrypted.
+/// What a record says about encryption.
 fn read(tag: Tag, key: &[u8], value: &[u8]) -> Result<Option<Encrypted>, DecodeError> {
     match tag {
         Tag::Object => {

@@ -1,13 +1,14 @@
-//! Evacuation: every live body of a sealed volume moves into the tier's current volumes, and the volume is empty.
+//! Evacuation: every live body of a sealed volume is moved into the tier's current volumes, after which the volume is
+//! empty.
 //!
-//! The volume's own keys say what lives in it: an extent names its owner, a packed stripe ends with a directory of
-//! its bodies. Extents are copied as extents, several short ones at a time; of packed stripes only the bodies that
-//! their owners still name are packed anew. Each piece is a copy, a sync and one conditional `Relocate`, so whatever
-//! is overwritten, deleted or completed meanwhile is passed over. A crash at any point leaves copies that no record
-//! names, and bodies that are still where they were: the next evacuation goes on from there.
+//! The volume's own keys say what lives in it: an extent names its owner, and a packed stripe ends with a directory
+//! of its bodies. Extents are copied as extents, several short ones at a time; of packed stripes, the bodies that
+//! their owners still name are packed anew. Each piece is a copy, a sync and one conditional `Relocate`, so a body
+//! that is overwritten, deleted or completed meanwhile is skipped. A crash at any point leaves copies that no record
+//! names, and bodies that are still in their old place: the next evacuation goes on from there.
 //!
-//! Copies are read as any reader reads, checked and reconstructed where need be. A body that can't be read stays, is
-//! counted, and keeps its volume alive.
+//! Bodies are read for copying as any reader reads them, verified and reconstructed where need be. A body that can't
+//! be read stays, is counted, and keeps its volume from being dropped.
 
 mod extents;
 mod stripes;
@@ -27,19 +28,19 @@ use stratum_storage::volumes::Volumes;
 use stratum_storage::writepath::WriteError;
 use tokio::sync::watch;
 
-/// How often what is still live is looked for. A second time finds what another move of the same body had put off.
+/// How many times live bodies are looked for. A later pass finds bodies that another move had kept from being moved.
 const PASSES: usize = 3;
 
 /// What an evacuation did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Evacuated {
-    /// Bodies, or extents of long ones.
+    /// Bodies, or extents of long bodies.
     pub bodies: u64,
-    /// What their copies took of the drives, all shards counted.
+    /// Bytes that their copies took on the drives, on all shards together.
     pub written: u64,
     /// Bodies that can't be read and stay where they are.
     pub unreadable: u64,
-    /// Nothing is live in the volume any more; it is dropped with the next look at the volumes.
+    /// Nothing is live in the volume any more; it is dropped at the next look at the volumes.
     pub empty: bool,
 }
 
@@ -74,7 +75,7 @@ impl From<tokio::task::JoinError> for EvacuateError {
     }
 }
 
-/// Who moves bodies, and at what pace.
+/// Moves bodies, at the pace of a class of background work.
 #[derive(Clone)]
 pub struct Mover {
     pub metadata: Metadata,
@@ -93,8 +94,8 @@ struct Evacuation<'a> {
 }
 
 impl Mover {
-    /// Moves every live body out of the claimed volume, which must be sealed. Ends early, without an error, when it
-    /// is told to stop.
+    /// Moves every live body out of the claimed volume, which must be sealed. If told to stop, it ends early and
+    /// without an error.
     pub async fn evacuate(
         &self,
         claim: &Claim,
@@ -141,7 +142,7 @@ impl Evacuation<'_> {
         metrics::counter!("stratum_moved_written_bytes_total", "task" => task).increment(moved.written);
     }
 
-    /// A body that can't be read, and whose it is if that is known.
+    /// Counts and logs a body that can't be read, with its owner if that is known.
     fn leave(&mut self, owner: Option<&Owner>, reason: &dyn std::fmt::Display) {
         self.done.unreadable += 1;
         let owner = owner.map(Owner::to_string);
@@ -149,13 +150,13 @@ impl Evacuation<'_> {
     }
 }
 
-/// Up to so many keys of a volume's are looked at together.
+/// How many keys of a volume are looked at together.
 const PAGE: usize = 256;
 
 /// Records by their offsets in the volume, and where the next page begins.
 type Page<T> = (Vec<(u64, T)>, Option<Vec<u8>>);
 
-/// A page of the records under a prefix, from a key on.
+/// A page of the records under a prefix, beginning at a key.
 pub(crate) fn page<T: crate::record::Migrate>(
     metadata: &Metadata,
     prefix: &[u8],

@@ -1,4 +1,4 @@
-//! Events that wait to be told, as who delivers them reads them.
+//! The events that wait to be delivered, for the task that delivers them.
 
 use crate::command::Command;
 use crate::fate::CommitError;
@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 impl ReadView {
-    /// How much waits for each target, by its name.
+    /// How many events wait for each target, by its name.
     pub async fn event_queues(&self) -> Result<BTreeMap<String, EventQueue>, ReadError> {
         self.scanning(|view| Ok(view.pairs(Tag::EventQueue, keys::parse_name)?.into_iter().collect())).await
     }
 
-    /// What waits for a target, in the order in which it happened, at most `max`.
+    /// The events that wait for a target, at most `max`, in the order in which they happened.
     pub async fn events(&self, target: &str, max: usize) -> Result<Vec<EventRecord>, ReadError> {
         let range = keys::events_of(target);
         self.scanning(move |view| {
@@ -38,7 +38,7 @@ impl ReadView {
 }
 
 impl Metadata {
-    /// These events of a target needn't be told any more.
+    /// Removes these events of a target, which need no delivery any more.
     ///
     /// # Errors
     /// See [`CommitError`].

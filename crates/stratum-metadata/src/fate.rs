@@ -1,8 +1,8 @@
-//! What becomes of a command that was proposed, and with it of the body that only it names.
+//! What becomes of a proposed command, and so of the bytes that only this command names.
 //!
-//! A command has an outcome, or it was certainly not written, or nobody knows. The last two are types of their own, from
-//! the journal up to the client's answer: bytes are given back on the word of a refusal or of [`NotWritten`], and never
-//! on that of [`UnknownOutcome`], since what is unknown may still become a record that names them.
+//! A command has an outcome, or it was certainly not written, or nobody knows. The last two are types of their own,
+//! all the way from the journal to the client's answer. Bytes are freed after a refusal or [`NotWritten`], and never
+//! after [`UnknownOutcome`], since the command may still become a record that names them.
 
 use crate::command::{Command, Move, Outcome, Refusal};
 use crate::keys;
@@ -24,7 +24,7 @@ pub enum CommitError {
     Unknown(#[from] UnknownOutcome),
 }
 
-/// Nothing was written, and nothing of the command ever takes effect.
+/// Nothing was written, and the command will never take effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotWritten {
     /// `503 SlowDown`.
@@ -38,16 +38,16 @@ pub enum NotWritten {
     Unavailable(String),
     #[error("the server is stopping")]
     Stopped,
-    /// What it would change, or compare, lies in a block of the index that no drive gives. `500`.
+    /// What the command would change, or compare, lies in a block of the index that no drive can give. `500`.
     #[error("what it needs to know of the state can't be known: {0}")]
     Lost(Arc<LostBlock>),
-    /// A command names bytes in volumes, and who proposed it doesn't hold them: they might be freed under its record.
-    /// Our own mistake.
+    /// A bug: the command names bytes in volumes that its proposer doesn't hold, so they might be freed under its
+    /// record.
     #[error("the command names bytes that it doesn't hold")]
     NotHeld,
 }
 
-/// The command may have been written. If it was, it takes effect, with the next start at the latest. `503`.
+/// The command may have been written. If it was, it takes effect, at the latest with the next start. `503`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the write could not be confirmed; it may have taken effect: {0}")]
 pub struct UnknownOutcome(pub String);
@@ -58,9 +58,9 @@ impl ProvesNoEffect for Refusal {}
 /// The bytes that a command is the first to name.
 #[derive(Debug)]
 pub enum NewBytes {
-    /// They ride in the command's own journal entry, and its record says `ThisEntry`. Empty where there are none.
+    /// They are in the command's own journal entry, and its record says `ThisEntry`. Empty if there are none.
     InEntry(Bytes),
-    /// They lie in volumes, durably.
+    /// They are in volumes, durably.
     InVolumes(WriteHold),
 }
 
@@ -77,7 +77,7 @@ impl From<WriteHold> for NewBytes {
 }
 
 impl NewBytes {
-    /// Whether everything in volumes that the command is the first to name was written under the hold that is here.
+    /// Whether this hold covers every byte in volumes that the command is the first to name.
     pub(crate) fn hold_all_of(&self, command: &Command) -> bool {
         let is_held = |place: &Place, known: &Place| match (place, self) {
             (Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. }, _) => true,
@@ -104,7 +104,7 @@ impl NewBytes {
         }
     }
 
-    /// How many of them go into the journal.
+    /// How many of the bytes go into the journal.
     pub(crate) fn in_entry(&self) -> usize {
         match self {
             NewBytes::InEntry(bytes) => bytes.len(),
@@ -112,7 +112,7 @@ impl NewBytes {
         }
     }
 
-    /// What goes into the journal, and what is kept until the command's fate is known.
+    /// What goes into the journal, and the hold that is kept until the command's fate is known.
     pub(crate) fn proposed(self) -> (Bytes, Option<ProposedHold>) {
         match self {
             NewBytes::InEntry(bytes) => (bytes, None),
@@ -121,13 +121,13 @@ impl NewBytes {
     }
 }
 
-/// Lets go of what a command named in volumes, now that its fate is known: the bytes are given back if it is proven that
-/// no record names them. The one place that does that.
+/// Releases the hold on the bytes that a command named in volumes, now that its fate is known. They are freed if it
+/// is proven that no record names them; this is the one place that frees them.
 pub(crate) fn settle(hold: ProposedHold, fate: &Result<Outcome, CommitError>, state: &Machine) {
     match fate {
         Err(error) => give_up(hold, error),
         Ok(Outcome::Refused(refusal)) => hold.discard(refusal),
-        // Moves are conditional, each by itself.
+        // Each move of the command was applied or skipped by itself.
         Ok(Outcome::Count(_)) => hold.discard_unnamed(|volume, start| is_named(state, volume, start)),
         Ok(_) => drop(hold),
     }
@@ -141,11 +141,11 @@ pub(crate) fn give_up(hold: ProposedHold, error: &CommitError) {
     }
 }
 
-/// Whether a record may name what begins there.
+/// Whether a record may name the bytes that begin at this offset.
 fn is_named(state: &Machine, volume: VolumeId, start: u64) -> bool {
     let looked = |key: &[u8]| -> Result<bool, TreeError> { Ok(state.get(key)?.is_some()) };
     let extent = looked(&keys::extent(volume, start));
     let stripe = looked(&keys::stripe(volume, start));
-    // Who can't look doesn't know.
+    // If the look-up fails, a record may name them.
     extent.unwrap_or(true) || stripe.unwrap_or(true)
 }

@@ -1,7 +1,8 @@
-//! The bytes of every level stay what they are: every kind of key, record and command, against `fixtures/v1` and `v2`.
+//! Proves that the stored bytes of every level stay the same: every kind of key, record and command, against
+//! `fixtures/v1` and `v2`.
 //!
-//! The files are text, a name and the bytes in hexadecimal a line, so that a change of the format is read in a
-//! diff. To write them anew, for a format that isn't released yet: run this file's ignored test.
+//! The files are text, with a name and the bytes in hexadecimal on each line, so that a change of the format shows in
+//! a diff. To write them anew, for a level that isn't released yet, run this file's ignored test.
 
 use crate::command::{
     BucketChange, Command, CompletedPart, Deletion, IdentityChanges, IdentityWrite, KeyChange, KeyHolder,
@@ -24,10 +25,10 @@ const TIME: u64 = 1_700_000_000_000;
 const WRITER: WriterId = WriterId { node: 3, run: 300 };
 const KEY: &[u8] = b"a/\0\xc3\xa9";
 
-/// Whether bytes are read as a certain value.
+/// Reads bytes, and says whether the value is the expected one.
 type Reads = Box<dyn Fn(&[u8]) -> Result<bool, DecodeError>>;
 
-/// Something stored: what it is called, its bytes, and how they are read.
+/// A stored value: its name, its bytes, and how they are read.
 struct Sample {
     name: &'static str,
     bytes: Vec<u8>,
@@ -85,7 +86,7 @@ fn extents() -> Place {
     Place::Extents(vec![extent(4096, 67_108_864), extent(20_480, 5)])
 }
 
-/// An object whose parts stay records of their own, with everything that an object can have.
+/// An object whose parts stay records of their own, with every attribute that an object can have.
 fn multipart() -> ObjectRecord {
     use ChecksumAlgorithm::{Crc64Nvme, Sha256};
     let part = |number, checksum| PartSummary { number, size: 5 << 20, checksum };
@@ -141,7 +142,7 @@ fn encryption(mode: EncryptionMode) -> Encryption {
     Encryption { mode, key: vec![1; 89], headers: vec![2; 60] }
 }
 
-/// Everything that an object may have beside its body.
+/// Every attribute that an object can have.
 fn attributes() -> Attributes {
     Attributes {
         owner: Some("bob".into()),
@@ -228,7 +229,7 @@ fn version_owner() -> Owner {
     Owner::Object { bucket: BUCKET, key: KEY.into(), version: VersionId(299), committed: 299 }
 }
 
-/// Every kind of record, and every variant of what they hold.
+/// A sample of every kind of record, and of every variant in them.
 fn records(level: Level) -> Vec<Sample> {
     use ChecksumAlgorithm::{Crc32, Crc32c, Md5, Sha512, XxHash3, XxHash64, XxHash128};
     use StorageClass::{DeepArchive, Glacier, GlacierIr, IntelligentTiering, OnezoneIa};
@@ -359,7 +360,7 @@ fn records(level: Level) -> Vec<Sample> {
     samples
 }
 
-/// What a command is called here. A variant that is new asks for its sample.
+/// A command's name in the fixtures. A new variant doesn't compile without a name, and so asks for a sample.
 fn name(command: &Command) -> &'static str {
     match command {
         Command::CreateBucket(_) => "create-bucket",
@@ -444,7 +445,7 @@ fn managed_policy() -> ManagedPolicyRecord {
     }
 }
 
-/// All that a change of identities can say.
+/// A change of identities with every variant.
 fn identity_changes() -> IdentityChanges {
     let [user, ..] = identities();
     let writes = vec![
@@ -456,7 +457,7 @@ fn identity_changes() -> IdentityChanges {
     IdentityChanges { read: Some(299), key: Some(vec![1; 89]), writes }
 }
 
-/// All that a decision of a tier can say.
+/// Tier changes with every variant.
 fn tier_changes() -> [TierChange; 3] {
     let decided = TierChange {
         bucket: BUCKET,
@@ -482,7 +483,7 @@ fn tier_changes() -> [TierChange; 3] {
     [decided, looked_at, of_a_walk]
 }
 
-/// Every command.
+/// A sample of every command.
 fn commands(level: Level) -> Vec<Sample> {
     let (bucket, upload, volume) = (BUCKET, UPLOAD, VOLUME);
     let key = || KEY.to_vec();
@@ -644,7 +645,7 @@ fn commands(level: Level) -> Vec<Sample> {
     samples
 }
 
-/// Every kind of key, and the record that lies under it.
+/// A sample of every kind of key, and the record that lies under it.
 fn keyed() -> [(&'static str, Vec<u8>, &'static str); 18] {
     [
         ("applied", keys::applied(), "applied"),
@@ -668,7 +669,7 @@ fn keyed() -> [(&'static str, Vec<u8>, &'static str); 18] {
     ]
 }
 
-/// The kinds that came with level 2.
+/// The kinds of keys that came with level 2.
 fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 17] {
     [
         ("level", keys::level(), "level"),
@@ -691,8 +692,8 @@ fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 17] {
     ]
 }
 
-/// A state for a checkpoint: all but what has been applied, which a checkpoint's header has, and the kinds of keys that
-/// came after the fixture was written.
+/// A state for a checkpoint, without the key of what has been applied, which a checkpoint has in its header, and
+/// without the kinds of keys that came after the checkpoint's fixture was written.
 pub(crate) fn state() -> Vec<(Vec<u8>, Vec<u8>)> {
     let records = records(Level::FIRST);
     let value = |name| records.iter().find(|record| record.name == name).unwrap().bytes.clone();
@@ -713,7 +714,7 @@ fn lines<'a>(named: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     named.map(|(name, bytes)| format!("{name} {}\n", hex(bytes))).collect()
 }
 
-/// The fixture's lines, each a name and its bytes.
+/// The lines of a fixture, each with a name and bytes.
 fn parsed(level: Level, file: &str) -> Vec<(String, Vec<u8>)> {
     let text = std::fs::read_to_string(path_of(level, file)).unwrap();
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
@@ -735,7 +736,8 @@ fn text_of_keys(level: Level) -> String {
     lines(all.iter().map(|(name, key, _)| (*name, key.as_slice())))
 }
 
-/// The bytes of that level are what they were, and are read; those of a level that nobody knows are refused.
+/// Checks that the bytes of that level haven't changed and can be read, and that bytes of an unknown level are
+/// refused.
 fn same_and_read_and_no_newer(level: Level, file: &str, samples: &[Sample]) {
     let stored = std::fs::read_to_string(path_of(level, file)).unwrap();
     assert_eq!(stored, text_of_samples(samples), "{file} of level {level} has changed");
@@ -783,7 +785,7 @@ fn keys_are_the_bytes_that_they_were() {
     assert_eq!(keys::parse_due(key("due-completion")), Some((DueKind::Completion, UPLOAD)));
 }
 
-/// What only a state of level 2 can hold is refused by one of level 1, and not stored without it.
+/// A value that only a state of level 2 can hold is refused at level 1, rather than stored incompletely.
 #[test]
 fn what_takes_level_2_is_not_written_at_level_1() {
     fn is_refused<T: Migrate>(value: &T) {

@@ -1,4 +1,4 @@
-//! Doors for the fuzz targets to what reads stored bytes. Not an interface.
+//! Gives the fuzz targets access to the parsers of stored bytes. Not a public interface.
 
 use crate::checkpoint;
 use crate::command::Proposed;
@@ -11,7 +11,7 @@ use crate::record::{
 };
 use stratum_storage::volume::VolumeRecord;
 
-/// Every record that a key may hold.
+/// Parses bytes as every kind of record.
 pub fn records(bytes: &[u8]) {
     let _ = (decode::<ObjectRecord>(bytes), decode::<ObjectSummary>(bytes), decode::<BucketRecord>(bytes));
     let _ = (decode::<PartRecord>(bytes), decode::<StoredUpload>(bytes), decode::<Completion>(bytes));
@@ -31,7 +31,8 @@ pub fn records(bytes: &[u8]) {
     }
 }
 
-/// A command of the journal. One that is read says the same again.
+/// Parses bytes as a command of the journal. A command that can be read must be encoded to something that reads the
+/// same.
 pub fn command(bytes: &[u8]) {
     if let Ok(proposed) = Proposed::decode(bytes) {
         for level in [Level::FIRST, Level::SECOND] {
@@ -42,7 +43,7 @@ pub fn command(bytes: &[u8]) {
     }
 }
 
-/// Keys, from bytes and back.
+/// Parses bytes as keys, and encodes them again.
 pub fn keys(bytes: &[u8]) {
     let _ = (keys::parse_dropped(bytes), keys::parse_deleted_bucket(bytes));
     let _ = (keys::parse_offset(bytes), keys::parse_due(bytes));
@@ -70,7 +71,7 @@ pub fn keys(bytes: &[u8]) {
     assert!(keys::parse_upload_by_key(&made) == Some((bytes.to_vec(), UploadId(2))));
 }
 
-/// The header, a frame and the pairs of a checkpoint.
+/// Parses bytes as a checkpoint's header, frame and pairs.
 pub fn checkpoint(bytes: &[u8]) {
     checkpoint::fuzz(bytes);
 }

@@ -1,17 +1,17 @@
-//! The journal's and the index's own tasks: short looks, which take no turns of the pace.
+//! The tasks of the journal and of the index. Their steps are short and take no turns of the pace.
 
 use crate::store::Metadata;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 
-/// Checkpoints are due at any time, and clients may wait for one.
+/// The pause between two looks whether a checkpoint is due: it may be at any time, and clients may wait for it.
 const CHECKPOINT_POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// How many of these looks there are for each that makes the journal whole.
+/// One in so many of these looks also heals the journal.
 const LOOKS_A_HEAL: u64 = 10;
 const INDEX_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Makes the journal whole on the drives that are there, and takes checkpoints that are due.
+/// Brings the journal back to full redundancy on the available drives, and takes checkpoints that are due.
 pub struct JournalKeeper {
     metadata: Metadata,
     looks: AtomicU64,
@@ -45,7 +45,7 @@ impl Task for JournalKeeper {
     }
 }
 
-/// Sees to it that the index answers: replaces one that failed, and rebuilds one that takes too much.
+/// Keeps the index available: replaces one that failed, and rebuilds one that has grown too large.
 pub struct IndexKeeper(Metadata);
 
 impl IndexKeeper {

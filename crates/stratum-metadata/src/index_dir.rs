@@ -1,9 +1,10 @@
-//! Where the trees of changes lie: in their home, or, while that can't take one, in the folder of a drive.
+//! Where the trees of changes lie: in their home directory or, while that can't hold one, in the folder of a drive.
 //!
-//! Each has a numbered directory. The file `current`, replaced by a rename, names those that count: the open one last and,
-//! before it, the one that was closed and is in no checkpoint yet. A home that can't be written (its disk fails, is full, or
-//! is read-only) is left for `index/` in the folder of a healthy drive. Numbers only grow, over all places: the highest
-//! counts, and what isn't current is removed, at once or at the next start.
+//! Each tree has a numbered directory. The file `current`, replaced by a rename, names the trees that count: the open
+//! one last, and before it the one that was closed and is in no checkpoint yet. If the home can't be written (its
+//! disk fails, is full, or is read-only), `index/` in the folder of a healthy drive takes its place. Numbers only
+//! grow, over all places: the highest one counts, and trees that aren't current are removed, at once or at the next
+//! start.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,10 +13,10 @@ use stratum_storage::drive::Roster;
 
 const CURRENT: &str = "current";
 const UNFINISHED: &str = "current.new";
-/// In a drive's folder.
+/// The directory in a drive's folder.
 const AWAY: &str = "index";
 
-/// The places for them.
+/// The places where trees may lie.
 #[derive(Clone, Debug)]
 pub(crate) struct IndexDir {
     home: PathBuf,
@@ -27,21 +28,21 @@ impl IndexDir {
         IndexDir { home: home.to_owned(), drives }
     }
 
-    /// Where it may lie now, its home first.
+    /// The places where a tree may lie now, the home first.
     pub(crate) fn places(&self) -> Vec<PathBuf> {
         let healthy = self.drives.healthy();
         let away = healthy.iter().filter_map(|drive| Some(drive.io().folder()?.join(AWAY)));
         std::iter::once(self.home.clone()).chain(away).collect()
     }
 
-    /// Where the trees that count lie, the open one last. A name that makes no sense names nothing: the state is then built
-    /// from the drives.
+    /// The directories of the trees that count, the open one last. A `current` that makes no sense names none; the
+    /// state is then rebuilt from the drives.
     pub(crate) fn current(&self) -> Vec<PathBuf> {
         let (place, numbers) = self.newest();
         numbers.iter().map(|number| place.join(number.to_string())).collect()
     }
 
-    /// Whether the open one lies in its home.
+    /// Whether the open tree lies in its home.
     pub(crate) fn is_home(&self) -> bool {
         self.newest().0 == self.home
     }
@@ -57,7 +58,7 @@ impl IndexDir {
         newest
     }
 
-    /// Where the next one is to be opened, alone, in a place: empty.
+    /// An empty directory in `place` for the next tree, which is then the only one that counts.
     pub(crate) fn begin(&self, place: &Path) -> io::Result<Next> {
         fs::create_dir_all(place)?;
         let number = self.newest().1.last().copied().unwrap_or_default() + 1;
@@ -66,15 +67,15 @@ impl IndexDir {
         Ok(next)
     }
 
-    /// [`IndexDir::begin`], after the open one, which still counts. In another place it can't be named with it: a start then
-    /// has the journal do it again.
+    /// As [`IndexDir::begin`], but the open tree still counts, too. If that lies in another place, `current` can't
+    /// name both; a start then replays the journal instead.
     pub(crate) fn begin_after(&self, place: &Path) -> io::Result<Next> {
         let (current, numbers) = self.newest();
         let after = numbers.last().copied().filter(|_| current == place);
         Ok(Next { after, ..self.begin(place)? })
     }
 
-    /// From now on the open one alone counts, durably, and what is left of others is removed.
+    /// From now on only the open tree counts, durably; the others are removed.
     pub(crate) fn settle(&self) -> io::Result<()> {
         let (place, numbers) = self.newest();
         if let Some(number) = numbers.last().copied() {
@@ -84,12 +85,12 @@ impl IndexDir {
         Ok(())
     }
 
-    /// Removes all trees, in every place.
+    /// Removes all trees in every place.
     pub(crate) fn remove(&self) -> io::Result<()> {
         self.places().iter().try_for_each(|place| remove(place))
     }
 
-    /// Removes all that isn't current, as far as that can be. Only while no other is needed.
+    /// Removes all trees that aren't current, as far as possible. To be called only while none of them is needed.
     pub(crate) fn clean(&self) {
         let (current, numbers) = self.newest();
         for place in self.places() {
@@ -104,12 +105,12 @@ impl IndexDir {
     }
 }
 
-/// The place of a tree that is to be opened.
+/// The directory of a tree that is to be opened.
 #[derive(Debug)]
 pub(crate) struct Next {
     place: PathBuf,
     number: u64,
-    /// One that still counts.
+    /// The number of an older tree that still counts, too.
     after: Option<u64>,
 }
 
@@ -118,7 +119,7 @@ impl Next {
         self.place.join(self.number.to_string())
     }
 
-    /// From now on it is this one, durably.
+    /// From now on this tree is the open one, durably.
     pub(crate) fn switch(&self) -> io::Result<()> {
         let unfinished = self.place.join(UNFINISHED);
         let mut file = File::create(&unfinished)?;
@@ -133,14 +134,15 @@ impl Next {
     }
 }
 
-/// The numbers that a place names, rising.
+/// The numbers that `current` names in a place, rising.
 fn numbers(place: &Path) -> Vec<u64> {
     let text = fs::read_to_string(place.join(CURRENT)).unwrap_or_default();
     let numbers: Result<Vec<u64>, _> = text.split_whitespace().map(str::parse).collect();
     numbers.ok().filter(|numbers| numbers.is_sorted()).unwrap_or_default()
 }
 
-/// Removes what lies in a place beside the trees of these numbers: what was there before it had numbers, too.
+/// Removes everything in a place except the trees with these numbers, also what a server left there that had no
+/// numbers.
 fn remove_others(place: &Path, numbers: &[u64]) -> io::Result<()> {
     let entries = match fs::read_dir(place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -151,7 +153,7 @@ fn remove_others(place: &Path, numbers: &[u64]) -> io::Result<()> {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         let is_current = name == CURRENT || numbers.iter().any(|number| name == number.to_string());
-        // Without a number nothing is known of what lies there.
+        // If `current` names no tree, nothing is known of what lies there.
         if !is_current && !numbers.is_empty() {
             remove(&entry.path())?;
         }
@@ -191,12 +193,12 @@ mod tests {
     }
 
     #[test]
-    fn one_counts_and_the_others_go() {
+    fn the_current_tree_stays_and_the_others_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let (root, index) = (dir.path(), IndexDir::new(dir.path(), Vec::new().into()));
         fs::write(root.join("db"), "pages of a server that had no numbers").unwrap();
         assert!(index.current().is_empty());
-        // One that was begun, and cut off.
+        // A tree that was begun when the server ended.
         fs::create_dir(index.begin(root).unwrap().path()).unwrap();
         index.clean();
         assert_eq!(names(root), ["1", "db"]);
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_one_counts_until_it_is_settled() {
+    fn a_closed_tree_counts_until_settle() {
         let dir = tempfile::tempdir().unwrap();
         let (root, index) = (dir.path(), IndexDir::new(dir.path(), Vec::new().into()));
         build(&index, root);
@@ -226,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn it_moves_to_a_drive_and_home_again() {
+    fn the_index_moves_to_a_drive_and_home_again() {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().join("meta/sled");
         let drive = |position: u16| {

@@ -1,7 +1,7 @@
-//! The keys of the one tree: typed when made, bytes when stored, and in the order that listing needs.
+//! The keys of the state: typed when made, bytes when stored, and in the order that listings need.
 //!
-//! A key is a tag, then big-endian numbers, then at most one string of the caller's, last. Where something follows
-//! such a string it is escaped (`00` as `00 ff`, its end `00 00`), which keeps the order of the strings.
+//! A key is a tag, then big-endian numbers, then at most one string of the caller's, last. A string that something
+//! follows is escaped (`00` as `00 ff`, and `00 00` at its end), which keeps the order of the strings.
 //! `docs/format/metadata.md` has the table.
 
 mod tag;
@@ -12,7 +12,7 @@ use crate::record::{AccountName, BucketId, DocumentKind, IdentityKind, UploadId}
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{Index, VolumeId};
 
-/// What falls due.
+/// The kinds of things that fall due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum DueKind {
@@ -28,7 +28,7 @@ impl DueKind {
     }
 }
 
-/// Puts a key together.
+/// Builds a key piece by piece.
 struct Builder(Vec<u8>);
 
 impl Builder {
@@ -43,7 +43,7 @@ impl Builder {
         self
     }
 
-    /// A string that something follows.
+    /// Appends a string that something follows.
     fn escaped(mut self, bytes: &[u8]) -> Self {
         for byte in bytes {
             self.0.push(*byte);
@@ -71,7 +71,7 @@ pub(crate) fn bucket_by_id(bucket: BucketId) -> Vec<u8> {
     Builder::new(Tag::BucketById, 8).bytes(&bucket.0.to_be_bytes()).0
 }
 
-/// The bucket of a [`bucket_by_id`], or of a [`bucket_usage`].
+/// The bucket in the key of a [`bucket_by_id`] or a [`bucket_usage`].
 pub(crate) fn parse_bucket_by_id(bytes: &[u8]) -> Option<BucketId> {
     Some(BucketId(u64::from_be_bytes(bytes.get(1..)?.try_into().ok()?)))
 }
@@ -97,14 +97,14 @@ pub(crate) fn bucket_document(bucket: BucketId, kind: DocumentKind) -> Vec<u8> {
     Builder::new(Tag::BucketDocument, 9).bytes(&bucket.0.to_be_bytes()).bytes(&[kind as u8]).0
 }
 
-/// What a [`bucket_document`] is of.
+/// The bucket and the kind in the key of a [`bucket_document`].
 pub(crate) fn parse_bucket_document(bytes: &[u8]) -> Option<(BucketId, DocumentKind)> {
     let (bucket, rest) = bytes.get(1..)?.split_first_chunk()?;
     let kind = DocumentKind::ALL.into_iter().find(|kind| rest == [*kind as u8])?;
     Some((BucketId(u64::from_be_bytes(*bucket)), kind))
 }
 
-/// What a bucket holds.
+/// The key of a bucket's usage.
 pub(crate) fn bucket_usage(bucket: BucketId) -> Vec<u8> {
     Builder::new(Tag::BucketUsage, 8).bytes(&bucket.0.to_be_bytes()).0
 }
@@ -121,7 +121,8 @@ pub(crate) fn user_summed(owner: &str) -> Vec<u8> {
     Builder::new(Tag::UserSummed, owner.len()).bytes(owner.as_bytes()).0
 }
 
-/// The owner of a [`user_quota`], a [`user_total`] or a [`user_summed`], or the target of an [`event_queue`].
+/// The owner in the key of a [`user_quota`], a [`user_total`] or a [`user_summed`], or the target in that of an
+/// [`event_queue`].
 pub(crate) fn parse_name(bytes: &[u8]) -> Option<String> {
     String::from_utf8(bytes.get(1..)?.to_vec()).ok()
 }
@@ -135,25 +136,25 @@ pub(crate) fn object(bucket: BucketId, key: &[u8]) -> Vec<u8> {
     Builder::new(Tag::Object, 8 + key.len()).bytes(&bucket.0.to_be_bytes()).bytes(key).0
 }
 
-/// All versions of a bucket that aren't current begin with this; the escaped keys follow.
+/// All noncurrent versions of a bucket begin with this; the escaped keys follow.
 pub(crate) fn versions_in(bucket: BucketId) -> Vec<u8> {
     Builder::new(Tag::Version, 8).bytes(&bucket.0.to_be_bytes()).0
 }
 
-/// All versions of a key that aren't current begin with this.
+/// All noncurrent versions of a key begin with this.
 pub(crate) fn versions_of(bucket: BucketId, key: &[u8]) -> Vec<u8> {
     Builder(versions_in(bucket)).escaped(key).0
 }
 
-/// The escaped form of a key that need not be whole: without its end.
+/// What the keys of versions begin with whose object keys begin with `prefix`: escaped, but without the end mark.
 pub(crate) fn version_prefix(bucket: BucketId, prefix: &[u8]) -> Vec<u8> {
     let mut key = versions_of(bucket, prefix);
     key.truncate(key.len() - 2);
     key
 }
 
-/// A version that isn't current. Those of one key follow each other, the newest first: the entry that committed it is its
-/// place among them.
+/// The key of a noncurrent version. Those of one object key lie next to each other, ordered by the entries that
+/// committed them, the newest first.
 pub(crate) fn version(bucket: BucketId, key: &[u8], committed: Index) -> Vec<u8> {
     let room = Builder::new(Tag::Version, 18 + key.len()).bytes(&bucket.0.to_be_bytes());
     room.escaped(key).bytes(&(!committed).to_be_bytes()).0
@@ -166,7 +167,7 @@ pub(crate) fn parse_version(bytes: &[u8]) -> Option<(BucketId, Vec<u8>, Index)> 
     Some((BucketId(u64::from_be_bytes(*bucket)), unescaped(key)?, !u64::from_be_bytes(*committed)))
 }
 
-/// Where it stands which entry committed the null version of a key.
+/// The key under which the entry lies that committed the null version of an object key.
 pub(crate) fn null_version(bucket: BucketId, key: &[u8]) -> Vec<u8> {
     Builder::new(Tag::NullVersion, 8 + key.len()).bytes(&bucket.0.to_be_bytes()).bytes(key).0
 }
@@ -186,7 +187,7 @@ pub(crate) fn uploads_of(bucket: BucketId) -> Vec<u8> {
     Builder::new(Tag::UploadByKey, 8).bytes(&bucket.0.to_be_bytes()).0
 }
 
-/// The escaped form of a string that need not be whole: without its end.
+/// What the keys of uploads begin with whose object keys begin with `prefix`: escaped, but without the end mark.
 pub(crate) fn upload_key_prefix(bucket: BucketId, prefix: &[u8]) -> Vec<u8> {
     let mut key = Builder(uploads_of(bucket)).escaped(prefix).0;
     key.truncate(key.len() - 2);
@@ -208,7 +209,7 @@ pub(crate) fn parse_upload_by_key(bytes: &[u8]) -> Option<(Vec<u8>, UploadId)> {
     Some((unescaped(escaped)?, UploadId(u128::from_be_bytes(*id))))
 }
 
-/// The string of a [`Builder::escaped`].
+/// Reverses [`Builder::escaped`].
 fn unescaped(escaped: &[u8]) -> Option<Vec<u8>> {
     let escaped = escaped.strip_suffix(&[0, 0])?;
     let mut string = Vec::with_capacity(escaped.len());
@@ -252,7 +253,7 @@ pub(crate) fn parse_dropped(bytes: &[u8]) -> Option<UploadId> {
     Some(UploadId(u128::from_be_bytes(bytes.get(1..)?.try_into().ok()?)))
 }
 
-/// The bucket of a [`deleted_bucket`].
+/// The bucket in the key of a [`deleted_bucket`].
 pub(crate) fn parse_deleted_bucket(bytes: &[u8]) -> Option<BucketId> {
     Some(BucketId(u64::from_be_bytes(bytes.get(1..)?.try_into().ok()?)))
 }
@@ -284,7 +285,7 @@ pub(crate) fn parse_offset(bytes: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(bytes.get(9..)?.try_into().ok()?))
 }
 
-/// Everything due before this moment is less than this.
+/// All keys of things that are due before this time are less than this.
 pub(crate) fn due_until(time: UnixMillis) -> Vec<u8> {
     Builder::new(Tag::Due, 25).bytes(&time.to_be_bytes()).0
 }
@@ -299,7 +300,7 @@ pub(crate) fn parse_due(bytes: &[u8]) -> Option<(DueKind, UploadId)> {
     Some((DueKind::from_byte(*kind)?, UploadId(u128::from_be_bytes(upload.try_into().ok()?))))
 }
 
-/// Every review that is due at this moment or was before is less than this.
+/// All keys of reviews that are due at or before this time are less than this.
 pub(crate) fn reviews_until(time: UnixMillis) -> Vec<u8> {
     Builder::new(Tag::Review, 8).bytes(&time.saturating_add(1).to_be_bytes()).0
 }
@@ -318,7 +319,7 @@ pub(crate) fn parse_review(bytes: &[u8]) -> Option<(UnixMillis, BucketId, Vec<u8
     Some((u64::from_be_bytes(*time), bucket, unescaped(key)?, u64::from_be_bytes(*committed)))
 }
 
-/// What there is one of for all identities.
+/// The key of the one record for all identities.
 pub(crate) fn identities() -> Vec<u8> {
     Builder::new(Tag::Identities, 0).0
 }
@@ -332,7 +333,7 @@ pub(crate) fn identity(kind: IdentityKind, at: &AccountName) -> Vec<u8> {
     Builder(identities_of(kind, at.account())).bytes(at.folded().as_bytes()).0
 }
 
-/// Where an [`identity`] lies.
+/// The kind, account and name in the key of an [`identity`].
 pub(crate) fn parse_identity(bytes: &[u8]) -> Option<(IdentityKind, AccountName)> {
     let (account, rest) = split_escaped(bytes.get(1..)?)?;
     let (kind, name) = rest.split_first()?;
@@ -358,20 +359,20 @@ pub(crate) fn managed_policy(at: &AccountName) -> Vec<u8> {
     Builder(managed_policies_of(at.account())).bytes(at.folded().as_bytes()).0
 }
 
-/// Where a [`managed_policy`] lies.
+/// The account and name in the key of a [`managed_policy`].
 pub(crate) fn parse_managed_policy(bytes: &[u8]) -> Option<AccountName> {
     let (account, name) = split_escaped(bytes.get(1..)?)?;
     account_name(&account, name)
 }
 
-/// An account and a name that is in lower case.
+/// An account and a name, which must be in lower case.
 fn account_name(account: &[u8], name: &[u8]) -> Option<AccountName> {
     let (account, name) = (std::str::from_utf8(account).ok()?, std::str::from_utf8(name).ok()?);
     let at = AccountName::new(account, name);
     (at.folded() == name).then_some(at)
 }
 
-/// The string of a [`Builder::escaped`], and what follows it.
+/// The string of a [`Builder::escaped`] at the beginning of `bytes`, and what follows it.
 fn split_escaped(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut at = 0;
     loop {
@@ -402,22 +403,23 @@ pub(crate) fn event_queue(target: &str) -> Vec<u8> {
     Builder::new(Tag::EventQueue, target.len()).bytes(target.as_bytes()).0
 }
 
-/// Whether a key is of that kind.
+/// Whether a key is of this kind.
 pub(crate) fn is(tag: Tag, key: &[u8]) -> bool {
     key.first() == Some(&(tag as u8))
 }
 
-/// The first key after every key of that kind.
+/// The first key after all keys of this kind.
 pub(crate) fn end_of(tag: Tag) -> Vec<u8> {
     vec![tag as u8 + 1]
 }
 
-/// The first key of that kind, at the earliest.
+/// No key of this kind is less than this.
 pub(crate) fn start_of(tag: Tag) -> Vec<u8> {
     vec![tag as u8]
 }
 
-/// The first string after all that begin with `prefix`; `None` if there is none (`ff ff ..`, or empty).
+/// The first string after all that begin with `prefix`; `None` if there is no such string (`prefix` is `ff ff ..`, or
+/// empty).
 pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|byte| *byte != 0xff)?;
     let mut end = prefix.get(..=last)?.to_vec();
@@ -427,7 +429,7 @@ pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     Some(end)
 }
 
-/// [`after_prefix`] for keys made here: they begin with a tag, so there is always a next one.
+/// [`after_prefix`] for keys made here: they begin with a tag, so there is always such a string.
 pub(crate) fn end_of_prefix(prefix: &[u8]) -> Vec<u8> {
     after_prefix(prefix).unwrap_or_else(|| vec![0xff; prefix.len() + 1])
 }

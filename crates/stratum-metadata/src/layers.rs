@@ -1,8 +1,8 @@
-//! Changes over a state, and those of them that are in memory only.
+//! Changes that lie over a state and are only in memory yet.
 //!
-//! A batch costs sled two writes of its log, however small it is. So what groups change goes into memory first,
-//! where every read looks before it looks further, and a few milliseconds of it become one batch. Nothing
-//! is at stake: what sled holds is behind the journal anyway, and a start replays what it lacks.
+//! A batch costs sled two writes of its log, however small it is. So the changes of groups first go into memory,
+//! where every read looks first, and those of a few milliseconds become one batch. Nothing can be lost: the journal
+//! has it all, and a start replays what sled lacks.
 
 use crate::tree::{Base, TreeError, Value};
 use std::borrow::Borrow;
@@ -11,21 +11,21 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
-/// Keys with their new values, or none where the key is removed.
+/// Keys with their new values; `None` for a key that was removed.
 pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Value>>;
 
-/// What the index doesn't hold yet: what has changed lately, over what is being written into the index.
+/// The changes that the index doesn't hold yet: the recent ones, and under them those that are being written into it.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     recent: Changes,
     /// About how much memory `recent` takes.
     bytes: usize,
-    /// Stays in sight until the index has all of it.
+    /// Stays visible until the index has all of it.
     draining: Arc<Changes>,
 }
 
 impl Layers {
-    /// Adds changes; says about how many bytes of them wait now.
+    /// Adds changes. Returns about how many bytes of changes wait now.
     pub(crate) fn put<'a>(&mut self, changes: impl Iterator<Item = (&'a [u8], Option<&'a Value>)>) -> usize {
         for (key, value) in changes {
             self.bytes += 96 + key.len() + value.map_or(0, |value| value.len());
@@ -34,12 +34,12 @@ impl Layers {
         self.bytes
     }
 
-    /// A key's value if it changed lately: `Some(None)` if it was removed.
+    /// A key's value if it changed recently: `Some(None)` if it was removed.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Option<Value>> {
         self.recent.get(key).or_else(|| self.draining.get(key)).cloned()
     }
 
-    /// Takes what is to be written into the index next; [`Layers::drained`] says when that is done.
+    /// Takes the changes that are to be written into the index next; [`Layers::drained`] is called when that is done.
     pub(crate) fn drain(&mut self) -> Arc<Changes> {
         self.draining = Arc::new(std::mem::take(&mut self.recent));
         self.bytes = 0;
@@ -50,7 +50,8 @@ impl Layers {
         self.draining = Arc::default();
     }
 
-    /// Visits the pairs with `from <= key < to` in order until `visit` breaks: the index's, with all changes made.
+    /// Visits the pairs with `from <= key < to` in order until `visit` breaks: those of the index with all changes
+    /// applied.
     pub(crate) fn scan(
         &self,
         index: &dyn Base,
@@ -63,7 +64,7 @@ impl Layers {
     }
 }
 
-/// Changes over a base.
+/// Changes, and the base under them.
 struct Layer<'a> {
     changes: &'a Changes,
     below: &'a dyn Base,
@@ -91,7 +92,7 @@ impl Base for Layer<'_> {
     }
 }
 
-/// Visits the pairs of `below` with the changes of `over`, both in order.
+/// Visits the pairs of `below` with the changes of `over` applied, both in order.
 pub(crate) fn merge<K: AsRef<[u8]>, V: Borrow<Value>>(
     over: impl Iterator<Item = Result<(K, Option<V>), TreeError>>,
     below: &dyn Base,
@@ -101,7 +102,7 @@ pub(crate) fn merge<K: AsRef<[u8]>, V: Borrow<Value>>(
 ) -> Result<(), TreeError> {
     let failed = RefCell::new(None);
     let sound = over.map_while(|change| change.map_err(|error| *failed.borrow_mut() = Some(error)).ok());
-    // What lies below isn't shown where it isn't known whether it was changed.
+    // Once the changes can't be read any further, nothing more is shown from below: it may have been changed.
     merge_sound(sound, below, from, to, &mut |key, value| match failed.borrow().is_some() {
         true => ControlFlow::Break(()),
         false => visit(key, value),
@@ -151,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_seen_is_the_index_with_all_changes_made(
+        fn a_scan_shows_the_index_with_all_changes_applied(
             below in proptest::collection::btree_map(0u8..20, 0u8..9, 0..12),
             draining in proptest::collection::btree_map(0u8..20, proptest::option::of(10u8..19), 0..12),
             recent in proptest::collection::btree_map(0u8..20, proptest::option::of(20u8..29), 0..12),

@@ -1,13 +1,13 @@
-//! What the store knows: commands, the state machine that applies them, its index in sled and its checkpoints.
+//! The store's metadata: commands, the state machine that applies them, its index in sled, and its checkpoints.
 //!
-//! Every mutation is a [`command::Command`], journaled and then applied deterministically. sled holds the applied
-//! state and can be thrown away: a checkpoint and the journal rebuild it.
+//! Every mutation is a [`command::Command`], which is journaled and then applied deterministically. sled holds the
+//! applied state and can be thrown away: a checkpoint and the journal rebuild it.
 //!
-//! The way of a write: [`Metadata::commit`] queues a proposal; the committer's thread has all that wait ordered as one
-//! group (`order`), which on one node is to append it to the journal ([`log`]); the committed group is applied (`state`),
-//! which every read sees at once (`layers`) and the index a little later (`tree`); everybody who waits is answered. The way of
-//! a read: [`Metadata::fresh`] gives a view with everything in it that was acknowledged; [`ReadView::object`] is one
-//! lookup, [`listing`] a seek and a scan.
+//! A write: [`Metadata::commit`] queues a proposal. The committer's thread has all proposals in the queue ordered as
+//! one group (`order`), which on a single node means that they are appended to the journal ([`log`]). The committed
+//! group is applied (`state`); every read sees that at once (`layers`), the index holds it a little later (`tree`),
+//! and the proposers are answered. A read: [`Metadata::fresh`] gives a view that has everything acknowledged so far;
+//! [`ReadView::object`] is one lookup, [`listing`] a seek and a scan.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 

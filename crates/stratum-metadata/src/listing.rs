@@ -1,8 +1,8 @@
-//! Listing by seek: what a page costs is in what it returns.
+//! Listing by seek: the cost of a page follows from what it returns.
 //!
-//! A page starts with one seek. When keys roll up into a common prefix, the next seek goes past all of them, so
-//! that a million keys under `a/` cost as much as one. The read lock is held for a millisecond at most; then the
-//! scan lets writers through and goes on after its last key. A page shows every write acknowledged before it began.
+//! A page starts with one seek. If keys roll up into a common prefix, the next seek goes past all of them, so a
+//! million keys under `a/` cost as much as one. The read lock is held for a millisecond at most; then the scan lets
+//! writers pass and goes on after its last key. A page shows every write that was acknowledged before it began.
 
 mod versions;
 
@@ -27,7 +27,7 @@ pub enum Position {
     Start,
     /// After this key.
     After(Vec<u8>),
-    /// After every key that begins with this: past a common prefix.
+    /// After every key that begins with this common prefix.
     Past(Vec<u8>),
 }
 
@@ -43,8 +43,8 @@ impl Position {
     }
 }
 
-/// Bytes of records that a page of uploads reads, about: a thousand with headers of the usual bounds are far below it. A
-/// page that comes to it ends early, and says where the next one begins.
+/// Bytes of records that a page of uploads reads, about: a thousand uploads with headers of usual length are far
+/// below it. A page that reaches it ends early, and says where the next one begins.
 const PAGE_BYTES: usize = 16 << 20;
 
 /// What to list.
@@ -53,12 +53,13 @@ pub struct ListRequest {
     pub bucket: BucketId,
     /// Only keys that begin with this.
     pub prefix: Vec<u8>,
-    /// Keys that share what lies between the prefix and the end of the first delimiter roll up. An empty one is none.
+    /// Keys that are the same from the prefix to the end of the first delimiter after it roll up. An empty delimiter
+    /// counts as none.
     pub delimiter: Option<Vec<u8>>,
     pub from: Position,
     /// Entries and common prefixes together.
     pub max: usize,
-    /// Whether it is to be told who owns the objects: for that all of their records is read.
+    /// Whether the owners of the objects are to be listed, for which their whole records must be read.
     pub owners: bool,
 }
 
@@ -66,7 +67,7 @@ pub struct ListRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listed<T> {
     Entry(T),
-    /// With the delimiter at its end.
+    /// A common prefix, which ends with the delimiter.
     CommonPrefix(Vec<u8>),
 }
 
@@ -75,7 +76,7 @@ pub enum Listed<T> {
 pub struct ListedObject {
     pub key: Vec<u8>,
     pub object: ObjectSummary,
-    /// The canonical user id of its owner, where that was asked for and isn't the bucket's.
+    /// The canonical user id of its owner, if owners were asked for and it isn't the bucket's owner.
     pub owner: Option<String>,
 }
 
@@ -87,14 +88,14 @@ pub struct ListedUpload {
     pub record: UploadSummary,
 }
 
-/// What a listing shows of an upload. The headers that its object will have, which are the most of its record, are not
-/// kept.
+/// What a listing shows of an upload. The headers of the future object, which are the largest part of its record, are
+/// left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadSummary {
     pub initiated: UnixMillis,
     /// The initiator's canonical user id.
     pub initiator: String,
-    /// Who is to own the object, where that isn't the bucket's owner.
+    /// The canonical user id of the future object's owner, if that isn't the bucket's owner.
     pub owner: Option<String>,
     pub storage_class: StorageClass,
     /// The checksum that Create asked for.
@@ -108,7 +109,7 @@ impl From<UploadRecord> for UploadSummary {
     }
 }
 
-/// A page. `next` is where the following one begins: `Some` exactly when there is more.
+/// A page of a listing. `next` is where the following page begins: `Some` exactly when there is more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T, P = Position> {
     pub entries: Vec<Listed<T>>,
@@ -124,7 +125,7 @@ pub enum UploadPosition {
     AfterKey(Vec<u8>),
     /// After this upload of this key.
     AfterUpload(Vec<u8>, UploadId),
-    /// After every key that begins with this: past a common prefix.
+    /// After every key that begins with this common prefix.
     Past(Vec<u8>),
 }
 
@@ -155,7 +156,7 @@ enum Next {
     Key,
     /// With this key: everything before it is skipped.
     Seek(Vec<u8>),
-    /// Nowhere.
+    /// The scan ends.
     Stop,
 }
 
@@ -216,7 +217,7 @@ pub(crate) fn objects(machine: &Machine, request: &ListRequest) -> Result<Page<L
     failed.map_or(Ok(page), |error| Err(error.into()))
 }
 
-/// What a list shows of an object, and its owner.
+/// An object as a listing shows it, and its owner.
 fn shown(value: &[u8], owners: bool) -> Result<(ObjectSummary, Option<String>), DecodeError> {
     if !owners {
         return Ok((decode(value)?, None));
@@ -233,7 +234,7 @@ fn position_after(last: &Listed<ListedObject>) -> Position {
     }
 }
 
-/// A page of uploads: the same, over keys in their escaped form.
+/// A page of uploads, as [`objects`] but over keys in their escaped form.
 pub(crate) fn uploads(
     machine: &Machine,
     request: &UploadsRequest,
@@ -265,7 +266,7 @@ pub(crate) fn uploads(
         match listed {
             Listed::CommonPrefix(common) => page.entries.push(Listed::CommonPrefix(common)),
             Listed::Entry((key, upload)) => {
-                // One that ended since the scan is left out.
+                // An upload that ended after the scan is left out.
                 if let Some(value) = machine.get(&keys::upload(upload))? {
                     read += value.len();
                     let record = decode::<StoredUpload>(&value)?.record.into();

@@ -1,9 +1,10 @@
-//! What this crate asks of this machine's journal: append a group, read it back, look after it, let go of it.
+//! What this crate needs of this machine's journal: to append a group, read entries back, keep them safe, and release
+//! them.
 //!
-//! Which groups there are and when one counts is not its business but that of the [`order`](crate::order), which alone
-//! appends.
+//! Which groups are appended, and when one counts as committed, is decided by the [`order`](crate::order), which
+//! alone appends.
 //!
-//! [`journal`] is the real one; tests put one of plain memory in its place.
+//! [`journal`] is the real journal; tests put one in memory in its place.
 
 mod journal;
 
@@ -23,7 +24,7 @@ pub struct LogEntry {
 }
 
 impl LogEntry {
-    /// What it takes of a group, in bytes.
+    /// How much of a group's bytes it takes.
     pub fn bytes(&self) -> usize {
         entry_len(self.command.len(), self.body.len())
     }
@@ -37,12 +38,13 @@ pub struct Appended {
     pub hashes: Vec<u128>,
 }
 
-/// Why the journal could not be read or looked after. Of appending, [`CommitError`] tells.
+/// Why the journal could not be read or maintained. Errors of appending are [`CommitError`]s.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the journal is not available: {0}")]
 pub struct LogError(pub String);
 
-/// An entry as it is read back, verified. Its body is read for itself ([`LocalLog::body`]): a restart needs none.
+/// An entry that was read back and verified. Its body is read separately ([`LocalLog::body`]), since a restart needs
+/// none.
 #[derive(Clone, Debug)]
 pub struct Replayed {
     pub index: Index,
@@ -58,13 +60,13 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// From 0 to 1, and past it.
+    /// The share of the cap that is used: from 0 to 1, and above it.
     pub fn share(self) -> f32 {
         if self.cap == 0 { 0.0 } else { self.bytes as f32 / self.cap as f32 }
     }
 }
 
-/// Whole segments that will take no more entries.
+/// Segments that are complete and take no more entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClosedSegment {
     pub first: Index,
@@ -72,7 +74,7 @@ pub struct ClosedSegment {
     pub bytes: u64,
 }
 
-/// The entries of a replay, in order, without a hole.
+/// The entries of a replay, in order and without a gap.
 pub type Replay<'a> = Box<dyn Iterator<Item = Result<Replayed, LogError>> + Send + 'a>;
 
 /// The journal of this machine's drives. All calls block; one group is in flight at a time.
@@ -81,43 +83,44 @@ pub trait LocalLog: Send + Sync + 'static {
     fn append(&self, group: Vec<LogEntry>, urgency: Urgency) -> Result<Appended, CommitError>;
     /// The most bytes of entries that a group may have.
     fn max_group(&self) -> usize;
-    /// Whether entries of so many bytes can be appended, as full as it is now.
+    /// Whether entries of so many bytes can be appended now.
     fn has_room(&self, bytes: usize, urgency: Urgency) -> bool;
-    /// The index that the oldest entry still has, or that the first one will get.
+    /// The index of the oldest entry in the journal, or the one that its first entry will get.
     fn first(&self) -> Index;
-    /// The last entry's index; 0 if there never was one.
+    /// The index of the last entry; 0 if there never was one.
     fn last(&self) -> Index;
-    /// The hash of an entry that is still there.
+    /// The hash of an entry, if that is still in the journal.
     fn hash_at(&self, index: Index) -> Option<u128>;
-    /// All entries from `from` on, with as much of each verified.
+    /// All entries from `from` on, each verified as far as `verify` says.
     fn replay(&self, from: Index, verify: Verify) -> Replay<'_>;
-    /// The body of an entry that is still there, verified; its record has its length and check.
+    /// The verified body of an entry that is still in the journal. `length` and `crc32c` are those in the body's
+    /// record.
     fn body(&self, index: Index, length: u32, crc32c: u32) -> Result<Bytes, LogError>;
-    /// The body of an entry, from any copy that any drive may have: for who would go on without it.
+    /// The body of an entry, from any copy on any drive: for a caller that would otherwise give the body up.
     fn search(&self, index: Index, length: u32, crc32c: u32) -> Search;
-    /// Whose bodies can't be read now, as far as is known.
+    /// The entries whose bodies can't be read now, as far as is known.
     fn lost_bodies(&self) -> LostBodies;
     fn usage(&self) -> Usage;
     /// Oldest first.
     fn closed_segments(&self) -> Vec<ClosedSegment>;
-    /// Everything up to `packed` has no live body left in the journal, and a checkpoint covers all up to
-    /// `checkpointed`: what lies below both may go.
+    /// Says that the journal has no live body in entries up to `packed`, and that a checkpoint covers all entries up
+    /// to `checkpointed`: segments below both may be removed.
     fn release(&self, packed: Index, checkpointed: Index);
-    /// The bytes that a member may hold.
+    /// Sets the most bytes that a member may hold.
     fn set_cap(&self, bytes: u64);
-    /// The number of its epoch: another one whenever its drives, or what they are to it, change.
+    /// The number of the journal's epoch, which changes whenever its drives or their roles do.
     fn epoch(&self) -> u64;
-    /// Brings every segment that lost a copy back to full number; says how many are still short of it.
+    /// Copies every segment that lost a copy to another drive; returns how many segments still lack copies.
     fn heal(&self) -> Result<usize, LogError>;
-    /// Takes the healthy ones of these drives into its set, if they aren't in it.
+    /// Makes members of those of these drives that are healthy and aren't members yet.
     fn join(&self, drives: &[Arc<Drive>]) -> Result<(), LogError>;
-    /// Lets drives that are lost or on their way out leave its set: only when everything is on enough others.
+    /// Removes members that are lost or being drained, once everything on them is on enough other drives.
     fn forget_lost(&self) -> Result<usize, LogError>;
 }
 
 #[cfg(test)]
 pub(crate) mod memory {
-    //! A log of plain memory, for tests: it can be shared, so that a "restart" finds what was appended.
+    //! A log in memory, for tests: it can be shared, so that a "restart" finds what was appended.
 
     use super::*;
     use tracing_mutex::parkinglot::Mutex;
@@ -141,7 +144,7 @@ pub(crate) mod memory {
             self.0.lock().fail = error;
         }
 
-        /// Whether whoever replays it panics.
+        /// Makes a replay panic.
         pub(crate) fn panic_at_replay(&self, panics: bool) {
             self.0.lock().panics = panics;
         }

@@ -1,10 +1,10 @@
-//! The applied state: what it lies in, what it has seen, and the one way to change it.
+//! The applied state: where it is stored, which entry was applied last, and the one way to change it.
 //!
-//! Groups are applied one after the other, each at once under the write lock, together with the index and hash of
-//! its last entry and the state's fingerprint: the sum, mod 2^128, of a hash of every key and value. What they
-//! change is seen from then on and drained into the open tree a little later ([`layers`](crate::layers)). From time to time
-//! that tree is closed and another one opened ([`Machine::close`]), and what was closed and what lies below it become the
-//! next checkpoint ([`Machine::adopt`]).
+//! Groups are applied one after the other, each at once and under the write lock, together with the index and hash of
+//! its last entry and the state's fingerprint. Reads see the changes from then on; they are drained into the open
+//! tree a little later ([`layers`](crate::layers)). From time to time that tree is closed and another one opened
+//! ([`Machine::close`]), and what was closed is merged with what lies below it into the next checkpoint
+//! ([`Machine::adopt`]).
 
 mod foresight;
 mod health;
@@ -36,11 +36,11 @@ use stratum_storage::blob::Index;
 use stratum_storage::volume::VolumeRecord;
 use tracing_mutex::parkinglot::{Mutex, RwLock};
 
-/// How long a scan holds the read lock at a stretch.
+/// How long a scan holds the read lock before it lets writers pass.
 const SLICE: Duration = Duration::from_millis(1);
-/// How many keys a scan visits between two looks at the clock.
+/// How many keys a scan visits before it looks at the clock again.
 const STRIDE: usize = 32;
-/// Bytes of changes that may wait; whoever applies more drains them first.
+/// How many bytes of changes may wait; the thread that applies more drains them first.
 const UNDRAINED: usize = 4 << 20;
 
 /// A durable entry that is to be applied.
@@ -51,34 +51,34 @@ pub(crate) struct Entry {
     pub(crate) proposed: Proposed,
 }
 
-/// What came of a group.
+/// The result of applying a group.
 #[derive(Debug)]
 pub(crate) struct AppliedGroup {
-    /// Those of the entries, in order.
+    /// The outcomes of its entries, in order.
     pub(crate) outcomes: Vec<Outcome>,
-    /// The volumes that changed, as they now are.
+    /// The volumes that changed, in their new form.
     pub(crate) volumes: Vec<VolumeRecord>,
     pub(crate) freed: Vec<Freed>,
 }
 
-/// The index and everything that guards it.
+/// The index, and the locks that guard it.
 #[derive(Debug)]
 pub(crate) struct Machine {
     stack: RwLock<Arc<Stack>>,
     /// Bytes of keys and values that were drained into the open tree.
     changed: AtomicU64,
-    /// Locked for writing while a group goes in, for reading by scans of more than one key.
+    /// Locked for writing while a group is applied, and for reading by scans of more than one key.
     layers: RwLock<Layers>,
-    /// Held by whoever writes changes into the index.
+    /// Held while changes are written into the index.
     draining: Mutex<()>,
     applied: Mutex<Applied>,
-    /// The index of the last applied entry, for those who only look.
+    /// The index of the last applied entry, readable without a lock.
     index: AtomicU64,
-    /// Its level, likewise.
+    /// The state's level, readable without a lock.
     level: AtomicU8,
-    /// How often a group changed buckets.
+    /// How many groups have changed buckets.
     bucket_changes: AtomicU64,
-    /// How often a group changed identities.
+    /// How many groups have changed identities.
     identity_changes: AtomicU64,
     moves: Mutex<Moves>,
     health: Health,
@@ -86,7 +86,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Goes on with a tree over what lies below it; what it has applied is what it says.
+    /// Continues with a tree and what lies below it; the tree says which entry was applied last.
     pub(crate) fn open(open: Tree, below: Below, clock: Arc<dyn Clock>) -> Result<Machine, ApplyError> {
         let applied = match stack::applied(&open)? {
             Some(applied) => applied,
@@ -96,7 +96,7 @@ impl Machine {
                 applied
             }
         };
-        // How much of it are keys and values isn't known; sled takes some times that.
+        // How many of the tree's bytes are keys and values isn't known; sled takes several times as much.
         let changed = open.bytes()? / 4;
         Ok(Machine {
             stack: RwLock::new(Arc::new(Stack { open, below })),
@@ -114,7 +114,7 @@ impl Machine {
         })
     }
 
-    /// What the state lies in now.
+    /// The trees and the checkpoint that hold the state now.
     fn stack(&self) -> Arc<Stack> {
         self.stack.read().clone()
     }
@@ -132,18 +132,19 @@ impl Machine {
         Level::known(self.level.load(Ordering::Acquire)).unwrap_or_default()
     }
 
-    /// Rises whenever a bucket is made, changed or deleted, before anybody is told of it.
+    /// Rises whenever a bucket is created, changed or deleted, before anybody can see that change.
     pub(crate) fn bucket_changes(&self) -> u64 {
         self.bucket_changes.load(Ordering::Acquire)
     }
 
-    /// Rises whenever a user, a group, a role, a key or a policy is made, changed or deleted, before anybody is told of it.
+    /// Rises whenever a user, a group, a role, a key or a policy is created, changed or deleted, before anybody can
+    /// see that change.
     pub(crate) fn identity_changes(&self) -> u64 {
         self.identity_changes.load(Ordering::Acquire)
     }
 
-    /// The bucket's keys of which a version became current, or ceased to be, after that entry; none if that isn't known any
-    /// more. What a read has seen of it is among them.
+    /// The bucket's keys of which a version became current or noncurrent after that entry, including all such moves
+    /// that a read may have seen; `None` if too many moves have come since to know.
     pub(crate) fn moved_since(&self, entry: Index, bucket: BucketId) -> Option<BTreeSet<Vec<u8>>> {
         self.moves.lock().since(entry, bucket)
     }
@@ -151,7 +152,7 @@ impl Machine {
     /// Applies a group, all of it or nothing. After an error nothing more is applied.
     ///
     /// # Errors
-    /// Also when its entries don't follow what was applied last, one after the other.
+    /// Also if the entries don't follow the last applied entry without a gap.
     pub(crate) fn apply(&self, group: Vec<Entry>) -> Result<AppliedGroup, ApplyError> {
         let mut applied = self.applied.lock();
         self.check()?;
@@ -184,7 +185,7 @@ impl Machine {
             if let Some(value) = change.after.filter(|_| keys::is(Tag::Volume, change.key)) {
                 volumes.push(decode(value)?);
             }
-            // Before anybody can see it.
+            // This comes before anybody can see the change.
             if keys::is(Tag::Version, change.key) {
                 self.moves.lock().remember(next.index, change.key);
             }
@@ -215,7 +216,7 @@ impl Machine {
         self.drain_alone()
     }
 
-    /// [`Machine::drain`], of whoever holds the lock.
+    /// [`Machine::drain`] for a caller that holds the lock.
     fn drain_alone(&self) -> Result<(), TreeError> {
         self.check()?;
         let changes = self.layers.write().drain();
@@ -240,8 +241,8 @@ impl Machine {
         self.ask(|stack| stack.open.flush())
     }
 
-    /// Visits the pairs with `from <= key < to`. Every [`SLICE`] the lock is let go, so writers pass; also where it passes many
-    /// that were removed.
+    /// Visits the pairs with `from <= key < to`. The lock is released every [`SLICE`], and where the scan passes many
+    /// removed keys, so that writers get through.
     pub(crate) fn scan(
         &self,
         from: &[u8],
@@ -276,7 +277,8 @@ impl Machine {
 
 impl Base for Machine {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, TreeError> {
-        // The trees are asked without the lock: what is in no layer by now is in them, or something newer is.
+        // The trees are read without the lock: a change that has left the layers by then is in the trees, or was
+        // replaced by a newer one.
         self.check()?;
         let recent = self.layers.read().get(key);
         recent.map_or_else(|| self.ask(|stack| stack.get(key)), Ok)

@@ -1,5 +1,5 @@
-//! The record that a body belongs to, wherever it lies by now: the one way from an [`Owner`] to its key, and from a version's
-//! id.
+//! Finds the record that a body belongs to, wherever the record lies by now: the one way from an [`Owner`], or from a
+//! version's id, to a key.
 
 use crate::keys;
 use crate::record::{
@@ -9,21 +9,21 @@ use crate::record::{
 use crate::tree::Value;
 use stratum_storage::blob::{BlobRef, Index, Place};
 
-/// An owner's record.
+/// The record of an owner.
 pub(crate) enum Owned {
     Current(ObjectRecord),
     NonCurrent(ObjectRecord),
     Part(PartRecord),
 }
 
-/// A version, where it lies, and whether it is its key's current object.
+/// A version, the key under which it lies, and whether it is the current object.
 pub(crate) struct Found {
     pub(crate) at: Vec<u8>,
     pub(crate) version: Version,
     pub(crate) is_current: bool,
 }
 
-/// The version of a key that has that id.
+/// The version of a key with this id.
 pub(crate) fn by_id<E: From<DecodeError>>(
     bucket: BucketId,
     key: &[u8],
@@ -39,7 +39,8 @@ pub(crate) fn by_id<E: From<DecodeError>>(
     }
     let committed = match id.entry() {
         Some(entry) => entry,
-        // Where nothing is said of it, no entry committed it: it is older than the versioning of its bucket.
+        // If no entry is recorded for the null version, no entry committed it: it is older than its bucket's
+        // versioning.
         None => match get(&keys::null_version(bucket, key))? {
             Some(value) => decode::<NullVersion>(&value)?.0,
             None => 0,
@@ -63,7 +64,7 @@ pub(crate) fn current<E: From<DecodeError>>(
     Ok(Some(Found { at, version, is_current: true }))
 }
 
-/// The record of that owner and the key under which it lies, if the owner is still there.
+/// The record of that owner and the key under which it lies; `None` if the owner is gone.
 pub(crate) fn find<E: From<DecodeError>>(
     owner: &Owner,
     mut get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
@@ -82,8 +83,9 @@ pub(crate) fn find<E: From<DecodeError>>(
     }
 }
 
-/// The version of a key that holds the body at that place, which the entry of that index brought; none if it was overwritten
-/// or deleted since. The command that brought it doesn't know which one: `apply` gives a version its order.
+/// The version of a key that holds the body at that place, which entry `entry` brought; `None` if it was overwritten
+/// or deleted since. The entry's command doesn't say which version it became, since `apply` gives a version its
+/// order.
 pub(crate) fn holder<E: From<DecodeError>>(
     place: &Place,
     entry: Index,
@@ -92,14 +94,14 @@ pub(crate) fn holder<E: From<DecodeError>>(
     get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
 ) -> Result<Option<ObjectRecord>, E> {
     let holds = |record: &ObjectRecord| matches!(&record.body, Body::Blob(blob) if blob.place == *place);
-    // That entry committed it, or none did, since its bucket wasn't versioned then.
+    // Either that entry committed the version, or none did, since the bucket wasn't versioned then.
     Ok(match version_of(bucket, key, [entry, 0], holds, get)? {
         Some((_, Owned::Current(record) | Owned::NonCurrent(record))) => Some(record),
         _ => None,
     })
 }
 
-/// The version of a key that one of these entries committed and that is the one meant.
+/// The version of a key that one of these entries committed and for which `holds` is true.
 fn version_of<E: From<DecodeError>>(
     bucket: BucketId,
     key: &[u8],
@@ -113,7 +115,8 @@ fn version_of<E: From<DecodeError>>(
         if is_meant(&record) {
             return Ok(Some((current, Owned::Current(record))));
         }
-        // It is older than all that come after versioning is enabled, and it is current: there are no others.
+        // This version is older than all that come after versioning is enabled. As it is the current one, there are
+        // no others.
         if record.committed == 0 {
             return Ok(None);
         }
@@ -131,7 +134,7 @@ fn version_of<E: From<DecodeError>>(
 }
 
 impl Owned {
-    /// Its one blob; an object that is made of parts has none.
+    /// The record's one blob; `None` for an object that is made of parts.
     pub(crate) fn blob(&mut self) -> Option<&mut BlobRef> {
         match self {
             Owned::Part(part) => Some(&mut part.blob),

@@ -1,4 +1,4 @@
-//! Who names bytes of a stripe, or of the journal: for those who tell people what was lost, and who count it.
+//! The owners of bytes in a stripe or in the journal, for messages about losses and for counting them.
 
 use crate::buckets;
 use crate::keys::{self, Tag};
@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use stratum_storage::blob::{BlobRef, Extent, Geometry, Index, Place, VolumeId};
 use stratum_storage::format::layout::stripes_of;
 
-/// Who names bytes of these stripes, for people. Goes over all objects and parts.
+/// The owners of bytes in these stripes, in words for people. Goes over all objects and parts.
 pub(crate) fn owners_in(
     machine: &Machine,
     stripes: &HashSet<(VolumeId, u64)>,
@@ -51,7 +51,7 @@ fn bucket_names(machine: &Machine) -> Result<HashMap<BucketId, String>, ReadErro
     Ok(names)
 }
 
-/// The objects that were made of these uploads. Goes over all objects unless there are none.
+/// The objects that were made of these uploads. Goes over all objects, unless `uploads` is empty.
 fn made_of(
     machine: &Machine,
     uploads: &HashSet<UploadId>,
@@ -72,7 +72,7 @@ fn made_of(
     Ok(made)
 }
 
-/// What holds bytes of an object or a part.
+/// A stripe or an entry that holds bytes of objects or parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// A stripe of a volume, by offset.
@@ -81,7 +81,7 @@ pub enum Piece {
     Entry(Index),
 }
 
-/// Shows who names bytes of pieces that are among these. Goes over all objects and parts.
+/// Calls `show` with every owner of bytes in pieces for which `is_among` is true. Goes over all objects and parts.
 pub(crate) fn each_owner_in(
     machine: &Machine,
     is_among: &dyn Fn(Piece) -> bool,
@@ -101,7 +101,7 @@ pub(crate) fn each_owner_in(
     Ok(())
 }
 
-/// An object of whatever version, with its bucket and key.
+/// A current object or noncurrent version, with its bucket and key.
 fn version(key: &[u8], value: &[u8]) -> Option<(BucketId, Vec<u8>, ObjectRecord)> {
     if keys::is(Tag::Object, key) {
         let (bucket, object) = keys::parse_object(key)?;
@@ -114,7 +114,7 @@ fn version(key: &[u8], value: &[u8]) -> Option<(BucketId, Vec<u8>, ObjectRecord)
     }
 }
 
-/// The blob of an object's or a part's record, and whose it is.
+/// The blob in an object's or a part's record, and its owner.
 fn owned(key: &[u8], value: &[u8]) -> Option<(Owner, BlobRef)> {
     if keys::is(Tag::Part, key) {
         let upload = UploadId(u128::from_be_bytes(key.get(1..17)?.try_into().ok()?));

@@ -1,13 +1,15 @@
-//! The packer: small bodies leave the journal, many at a time, for erasure-coded stripes.
+//! The packer: moves small bodies from the journal into erasure-coded stripes, many at a time.
 //!
-//! It goes over the journal's closed segments, oldest first. A body is live if a record still names the entry that brought
-//! it, and that record says whose it is and where that belongs; the live ones of a segment are sorted by where they go and
-//! by owner, so that neighbours in a listing become neighbours on the drives and in the index, and written as full stripes.
-//! Each stripe is then one `Relocate`, whose moves are conditional: whatever was overwritten meanwhile stays as it is.
+//! It goes over the journal's closed segments, the oldest first. A body is live if a record still names the entry
+//! that brought it; that record also says to whom the body belongs and in which tier. The live bodies of a segment
+//! are sorted by tier and owner, so that neighbours in a listing become neighbours on the drives and in the index,
+//! and are written as full stripes. Each stripe is then one `Relocate`, whose moves are conditional: a record that
+//! was overwritten meanwhile stays as it is.
 //!
-//! A body that can't be read keeps none of the others where they are ([`unread`]).
+//! A body that can't be read doesn't keep the others in the journal ([`unread`]).
 //!
-//! The journal waits for no tier: what belongs in one that takes nothing now is packed with the hot bodies, and reviewed.
+//! The journal waits for no tier: bodies for a tier that takes nothing now are packed with the hot ones, and reviewed
+//! later.
 
 mod unread;
 
@@ -37,18 +39,19 @@ use stratum_storage::task::{self, Next, Role, Row, Stop, Task, Work};
 use stratum_storage::volumes::Volumes;
 use unread::Unread;
 
-/// Segments stay as they are below this share of the journal's cap: what is short-lived dies there unpacked.
+/// Segments stay unpacked below this share of the journal's cap: short-lived bodies are deleted there before they are
+/// packed.
 const PACK_FROM: f32 = 0.25;
 /// Bytes of bodies that are packed together: several stripes.
 const BATCH_BYTES: usize = 8 << 20;
-/// Bytes of owners in a batch. A `Relocate` names each owner of a stripe, and a command has at most 1 MiB, or what the
-/// journal takes as a group: of that, owners are a half.
+/// Bytes of owners in a batch. A `Relocate` names each owner of a stripe, and a command has at most 1 MiB, or what
+/// the journal takes as a group; owners may be half of that.
 const BATCH_OWNERS: usize = 640 << 10;
-/// How often it looks for a segment to pack, and how long it waits after a failure.
+/// The pause between two looks for a segment to pack, and the one after a failure.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// Why a segment was not packed. It is tried again.
+/// Why a segment was not packed. It will be tried again.
 #[derive(Debug, thiserror::Error)]
 enum PackError {
     #[error(
@@ -82,12 +85,12 @@ enum PackError {
 struct Live {
     to: Tier,
     owner: Owner,
-    /// When it was decided that it belongs there, if that was decided of it itself.
+    /// When it was decided that the body belongs in its tier, if that was decided for its own object.
     decided: Option<UnixMillis>,
     index: Index,
     length: u32,
     crc32c: u32,
-    /// What the bytes are, and stay.
+    /// The form of the stored bytes, which packing keeps.
     form: Form,
 }
 
@@ -98,14 +101,14 @@ impl Live {
     }
 }
 
-/// Packs closed segments as the journal fills, a segment a step. One of a store.
+/// Packs closed segments as the journal fills, one segment a step. One for a store.
 pub struct Packer {
     metadata: Metadata,
     volumes: Volumes,
     mark: Arc<Mark>,
 }
 
-/// Makes it known to later starts that a body was given up: durable when it returns. Blocks.
+/// Records durably that a body was given up, for later starts. Blocks.
 pub type Mark = dyn Fn() -> Result<(), String> + Send + Sync;
 
 impl Packer {
@@ -149,8 +152,8 @@ impl Task for Packer {
 }
 
 impl Metadata {
-    /// The oldest segment that is not packed, once the journal is full enough. All of its entries are applied: of
-    /// one that isn't yet, the owner would seem not to want its body.
+    /// The oldest segment that isn't packed, once the journal is full enough. All of its entries have been applied:
+    /// the body of an entry that hasn't would seem to have no owner.
     fn next_to_pack(&self) -> Option<ClosedSegment> {
         let log = self.log();
         if log.usage().share() < PACK_FROM {
@@ -163,7 +166,7 @@ impl Metadata {
 }
 
 impl Packer {
-    /// Packs a segment, or a part of it if it is to stop.
+    /// Packs a segment, or a part of it if told to stop.
     async fn pack(&self, segment: ClosedSegment, stop: &Stop) -> Result<(), PackError> {
         let Packer { metadata, volumes, mark } = self;
         let (machine, log) = (metadata.state().clone(), metadata.log().clone());
@@ -195,7 +198,7 @@ impl Packer {
     }
 }
 
-/// The segment's bodies that are still named, sorted by owner, and how many there are of which that can't be known.
+/// The segment's live bodies, sorted by tier and owner, and how many bodies have an owner that can't be known.
 fn live_bodies(
     machine: &Machine,
     log: &dyn LocalLog,
@@ -223,14 +226,14 @@ fn live_bodies(
     Ok((bodies, nobodys))
 }
 
-/// A body that a command brought.
+/// A body that a command brought, and whose it is by the command.
 struct Brought {
     whose: Whose,
     blob: BlobRef,
 }
 
 enum Whose {
-    /// A version of that key: which one, the command doesn't know.
+    /// A version of that key; the command doesn't say which one.
     Object(BucketId, Vec<u8>),
     Part(UploadId, u16),
 }
@@ -248,14 +251,14 @@ fn body_of(command: Command) -> Option<Brought> {
     }
 }
 
-/// Who holds a body, and where that belongs.
+/// The owner of a body, and the tier in which it belongs.
 struct Holder {
     owner: Owner,
     to: Tier,
     decided: Option<UnixMillis>,
 }
 
-/// Who holds the body that the entry brought, if anybody still does.
+/// The owner of the body that the entry brought, if a record still names it.
 fn holder(machine: &Machine, whose: Whose, entry: Index, place: &Place) -> Result<Option<Holder>, ReadError> {
     match whose {
         Whose::Object(bucket, key) => {
@@ -273,13 +276,13 @@ fn holder(machine: &Machine, whose: Whose, entry: Index, place: &Place) -> Resul
                 return Ok(None);
             }
             let to = Placement::decided(&of_upload(machine, upload)?).tier();
-            // The object that it becomes is reviewed in any case.
+            // The object that the upload becomes is reviewed in any case.
             Ok(Some(Holder { owner, to, decided: None }))
         }
     }
 }
 
-/// What was decided of an upload, or of the object that it became.
+/// The attributes of an upload, or of the object that it became.
 fn of_upload(machine: &Machine, upload: UploadId) -> Result<Attributes, ReadError> {
     if let Some(stored) = get::<StoredUpload>(machine, &keys::upload(upload))? {
         return Ok(stored.record.attributes);
@@ -303,7 +306,7 @@ fn get<T: Migrate>(machine: &Machine, key: &[u8]) -> Result<Option<T>, ReadError
     Ok(machine.get(key)?.map(|value| decode(&value)).transpose()?)
 }
 
-/// How many bodies from the front make a batch, which goes to one place: at least one.
+/// How many bodies at the beginning make a batch for one tier: at least one.
 fn batch_len(bodies: &[Live], most_owners: usize) -> usize {
     let (mut bytes, mut owners) = (0, 0);
     let to = bodies.first().map(|body| body.to);
@@ -315,7 +318,7 @@ fn batch_len(bodies: &[Live], most_owners: usize) -> usize {
     bodies.iter().take_while(fits).count().max(1)
 }
 
-/// Packs what of a batch can be read, and counts the rest.
+/// Packs the bodies of a batch that can be read, and counts the others.
 async fn pack_batch(
     metadata: &Metadata,
     volumes: &Volumes,
@@ -337,7 +340,8 @@ async fn pack_batch(
             match relocate::pack(metadata, volumes, to, bodies.clone(), Trust::Synced).await {
                 Err(MoveError::Write(error)) if error.is_waiting() => {
                     tracing::warn!(tier = to.name(), %error, "a tier takes nothing; what belongs there is packed as hot, and moved later");
-                    // Before they are elsewhere than they belong, so that nobody forgets them.
+                    // The reviews come before the move, so that no body lies outside its tier without being
+                    // remembered.
                     if !reviews.is_empty() {
                         metadata.commit(Command::DecideTiers(reviews), Bytes::new()).await?;
                     }
@@ -352,7 +356,7 @@ async fn pack_batch(
     Ok(unread)
 }
 
-/// Has an object looked at that can't go where it belongs now.
+/// A review for an object whose body can't be packed into its tier now.
 fn review(live: &Live) -> Option<TierChange> {
     let Owner::Object { bucket, key, version, committed } = live.owner.clone() else { return None };
     Some(TierChange {

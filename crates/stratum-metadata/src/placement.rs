@@ -1,9 +1,9 @@
-//! Which tier the bytes of an object go to: the one decision, made for each object when it comes.
+//! Decides to which tier the bytes of an object go, for each object when it is written.
 //!
-//! It is another question than where the journal and the metadata lie ([`Tier::JOURNAL`]). A small body rides in the
-//! journal first, whatever its object, and goes where it belongs when it is packed; a larger one is placed before it is
-//! written, and the parts of an upload where the upload belongs. What only moves bytes that were placed before
-//! (evacuation, compaction, heal) keeps the tier that they are in.
+//! That doesn't say where the journal and the metadata lie ([`Tier::JOURNAL`]). A small body is in the journal first,
+//! and goes to its object's tier when it is packed; a larger one is placed before it is written, and the parts of an
+//! upload go to the upload's tier. What only moves bytes that were placed before (evacuation, compaction, heal) keeps
+//! them in their tier.
 
 use crate::declared::Declared;
 use crate::record::{Attributes, Level, TierDecision};
@@ -11,33 +11,33 @@ use crate::transition::TIERS_SINCE;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Tier;
 
-/// Where an object's bytes belong.
+/// The tier of an object's bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
-    /// What its record says of that; nothing where nobody has a wish.
+    /// The decision for the object's record; `None` if nobody asked for a tier.
     decision: Option<TierDecision>,
 }
 
 impl Placement {
-    /// Of what a client declares. A tier that the store doesn't have is stood in for by the next warmer one, and a state
-    /// before [`TIERS_SINCE`] can't say where an object belongs.
+    /// The placement that a client declares. If the store lacks the tier, the next warmer one that it has takes its
+    /// place. A state of a level before [`TIERS_SINCE`] can't hold a decision.
     pub fn of(declared: &Declared, level: Level, has: impl Fn(Tier) -> bool, now: UnixMillis) -> Placement {
         let wanted = declared.tier(now).filter(|_| level >= TIERS_SINCE);
         let decision = wanted.map(|(wanted, reason)| TierDecision::new(wanted.or_warmer(&has), now, reason));
         Placement { decision }
     }
 
-    /// Of what was decided before.
+    /// The placement that was decided before.
     pub fn decided(attributes: &Attributes) -> Placement {
         Placement { decision: attributes.tiering.last().copied() }
     }
 
-    /// The tier. Everything new is hot where nothing was decided: nobody has seen yet how it is used.
+    /// The tier. Without a decision that is hot, as nobody knows yet how the object will be used.
     pub fn tier(&self) -> Tier {
         self.decision.map_or(Tier::Hot, |decision| decision.tier)
     }
 
-    /// What a record keeps of it.
+    /// The attributes that an object's record keeps of it.
     pub fn attributes(&self) -> Attributes {
         let mut attributes = Attributes::default();
         self.decision.into_iter().for_each(|decision| attributes.tiering.push(decision));
@@ -46,7 +46,8 @@ impl Placement {
 }
 
 impl Attributes {
-    /// The same for an object whose bytes may lie elsewhere than was decided: it is looked at as soon as can be.
+    /// The same attributes for an object whose bytes may lie in another tier than was decided: it is reviewed as soon
+    /// as possible.
     pub fn reviewed_at_once(self) -> Attributes {
         let decided = self.tiering.last().map(|decision| decision.since);
         Attributes { review: self.review.or(decided), ..self }
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_a_wish_for_is_hot_and_says_nothing() {
+    fn an_object_without_a_wish_is_hot_and_keeps_no_decision() {
         for class in [StorageClass::Standard, StorageClass::IntelligentTiering] {
             let placed = of(class, Level::SECOND, ALL);
             assert_eq!((placed.tier(), placed.attributes()), (Tier::Hot, Attributes::default()));
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tier_that_is_not_there_is_stood_in_for_by_the_next_warmer_one() {
+    fn a_missing_tier_is_replaced_by_the_next_warmer_one() {
         let no_cold = of(StorageClass::Glacier, Level::SECOND, |tier| tier != Tier::Cold);
         let hot_alone = of(StorageClass::Glacier, Level::SECOND, |tier| tier == Tier::Hot);
         assert_eq!((no_cold.tier(), hot_alone.tier()), (Tier::Warm, Tier::Hot));

@@ -1,8 +1,8 @@
-//! The quarantine's keeper: looks for files that no record knows, and says when they may be removed.
+//! The keeper of the quarantine: looks for files that no record knows, and says when they may be removed.
 //!
-//! A file stays in quarantine for a day by a clock that can be believed, and until a checkpoint was taken after this
-//! run saw it there: then a record that could still have named it has had every chance to turn up. While the state is
-//! provisional nothing is looked for and nothing removed.
+//! A file stays in quarantine for a day, by a clock that can be believed, and until a checkpoint has been taken after
+//! this run first saw it there. By then a record that still names the file would have turned up. While the state is
+//! provisional nothing is quarantined or removed.
 
 use crate::store::Metadata;
 use crate::sweep::Time;
@@ -17,11 +17,11 @@ use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 use stratum_storage::volumes::Volumes;
 use tracing_mutex::parkinglot::Mutex;
 
-/// How often the drives are looked at. What two looks in a row find unknown is put aside.
+/// The pause between two looks at the drives. A file that is unknown at two looks in a row is quarantined.
 const POLL_INTERVAL: Duration = Duration::from_secs(2 * 3600);
 /// When the first look of a run is.
 const FIRST_DELAY: Duration = Duration::from_secs(60);
-/// How long a file stays.
+/// How long a file stays in quarantine.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// What lies in quarantine.
@@ -30,17 +30,17 @@ pub struct QuarantineStatus {
     pub files: Vec<Quarantined>,
     /// Files that were removed for good in this run.
     pub removed: u64,
-    /// Nothing is put aside or removed until the restored state is accepted.
+    /// Whether nothing is quarantined or removed because the restored state has not been accepted.
     pub held_back: bool,
 }
 
-/// The keeper: one of a store.
+/// The keeper of the quarantine, one for a store.
 pub struct Quarantine {
     metadata: Metadata,
     volumes: Volumes,
     clock: Arc<dyn Clock>,
     time: Mutex<Time>,
-    /// The newest checkpoint when this run first saw a file.
+    /// For each file the newest checkpoint when this run first saw it.
     seen_at: Mutex<HashMap<Quarantined, Index>>,
     status: Mutex<QuarantineStatus>,
 }
@@ -75,7 +75,8 @@ impl Quarantine {
         self.status.lock().clone()
     }
 
-    /// One look at all drives: puts aside what no record knows, and removes what has been aside for long. Blocks.
+    /// Looks at all drives once: quarantines files that no record knows, and removes those that have been in
+    /// quarantine long enough. Blocks.
     pub fn look(&self) {
         self.volumes.strays.quarantine_unknown(self.clock.now());
         let mut files = self.volumes.strays.quarantined();
@@ -107,7 +108,7 @@ impl Quarantine {
     }
 }
 
-/// Whether a file has been there for long enough. A clock that isn't believed says 0.
+/// Whether a file has been there long enough. `now` is 0 if the clock isn't believed.
 fn is_over(since: UnixMillis, now: UnixMillis) -> bool {
     now.saturating_sub(since) >= KEPT.as_millis() as u64
 }

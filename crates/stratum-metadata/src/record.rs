@@ -1,7 +1,7 @@
-//! What the metadata keeps of buckets, objects, uploads and parts, and the types that cannot hold nonsense.
+//! What the metadata keeps of buckets, objects, uploads and parts, as types that can't hold nonsense.
 //!
-//! A stored value is a byte, the [level](level) of the state that wrote it, and then a postcard record in the form that
-//! the level has. [`v2`] has today's forms, [`v1`] those that have changed since level 1.
+//! A stored value is one byte, the [level](level) of the state that wrote it, then a postcard record in the form of
+//! that level. [`v2`] has today's forms, and [`v1`] those that have changed since level 1.
 
 mod attributes;
 mod configuration;
@@ -61,25 +61,25 @@ level::same_since!(
     HighestIds,
 );
 
-// The id of a name, which a state of level 1 doesn't keep.
+// Stored as the id under a bucket's name, which level 1 doesn't have.
 level::same_since!(Level::SECOND; BucketId);
-// What is sealed of an encrypted object.
+// Stored sealed, in the record of an encrypted object.
 level::same_since!(Level::SECOND; ObjectHeaders);
-// Which version of a key is to be reviewed.
+// Stored in a review, to say which version of a key it is for.
 level::same_since!(Level::SECOND; VersionId);
 
 impl Applied {
     /// Its stored bytes.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        // It has a form at every level.
+        // The record has a form at every level, so this can't fail.
         encode(self.level, self).unwrap_or_default()
     }
 }
 
 impl Owner {
-    /// Its bytes in the directory of a packed stripe, which belongs to no state and outlives many levels.
+    /// Its bytes in the directory of a packed stripe, which belongs to no state and outlives levels.
     pub(crate) fn in_stripe(&self) -> Vec<u8> {
-        // At the first level that can say it, so that equal owners have equal bytes there.
+        // They are of the lowest level that can express the owner, so that equal owners have equal bytes there.
         encode(Level::FIRST, self).or_else(|_| encode(Level::SECOND, self)).unwrap_or_default()
     }
 }
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_level_2_is_not_written_at_level_1() {
+    fn a_value_that_needs_level_2_is_not_written_at_level_1() {
         let attributes = Attributes { legal_hold: Some(LegalHold::On), ..Attributes::default() };
         for record in [ObjectRecord { committed: 1, ..object() }, ObjectRecord { attributes, ..object() }] {
             assert_eq!(encode(Level::FIRST, &record), Err(TakesLevel(Level::SECOND)));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_in_a_stripe_is_said_at_the_first_level_that_can() {
+    fn an_owner_in_a_stripe_has_the_lowest_level_that_can_express_it() {
         let (bucket, key, version) = (BucketId(1), b"a".to_vec(), VersionId::NULL);
         for (committed, level) in [(0, 1), (7, 2)] {
             let owner = Owner::Object { bucket, key: key.clone(), version, committed };
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record_is_refused() {
+    fn bytes_that_are_no_record_are_refused() {
         let bytes = encode(Level::NEWEST, &object()).unwrap();
         assert_eq!(decode::<ObjectRecord>(&bytes), Ok(object()));
         for found in [0, Level::NEWEST.number() + 1] {

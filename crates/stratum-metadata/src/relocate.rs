@@ -1,8 +1,8 @@
-//! Copies that were written become their owners' bodies: what packing, evacuation and transitions share.
+//! Points owners to copies of their bodies: what packing, evacuation and transitions share.
 //!
-//! A copy is durable before its move is proposed, and a move is conditional: whose record has changed meanwhile keeps
-//! what it has, and the copy is freed when the command is settled. A crash between the two leaves garbage. The old bytes go last, by the
-//! command itself.
+//! A copy is durable before its move is proposed, and a move is conditional: an owner whose record has changed
+//! meanwhile keeps what it has, and the copy is freed when the command is settled. A crash between the two leaves
+//! garbage. The command itself frees the old bytes, so they go last.
 
 use crate::command::{Command, Move, Outcome};
 use crate::fate::CommitError;
@@ -19,7 +19,7 @@ use stratum_storage::volumes::Volumes;
 use stratum_storage::writepath::{PackBody, PackedStripe, WriteError, WriteHold};
 use tokio::task::JoinSet;
 
-/// Why bodies were not moved. Nothing is lost, and it is tried again.
+/// Why bodies were not moved. Nothing is lost, and it will be tried again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MoveError {
     #[error("writing copies: {0}")]
@@ -30,7 +30,7 @@ pub(crate) enum MoveError {
     Read(#[from] ReadError),
     #[error("its task ended early: {0}")]
     Task(#[from] tokio::task::JoinError),
-    /// Whoever keeps the bytes took something else than what was given to them.
+    /// A copy differs from what was written: whatever stores it didn't store what it was given.
     #[error("a copy reads back as something else than was written; nothing was changed")]
     OtherBytes,
 }
@@ -39,23 +39,23 @@ pub(crate) enum MoveError {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Moved {
     pub bodies: u64,
-    /// What the copies took of the drives, all shards counted.
+    /// Bytes that the copies took on the drives, on all shards together.
     pub written: u64,
 }
 
-/// A small body that is to be packed, and where it is now.
+/// A small body to be packed, and where it is now.
 #[derive(Clone, Debug)]
 pub(crate) struct Small {
     pub owner: Owner,
-    /// As its owner's record has it.
+    /// The blob in its owner's record.
     pub from: BlobRef,
-    /// What the bytes of `body` are.
+    /// The form of the bytes in `body`.
     pub form: Form,
     pub body: PackBody,
 }
 
 impl Small {
-    /// `stored` is what is to be packed, and `form` what it is.
+    /// `stored` are the bytes to be packed, and `form` is their form.
     pub fn new(owner: Owner, from: BlobRef, form: Form, stored: Bytes) -> Small {
         let body = PackBody { owner: owner.in_stripe(), crc32c: crc32c::crc32c(&stored), bytes: stored };
         Small { owner, from, form, body }
@@ -76,7 +76,7 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Takes one more; true when it is time to pack them.
+    /// Adds a body. True when the batch is full.
     pub fn add(&mut self, small: Small) -> bool {
         self.bytes += small.body.bytes.len();
         self.owners += 32 + small.body.owner.len();
@@ -85,16 +85,16 @@ impl Batch {
     }
 }
 
-/// Whether a copy is believed.
+/// When a copy is good enough to replace the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// As soon as it is synced: its checksums are checked whenever it is read.
+    /// When it is synced: readers check its checksums anyway.
     Synced,
-    /// When it was read again and is what was written.
+    /// When it has been read again and is the same as what was written.
     ReadAgain,
 }
 
-/// A copy of an extent, durable. `hold` keeps its volume from sealing until the move is committed.
+/// A durable copy of an extent. `hold` keeps its volume from being sealed until the move is committed.
 #[derive(Debug)]
 pub(crate) struct Copied {
     pub moved: Move,
@@ -102,13 +102,14 @@ pub(crate) struct Copied {
     pub hold: WriteHold,
 }
 
-/// What an owner's record holds; nothing if the owner is gone or its bytes are elsewhere.
+/// The blob in an owner's record; `None` if the owner is gone or has no blob of its own.
 pub(crate) fn blob_of(machine: &Machine, owner: &Owner) -> Result<Option<BlobRef>, ReadError> {
     let found = owned::find(owner, |key| machine.get(key).map_err(ReadError::from))?;
     Ok(found.and_then(|(_, mut owned)| owned.blob().cloned()))
 }
 
-/// Writes small bodies into packed stripes, in this order, and points their owners to them: one `Relocate` a stripe.
+/// Writes small bodies into packed stripes, in this order, and points their owners to them, with one `Relocate` a
+/// stripe.
 pub(crate) async fn pack(
     metadata: &Metadata,
     volumes: &Volumes,
@@ -145,14 +146,15 @@ pub(crate) async fn pack(
     failed.map_or(Ok(moved), |error| Err(error.into()))
 }
 
-/// The moves to one stripe: its bodies are the next ones.
+/// The moves to one stripe, which holds the next bodies of `owned`.
 fn moves(stripe: &PackedStripe, owned: &mut impl Iterator<Item = (Owner, BlobRef, Form)>) -> Vec<Move> {
     let moves = stripe.bodies.iter().zip(owned.by_ref());
     let to = |at, form| BlobRef { form, place: Place::Packed(at) };
     moves.map(|(at, (owner, from, form))| Move { owner, from, to: to(*at, form) }).collect()
 }
 
-/// Reads stripes again that hold these bodies, in this order. Nobody names them yet; they are freed if nobody will.
+/// Reads the new stripes again and compares them with the bodies, in this order. No record names the stripes yet; if
+/// none ever does, they are freed.
 async fn compare(
     reader: &Arc<Reader>,
     packed: &[PackedStripe],
@@ -176,16 +178,16 @@ async fn compare(
     Ok(())
 }
 
-/// Says how many owners took their copies. Copies that nobody wants any more are freed with that.
+/// Returns how many owners were pointed to their copies. The other copies are freed.
 async fn relocate(metadata: &Metadata, command: Command, hold: WriteHold) -> Result<u64, CommitError> {
     match metadata.commit(command, hold).await? {
         Outcome::Count(moved) => Ok(moved),
-        // The volume is going.
+        // Refused, since the volume is being dropped.
         _ => Ok(0),
     }
 }
 
-/// Points owners to copies of their extents, all with one `Relocate`.
+/// Points owners to the copies of their extents, all with one `Relocate`.
 pub(crate) async fn relocate_extents(
     metadata: &Metadata,
     volumes: &Volumes,

@@ -1,11 +1,11 @@
-//! The state from whatever is left of a store, without opening it.
+//! Builds the state from whatever is left of a store, without opening the store.
 //!
-//! [`Metadata::open`](crate::Metadata::open) wants the journal's end and a checkpoint that it follows from; a store
-//! that can't have both doesn't start. Here the state is built beside the store, in a tree of its own, on the
-//! basis that reaches furthest: a whole checkpoint, that and the server's own trees, or nothing, and the journal as far as it
-//! follows without a hole. What the journal has beyond a hole is then kept for what it says of objects
-//! ([`apply_loosely`]). [`Salvaged::doubts`] tells what can't be known; without doubts it is the state that a start
-//! would have come to.
+//! [`Metadata::open`](crate::Metadata::open) needs the journal's end and a checkpoint from which the journal goes on;
+//! a store that lacks either doesn't start. Here the state is built beside the store, in a tree of its own. Its basis
+//! is what reaches furthest: a whole checkpoint, a checkpoint with the server's own trees over it, or nothing; then
+//! the journal is applied as far as it goes without a gap. What the journal has after a gap is kept for what it says
+//! of objects ([`apply_loosely`]). [`Salvaged::doubts`] says what can't be known; without doubts it is the state that
+//! a start would have come to.
 
 mod former;
 mod looks;
@@ -35,24 +35,24 @@ use stratum_storage::journal::{self, EntryHash, History, Replayed};
 /// Entries that are applied as one batch.
 const GROUP: usize = 512;
 
-/// Where the state is built, and from what.
+/// Where the state is built, and what from.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    /// A directory that isn't there yet, for the index that is built.
+    /// A directory that doesn't exist yet, for the new index.
     pub index: PathBuf,
     /// The drives that may hold checkpoints, and the index that the server kept.
     pub drives: Vec<Arc<Drive>>,
-    /// The home of that index. It is copied, never opened where it lies.
+    /// The home of the server's own index, which is copied and never opened in its place.
     pub former: Option<PathBuf>,
 }
 
-/// What the state was built on, before the journal.
+/// What the state is built on, before the journal is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
-    /// The journal's first entry.
+    /// The journal begins with the first entry of all.
     Nothing,
     Checkpoint(Index),
-    /// The index that the server kept.
+    /// The server's own index.
     Index(Index),
 }
 
@@ -86,7 +86,7 @@ pub enum Doubt {
     Lost { block: String, about: u64, keys: String },
 }
 
-/// Why nothing could be read.
+/// Why no state could be built.
 #[derive(Debug, thiserror::Error)]
 pub enum SalvageError {
     #[error("{0}")]
@@ -106,7 +106,7 @@ pub enum SalvageError {
 pub struct Salvaged {
     machine: Arc<Machine>,
     basis: Basis,
-    /// The last entry that followed without a hole.
+    /// The last entry that was applied before the first gap.
     reached: Index,
     doubts: Vec<Doubt>,
 }
@@ -127,11 +127,11 @@ impl Salvaged {
         let machine =
             Machine::open(tree.clone(), below.clone(), clock.clone()).map_err(|error| building(&error))?;
         let mut reached = machine.applied().index;
-        // A start refuses this: the journal's end was lost.
+        // A start refuses this case: the journal's end was lost.
         if let Some(end) = history.runs().last().map(|run| run.last).filter(|end| *end < reached) {
             doubts.push(Doubt::Behind { end, index: reached });
         }
-        // What lies over a part of a state doesn't follow from it.
+        // Nothing can be applied in order over a part of a state.
         let following = (!is_partial).then(|| groups(history, reached + 1));
         for group in following.into_iter().flatten() {
             let group = group?;
@@ -158,7 +158,7 @@ impl Salvaged {
         self.basis
     }
 
-    /// The last entry that is known to have followed from the basis.
+    /// The last entry that is known to follow from the basis without a gap.
     pub fn reached(&self) -> Index {
         self.reached
     }
@@ -168,12 +168,12 @@ impl Salvaged {
         EntryHash(self.machine.applied().hash)
     }
 
-    /// What can't be known; nothing if this is the state that a start would come to.
+    /// What can't be known; empty if this is the state that a start would come to.
     pub fn doubts(&self) -> &[Doubt] {
         &self.doubts
     }
 
-    /// Whether the state agrees with itself, and its bodies in the journal are sound.
+    /// Checks that the state is consistent, and that its bodies in the journal can be read.
     pub fn check(&self, history: &History, report: &mut dyn FnMut(Finding)) -> Result<Checked, ReadError> {
         check::check(self.machine.as_ref(), &self.machine.applied(), history, report)
     }
@@ -189,7 +189,7 @@ impl Bodies for History {
     }
 }
 
-/// How far the journal follows from a state without a hole.
+/// How far the journal goes on from a state without a gap.
 fn reach(history: &History, applied: &Applied) -> Index {
     let follows = match applied.index {
         0 => true,
@@ -202,12 +202,12 @@ fn reach(history: &History, applied: &Applied) -> Index {
     }
 }
 
-/// What the state is built on: a tree that takes what the journal says, and what lies below it.
+/// The basis: a tree that takes what the journal says, and what lies below it.
 struct Found {
     tree: Tree,
     below: Below,
     basis: Basis,
-    /// Whether something of that is lost.
+    /// Whether some of it is lost.
     is_partial: bool,
 }
 
@@ -254,7 +254,7 @@ fn base(sources: &Sources, history: &History, doubts: &mut Vec<Doubt>) -> Result
     on(sources, None)
 }
 
-/// What is left of a checkpoint of which blocks are lost, and which those are.
+/// The readable part of a checkpoint that has lost blocks. Adds a doubt for each of those.
 fn part_of(sources: &Sources, index: Index, doubts: &mut Vec<Doubt>) -> Option<Arc<Checkpoint>> {
     let files = Files::new(Roster::new(sources.drives.clone()), 1, Sizes::default()).passing_over_lost();
     let stored =
@@ -281,11 +281,11 @@ fn on(sources: &Sources, checkpoint: Option<Arc<Checkpoint>>) -> Result<Found, S
     Ok(Found { tree, below: checkpoint.into(), basis, is_partial: false })
 }
 
-/// The entries from `from` to the end of their run, some at a time.
+/// The entries from `from` to the end of their run, a few at a time.
 fn groups(history: &History, from: Index) -> impl Iterator<Item = Result<Vec<Entry>, SalvageError>> {
     let mut entries = history.replay(from).into_iter().flatten();
     std::iter::from_fn(move || {
-        // A hole here means that a drive went away since the run was found: what was read stands.
+        // A gap here means that a drive failed after the run was found; what was read before it counts.
         let group = entries.by_ref().take(GROUP).map_while(Result::ok).map(entry);
         let group: Result<Vec<Entry>, SalvageError> = group.collect();
         match group {
@@ -303,7 +303,7 @@ fn entry(replayed: Replayed) -> Result<Entry, SalvageError> {
 
 /// Keeps what these entries say, without knowing what came before them.
 fn keep(machine: &Machine, tree: &Tree, group: Vec<Entry>) -> Result<(), ApplyError> {
-    // It is kept for this rescue alone, and may hold whatever comes.
+    // The state is for this rescue alone, so it may hold anything.
     let mut view = View::at(machine, Level::NEWEST);
     for entry in group {
         apply_loosely(&mut view, entry.index, entry.proposed.command)?;

@@ -1,9 +1,9 @@
-//! What the table of volumes is told: what is live, and what nothing names any more.
+//! Tells the table of volumes what is live in them, and what no record names any more.
 //!
-//! Heal and scrub ask which stripes of a volume are live: an extent is a run of them, a packed stripe is one.
-//! After a group is applied, what it released is handed over, to be punched when its readers are done. A crash may
-//! come between the two; so at every start the sealed volumes are looked through for gaps between the extents and
-//! stripes that are named.
+//! Heal and scrub ask which stripes of a volume are live: an extent is a run of them, a packed stripe is one. After a
+//! group is applied, what it released is handed over, to be punched when its readers are done. A crash may come
+//! between the two. So at every start the sealed volumes are searched for gaps between the extents and stripes that
+//! records name.
 
 use crate::keys;
 use crate::machine::{AppliedGroup, Machine, ReadError};
@@ -18,7 +18,7 @@ use stratum_storage::format::v1::Kind;
 use stratum_storage::volume::{LiveStripe, Table, VolumeRecord, VolumeState};
 use tracing_mutex::parkinglot::RwLock;
 
-/// The table of volumes, once there is one.
+/// The table of volumes, once it is attached.
 #[derive(Debug, Default)]
 pub(crate) struct Space {
     table: RwLock<Option<Arc<Table>>>,
@@ -46,7 +46,7 @@ impl Space {
         self.look_for_gaps(machine)
     }
 
-    /// Hands over how all volumes are. Nothing may be applied meanwhile.
+    /// Hands over the records of all volumes. Nothing may be applied meanwhile.
     pub(crate) fn tell_all(&self, machine: &Machine) -> Result<(), ReadError> {
         let Some(table) = self.table() else { return Ok(()) };
         for record in records(machine)? {
@@ -55,8 +55,8 @@ impl Space {
         Ok(())
     }
 
-    /// Frees what nothing names of the sealed volumes. Nothing new comes into one of these, so that what isn't named
-    /// once isn't later.
+    /// Frees what no record names in the sealed volumes. Nothing new is written into a sealed volume, so what no
+    /// record names now is never named later.
     pub(crate) fn look_for_gaps(&self, machine: &Machine) -> Result<(), ReadError> {
         let Some(table) = self.table() else { return Ok(()) };
         for record in records(machine)? {
@@ -80,19 +80,19 @@ impl Space {
         self.table.read().clone()
     }
 
-    /// Tells nobody any more. The volumes hold on to the metadata, their log: one of the two must let go.
+    /// Detaches the table of volumes. It holds the metadata as its log, so one of the two must release the other.
     pub(crate) fn detach(&self) {
         *self.table.write() = None;
     }
 }
 
-/// What the state says of a volume.
+/// A volume's record in the state.
 pub(crate) fn volume(machine: &Machine, volume: VolumeId) -> Result<Option<VolumeRecord>, ReadError> {
     let value = machine.get(&keys::volume(volume))?;
     Ok(value.map(|value| decode(&value)).transpose()?)
 }
 
-/// The stripes of a volume that records name, by offset; none if there is no such volume.
+/// The stripes of a volume that records name, by offset; empty if there is no such volume.
 pub(crate) fn live_stripes(machine: &Machine, volume: VolumeId) -> Result<Vec<LiveStripe>, ReadError> {
     match self::volume(machine, volume)? {
         Some(record) => Ok(Named::of(machine, volume)?.live(record.geometry)),
@@ -121,7 +121,7 @@ pub(crate) fn records(machine: &Machine) -> Result<Vec<VolumeRecord>, ReadError>
 #[derive(Debug, Default)]
 struct Named {
     extents: Vec<Extent>,
-    /// Packed stripes: offset and payload.
+    /// The offset and the payload length of each packed stripe.
     stripes: Vec<(u64, u32)>,
 }
 
@@ -137,7 +137,7 @@ impl Named {
         Ok(named)
     }
 
-    /// The ranges of the shard files, in no order.
+    /// The ranges of the shard files that these take, in no order.
     fn ranges(&self, geometry: Geometry) -> Vec<Range<u64>> {
         let extents = self.extents.iter().map(|extent| extent.start..extent_end(geometry, extent));
         let stripes = self.stripes.iter().map(|(offset, payload)| {
@@ -179,7 +179,7 @@ fn visit<T: Migrate>(
     failed.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// What lies between the ranges, from the first fragment to the end.
+/// The gaps between the ranges, from the first fragment to `end`.
 fn gaps(mut named: Vec<Range<u64>>, end: u64) -> Vec<Range<u64>> {
     named.sort_by_key(|range| range.start);
     let mut gaps = Vec::new();

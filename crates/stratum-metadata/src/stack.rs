@@ -1,7 +1,7 @@
-//! The state as it lies: a checkpoint, what changed until a tree of changes was closed, and what has changed since.
+//! What the state consists of: a checkpoint, the changes up to the closing of a tree, and the changes since.
 //!
-//! A read looks into the open tree, then into what lies below it. While a tree is closed, the next checkpoint is being
-//! merged from it and the one before; when that is there it takes the place of both.
+//! A read looks into the open tree, then into what lies below it. While a tree is closed, the next checkpoint is
+//! being merged from that tree and the checkpoint before; when it is complete it replaces both.
 
 use crate::checkpoint::{Checkpoint, Closed, Nothing};
 use crate::keys;
@@ -13,10 +13,10 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-/// What the state lies in. It never changes; another one takes its place.
+/// What the state consists of. A stack never changes; another one replaces it.
 #[derive(Clone, Debug)]
 pub(crate) struct Stack {
-    /// Takes what changes.
+    /// The tree that takes changes.
     pub(crate) open: Tree,
     pub(crate) below: Below,
 }
@@ -24,10 +24,10 @@ pub(crate) struct Stack {
 /// What lies below the open tree.
 #[derive(Clone, Debug)]
 pub(crate) enum Below {
-    /// Of a store that has no checkpoint yet.
+    /// The store has no checkpoint yet.
     Nothing,
     Checkpoint(Arc<Checkpoint>),
-    /// The next checkpoint is to be merged from it.
+    /// A closed tree, from which the next checkpoint is being merged.
     Closed(Closed),
 }
 
@@ -40,7 +40,7 @@ impl Below {
         }
     }
 
-    /// What its state has applied.
+    /// The last entry applied to the state below the open tree, with its hash and fingerprint.
     pub(crate) fn applied(&self) -> Applied {
         match self {
             Below::Nothing => Applied::default(),
@@ -65,7 +65,7 @@ impl From<Option<Arc<Checkpoint>>> for Below {
 }
 
 impl Stack {
-    /// Nothing of it is there: every call says so.
+    /// A stack without an index: every call answers that the index is being rebuilt.
     pub(crate) fn away() -> Stack {
         Stack { open: Tree::away(), below: Below::Nothing }
     }
@@ -75,24 +75,24 @@ impl Stack {
         self.below.checkpoint().map_or(Ok(None), |checkpoint| checkpoint.stretch(from))
     }
 
-    /// Whether the other goes on with the tree that takes changes here.
+    /// Whether the open tree of this stack is open in the other, or closed there.
     pub(crate) fn goes_on_in(&self, other: &Stack) -> bool {
         let is_closed_there = matches!(&other.below, Below::Closed(closed) if closed.tree.is(&self.open));
         self.open.is(&other.open) || is_closed_there
     }
 }
 
-/// Says in an empty tree over what state it lies: by what that has applied.
+/// Writes into an empty tree over which state it lies.
 pub(crate) fn begin(tree: &Tree, over: &Applied) -> Result<(), TreeError> {
     tree.begin(&over.encode())
 }
 
-/// What the state below a tree has applied; nothing if it was never begun.
+/// What has been applied to the state below a tree; `None` if the tree was never begun.
 pub(crate) fn over(tree: &Tree) -> Result<Option<Applied>, ApplyError> {
     Ok(tree.over()?.map(|stored| decode(&stored)).transpose()?)
 }
 
-/// What the state of a tree and of what lies below has applied; nothing if it was never begun.
+/// What has been applied to a tree and to the state below it; `None` if the tree was never begun.
 pub(crate) fn applied(tree: &Tree) -> Result<Option<Applied>, ApplyError> {
     match tree.change(&keys::applied())?.flatten() {
         Some(stored) => Ok(Some(decode(&stored)?)),
@@ -118,8 +118,8 @@ impl Base for Stack {
     }
 }
 
-/// Waits until nobody uses what a state lay in, and what no other state lies in is closed; false if that takes too long. It
-/// goes on by itself: a tree on a disk that hangs may never be done with closing.
+/// Waits until nobody uses a former stack and the trees that no other stack uses are closed; false if that takes too
+/// long. The closing then goes on by itself: for a tree on a disk that hangs it may never end.
 pub(crate) fn let_go(stack: Arc<Stack>, patience: Duration) -> bool {
     const STEP: Duration = Duration::from_millis(10);
     let (closed, is_closed) = mpsc::channel();

@@ -1,7 +1,7 @@
 //! The state machine: what each command does to the state, and nothing else.
 //!
 //! [`apply`] has no clock, no randomness and no I/O but the [`View`], so the same entries always lead to the same
-//! state. It reads through the writes of its own group: of two conditions that race within a group, one wins.
+//! state. It reads through the writes of its own group: of two conditional writes that race within a group, one wins.
 //! Every function first looks, then refuses or writes; a refused command changes nothing.
 
 mod bodies;
@@ -39,17 +39,17 @@ pub enum ApplyError {
     Tree(#[from] TreeError),
     #[error("a stored record can't be read: {0}")]
     Record(#[from] DecodeError),
-    /// Something between the two was never applied.
+    /// Entries between the two were never applied.
     #[error("entry {index} doesn't follow entry {applied}, which was applied last")]
     Gap { applied: Index, index: Index },
     #[error("a record can't be written: {0}")]
     Level(#[from] TakesLevel),
-    /// More was let go of than there was.
+    /// More was released than was counted as live.
     #[error("what is counted as live in {0} doesn't agree with what lies there; `stratum fsck` says where")]
     Miscounted(VolumeId),
 }
 
-/// How a step of `apply` ends early.
+/// Why a step of `apply` ended early.
 enum Stop {
     Refused(Refusal),
     Failed(ApplyError),

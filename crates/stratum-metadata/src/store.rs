@@ -1,7 +1,7 @@
-//! The handle that everybody else holds: reads, and [`Metadata::commit`].
+//! [`Metadata`], the handle through which all others read and commit.
 //!
-//! Opening it brings the index up to the journal's end. An index that the journal does not confirm is thrown away
-//! and rebuilt, so nothing here ever decides what is true: the journal and its checkpoints do.
+//! Opening it brings the index up to the journal's end. An index that the journal does not confirm is thrown away and
+//! rebuilt: the journal and its checkpoints are the truth, never the index.
 
 mod bucket_cache;
 mod identities;
@@ -47,7 +47,7 @@ use stratum_storage::drive::{Roster, Threads};
 use stratum_storage::set::Finding;
 use stratum_storage::volume::{LiveStripe, Table, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord};
 
-/// Why the state could not be brought up.
+/// Why the state could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(transparent)]
@@ -82,7 +82,7 @@ pub enum OpenError {
     Behind { reached: Index, served: Index },
     #[error("the committer's threads can't be started: {0}")]
     Threads(#[source] std::io::Error),
-    /// Our own mistake.
+    /// A bug.
     #[error(
         "the server panicked while it brought the state up: {0}; please report it with the log, and restart the server"
     )]
@@ -90,7 +90,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether the store is a newer binary's: whatever its state could be built from is so, too.
+    /// Whether a newer binary wrote the store: then whatever the state could be built from is newer, too.
     fn is_of_a_higher_level(&self) -> bool {
         matches!(
             self,
@@ -100,7 +100,7 @@ impl OpenError {
         )
     }
 
-    /// Whether it is about the place of the index, and another may do.
+    /// Whether the error is about the place of the index, so that another place may do.
     fn is_of_the_place(&self) -> bool {
         !self.is_of_a_lost_block()
             && matches!(
@@ -109,12 +109,12 @@ impl OpenError {
             )
     }
 
-    /// Whether it is about the checkpoint, and another one may do.
+    /// Whether the error is about the checkpoint, so that another checkpoint may do.
     fn is_of_the_checkpoint(&self) -> bool {
         self.is_of_a_lost_block() || matches!(self, OpenError::NoCheckpoint { .. })
     }
 
-    /// Whether a block of the checkpoint is what no drive gives.
+    /// Whether the error is that no drive can give a block of the checkpoint.
     fn is_of_a_lost_block(&self) -> bool {
         matches!(
             self,
@@ -123,16 +123,16 @@ impl OpenError {
     }
 }
 
-/// Keys that can't be looked up, since no drive gives the block that they are in.
+/// Keys that can't be looked up, because no drive can give the block that holds them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LostKeys {
-    /// The file, under a drive's folder, and where in it the block begins.
+    /// The file's path in a drive's folder, and the offset of the block in it.
     pub file: String,
     pub offset: u64,
-    /// The drives that hold it and gave something else.
+    /// The drives that have the file, but gave wrong bytes or none.
     pub drives: Vec<String>,
-    /// How many there are, about.
+    /// About how many keys there are in the block.
     pub about: u64,
     /// The first and the last of them, in words.
     pub keys: String,
@@ -141,13 +141,13 @@ pub struct LostKeys {
 /// Where the index and the checkpoints are.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A directory of the index's own; lost or damaged, it is rebuilt.
+    /// The index's own directory; if it is lost or damaged, the index is rebuilt.
     pub index: PathBuf,
-    /// The drives that hold checkpoints: the journal's.
+    /// The drives that hold checkpoints, which are the journal's.
     pub drives: Roster,
-    /// On how many of them each checkpoint is: one more than may be lost.
+    /// On how many drives each checkpoint is: one more than may be lost.
     pub copies: usize,
-    /// How large a checkpoint's pieces are.
+    /// The sizes of a checkpoint's pieces.
     pub sizes: Sizes,
 }
 
@@ -189,8 +189,7 @@ impl Metadata {
         Metadata::open_on(options, log, clock, Threads::Own)
     }
 
-    /// [`Metadata::open`], where commits are the work of threads of its own or of whoever asks, as for the drives'
-    /// lanes.
+    /// [`Metadata::open`], with a choice whether threads do the commits or the callers themselves.
     pub fn open_on(
         options: &Options,
         log: Arc<dyn LocalLog>,
@@ -201,7 +200,7 @@ impl Metadata {
         Metadata::open_in_order(options, log, order, clock, threads)
     }
 
-    /// Brings up the state of what the order has committed. `log` is this machine's part of it.
+    /// Opens the state of what the order has committed; `log` is this machine's journal of it.
     pub(crate) fn open_in_order(
         options: &Options,
         log: Arc<dyn LocalLog>,
@@ -245,12 +244,12 @@ impl Metadata {
         Ok(Metadata { inner: Arc::new(inner) })
     }
 
-    /// Makes a command durable, applies it and gives its outcome. `bytes` are those that the command is the first to
-    /// name: in the same journal entry, or in volumes. They are given back when the command surely has no effect, and
-    /// that doesn't depend on anybody waiting for the answer.
+    /// Makes a command durable, applies it and returns its outcome. `bytes` are those that the command is the first
+    /// to name: in the same journal entry, or in volumes. They are freed if the command certainly has no effect,
+    /// whether or not anybody waits for the answer.
     ///
     /// # Errors
-    /// [`CommitError::Unknown`] leaves open whether the command takes effect.
+    /// [`CommitError::Unknown`] doesn't say whether the command takes effect.
     pub fn commit(
         &self,
         proposed: impl Into<Proposed>,
@@ -260,7 +259,7 @@ impl Metadata {
         self.inner.committer.commit(proposed, bytes.into(), None)
     }
 
-    /// Fills in what only a state of level 1 wants chosen by its proposer.
+    /// Sets what a proposer must choose in a state of level 1.
     fn completed_for_level(&self, mut proposed: Proposed) -> Proposed {
         if let (Level::FIRST, Command::CreateBucket(new)) = (self.level(), &mut proposed.command) {
             new.chosen.get_or_insert_with(|| self.next_bucket_id());
@@ -273,7 +272,7 @@ impl Metadata {
         self.inner.machine.level()
     }
 
-    /// Has a store that holds nothing yet begin at that level. To be called before anything is committed.
+    /// Makes an empty store begin at that level. To be called before anything is committed.
     pub async fn begin(&self, level: Level) -> Result<(), CommitError> {
         if self.applied_index() > 0 {
             return Ok(());
@@ -281,8 +280,8 @@ impl Metadata {
         self.raise_level(level).await.map(drop)
     }
 
-    /// Raises the state to that level, and gives the one that it then has: it is never lowered. Nothing is rewritten, and
-    /// binaries that don't know the level can't open the store any more.
+    /// Raises the state to that level, and returns the level that it then has: it is never lowered. Nothing is
+    /// rewritten, and binaries that don't know the level can't open the store any more.
     pub async fn raise_level(&self, level: Level) -> Result<Level, CommitError> {
         if level > self.level() {
             self.commit(Command::SetLevel(level), Bytes::new()).await?;
@@ -290,7 +289,7 @@ impl Metadata {
         Ok(self.level())
     }
 
-    /// [`Metadata::commit`] of what was received after there was [`Metadata::headroom`].
+    /// [`Metadata::commit`] of a body for which [`Metadata::headroom`] was granted before it was received.
     pub fn commit_received(
         &self,
         headroom: Headroom,
@@ -300,8 +299,8 @@ impl Metadata {
         self.inner.committer.commit(Box::new(proposed.into()), bytes, Some(headroom))
     }
 
-    /// Whether one more body may be written, of which so many bytes will ride in its journal entry. Asked before it is
-    /// read: waits a little when the journal is over three quarters full.
+    /// Asks whether one more body may be written, of which so many bytes go into its journal entry. To be called
+    /// before the body is read. Waits a little when the journal is over three quarters full.
     ///
     /// # Errors
     /// What the command would be refused for: the journal is near its cap, the index failed, the server is stopping.
@@ -309,30 +308,30 @@ impl Metadata {
         self.inner.committer.headroom(in_entry).await
     }
 
-    /// An id for a bucket of a state of level 1; never given out twice.
+    /// An id for a bucket in a state of level 1, never returned twice.
     fn next_bucket_id(&self) -> BucketId {
         BucketId(self.inner.bucket_ids.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// An id for a volume that is to be opened; never given out twice in the store's life.
+    /// An id for a volume to be opened, never returned twice in the store's life.
     pub fn next_volume_id(&self) -> VolumeId {
         VolumeId(self.inner.volume_ids.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Tells the table of volumes of every change from now on, and once of the space that nothing names any more.
+    /// From now on tells the table of volumes of every change, and once of the space that no record names any more.
     /// To be called when the volumes are restored, before anything is served.
     pub fn attach(&self, table: Arc<Table>) -> Result<(), ReadError> {
         self.inner.space.attach(&self.inner.machine, table)
     }
 
-    /// The state was restored and may be an older one than the bytes on the drives: from now on nothing of them is given
-    /// up. To be called before the volumes are restored.
+    /// Says that the state was restored and may be older than the bytes on the drives: from now on no bytes are
+    /// freed. To be called before the volumes are restored.
     pub fn hold_back(&self) {
         self.inner.provisional.store(true, Ordering::Release);
     }
 
-    /// The restored state is how it is to be: what it doesn't name is freed from now on. Blocks, for as long as it takes
-    /// to go over the volumes.
+    /// Accepts the restored state: from now on what it doesn't name is freed. Blocks, for as long as it takes to go
+    /// over the volumes.
     pub fn accept(&self) -> Result<(), ReadError> {
         self.inner.provisional.store(false, Ordering::Release);
         if let Some(table) = self.inner.space.table() {
@@ -365,15 +364,16 @@ impl Metadata {
         }
     }
 
-    /// The other half, to be called more often: clients may fill a small journal within a second.
+    /// The second half of [`Metadata::tend_journal`], to be called more often: clients may fill a small journal
+    /// within a second.
     pub fn take_due_checkpoint(&self) {
         let inner = &self.inner;
         if inner.machine.has_failed() || !inner.upkeep.is_due(&inner.machine, inner.log.as_ref()) {
             return;
         }
         if inner.machine.applied_index() == inner.upkeep.newest_checkpoint() {
-            // A full journal takes nothing from clients, and may have nothing to pack: without an entry after the last
-            // checkpoint there would never be another. This one changes nothing.
+            // A full journal takes no entries from clients, and may have nothing to pack. Without an entry after the
+            // last checkpoint there would never be another checkpoint, so this makes one that changes nothing.
             if let Err(error) = inner.committer.commit_blocking(Command::Sweep { now: 0 }) {
                 tracing::warn!(%error, "the journal waits for an entry; trying again");
                 return;
@@ -382,7 +382,7 @@ impl Metadata {
         self.take_checkpoint();
     }
 
-    /// The newest checkpoint that can be read, to be copied out; none if there is none yet. Blocks.
+    /// The newest checkpoint that can be read, to be copied out; `None` if there is none yet. Blocks.
     pub fn export_checkpoint(&self) -> Result<Option<checkpoint::Export>, ReadError> {
         let newest = checkpoint::newest(self.inner.upkeep.files());
         let newest = newest.map_err(|error| ReadError::Unavailable(error.to_string()))?;
@@ -394,8 +394,8 @@ impl Metadata {
         self.inner.upkeep.newest_checkpoint()
     }
 
-    /// Reads all copies of the kept checkpoints, and writes anew those that are damaged. One that is damaged in every
-    /// copy is superseded by a new one. Blocks, for as long as reading them takes.
+    /// Reads all copies of the kept checkpoints, and rewrites damaged ones. A checkpoint that is damaged in every
+    /// copy is replaced by a new one. Blocks, for as long as reading them takes.
     pub fn check_checkpoints(&self) -> Vec<Finding> {
         let findings = self.inner.upkeep.check(&self.inner.machine);
         if findings.iter().any(|finding| !finding.repaired) && !self.inner.machine.has_failed() {
@@ -404,12 +404,12 @@ impl Metadata {
         findings
     }
 
-    /// The size of the last checkpoint, in bytes, a copy.
+    /// The size of a copy of the last checkpoint, in bytes.
     pub fn checkpoint_bytes(&self) -> u64 {
         self.inner.upkeep.checkpoint_bytes()
     }
 
-    /// What of the index no drive gives, as far as somebody has asked for it. All else is served.
+    /// The keys of the index that no drive can give, as far as a read has needed them. Everything else is served.
     pub fn lost_keys(&self) -> Vec<LostKeys> {
         let Inner { machine, upkeep, .. } = self.inner.as_ref();
         let Some(checkpoint) = machine.checkpoint() else { return Vec::new() };
@@ -425,7 +425,8 @@ impl Metadata {
         checkpoint.lost_blocks(upkeep.files()).into_iter().map(told).collect()
     }
 
-    /// Whether an entry of the journal needs what is lost, so that nothing is written until that is there again.
+    /// Whether an entry of the journal needs a lost block, so that nothing is written until the block is readable
+    /// again.
     pub fn is_halted(&self) -> bool {
         self.inner.machine.halted().is_some()
     }
@@ -446,13 +447,13 @@ impl Metadata {
         self.believe(upkeep.checkpoint(machine, log.as_ref(), index))
     }
 
-    /// The state as it is now, as a checkpoint. Blocks, for as long as merging the state takes.
+    /// Takes a checkpoint of the state as it is now. Blocks, for as long as merging the state takes.
     pub(crate) fn current_state(&self) -> Result<Arc<Checkpoint>, CheckpointError> {
         let Inner { upkeep, machine, log, index, .. } = self.inner.as_ref();
         self.believe(upkeep.current(machine, log.as_ref(), index))
     }
 
-    /// An index that lost something is served from no longer.
+    /// Fails the index if a checkpoint showed that it lost something.
     fn believe<T>(&self, taken: Result<T, CheckpointError>) -> Result<T, CheckpointError> {
         if let Err(CheckpointError::Mismatch) = &taken {
             self.inner.machine.fail("it holds something else than was applied");
@@ -472,7 +473,7 @@ impl Metadata {
         &self.inner.upkeep
     }
 
-    /// Finishes what waits, ends the threads, writes the index out and lets go of the volumes. Blocks.
+    /// Commits what is queued, ends the threads, writes the index out and detaches the volumes. Blocks.
     pub fn shutdown(&self) {
         self.inner.committer.stop();
         self.inner.space.detach();

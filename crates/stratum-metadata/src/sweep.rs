@@ -1,7 +1,7 @@
-//! The sweeper: asks, in small steps, for what fell due or was dropped to be removed.
+//! The sweeper: has what fell due or was dropped removed, in small steps.
 //!
-//! It proposes a `Sweep` only where there is something to sweep. The commands carry the time, and that time is only
-//! believed while the wall clock goes as fast as the monotonic one: a clock that jumped must not expire anything.
+//! It proposes a `Sweep` only if there is something to sweep. The command carries the time, which is believed only
+//! while the wall clock advances as fast as the monotonic one: a clock that jumped must not make anything expire.
 
 use crate::command::{Command, Outcome};
 use crate::keys::{self, Tag};
@@ -16,12 +16,12 @@ use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use tracing_mutex::parkinglot::Mutex;
 
-/// How often it looks.
+/// The pause between two looks.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How far the clocks may drift apart before nothing expires any more.
+/// How far the two clocks may drift apart before nothing expires any more.
 const DRIFT: Duration = Duration::from_secs(3_600);
 
-/// The sweeper: one of a store.
+/// The sweeper, one for a store.
 pub struct Sweeper {
     metadata: Metadata,
     time: Mutex<Time>,
@@ -55,7 +55,7 @@ impl Task for Sweeper {
     }
 }
 
-/// One step; whether there may be more to do at once. `now` of 0 lets nothing expire.
+/// Does one step; returns whether more can be done at once. With a `now` of 0 nothing expires.
 async fn sweep_once(metadata: &Metadata, now: UnixMillis) -> bool {
     match has_work(metadata.state(), now) {
         Ok(false) => return false,
@@ -94,7 +94,7 @@ fn has_work(machine: &Machine, now: UnixMillis) -> Result<bool, TreeError> {
 /// The wall clock, while it can be believed.
 pub struct Time {
     clock: Arc<dyn Clock>,
-    /// Both clocks when they were last in step.
+    /// Both clocks when they last agreed.
     wall: UnixMillis,
     monotonic: Duration,
     warned: bool,
@@ -106,7 +106,7 @@ impl Time {
         Time { clock, wall, monotonic, warned: false }
     }
 
-    /// The time, or 0 once the wall clock has jumped: a restart confirms it.
+    /// The time, or 0 after the wall clock has jumped; a restart makes it believed again.
     pub fn now(&mut self) -> UnixMillis {
         let elapsed = self.clock.monotonic().saturating_sub(self.monotonic);
         let expected = self.wall.saturating_add(elapsed.as_millis() as u64);

@@ -1,14 +1,15 @@
-//! Transitions: bodies are copied to another tier, coded as that tier codes, and their owners pointed to the copies.
+//! Transitions: bodies are copied to another tier, coded as that tier codes, and their owners are pointed to the
+//! copies.
 //!
-//! A copy is written and synced, read again and compared, and only then is its owner's record changed, by the same
-//! conditional `Relocate` as every move: whoever was overwritten or deleted meanwhile keeps what it has, and the copy is
-//! freed. The old bytes go last. A crash at any point leaves copies that no record names, and bodies that are where they
-//! were.
+//! A copy is written and synced, then read again and compared. Only then is its owner's record changed, by the same
+//! conditional `Relocate` as for every move: if the owner was overwritten or deleted meanwhile, its record stays as
+//! it is and the copy is freed. The old bytes are freed last. A crash at any point leaves copies that no record
+//! names, and bodies in their old place.
 //!
-//! [`Reviews`] is the task: it goes over the reviews that are due ([`review`]) and has what lies elsewhere carried, several
-//! bodies at a time ([`carry`]). A large body is read and written by itself ([`large`]). Small ones go into packed stripes
-//! with others, wherever they come from, and those that lie in one stripe are read with it ([`small`]); one that still rides
-//! in the journal is packed where it belongs.
+//! [`Reviews`] is the task: it goes over the reviews that are due ([`review`]) and has bodies that lie in another
+//! tier carried, several at a time ([`carry`]). A large body is read and written by itself ([`large`]). Small ones
+//! are packed into stripes with others, wherever they come from, and those of one stripe are read together
+//! ([`small`]); a small body that is still in the journal is packed into its tier.
 
 mod carry;
 mod foresight;
@@ -33,12 +34,12 @@ use stratum_storage::pace::Class;
 use stratum_storage::volume::Table;
 use stratum_storage::writepath::WriteError;
 
-/// What it takes its turns as.
+/// The class of the turns that transitions take at the pace.
 const CLASS: Class = Class::Transition;
-/// Free space, in bytes, without which a tier takes nothing.
+/// A tier with less free space than this, in bytes, takes nothing.
 const LEAST_ROOM: u64 = 1 << 20;
 
-/// Who takes bodies to other tiers.
+/// Copies bodies to other tiers.
 #[derive(Clone)]
 pub struct Transitions {
     pub mover: Mover,
@@ -48,20 +49,20 @@ pub struct Transitions {
     pub foresight: Arc<dyn Foresight>,
 }
 
-/// A body that lies elsewhere than it should.
+/// A body that lies in another tier than it should.
 #[derive(Clone, Debug)]
 struct Stray {
-    /// The number of the object that it is of, among those that are carried together.
+    /// The number of its object among those that are carried together.
     object: usize,
     owner: Owner,
     /// Bytes of plaintext.
     size: u64,
     foreseen: Foreseen,
-    /// What its owner's record held when it was looked up.
+    /// The blob in its owner's record when that was looked up.
     from: BlobRef,
 }
 
-/// Why nothing more is moved to a tier for now. Nothing is lost, and it is tried again.
+/// Why nothing more is moved to a tier for now. Nothing is lost, and it will be tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum TransitionError {
     #[error(transparent)]
@@ -104,7 +105,7 @@ impl Transitions {
     }
 }
 
-/// The tier that a body lies in; none of one that is in the journal or has no bytes.
+/// The tier in which a body lies; `None` for one that is in the journal or has no bytes.
 pub fn tier_of(table: &Table, blob: &BlobRef) -> Option<Tier> {
     match &blob.place {
         Place::Packed(at) => table.tier_of(at.volume),

@@ -1,7 +1,8 @@
-//! What buckets hold that a quota is about: how it is read, and the task that has it counted.
+//! What buckets hold to which a quota applies: how it is read, and the task that has it counted.
 //!
-//! `apply` keeps each count (`state/usage.rs`). The task proposes what follows from the quotas: a page of a count or of a user's
-//! total that isn't whole, a count for each bucket of a user with a quota, and no more of what nobody bounds any longer.
+//! `apply` keeps each count (`state/usage.rs`). The task proposes what the quotas need: the next page of a count or
+//! of a user's total that isn't complete, a count for each bucket of a user with a quota, and the end of counts that
+//! no quota needs any more.
 
 use crate::command::{Command, Outcome, QuotaOf};
 use crate::keys::{self, Tag};
@@ -14,14 +15,14 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 
-/// The level of a store that can have quotas.
+/// The first level that can have quotas.
 pub const QUOTAS_SINCE: Level = Level::SECOND;
 
-/// How often it looks what is to be counted.
+/// The pause between two looks for something to count.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// Between two pages, so that requests come first.
+/// The pause between two pages, so that requests come first.
 const REST: Duration = Duration::from_millis(2);
-/// Buckets of an owner that are looked at together.
+/// How many of an owner's buckets are looked at together.
 const TOGETHER: usize = 256;
 
 /// What all buckets of a user hold together.
@@ -29,27 +30,27 @@ const TOGETHER: usize = 256;
 pub struct UserUsage {
     pub bytes: u64,
     pub objects: u64,
-    /// Whether all of it has been counted, and counts for the quota; otherwise one of the two is too little.
+    /// Whether everything has been counted and counts for the quota; if not, the figures are too low.
     pub is_whole: bool,
 }
 
 impl ReadView {
-    /// What a bucket holds, if it is counted.
+    /// A bucket's usage, if it is counted.
     pub fn usage(&self, bucket: BucketId) -> Result<Option<BucketUsage>, ReadError> {
         self.get(&keys::bucket_usage(bucket))
     }
 
-    /// The quota of all buckets together of an owner.
+    /// The quota for all buckets of an owner together.
     pub fn user_quota(&self, owner: &str) -> Result<Option<Quota>, ReadError> {
         self.get(&keys::user_quota(owner))
     }
 
-    /// What the counted buckets of an owner with a quota hold together, as the state keeps it.
+    /// The total of an owner's counted buckets, as the state keeps it; `None` without a quota.
     pub fn user_total(&self, owner: &str) -> Result<Option<UserTotal>, ReadError> {
         self.get(&keys::user_total(owner))
     }
 
-    /// Whether all buckets of an owner with a quota are in that.
+    /// Whether all buckets of an owner have been added to the total.
     fn is_summed(&self, owner: &str) -> Result<bool, ReadError> {
         let below: Option<SummedBelow> = self.get(&keys::user_summed(owner))?;
         Ok(below.is_none() && self.user_total(owner)?.is_some())
@@ -65,7 +66,7 @@ impl ReadView {
         self.scanning(|view| Ok(view.pairs(Tag::UserQuota, keys::parse_name)?.into_iter().collect())).await
     }
 
-    /// What all buckets of an owner with a quota hold together.
+    /// What all buckets of an owner with a quota hold together, by their counts.
     pub async fn usage_of(&self, owner: &str) -> Result<UserUsage, ReadError> {
         let mut all = UserUsage { is_whole: self.is_summed(owner)?, ..UserUsage::default() };
         let mut after = String::new();
@@ -108,7 +109,7 @@ impl ReadView {
     }
 }
 
-/// Has buckets counted that a quota is about: one of a store.
+/// Has buckets counted to which a quota applies; one for a store.
 pub struct Counter(Metadata);
 
 impl Counter {
@@ -116,7 +117,7 @@ impl Counter {
         Counter(metadata)
     }
 
-    /// One step: a page of the first count that isn't whole, else whatever is to be counted from now on, or no more.
+    /// Does one step: a page of the first count that isn't complete, else the start or end of a count.
     async fn step_once(&self) -> Result<Next, String> {
         if self.0.level() < QUOTAS_SINCE {
             return Ok(Next::After(POLL_INTERVAL));
@@ -146,7 +147,7 @@ impl Counter {
         Ok(Next::After(POLL_INTERVAL))
     }
 
-    /// Has all of an owner's buckets counted that aren't.
+    /// Begins the counts of an owner's buckets that have none.
     async fn begin(&self, view: &ReadView, owner: &str) -> Result<(), String> {
         let mut after = String::new();
         loop {

@@ -1,5 +1,5 @@
-//! What can be asked of the versions of a key. A version lies in one of two places, as its key's current object or among the
-//! others, and may go from one to the other while it is looked for.
+//! Reads of the versions of a key. A version lies in one of two places, as its key's current object or among the
+//! noncurrent versions, and may move between them while it is looked for.
 
 use crate::keys;
 use crate::machine::ReadError;
@@ -8,10 +8,10 @@ use crate::record::{BucketId, DeleteMarker, Level, ObjectSummary, Version, Versi
 use crate::store::ReadView;
 use std::ops::ControlFlow;
 
-/// Keeping versions takes records that a state of level 1 doesn't have.
+/// The first level whose records can hold versions.
 pub const VERSIONS_SINCE: Level = Level::SECOND;
 
-/// How often a version is looked for anew because its key's current object is another than before.
+/// How many times a version is looked for again because its key's current object changed meanwhile.
 const ATTEMPTS: usize = 8;
 
 /// A version of a key.
@@ -23,7 +23,7 @@ pub struct KeyVersion {
 }
 
 impl ReadView {
-    /// The version of a key that has that id.
+    /// The version of a key with that id.
     pub fn version(
         &self,
         bucket: BucketId,
@@ -48,14 +48,14 @@ impl ReadView {
         ))
     }
 
-    /// The id of what stands under a key.
+    /// The id of the current object under a key.
     fn current(&self, bucket: BucketId, key: &[u8]) -> Result<Option<VersionId>, ReadError> {
         let value = self.value(&keys::object(bucket, key))?;
         let summary: Option<ObjectSummary> = value.map(|value| decode(&value)).transpose()?;
         Ok(summary.map(|summary| summary.version))
     }
 
-    /// The delete marker that is the newest version of a key that has no current object.
+    /// The delete marker that is a key's newest version, if the key has no current object because of one.
     pub fn delete_marker(&self, bucket: BucketId, key: &[u8]) -> Result<Option<DeleteMarker>, ReadError> {
         let (all, mut newest) = (keys::versions_of(bucket, key), None);
         self.scan(&all, &keys::end_of_prefix(&all), |_, value| {

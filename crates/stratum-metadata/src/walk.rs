@@ -1,7 +1,7 @@
-//! All current objects, a page at a time, in the order of their buckets and keys.
+//! Walks over all current objects, a page at a time, in the order of their buckets and keys.
 //!
-//! A walk is no snapshot: each page shows what is there when it is read, and whoever acts on it does so by conditional
-//! commands. What it holds is one page, whatever the store holds.
+//! A walk is no snapshot: each page shows what exists when it is read, and callers act on it by conditional commands.
+//! It keeps one page in memory, however much the store holds.
 
 use crate::buckets;
 use crate::keys::{self, Tag};
@@ -10,18 +10,18 @@ use crate::record::{BucketId, BucketRecord, ObjectRecord, decode};
 use crate::store::ReadView;
 use std::ops::ControlFlow;
 
-/// Objects, and bytes of their records, at which a page ends.
+/// How many objects, and how many bytes of their records, end a page.
 const PAGE_OBJECTS: usize = 1_024;
 const PAGE_BYTES: usize = 4 << 20;
 
-/// What a walk goes over, and how far it has come.
+/// Which objects a walk goes over, and how far it has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Walk {
     next: Vec<u8>,
     end: Vec<u8>,
 }
 
-/// An object that a walk came by.
+/// An object on a page of a walk.
 #[derive(Clone, Debug)]
 pub struct Walked {
     pub bucket: BucketId,
@@ -29,28 +29,28 @@ pub struct Walked {
     pub record: ObjectRecord,
 }
 
-/// Some of the objects.
+/// A page of a walk.
 #[derive(Clone, Debug, Default)]
 pub struct WalkPage {
     pub objects: Vec<Walked>,
-    /// Records that can't be read, as far as it is known how many; a check of the store names them, or the status.
+    /// Records that can't be read, as far as their number is known; a check of the store, or the status, names them.
     pub damaged: u64,
     pub is_last: bool,
 }
 
 impl Walk {
-    /// Over all objects of all buckets.
+    /// A walk over all objects of all buckets.
     pub fn all() -> Walk {
         Walk { next: keys::start_of(Tag::Object), end: keys::end_of(Tag::Object) }
     }
 
-    /// Over the objects of a bucket whose keys begin so.
+    /// A walk over the objects of a bucket whose keys begin with `prefix`.
     pub fn under(bucket: BucketId, prefix: &[u8]) -> Walk {
         let next = keys::object(bucket, prefix);
         Walk { end: keys::end_of_prefix(&next), next }
     }
 
-    /// The same, but only what comes after a key of the bucket.
+    /// The same walk, beginning after this key of the bucket.
     pub fn after(self, bucket: BucketId, key: &[u8]) -> Walk {
         let after = [keys::object(bucket, key).as_slice(), &[0]].concat();
         Walk { next: self.next.max(after), ..self }
@@ -58,7 +58,7 @@ impl Walk {
 }
 
 impl ReadView {
-    /// The next page of a walk, which goes on after it. Blocks.
+    /// The next page of a walk, which it moves on. Blocks.
     pub fn walk(&self, walk: &mut Walk) -> Result<WalkPage, ReadError> {
         let (mut page, mut bytes) = (WalkPage { is_last: true, ..WalkPage::default() }, 0);
         let mut last = None;
@@ -78,7 +78,7 @@ impl ReadView {
             ControlFlow::Break(())
         });
         match scanned {
-            // What nobody knows of keeps nobody from all that comes behind it.
+            // A lost block doesn't keep the walk from what comes after it.
             Err(ReadError::Lost(block)) => {
                 page.damaged += block.keys;
                 let behind = block.behind();
@@ -93,7 +93,7 @@ impl ReadView {
         Ok(page)
     }
 
-    /// The bucket of that id.
+    /// The bucket with that id.
     pub fn bucket_of(&self, id: BucketId) -> Result<Option<BucketRecord>, ReadError> {
         buckets::by_id(id, |key| self.value(key))
     }

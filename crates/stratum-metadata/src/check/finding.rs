@@ -1,24 +1,24 @@
-//! What a check of the state can find, in words that say what it means and what to do.
+//! What a check of the state can find. Each message says what the finding means and what to do.
 
 use crate::record::{DocumentKind, Level};
 use serde::{Deserialize, Serialize};
 use stratum_storage::blob::{Index, VolumeId};
 
-/// How bad it is. The worst comes last.
+/// How bad a finding is, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Harmless, and told for the sake of order.
+    /// Harmless.
     Note,
     /// Nothing is missing yet, but there are fewer copies than there should be.
     Weak,
-    /// Something is counted or kept wrong.
+    /// Something is counted or recorded wrongly.
     Wrong,
     /// Bytes that were stored can't be read.
     Loss,
 }
 
-/// Something that isn't as it should be.
+/// Something that is wrong in the state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(rename_all = "snake_case", tag = "finding")]
 pub enum Finding {
@@ -120,7 +120,7 @@ pub enum Finding {
     Identity { kind: &'static str, account: String, name: String, problem: &'static str },
 }
 
-/// Bytes and bodies of a packed stripe.
+/// The bytes and bodies of a packed stripe, in words.
 fn packed(held: Option<(u64, u32)>) -> String {
     match held {
         Some((bytes, bodies)) => format!("{bytes} bytes of {bodies} bodies"),

@@ -1,4 +1,4 @@
-//! Users, groups, roles, keys and policies: each names others that must be there, and are theirs.
+//! Checks users, groups, roles, keys and policies: what they name must exist, and name them in turn.
 
 use super::keyed::{NOT_A_KEY, Read, read};
 use super::{Check, Finding};

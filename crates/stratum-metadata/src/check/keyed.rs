@@ -1,4 +1,4 @@
-//! What each kind of key must agree with.
+//! The checks for each kind of key.
 
 use super::{Check, Finding};
 use crate::buckets::{self, by_id};
@@ -14,17 +14,17 @@ use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, Place, VolumeId};
 use stratum_storage::format::layout::{Stripe, extent_end};
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
-/// Whether the key and its record could be read; the text says what of them couldn't.
+/// Whether the key and its record could be read; the error says why not.
 pub(super) type Read = Result<(), String>;
 
 pub(super) const NOT_A_KEY: &str = "the key makes no sense";
 
 impl Check<'_> {
-    /// Checks one pair. The outer error is one of the index.
+    /// Checks one key and its value. The outer error is a failure of the index.
     pub(super) fn keyed(&mut self, key: &[u8], value: &[u8]) -> Result<Read, ReadError> {
         let Some(kind) = keys::kind_of(key) else { return Ok(Err(NOT_A_KEY.into())) };
         match kind {
-            // The only one was passed over.
+            // The one valid key of this kind was skipped before.
             Tag::Applied => Ok(Err(NOT_A_KEY.into())),
             Tag::HighestIds => Ok(read::<HighestIds>(value).map(|highest| {
                 (self.highest_bucket, self.highest_volume) = (highest.bucket, highest.volume);
@@ -95,7 +95,7 @@ impl Check<'_> {
         if let Err(problem) = read::<BucketDocument>(value) {
             return Ok(Err(problem));
         }
-        // Whoever meets the bucket's key says if its record can't be read.
+        // A bucket's record that can't be read is reported at the bucket's own key.
         let record = match buckets::by_id(bucket, |key| self.state.get(key).map_err(ReadError::from)) {
             Err(ReadError::Record(_)) => return Ok(Ok(())),
             record => record?,
@@ -118,7 +118,7 @@ impl Check<'_> {
         };
         let held = self.held_by.entry(record.owner).or_default();
         *held = (held.0.saturating_add(usage.bytes), held.1.saturating_add(usage.objects));
-        // Of a count that is under way nothing can be said.
+        // While a count isn't complete, nothing can be compared with it.
         if usage.counted == Counted::All {
             self.usage.insert(bucket, (usage, 0, 0));
         }
@@ -132,7 +132,7 @@ impl Check<'_> {
             Err(problem) => return Ok(Err(problem)),
         };
         let (kept, counted) = ((total.bytes, total.objects), self.held_by.remove(&owner).unwrap_or_default());
-        // While some of the buckets aren't in it nothing can be said.
+        // While some of the buckets haven't been added, nothing can be compared.
         if kept != counted && !self.has(&keys::user_summed(&owner))? {
             self.found(Finding::UserTotal { owner, kept, counted });
         }
@@ -190,7 +190,7 @@ impl Check<'_> {
         };
         self.buckets_by_name += 1;
         let name = String::from_utf8_lossy(key.get(1..).unwrap_or_default()).into_owned();
-        // Whoever meets the other key says if its record can't be read.
+        // A bucket's record that can't be read is reported at its own key.
         let record = match buckets::by_id(id, |key| self.state.get(key).map_err(ReadError::from)) {
             Err(ReadError::Record(_)) => None,
             record => record?,
@@ -260,7 +260,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// A body that is stored as it is has as many stored bytes as it has bytes. Of another, its frames tell.
+    /// A plaintext body has as many stored bytes as bytes. Of a coded or sealed one only the frames say how many, so
+    /// only emptiness is compared.
     fn stored_bytes(&mut self, owner: &Owner, blob: &BlobRef, size: u64) {
         let named = blob.len();
         let is_possible = match blob.form {
@@ -355,7 +356,7 @@ impl Check<'_> {
             Err(problem) => return Ok(Err(problem)),
         };
         let extent = Extent { volume, start, length };
-        // Whoever meets the owner's key says if its record can't be read.
+        // An owner's record that can't be read is reported at the owner's own key.
         let found = match owned::find(&owner, |key| self.state.get(key).map_err(ReadError::from)) {
             Err(ReadError::Record(_)) => None,
             found => found?,
@@ -421,7 +422,7 @@ impl Check<'_> {
             Err(problem) => return Ok(Err(problem)),
         };
         let owner = Owner::Object { bucket, key: object, version, committed };
-        // Whoever meets the owner's key says if its record can't be read.
+        // An owner's record that can't be read is reported at the owner's own key.
         let found = match owned::find(&owner, |key| self.state.get(key).map_err(ReadError::from)) {
             Err(ReadError::Record(_)) => return Ok(Ok(())),
             found => found?,
@@ -439,7 +440,7 @@ impl Check<'_> {
         Ok(Ok(()))
     }
 
-    /// The volume must be there.
+    /// The volume must exist.
     pub(super) fn volume(&mut self, owner: &Owner, volume: VolumeId) -> Result<(), ReadError> {
         let record: Option<VolumeRecord> = self.get(&keys::volume(volume))?;
         if record.is_none_or(|record| record.state == VolumeState::Dropped) {
@@ -448,7 +449,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The volume's key must name that owner.
+    /// The extent's key must exist and name this owner.
     pub(super) fn extent(&mut self, owner: &Owner, extent: &Extent) -> Result<(), ReadError> {
         let kept: Option<ExtentRecord> = self.get(&keys::extent(extent.volume, extent.start))?;
         let problem = match kept {
@@ -467,12 +468,12 @@ pub(super) fn read<T: crate::record::Migrate>(value: &[u8]) -> Result<T, String>
     decode(value).map_err(|error: DecodeError| error.to_string())
 }
 
-/// The upload of a key that is a tag and an upload.
+/// The upload in a key that consists of a tag and an upload.
 fn upload_of(key: &[u8]) -> Option<UploadId> {
     keys::parse_dropped(key)
 }
 
-/// The volume and offset of an extent's or a stripe's key.
+/// The volume and the offset in the key of an extent or a stripe.
 fn place(key: &[u8]) -> Option<(VolumeId, u64)> {
     let volume = key.get(1..9)?.try_into().ok()?;
     Some((VolumeId(u64::from_be_bytes(volume)), keys::parse_offset(key)?))

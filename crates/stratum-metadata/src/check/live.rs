@@ -1,8 +1,9 @@
-//! The check of a store that serves: of its state as it was at one moment.
+//! The check of a store that is being served: of its state as it was at one moment.
 //!
-//! That moment's state is a checkpoint, taken for it: consistent, proven to be what was applied, and read key by key for
-//! as long as the check takes while the store goes on. Only bodies in the journal are looked at where they are now:
-//! one that can't be read is a finding only if its owner still names it then, since packing and deletes go on.
+//! For that moment a checkpoint is taken. It is consistent, proven to be what was applied, and can be read key by key
+//! for as long as the check takes while the store goes on. Only bodies in the journal are read where they are now.
+//! Packing and deletes go on meanwhile, so a body that can't be read is a finding only if its owner still names it
+//! then.
 
 use super::{Bodies, Checked, Finding, check};
 use crate::checkpoint::{Checkpoint, CheckpointError};
@@ -19,10 +20,10 @@ use stratum_storage::blob::{Index, Place, VolumeId};
 use stratum_storage::pace::Turn;
 use tracing_mutex::parkinglot::Mutex;
 
-/// What a page of keys, and what is looked up for them, counts for at the pace, in bytes.
+/// How much a page of keys, with the look-ups that it leads to, counts at the pace, in bytes.
 const PAGE_BYTES: u64 = 256 << 10;
 
-/// Leave to do one piece of work of so many bytes; none when the check is called off. Blocks until it is given.
+/// Grants a turn for a piece of work of so many bytes; `None` if the check is called off. Blocks until then.
 pub type Turns = dyn Fn(u64) -> Option<Turn> + Send + Sync;
 
 /// Why the state was not checked.
@@ -41,8 +42,8 @@ impl From<CheckpointError> for CheckError {
 }
 
 impl Metadata {
-    /// Whether the state agrees with itself, as it is at some moment of this call, and its bodies in the journal are
-    /// sound. Blocks, for as long as it takes at the pace of `turns`.
+    /// Checks that the state is consistent, as it is at some moment of this call, and that its bodies in the journal
+    /// can be read. Blocks, for as long as it takes at the pace of `turns`.
     pub fn check(&self, turns: &Turns, report: &mut dyn FnMut(Finding)) -> Result<Checked, CheckError> {
         if self.applied_index() == 0 {
             return Ok(Checked::default());
@@ -51,7 +52,8 @@ impl Metadata {
         Ok(check(&state, &state.state.applied(), &Live(self), report)?)
     }
 
-    /// Who names bytes of these stripes (volume and offset) now, for people. Goes over all objects and parts.
+    /// The owners that now name bytes of these stripes (volume and offset), in words for people. Goes over all
+    /// objects and parts.
     pub fn owners_in(&self, stripes: &HashSet<(VolumeId, u64)>) -> Result<Vec<String>, ReadError> {
         owners_in(self.state(), stripes)
     }
@@ -61,7 +63,7 @@ fn called_off() -> TreeError {
     TreeError::Failed("the check was called off".into())
 }
 
-/// A state that is read at the pace: a turn lasts from one page to the next.
+/// A state that is read at the pace: each page of keys takes a turn.
 struct Paced<'a> {
     state: Arc<Checkpoint>,
     turns: &'a Turns,
@@ -85,7 +87,7 @@ impl Base for Paced<'_> {
     }
 }
 
-/// The journal of a store that serves.
+/// The journal of a store that is being served.
 struct Live<'a>(&'a Metadata);
 
 impl Bodies for Live<'_> {
@@ -96,7 +98,8 @@ impl Bodies for Live<'_> {
             Ok(blob) => blob.is_some_and(|blob| blob.place == place),
             Err(_) => true,
         };
-        // A segment goes after its bodies were moved: what is still named after it could not be read was there.
+        // A segment is removed only after its bodies have moved: if the owner still names the place after a read
+        // failed, the body was there, and is read once more.
         match read() {
             Err(_) if is_named() => read().or_else(|problem| if is_named() { Err(problem) } else { Ok(()) }),
             _ => Ok(()),

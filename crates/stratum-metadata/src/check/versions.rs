@@ -1,5 +1,5 @@
-//! What must hold of the versions of a key that aren't current: they lie in their order, below what is current or below a
-//! delete marker, and the null version among them can be found.
+//! Checks the noncurrent versions of a key: they lie in their order, below the current object or below a delete
+//! marker, and the null version among them can be found.
 
 use super::keyed::{NOT_A_KEY, Read, read};
 use super::{Check, Finding};
@@ -31,7 +31,7 @@ impl Check<'_> {
         }
     }
 
-    /// A version that isn't current lies where those are that are older than the current one, or below a delete marker.
+    /// A noncurrent version must be older than the current one, or lie below a delete marker.
     fn place_of_version(&mut self, bucket: BucketId, key: &[u8], version: &Version) -> Result<(), ReadError> {
         let committed = version.committed();
         let owner = |check: &mut Self, problem| {
@@ -44,7 +44,7 @@ impl Check<'_> {
                 owner(self, "is its key's null version, and can't be found as that");
             }
         }
-        // The first one that is met of a key is the newest of those that aren't current.
+        // The first noncurrent version of a key that the pass comes to is the newest of them.
         let is_first =
             self.last_versions.as_ref().is_none_or(|last| (last.0, last.1.as_slice()) != (bucket, key));
         if is_first {

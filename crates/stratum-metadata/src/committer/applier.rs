@@ -1,8 +1,8 @@
-//! What follows the order: applies committed groups, one after the other, and answers whoever waits for them.
+//! Follows the order: applies committed groups, one after the other, and answers whoever waits for them.
 //!
-//! A group that was proposed here is applied on the proposing thread when nobody else waits for that one: a lone client
-//! doesn't pay for a hand-over. Else it goes to the applying thread, so that it is applied while the next one is being
-//! synced. A third thread drains what was applied into the index.
+//! A group that was proposed here is applied on the proposing thread if no other group waits, so that a lone client
+//! doesn't pay for a hand-over. Else it goes to the applying thread, so that it is applied while the next group is
+//! being synced. A third thread writes the changes into the index.
 
 use super::Fate;
 use super::queue::Queue;
@@ -24,11 +24,11 @@ use stratum_storage::drive::Threads;
 use tokio::sync::Notify;
 use tracing_mutex::parkinglot::{Mutex, MutexGuard};
 
-/// Groups that are committed and wait to be applied.
+/// Committed groups that may wait to be applied.
 const UNAPPLIED_GROUPS: usize = 4;
-/// How much of what groups change goes into the index at once.
+/// The pause between two writes of changes into the index; each writes all that was changed in between.
 const DRAIN_EVERY: Duration = Duration::from_millis(5);
-/// How often it is looked whether all is applied, where that is waited for.
+/// How often [`Applier::settle`] looks whether everything has been applied.
 const SETTLES_WITHIN: Duration = Duration::from_micros(200);
 
 pub(super) struct Applier {
@@ -39,15 +39,15 @@ pub(super) struct Applier {
     kind: Threads,
     /// Groups handed to the applying thread and not yet applied.
     unapplied: AtomicUsize,
-    /// Nothing more comes after `None`.
+    /// `None` ends the applying thread.
     to_apply: (Sender<Option<Committed>>, Receiver<Option<Committed>>),
-    /// Told when something was applied.
+    /// Wakes the draining thread when something was applied.
     wake: (Sender<()>, Receiver<()>),
-    /// Nothing more will be applied.
+    /// Set when nothing more will be applied.
     ended: AtomicBool,
-    /// Told of every group, for those who wait until something is applied.
+    /// Notified of every group, for callers that wait until an entry is applied.
     applied: Notify,
-    /// Held while a group is applied and told of.
+    /// Held while a group is applied and its proposers are answered.
     applying: Mutex<()>,
     #[cfg(test)]
     pub(super) panics: Panics,
@@ -72,7 +72,7 @@ impl Applier {
         }
     }
 
-    /// Nothing is applied while this lives.
+    /// Nothing is applied while the guard lives.
     pub(super) fn at_rest(&self) -> MutexGuard<'_, ()> {
         self.applying.lock()
     }
@@ -87,9 +87,9 @@ impl Applier {
         }
     }
 
-    /// The applying thread's work: until nothing more is committed. `is_applying` outlives a panic.
+    /// The work of the applying thread, until nothing more is committed. The caller keeps `is_applying` over a panic.
     pub(super) fn apply_groups(&self, is_applying: &mut bool) {
-        // Over a panic: by now the index has failed, and nobody applies what follows.
+        // A panic came while a group was applied. By now the index has failed, and no later group is applied.
         if std::mem::take(is_applying) {
             self.unapplied.fetch_sub(1, Ordering::AcqRel);
         }
@@ -101,18 +101,19 @@ impl Applier {
         }
     }
 
-    /// The draining thread's work: until nothing more is applied.
+    /// The work of the draining thread, until nothing more is applied.
     pub(super) fn drain(&self) {
         while !self.ended.load(Ordering::Acquire) && self.wake.1.recv().is_ok() {
             std::thread::sleep(DRAIN_EVERY);
             #[cfg(test)]
             self.panics.at(Step::Drains);
-            // A failed drain has failed the index, and whoever asks next is told.
+            // A failed drain has failed the index, and the next caller gets that error.
             let _ = self.machine.drain();
         }
     }
 
-    /// Returns when all that was committed here is applied, or nothing is any more. For whoever commits.
+    /// Returns when all that was committed here has been applied, or when nothing is applied any more. For the
+    /// committing thread, so that nothing is committed meanwhile.
     pub(super) fn settle(&self) {
         while self.unapplied.load(Ordering::Acquire) > 0 && !self.machine.has_failed() {
             std::thread::sleep(SETTLES_WITHIN);
@@ -120,30 +121,30 @@ impl Applier {
         drop(self.applying.lock());
     }
 
-    /// Nothing more is committed: the applying thread ends when it has applied what waits.
+    /// Called when nothing more is committed: the applying thread ends after the groups that wait.
     pub(super) fn end_applying(&self) {
         let _ = self.to_apply.0.send(None);
     }
 
-    /// Nothing more is applied: the draining thread ends.
+    /// Called when nothing more is applied: the draining thread ends.
     pub(super) fn end_draining(&self) {
         self.ended.store(true, Ordering::Release);
         let _ = self.wake.0.try_send(());
     }
 
-    /// Tells who waits for it that more is applied, or that nothing is any more.
+    /// Wakes callers that wait until an entry is applied, or until nothing is applied any more.
     pub(super) fn note_applied(&self) {
         self.applied.notify_waiters();
     }
 
-    /// Returns when that entry is applied.
+    /// Returns when that entry has been applied.
     ///
     /// # Errors
-    /// When the index fails before.
+    /// If the index fails before.
     pub(super) async fn applied_through(&self, index: Index) -> Result<(), ReadError> {
         let mut told = std::pin::pin!(self.applied.notified());
         loop {
-            // From here on nothing is missed, whatever comes between the look and the wait.
+            // From here on no notification is missed, even one between the check below and the wait.
             told.as_mut().enable();
             if self.machine.has_failed() {
                 return Err(TreeError::Away.into());
@@ -158,7 +159,7 @@ impl Applier {
 
     fn apply_and_wake(&self, group: Committed) {
         self.apply(group);
-        // Full, it has been told already.
+        // If the channel is full, the draining thread is awake already.
         let _ = self.wake.0.try_send(());
     }
 
@@ -198,7 +199,7 @@ impl Follower for Applier {
             return self.apply_and_wake(group);
         }
         self.unapplied.fetch_add(1, Ordering::AcqRel);
-        // The receiver is ours, so that it is always taken.
+        // This fails only without a receiver, and `self` has one.
         let _ = self.to_apply.0.send(Some(group));
     }
 }

@@ -1,15 +1,15 @@
-//! While a block of the index is lost: what a group would meet is known before it is proposed.
+//! While a block of the index is lost, finds out before a group is proposed which of its commands need the block.
 //!
-//! `apply` must come to the same on every machine, so it may not refuse a command for what this one has lost; and an entry that
-//! it can't apply halts it. So a group is tried on the state as it will be when the group is applied, and that is known once
-//! all before it is.
+//! `apply` must come to the same result on every machine, so it may not refuse a command because this machine has
+//! lost something; and an entry that it can't apply halts it. So a group is tried first on the state that it will be
+//! applied to, which is known once everything before it has been applied.
 
 use super::Shared;
 use super::reply::Proposal;
 use crate::fate::NotWritten;
 
 impl Shared {
-    /// Those of a group that meet nothing that is lost; the others are told.
+    /// The commands of a group that need no lost block; the proposers of the others are told.
     pub(super) fn foreseen(&self, group: Vec<Proposal>) -> Vec<Proposal> {
         self.applier.settle();
         if let Some(block) = self.machine.halted() {

@@ -1,4 +1,5 @@
-//! What tests plan for a committer: a panic at some step, and what comes between a commit and its application.
+//! What tests plan for a committer: a panic at some step, or something between the commit of a command and its
+//! application.
 
 use super::{Committer, Fate, Step};
 use crate::command::{Command, Urgency};
@@ -11,7 +12,7 @@ use tokio::sync::oneshot;
 use tracing_mutex::parkinglot::Mutex;
 
 impl Committer {
-    /// Whoever comes to that step next panics; or only the thread of that name.
+    /// The next thread that comes to that step panics; if `thread` is given, only the thread of that name.
     pub(crate) fn plan_panic(&self, thread: Option<&'static str>, step: Step) {
         self.shared.applier.panics.plan(thread, step);
     }
@@ -20,8 +21,8 @@ impl Committer {
         self.shared.applier.panics.is_planned()
     }
 
-    /// Commits a command to that journal, and gives what applies it and where its outcome is told: for what comes in
-    /// between.
+    /// Commits a command to that journal. Returns a function that applies it, and the channel for its outcome: a test
+    /// can do something in between.
     pub(crate) fn commit_only(
         &self,
         log: Arc<dyn LocalLog>,
@@ -36,7 +37,7 @@ impl Committer {
     }
 }
 
-/// The last committed group, not applied.
+/// Keeps the last committed group without applying it.
 #[derive(Default)]
 struct Kept(Mutex<Option<Committed>>);
 

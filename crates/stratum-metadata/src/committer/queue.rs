@@ -1,4 +1,4 @@
-//! The proposals that wait to be ordered, as they arrived.
+//! The queue of proposals that wait to be ordered, in the order in which they arrived.
 
 use super::reply::{Proposal, Reply};
 use crate::command::Urgency;
@@ -6,9 +6,9 @@ use crate::fate::NotWritten;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
 
-/// Entries in a group.
+/// The most entries in a group.
 const GROUP_ENTRIES: usize = 512;
-/// Bytes of entries that may wait; more are told to slow down.
+/// The most bytes of entries in the queue; further proposers are told to slow down.
 const QUEUE_BYTES: usize = 64 << 20;
 
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl State {
 }
 
 impl Queue {
-    /// Takes a proposal, or gives its reply back and why.
+    /// Takes a proposal, or returns its reply and the reason why not.
     pub(super) fn put(&self, proposal: Proposal) -> Option<(Reply, NotWritten)> {
         let is_ordinary = proposal.proposed.command.urgency() == Urgency::Ordinary;
         let mut state = self.state.lock();
@@ -58,12 +58,12 @@ impl Queue {
         None
     }
 
-    /// The next group of at most so many bytes; empty if nobody waits.
+    /// The next group of at most so many bytes; empty if the queue is.
     pub(super) fn take_group(&self, most: usize) -> Vec<Proposal> {
         self.state.lock().take_group(most)
     }
 
-    /// [`Queue::take_group`] that waits for one. `None` once closed and empty.
+    /// [`Queue::take_group`], but waits for a proposal. `None` once the queue is closed and empty.
     pub(super) fn next_group(&self, most: impl Fn() -> usize) -> Option<Vec<Proposal>> {
         let mut state = self.state.lock();
         while state.proposals.is_empty() {
@@ -83,7 +83,7 @@ impl Queue {
         self.state.lock().closed
     }
 
-    /// Takes no more; what waits is still given out.
+    /// Takes no more proposals; those in the queue are still given out.
     pub(super) fn close(&self) {
         self.state.lock().closed = true;
         self.arrived.notify_all();

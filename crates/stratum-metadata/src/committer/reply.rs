@@ -1,7 +1,7 @@
-//! A command on its way, and whoever waits to hear of it.
+//! A command on its way, and the proposer who waits for its fate.
 //!
-//! Nobody waits for ever, whatever becomes of the thread that has them in its hands: a reply that nobody told is told when
-//! it is dropped, and what it is told follows from how far its entry had come.
+//! Nobody waits for ever, whatever becomes of the thread that works on the command: a reply that was not sent is sent
+//! when it is dropped, and what it says follows from how far the command's entry had come.
 
 use super::Fate;
 use crate::command::{Command, Proposed};
@@ -13,31 +13,31 @@ use stratum_storage::volume::{VolumeEvent, WriterId};
 use stratum_storage::writepath::ProposedHold;
 use tokio::sync::oneshot;
 
-/// Whom to tell of a command's fate, and what depends on it.
+/// Where to send a command's fate, and the hold on its bytes that is settled with it.
 pub(super) struct Reply {
-    /// Whom to tell; nobody once that is done.
+    /// Where to send the fate; `None` once it was sent.
     asker: Option<oneshot::Sender<Fate>>,
     hold: Option<ProposedHold>,
     reaches: Reaches,
 }
 
-/// How far an entry has come.
+/// How far a command's entry has come.
 #[derive(Clone, Copy)]
 enum Reaches {
-    /// It has never been given to the journal.
+    /// It has not been given to the journal.
     Queue,
     /// It may be in the journal.
     Journal,
 }
 
 impl Reply {
-    /// From now on its entry may be in the journal.
+    /// From now on the command's entry may be in the journal.
     pub(super) fn journaling(mut self) -> Reply {
         self.reaches = Reaches::Journal;
         self
     }
 
-    /// Whoever asked may have gone; the command stands all the same.
+    /// Settles the hold and sends the fate. If nobody waits for it any more, the command stands all the same.
     pub(super) fn tell(mut self, fate: Fate, state: &Machine) {
         let asker = self.asker.take();
         if let Some(hold) = self.hold.take() {
@@ -63,14 +63,14 @@ impl Drop for Reply {
 
 /// A command on its way.
 pub(super) struct Proposal {
-    /// Apart, for it goes from hand to hand and is large.
+    /// Boxed, since it is large and is passed from thread to thread.
     pub(super) proposed: Box<Proposed>,
     pub(super) entry: LogEntry,
     pub(super) reply: Reply,
 }
 
 impl Proposal {
-    /// Nothing is proposed that a state of that level can't hold.
+    /// Refuses what a state of that level can't hold.
     pub(super) fn new(
         mut proposed: Box<Proposed>,
         bytes: NewBytes,

@@ -1,4 +1,4 @@
-//! Whether there is room for one more ordinary command, as full as the journal was when it was last looked at.
+//! Whether there is room for one more ordinary command, by how full the journal was at the last look.
 
 use crate::command::Urgency;
 use crate::log::Usage;
@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// From this share of the journal's cap on, ordinary commands are slowed; at the second they are refused.
+/// From this share of the journal's cap on, ordinary commands are slowed; from the second on they are refused.
 const SLOW_FROM: f32 = 0.75;
 const REFUSE_FROM: f32 = 0.95;
-/// What an ordinary command takes of the journal beside its body, in bytes: most take less, and a group is whole pages.
+/// What an ordinary command takes of the journal without its body, in bytes: most take less, but a group takes whole
+/// pages.
 const COMMAND_BYTES: usize = 4 << 10;
-/// The longest delay, just before the refusals.
+/// The longest delay, just before commands are refused.
 const LONGEST_DELAY: Duration = Duration::from_millis(200);
 
 pub(super) struct Room {
@@ -22,7 +23,7 @@ pub(super) struct Room {
     cap: AtomicU64,
 }
 
-/// What an ordinary command is told when it arrives.
+/// What happens to an ordinary command when it arrives.
 pub(super) enum Pace {
     Go,
     Slow(Duration),
@@ -36,14 +37,14 @@ impl Room {
         room
     }
 
-    /// Looks how full the journal is: before each group.
+    /// Looks how full the journal is; called before each group.
     pub(super) fn look(&self) {
         let usage = self.order.usage();
         self.used.store(usage.bytes, Ordering::Relaxed);
         self.cap.store(usage.cap, Ordering::Relaxed);
     }
 
-    /// For a command whose body takes so many bytes of the journal.
+    /// What happens to a command whose body takes so many bytes of the journal.
     pub(super) fn pace(&self, bytes: usize) -> Pace {
         let usage = Usage { bytes: self.used.load(Ordering::Relaxed), cap: self.cap.load(Ordering::Relaxed) };
         match usage.share() {

@@ -1,8 +1,9 @@
-//! The committer's threads, which never end before the committer does.
+//! The committer's threads, which go on after a panic for as long as the committer does.
 //!
-//! A panic is our own mistake, and leaves in memory what nobody knows. So it fails the index, which is built anew from
-//! what is durable ([`Metadata::tend_index`](crate::Metadata::tend_index)); whoever was in the thread's hands is told as
-//! [`Reply`](super::reply::Reply) says, and the thread begins anew, for those who wait and those who come.
+//! A panic is a bug, and may leave the state in memory half changed. So it fails the index, which is rebuilt from
+//! what is durable ([`Metadata::tend_index`](crate::Metadata::tend_index)). Proposers whose commands the thread had
+//! taken are answered as [`Reply`](super::reply::Reply) says, and the thread starts again, for those in the queue and
+//! those to come.
 
 use crate::machine::Machine;
 use std::io;
@@ -11,10 +12,10 @@ use std::thread::{Builder, JoinHandle, sleep};
 use std::time::Duration;
 use stratum_storage::panics;
 
-/// The pause after a panic: one that comes at once again must not keep a processor busy.
+/// The pause after a panic, so that one that comes at once again doesn't keep a processor busy.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A thread that does this, and again after a panic, until it returns.
+/// Starts a thread that does the work, and again after each panic, until it returns.
 pub(super) fn spawn(
     name: &'static str,
     machine: Arc<Machine>,
@@ -30,7 +31,7 @@ pub(super) fn spawn(
     })
 }
 
-/// Whoever comes there next panics: a thread's name if it must be that one, and where.
+/// The step at which the next thread panics, and the thread's name if it must be a certain one.
 #[cfg(test)]
 #[derive(Default)]
 pub(super) struct Panics(tracing_mutex::parkinglot::Mutex<Option<(Option<&'static str>, Step)>>);
@@ -55,17 +56,17 @@ impl Panics {
     }
 }
 
-/// Where the threads can be made to panic, for tests.
+/// The steps at which a test can make the threads panic.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// A group was taken from the queue.
     Takes,
-    /// It is in the journal.
+    /// The group is in the journal.
     Journaled,
-    /// It is about to be applied.
+    /// The group is about to be applied.
     Applies,
-    /// It is applied, and nobody has been told.
+    /// The group is applied, and nobody has been told.
     Applied,
     Drains,
 }

@@ -1,7 +1,7 @@
-//! The records that a command changes, read before it is proposed: whoever applies it, while every other commit waits, then
-//! finds them in memory.
+//! Reads the records that a command changes before it is proposed, so that the applying thread, for which every other
+//! commit waits, finds them in memory.
 //!
-//! It is a guess that costs nothing where it is wrong: what a command really reads is up to `apply`.
+//! It is a guess, and a wrong one does no harm: `apply` decides what a command really reads.
 
 use crate::command::Command;
 use crate::keys;
@@ -9,7 +9,7 @@ use crate::machine::Machine;
 use crate::record::Owner;
 use stratum_storage::blocking;
 
-/// Reads what lies deep of the records that a command changes. Off the async threads where that takes a drive.
+/// Reads those of the command's records that only the checkpoint has; on a blocking thread if that takes a drive.
 pub(super) fn read_ahead(machine: &Machine, command: &Command) {
     let Some(checkpoint) = machine.checkpoint() else { return };
     let waiting: Vec<Vec<u8>> =
@@ -19,7 +19,7 @@ pub(super) fn read_ahead(machine: &Machine, command: &Command) {
     }
     blocking::in_place(|| {
         for key in waiting {
-            // What can't be read is told when the command is applied, or read.
+            // An error comes up again when the command is applied, or when the record is read.
             let _ = checkpoint.touch(&key);
         }
     });

@@ -1,6 +1,7 @@
-//! Who waits for what comes of the groups that were proposed here.
+//! The proposers who wait for the outcome of groups that were proposed here.
 //!
-//! The stream of committed groups doesn't carry them: of a group that comes along it with a ticket they are looked up, and
+//! The stream of committed groups doesn't carry them. They are looked up by the ticket of a group; a group without a
+//! ticket was not proposed here.
 //! a group without one has nobody here.
 
 use super::reply::Reply;
@@ -11,20 +12,20 @@ use tracing_mutex::parkinglot::Mutex;
 
 #[derive(Default)]
 pub(super) struct Waiting {
-    /// The few groups that are on their way, in the order of their proposal.
+    /// The few groups that are on their way, in the order in which they were proposed.
     groups: Mutex<VecDeque<(Ticket, Vec<Reply>)>>,
     tickets: AtomicU64,
 }
 
 impl Waiting {
-    /// These wait for a group that is about to be proposed.
+    /// Enters the proposers of a group that is about to be proposed.
     pub(super) fn enter(&self, replies: Vec<Reply>) -> Entered<'_> {
         let ticket = Ticket(self.tickets.fetch_add(1, Ordering::Relaxed));
         self.groups.lock().push_back((ticket, replies));
         Entered { waiting: self, ticket, is_committed: false }
     }
 
-    /// Those who wait for that group, each for the entry in its place; nobody if they were told already.
+    /// The proposers of that group, in the order of its entries; empty if they were answered already.
     pub(super) fn take(&self, ticket: Ticket) -> Vec<Reply> {
         let mut groups = self.groups.lock();
         let place = groups.iter().position(|(other, _)| *other == ticket);
@@ -32,8 +33,8 @@ impl Waiting {
     }
 }
 
-/// A group whose fate the order has yet to say. Dropped before that, because the order panicked, it lets go of whoever
-/// still waits, so that they are told.
+/// A group whose fate the order has not said yet. If it is dropped before that, because the order panicked, its
+/// replies are dropped, and so sent.
 pub(super) struct Entered<'a> {
     waiting: &'a Waiting,
     ticket: Ticket,
@@ -45,12 +46,12 @@ impl Entered<'_> {
         self.ticket
     }
 
-    /// It is on the stream: they are told when it is applied.
+    /// The group is on the stream: its proposers are answered when it is applied.
     pub(super) fn committed(mut self) {
         self.is_committed = true;
     }
 
-    /// It is not known to be committed: these are still to be told.
+    /// The group is not known to be committed: its proposers are still to be answered.
     pub(super) fn failed(self) -> Vec<Reply> {
         self.waiting.take(self.ticket)
     }

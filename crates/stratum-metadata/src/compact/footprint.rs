@@ -1,9 +1,9 @@
-//! What a volume takes of its drives now, and what its live bodies would take elsewhere.
+//! How much of its drives a volume takes now, and how much its live bodies would take elsewhere.
 //!
-//! Extents that nobody owns are punched, and so are stripes in which nothing is live: both take nothing. What
-//! compaction gives back is therefore in packed stripes of which some bodies are dead. It is measured in bytes of a
-//! shard file, where all of a stripe's overhead counts, and not as payload: a volume of tiny bodies holds more
-//! directory than body, and must not seem to be garbage for it.
+//! Extents without an owner are punched, and so are stripes without live bodies: both take nothing. So compaction
+//! frees only the dead bodies in packed stripes that are partly live. Sizes are bytes of a shard file, which include
+//! the overhead of stripes, and not payload: a volume of tiny bodies holds more directories than bodies, and must not
+//! seem to be garbage because of that.
 
 use crate::evacuate::{EvacuateError, Mover, page};
 use crate::keys;
@@ -14,15 +14,15 @@ use stratum_storage::format::directory;
 use stratum_storage::format::layout::{FILE_HEADER, FULL_FRAGMENT, Stripe, extent_disk, packed_end};
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
-/// Stripes whose directories are read to learn how long the owners' names are.
+/// How many stripes' directories are read to find out how long the owners' names are.
 const SAMPLES: usize = 4;
 
-/// Bytes of each shard file.
+/// Sizes in bytes of each shard file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Footprint {
-    /// What extents and stripes take that aren't punched.
+    /// What the extents and stripes take that aren't punched.
     pub held: u64,
-    /// What the live bodies would take, written anew.
+    /// What the live bodies would take if they were written anew.
     pub needed: u64,
 }
 
@@ -32,7 +32,7 @@ impl Footprint {
     }
 }
 
-/// What a sealed volume's shard files are long, without their headers; nothing of other volumes.
+/// The length of a sealed volume's shard files without their headers; `None` of a volume that isn't sealed.
 pub(super) fn sealed_length(record: &VolumeRecord) -> Option<u64> {
     match record.state {
         VolumeState::Sealed { length } => Some(length.saturating_sub(FILE_HEADER)),
@@ -40,14 +40,14 @@ pub(super) fn sealed_length(record: &VolumeRecord) -> Option<u64> {
     }
 }
 
-/// What its live bytes take of each shard file at the least: without the overhead of short stripes.
+/// The least that the live bytes take of each shard file: without the overhead of short stripes.
 pub(super) fn least_needed(record: &VolumeRecord) -> u64 {
     let full = Stripe::full(record.geometry).disk();
     let of_shard = record.live / u64::from(record.geometry.k.max(1));
     of_shard.saturating_mul(full) / u64::from(FULL_FRAGMENT)
 }
 
-/// Goes over the volume's records, page by page.
+/// Measures a volume by its records, page by page.
 pub(super) async fn measure(mover: &Mover, record: &VolumeRecord) -> Result<Footprint, EvacuateError> {
     let mut footprint = Footprint::default();
     let mut next = Some(keys::extents_of(record.id));
@@ -81,7 +81,7 @@ pub(super) async fn measure(mover: &Mover, record: &VolumeRecord) -> Result<Foot
     Ok(footprint)
 }
 
-/// How long a body's entry in its directory is, learnt from some of them.
+/// The length of a body's entry in a directory, estimated from some of them.
 #[derive(Default)]
 struct Names {
     samples: usize,
@@ -102,7 +102,7 @@ impl Names {
         Ok(())
     }
 
-    /// What of a stripe's disk its live bodies need.
+    /// How much of the stripe's size on disk its live bodies need.
     fn share(&self, disk: u64, stripe: &StripeRecord) -> u64 {
         let entry = (self.bytes / self.entries.max(1)) as u64;
         let needed = stripe.live + u64::from(stripe.bodies) * entry + directory::empty_len() as u64;

@@ -1,4 +1,4 @@
-//! Which volumes are worth moving, and in which order: a decision over figures, without any I/O.
+//! Decides which volumes are worth moving, and in which order, from figures alone and without I/O.
 
 use super::footprint::Footprint;
 use serde::Serialize;
@@ -8,8 +8,9 @@ use std::time::Duration;
 use stratum_storage::blob::{Geometry, Tier, VolumeId};
 use stratum_storage::volume::{TierHealth, VolumeRecord};
 
-/// Volumes with less than this live are small; each class holds sizes up to eight times those of the one before. The
-/// small ones of a class are merged when there are [`MERGE_FROM`] of them, so a byte is merged at most once a class.
+/// Volumes with fewer live bytes than the last of these are small, in classes that each hold up to eight times as
+/// much as the one before. The volumes of a class are merged when there are [`MERGE_FROM`] of them, so a byte is
+/// merged at most once in each class.
 const SMALL: [u64; 3] = [2 << 20, 16 << 20, 128 << 20];
 const MERGE_FROM: usize = 8;
 
@@ -17,11 +18,11 @@ const MERGE_FROM: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// More than half of what it takes of its drives is garbage.
+    /// More than half of what the volume takes of its drives is garbage.
     Garbage,
-    /// It was written while drives were missing or full, and they aren't any more.
+    /// The volume was written over fewer drives while some were missing or full, and they are back.
     Narrow,
-    /// It is one of many small ones.
+    /// The volume is one of many small ones.
     Small,
 }
 
@@ -35,36 +36,36 @@ impl fmt::Display for Why {
     }
 }
 
-/// A volume whose bodies are to be moved.
+/// A volume to be moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Job {
     pub volume: VolumeId,
     pub tier: Tier,
     pub why: Why,
-    /// What its bodies take as payload, with the overhead of their stripes.
+    /// What its live bodies take as payload, with the overhead of their stripes, in bytes.
     pub payload: u64,
-    /// The same with parity: what the copies take of the drives.
+    /// The same with parity, which is what the copies take on the drives.
     pub disk: u64,
-    /// Bytes that come back, all shards counted.
+    /// Bytes that are freed, on all shards together.
     pub gain: u64,
 }
 
-/// A sealed volume that somebody's bodies lie in.
+/// A sealed volume with live bodies.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub record: VolumeRecord,
     pub footprint: Footprint,
 }
 
-/// A tier as it is now.
+/// The present state of a tier.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TierNow {
     pub geometry: Geometry,
-    /// How long all of its drives have been healthy, with room for more; nothing if one isn't.
+    /// How long all of its drives have been healthy and had room; `None` if one isn't or hasn't.
     pub whole_for: Option<Duration>,
 }
 
-/// How long tiers have been whole, remembered from look to look.
+/// Since when tiers have been whole, remembered from one look to the next.
 #[derive(Debug, Default)]
 pub(super) struct Wholeness {
     since: HashMap<Tier, Duration>,
@@ -96,7 +97,7 @@ pub(super) fn plan(seen: &[Seen], tiers: &HashMap<Tier, TierNow>, widen_after: D
         if volume.footprint.garbage() > volume.footprint.needed {
             jobs.push(volume.job(Why::Garbage));
         } else if volume.record.remote.is_some() {
-            // It has no shards to be few, and what is read from there is paid for.
+            // A volume in the remote store has no shards to add, and reading it costs money.
         } else if is_narrow && tier.whole_for.is_some_and(|whole| whole >= widen_after) {
             jobs.push(volume.job(Why::Narrow));
         } else if let Some(class) = SMALL.iter().position(|limit| volume.record.live < *limit)
@@ -111,7 +112,8 @@ pub(super) fn plan(seen: &[Seen], tiers: &HashMap<Tier, TierNow>, widen_after: D
 }
 
 impl Job {
-    /// Garbage by what a byte that comes back costs; then the narrow ones, then the small ones, smallest first.
+    /// The order of jobs: garbage first, by what is copied for each byte freed; then narrow volumes; then small ones,
+    /// the smallest first.
     fn rank(&self) -> (u8, u64) {
         match self.why {
             Why::Garbage => (0, self.payload.saturating_mul(1024) / self.gain.max(1)),

@@ -1,4 +1,4 @@
-//! Extents: each is read and written as a body of its own, and takes its place among its owner's.
+//! Moves extents: each is read and written as a body of its own, and the copy replaces it among its owner's extents.
 
 use super::{EvacuateError, Evacuation, Mover, page};
 use crate::command::Move;
@@ -14,12 +14,12 @@ use stratum_storage::readpath::{self, BlobReader};
 use stratum_storage::writepath::WriteError;
 use tokio::task::JoinSet;
 
-/// Payload bytes that are moved in one turn: of one long extent, or of several short ones at a time.
+/// Payload bytes that are moved in one turn, of one long extent or of several short ones.
 const TURN_BYTES: u64 = 1 << 20;
-/// Short extents that are moved together, at most: one command names them all.
+/// The most short extents that are moved together, since one command names them all.
 const TOGETHER: usize = 32;
 
-/// An extent that an owner had when it was looked up.
+/// An extent with the owner that it had when it was looked up.
 #[derive(Clone, Debug)]
 struct Owned {
     owner: Owner,
@@ -29,7 +29,7 @@ struct Owned {
 /// What became of a copy.
 enum Outcome {
     Copied(Copied),
-    /// Its owner doesn't want it any more.
+    /// Its owner no longer names it.
     Passed,
     Unreadable(Owner, readpath::ReadError),
 }
@@ -57,7 +57,7 @@ impl Evacuation<'_> {
         Ok(())
     }
 
-    /// Copies some extents at a time and points their owners to the copies.
+    /// Copies some extents, then points their owners to the copies.
     async fn move_group(&mut self, group: Vec<Owned>) -> Result<(), EvacuateError> {
         let (tier, task) = (self.tier, self.task);
         let bytes: u64 = group.iter().map(|owned| owned.extent.length).sum();
@@ -87,7 +87,8 @@ impl Evacuation<'_> {
 }
 
 impl Mover {
-    /// Copies an extent if its owner still has it. `paced` takes a turn for every piece; else the caller has one.
+    /// Copies an extent if its owner still names it. With `paced`, every piece takes a turn of that class; else the
+    /// caller holds one.
     async fn copy(&self, owned: Owned, tier: Tier, paced: Option<Class>) -> Result<Outcome, EvacuateError> {
         let Owned { owner, extent } = owned;
         let Some((from, mut reader)) = self.read(&owner, &extent)? else { return Ok(Outcome::Passed) };
@@ -119,8 +120,8 @@ impl Mover {
         Ok(Outcome::Copied(Copied { moved: Move { owner, from, to }, extents, hold: written.hold }))
     }
 
-    /// What the owner's record holds now, and a reader of its extent; nothing if it isn't its extent any more. The
-    /// pin keeps the bytes from being freed between the two.
+    /// The owner's present blob and a reader of this extent; `None` if the owner no longer names the extent. The pin
+    /// keeps the bytes from being freed between the two.
     fn read(&self, owner: &Owner, extent: &Extent) -> Result<Option<(BlobRef, BlobReader)>, ReadError> {
         let pin = self.volumes.reader.pin();
         let Some(from) = blob_of(self.metadata.state(), owner)? else { return Ok(None) };
@@ -129,12 +130,12 @@ impl Mover {
             _ => return Ok(None),
         }
         let one = from.moved_to(Place::Extents(vec![*extent]));
-        // A volume that isn't there has nothing to move.
+        // If the volume is gone, there is nothing to move.
         Ok(self.volumes.reader.read(&pin, &one, 0..extent.length).ok().map(|reader| (from, reader)))
     }
 }
 
-/// The body with one extent replaced by its copy, which may be cut otherwise.
+/// The blob with one extent replaced by its copy, which may be split differently.
 fn replaced(from: &BlobRef, extent: &Extent, copy: &[Extent]) -> BlobRef {
     let Place::Extents(extents) = &from.place else { return from.clone() };
     let mut to = Vec::with_capacity(extents.len() + copy.len());
@@ -144,8 +145,8 @@ fn replaced(from: &BlobRef, extent: &Extent, copy: &[Extent]) -> BlobRef {
     from.moved_to(Place::Extents(to))
 }
 
-/// Short extents together, long ones alone. No group has two extents of one owner: the second move would not find
-/// what it expects.
+/// Short extents in groups, long ones alone. No group has two extents of one owner: after the first move the second
+/// would not find the blob that it expects.
 fn groups(owned: Vec<Owned>) -> Vec<Vec<Owned>> {
     let mut groups: Vec<Vec<Owned>> = Vec::new();
     let (mut bytes, mut owners) = (u64::MAX, HashSet::new());

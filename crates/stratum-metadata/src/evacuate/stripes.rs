@@ -1,7 +1,8 @@
-//! Packed stripes: the bodies that their owners still name are packed anew, with those of other stripes.
+//! Moves packed stripes: the bodies that their owners still name are packed anew, together with those of other
+//! stripes.
 //!
-//! A stripe is read whole. If a piece of it can't be read, its bodies and its directory are judged one by one, each
-//! by its own checksum.
+//! A stripe is read as a whole. If a piece of it can't be read, the directory and each body are judged by their own
+//! checksums.
 
 use super::{EvacuateError, Evacuation, Mover, page};
 use crate::keys;
@@ -17,11 +18,11 @@ use stratum_storage::format::layout::BLOCK;
 use stratum_storage::readpath::{self, BlobReader};
 use stratum_storage::writepath::PackBody;
 
-/// What a stripe holds.
+/// The live bodies of a stripe.
 #[derive(Default)]
 struct Contents {
     live: Vec<Small>,
-    /// Whose bytes are wrong.
+    /// The owners whose bodies are damaged.
     bad: Vec<Owner>,
 }
 
@@ -84,7 +85,7 @@ impl Evacuation<'_> {
 }
 
 impl Mover {
-    /// A stripe's payload, with zeros where it can't be read; nothing if nothing in it is live any more.
+    /// A stripe's payload, with zeros where it can't be read; `None` if nothing in it is live any more.
     pub(crate) async fn read_payload(&self, at: &PackedAt) -> Result<Option<Vec<u8>>, EvacuateError> {
         let length = u64::from(at.payload);
         let Some(mut reader) = self.stripe_reader(at, 0..length)? else { return Ok(None) };
@@ -104,7 +105,8 @@ impl Mover {
         Ok(Some(payload))
     }
 
-    /// The pin keeps the stripe from being freed between the look and the hold.
+    /// A reader of the stripe, if something in it is live. The pin keeps the stripe from being freed between that
+    /// look and the hold.
     fn stripe_reader(
         &self,
         at: &PackedAt,
@@ -128,7 +130,7 @@ async fn read_all(reader: &mut BlobReader, into: &mut Vec<u8>) -> Result<(), rea
     Ok(())
 }
 
-/// The bodies of a stripe that their owners still name; nothing if its directory can't be read.
+/// The bodies of a stripe that their owners still name; `None` if its directory can't be read.
 fn live_bodies(machine: &Machine, stripe: &PackedAt, payload: &[u8]) -> Result<Option<Contents>, ReadError> {
     let Ok(entries) = directory::decode(payload) else { return Ok(None) };
     let mut contents = Contents::default();

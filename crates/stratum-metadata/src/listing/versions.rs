@@ -1,8 +1,9 @@
-//! A page of a bucket's versions: in the order of the keys, of each key the newest first.
+//! A page of a bucket's versions, in the order of their keys, and the newest version of each key first.
 //!
-//! Current objects lie apart from the other versions, so a page is put together from two scans, each of no more lines than
-//! the page may have. Meanwhile a version may go from one place to the other, and be seen twice or in neither. So every key
-//! of which a version was moved meanwhile, which the machine knows, is read by itself.
+//! Current objects and noncurrent versions lie in two places, so a page is merged from two scans, each of no more
+//! lines than the page may have. Between the two scans a version may move from one place to the other, and so be seen
+//! twice or not at all. The machine knows which keys had a version moved meanwhile; those are read again by
+//! themselves.
 
 use super::{Listed, Next, Page, Position, common_prefix, scan, shown};
 use crate::keys;
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use stratum_storage::blob::Index;
 
-/// How often a key is read anew because it has changed while it was read.
+/// How many times a key is read because it changed while it was read.
 const ATTEMPTS: usize = 8;
 
 /// Where a page of versions begins.
@@ -25,9 +26,10 @@ pub enum VersionPosition {
     Start,
     /// After all versions of this key.
     AfterKey(Vec<u8>),
-    /// After this version of this key. Where the null version is gone nobody knows its place: then at the key's newest.
+    /// After this version of this key. The place of a null version that is gone isn't known; the page then begins
+    /// with the key's newest version.
     AfterVersion(Vec<u8>, VersionId),
-    /// After every key that begins with this: past a common prefix.
+    /// After every key that begins with this common prefix.
     Past(Vec<u8>),
 }
 
@@ -39,7 +41,7 @@ pub struct VersionsRequest {
     pub delimiter: Option<Vec<u8>>,
     pub from: VersionPosition,
     pub max: usize,
-    /// Whether it is to be told who owns the versions: for that all of their records is read.
+    /// Whether the owners of the versions are to be listed, for which their whole records must be read.
     pub owners: bool,
 }
 
@@ -49,24 +51,25 @@ pub struct ListedVersion {
     pub key: Vec<u8>,
     pub is_latest: bool,
     pub version: VersionSummary,
-    /// The canonical user id of its owner, where that was asked for and isn't the bucket's.
+    /// The canonical user id of its owner, if owners were asked for and it isn't the bucket's owner.
     pub owner: Option<String>,
 }
 
-/// A version, and its owner as a list tells it.
+/// A version as a listing shows it, and its owner.
 type Shown = (VersionSummary, Option<String>);
 
-/// What there is of a name: versions of a key, the newest first, or keys that roll up.
+/// What a name in the listing stands for: the versions of a key, the newest first, or keys that roll up.
 enum Found {
     CommonPrefix,
-    /// Whether the first of them is the key's newest.
+    /// The versions, and whether the first of them is the key's newest.
     Versions(Vec<Shown>, bool),
 }
 
-/// One of the two scans.
+/// The result of one of the two scans.
 struct Scanned<T> {
     lines: Vec<Listed<(Vec<u8>, T)>>,
-    /// The last name that it came to before it had enough: what comes later isn't known.
+    /// The last name that the scan reached before it had enough lines; names after it are unknown. `None` if it
+    /// reached the end.
     until: Option<Vec<u8>>,
 }
 
@@ -90,7 +93,8 @@ pub(crate) fn versions(
     Ok(page(request.max, found, until))
 }
 
-/// Adds what follows the position's key; gives the last name up to which all is known, if not all is.
+/// Adds the lines after the position's key. Returns the last name up to which everything is known, or `None` if
+/// everything is.
 fn rest(
     machine: &Machine,
     request: &VersionsRequest,
@@ -115,7 +119,7 @@ fn rest(
     Err(ReadError::Unavailable("too many versions changed while they were listed".into()))
 }
 
-/// Adds what the two scans saw.
+/// Merges the results of the two scans.
 fn enter(found: &mut BTreeMap<Vec<u8>, Found>, current: Scanned<Shown>, noncurrent: Scanned<Shown>) {
     for line in current.lines {
         match line {
@@ -138,7 +142,7 @@ fn enter(found: &mut BTreeMap<Vec<u8>, Found>, current: Scanned<Shown>, noncurre
     }
 }
 
-/// Has of each key of which a version was moved what is there now; gives up to which name all is known.
+/// Reads again every key that had a version moved. Returns the last name up to which everything is known, or `None`.
 fn enter_moved(
     machine: &Machine,
     request: &VersionsRequest,
@@ -154,7 +158,7 @@ fn enter_moved(
         let (versions, is_newest) = of_key(machine, request, &key, None)?;
         let common = common_prefix(&key, &request.prefix, request.delimiter.as_deref()).map(<[u8]>::to_vec);
         match (common, versions.is_empty()) {
-            // Other keys may have it too.
+            // The common prefix may have other keys.
             (Some(_), true) => {}
             (Some(common), false) => drop(found.insert(common, Found::CommonPrefix)),
             (None, true) => drop(found.remove(&key)),
@@ -163,7 +167,7 @@ fn enter_moved(
                 found.insert(key.clone(), Found::Versions(versions, is_newest));
             }
         }
-        // They fill the page; what comes later is the next one's.
+        // These versions fill the page; the keys after this one belong to the next page.
         if room == 0 {
             return Ok(lesser(until, Some(key)));
         }
@@ -171,7 +175,7 @@ fn enter_moved(
     Ok(until)
 }
 
-/// The lines of a page, in their order.
+/// Cuts the lines to a page.
 fn page(
     max: usize,
     found: BTreeMap<Vec<u8>, Found>,
@@ -197,7 +201,7 @@ fn page(
         }
         page.entries.push(line);
     }
-    // There is more beyond what was looked at.
+    // There is more after the last name that is known.
     page.next =
         until.map(|until| page.entries.last().map_or(VersionPosition::AfterKey(until), position_after));
     page
@@ -210,7 +214,7 @@ fn position_after(last: &Listed<ListedVersion>) -> VersionPosition {
     }
 }
 
-/// Current objects from a key on: one more than a page takes.
+/// The current objects from a key on: one line more than a page takes.
 fn current(machine: &Machine, request: &VersionsRequest, first: &[u8]) -> Result<Scanned<Shown>, ReadError> {
     let range = keys::objects_of(request.bucket);
     let (start, end) = ([range.as_slice(), first].concat(), [range.as_slice(), &request.prefix].concat());
@@ -228,7 +232,7 @@ fn current(machine: &Machine, request: &VersionsRequest, first: &[u8]) -> Result
     )
 }
 
-/// The other versions.
+/// The noncurrent versions from a key on: one line more than a page takes.
 fn noncurrent(
     machine: &Machine,
     request: &VersionsRequest,
@@ -249,7 +253,8 @@ fn noncurrent(
     )
 }
 
-/// One more line than a page takes of what lies there; `past` is where a scan goes on after a common prefix.
+/// Scans one of the two places for one line more than a page takes. `past` gives the key at which the scan goes on
+/// after a common prefix.
 fn lines<T>(
     machine: &Machine,
     request: &VersionsRequest,
@@ -291,7 +296,7 @@ fn lines<T>(
     failed.map_or(Ok(scanned), |error| Err(error.into()))
 }
 
-/// The entry that committed a version, as far as its place is known.
+/// The entry that committed a version, which is its place among the key's versions; `None` if that isn't known.
 fn place(machine: &Machine, bucket: BucketId, key: &[u8], id: VersionId) -> Result<Option<Index>, ReadError> {
     if let Some(entry) = id.entry() {
         return Ok(Some(entry));
@@ -307,8 +312,8 @@ fn place(machine: &Machine, bucket: BucketId, key: &[u8], id: VersionId) -> Resu
     Ok(is_there.then_some(committed))
 }
 
-/// The versions of one key that are older than what an entry committed, one more than a page takes; and whether the first
-/// of them is the key's newest.
+/// The versions of one key that are older than the one that `before` committed, one more than a page takes; and
+/// whether the first of them is the key's newest.
 fn of_key(
     machine: &Machine,
     request: &VersionsRequest,
@@ -319,7 +324,8 @@ fn of_key(
         let applied = machine.applied_index();
         let top = Top::of(machine, request.bucket, key)?;
         let noncurrent = noncurrent_of(machine, request, key, older_than)?;
-        // What was read can't tell by itself: a version that goes to and fro may be met in each place whenever that is read.
+        // What was read can't show by itself whether a version moved: one that moves back and forth may be seen in
+        // both places.
         if machine.moved_since(applied, request.bucket).is_none_or(|moved| moved.contains(key)) {
             continue;
         }
@@ -383,7 +389,7 @@ fn noncurrent_of(
     failed.map_or(Ok(versions), |error| Err(error.into()))
 }
 
-/// What a list shows of a version that isn't current.
+/// A noncurrent version as a listing shows it.
 fn shown_version(value: &[u8], owners: bool) -> Result<Shown, DecodeError> {
     if owners { Ok(shown_of(decode(value)?, true)) } else { Ok((decode(value)?, None)) }
 }
@@ -402,7 +408,7 @@ fn shown_of(version: Version, owners: bool) -> Shown {
     (summary, owner.filter(|_| owners))
 }
 
-/// The lesser of two bounds, of which one that isn't there bounds nothing.
+/// The lesser of two bounds; `None` is no bound.
 fn lesser(one: Option<Vec<u8>>, other: Option<Vec<u8>>) -> Option<Vec<u8>> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),

@@ -1,4 +1,4 @@
-//! The drives' journal as this crate's log.
+//! Implements this crate's log by the drives' journal.
 
 use super::{Appended, ClosedSegment, LocalLog, LogEntry, LogError, Replay, Replayed, Usage};
 use crate::command::Urgency;
@@ -58,7 +58,7 @@ impl LocalLog for Journal {
     }
 
     fn usage(&self) -> Usage {
-        // What goes with the next segment is as good as gone.
+        // Bytes that are freed with the next segment count as free already.
         let usage = Journal::usage(self);
         Usage { bytes: usage.bytes.saturating_sub(usage.releasable), cap: usage.cap }
     }

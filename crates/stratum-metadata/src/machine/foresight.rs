@@ -1,7 +1,7 @@
-//! What commands would meet that is lost, told before they are proposed.
+//! Finds out, before commands are proposed, which of them would need a lost block.
 //!
-//! What a command comes to is the same wherever it is applied, so it can't depend on what this machine has lost. Whoever
-//! proposes commands tries them here, and proposes those that meet nothing.
+//! A command must have the same result wherever it is applied, so the result can't depend on what this machine has
+//! lost. So a proposer tries commands here first, and proposes those that need no lost block.
 
 use super::Machine;
 use crate::command::Proposed;
@@ -11,17 +11,17 @@ use crate::tree::TreeError;
 use std::sync::Arc;
 
 impl Machine {
-    /// Whether a block of what the state lies in is known to be lost.
+    /// Whether a block of the checkpoint is known to be lost.
     pub(crate) fn has_lost(&self) -> bool {
         self.checkpoint().is_some_and(|checkpoint| checkpoint.has_lost())
     }
 
-    /// What each of these commands would meet that is lost, if those that meet nothing were applied next, in this order.
-    /// True as long as nothing else is applied.
+    /// For each of these commands the lost block that it would need, if any: tried in this order, with those that
+    /// need none applied one after the other. Valid as long as nothing else is applied.
     pub(crate) fn foresee(&self, commands: &[&Proposed]) -> Vec<Option<Arc<LostBlock>>> {
         let alone = |command: &&Proposed| self.try_in(&mut self.view(), 0, command);
         let mut met: Vec<_> = commands.iter().map(alone).collect();
-        // One may meet what it does only because of those before it.
+        // A command may need a lost block only because of the commands before it.
         while let Some((number, block)) = self.first_met(commands, &met) {
             if let Some(met) = met.get_mut(number) {
                 *met = Some(block);
@@ -30,7 +30,7 @@ impl Machine {
         met
     }
 
-    /// The first of those of which nothing is known that meets something, after those before it.
+    /// The first of the commands not known to need a lost block that does need one after those before it.
     fn first_met(
         &self,
         commands: &[&Proposed],
@@ -50,12 +50,12 @@ impl Machine {
         View::at(self, self.applied().level)
     }
 
-    /// Tries a command after so many others, and says what that meets.
+    /// Tries a command after `before` others in the view; returns the lost block that it needs.
     fn try_in(&self, view: &mut View<'_>, before: u64, command: &Proposed) -> Option<Arc<LostBlock>> {
         let index = self.applied_index() + 1 + before;
         match apply(view, index, command.clone()) {
             Err(ApplyError::Tree(TreeError::Lost(block))) => Some(block),
-            // Whatever else comes of it comes of it when it is applied.
+            // Any other result comes up again when the command is applied.
             Ok(_) | Err(_) => None,
         }
     }

@@ -1,11 +1,11 @@
-//! What happens to an index that fails: it is left behind, and another state takes its place.
+//! What happens when the index fails: it is abandoned, and another state takes its place.
 //!
-//! The first error of the index is its last: whatever it says afterwards can't be believed, so every read and every
-//! change is refused from then on. [`Machine::discard`] lets go of it, and [`Machine::take_over`] goes on with a state
-//! that the checkpoint and the journal have led to meanwhile. Who asks in between is told that it is away.
+//! After its first error nothing that the index says can be believed, so from then on every read and every change is
+//! refused. [`Machine::discard`] gives the index up, and [`Machine::take_over`] continues with a state that was built
+//! from the checkpoint and the journal meanwhile. Callers in between are told that the index is being rebuilt.
 //!
-//! A block of the checkpoint that is lost is no failure: who asks for it is told so, and an entry that needs it halts what is
-//! applied.
+//! A lost block of the checkpoint is no failure. A caller that needs it is told so, and an entry that needs it halts
+//! the applying.
 
 use super::Machine;
 use crate::lost::LostBlock;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing_mutex::parkinglot::Mutex;
 
-/// Why the index doesn't count any more.
+/// Why and since when the index can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) why: String,
@@ -31,12 +31,12 @@ pub(crate) struct Failure {
 pub(super) struct Health {
     failed: AtomicBool,
     failure: Mutex<Option<Failure>>,
-    /// What keeps the next entry from being applied.
+    /// The lost block that keeps the next entry from being applied.
     halted: Mutex<Option<Arc<LostBlock>>>,
 }
 
 impl Machine {
-    /// Whether the index has failed: what it holds is not known, and nothing is served from it.
+    /// Whether the index has failed: its content is unknown, and nothing is served from it.
     pub(crate) fn has_failed(&self) -> bool {
         self.health.failed.load(Ordering::Acquire)
     }
@@ -45,17 +45,17 @@ impl Machine {
         self.health.failure.lock().clone()
     }
 
-    /// The index is not what it should be: nothing is served from it any more.
+    /// Marks the index as failed: from now on nothing is served from it.
     pub(crate) fn fail(&self, why: impl Display) {
         self.fail_of(&self.stack(), &why);
     }
 
-    /// An error when the index has failed.
+    /// An error if the index has failed.
     pub(super) fn check(&self) -> Result<(), TreeError> {
         if self.has_failed() { Err(TreeError::Away) } else { Ok(()) }
     }
 
-    /// Asks the index. An error is its last, but that what was asked for is lost.
+    /// Calls the index. Any error but that of a lost block marks it as failed.
     pub(super) fn ask<T>(&self, call: impl FnOnce(&Stack) -> Result<T, TreeError>) -> Result<T, TreeError> {
         let stack = self.stack();
         call(&stack).inspect_err(|error| match error {
@@ -64,18 +64,19 @@ impl Machine {
         })
     }
 
-    /// What keeps the next entry from being applied. The state is what was acknowledged, and is read; nothing is written.
+    /// The lost block that keeps the next entry from being applied, if any. The state then holds what was
+    /// acknowledged and is served for reads; writes are refused.
     pub(crate) fn halted(&self) -> Option<Arc<LostBlock>> {
         self.health.halted.lock().clone()
     }
 
-    /// An entry needs a block that is lost: neither it nor what follows it is applied.
+    /// Halts the applying: an entry needs a lost block, so neither it nor any later one is applied.
     pub(super) fn halt(&self, block: &Arc<LostBlock>) {
         tracing::error!(%block, "an entry of the journal needs a block that is lost; nothing is written until that is there again");
         *self.health.halted.lock() = Some(block.clone());
     }
 
-    /// Notes a failure, unless it is of an index that is not used any more.
+    /// Records a failure, unless it is of an index that isn't used any more.
     fn fail_of(&self, stack: &Stack, why: &dyn Display) {
         let current = self.stack.read();
         let mut failure = self.health.failure.lock();
@@ -87,13 +88,14 @@ impl Machine {
         self.health.failed.store(true, Ordering::Release);
     }
 
-    /// Lets go of an index that has failed, and gives it.
+    /// Gives up an index that has failed, and returns it.
     pub(crate) fn discard(&self) -> Arc<Stack> {
         let _alone = self.draining.lock();
         std::mem::replace(&mut *self.stack.write(), Arc::new(Stack::away()))
     }
 
-    /// Goes on from another's state, which holds everything that this one ever held. Nothing may be applied meanwhile.
+    /// Continues with another machine's state, which holds everything that this one ever held. Nothing may be applied
+    /// meanwhile.
     pub(crate) fn take_over(&self, other: Machine) -> Applied {
         let mut applied = self.applied.lock();
         let _alone = self.draining.lock();

@@ -1,4 +1,5 @@
-//! Which keys had a version moved lately, for whoever reads the two places of versions one after the other.
+//! Remembers which keys had a version moved recently, for reads that look into the two places of versions one after
+//! the other.
 
 use super::Index;
 use crate::keys;
@@ -8,22 +9,22 @@ use std::collections::{BTreeSet, VecDeque};
 /// How many moves are remembered.
 const REMEMBERED_MOVES: usize = 4096;
 
-/// The last moves of versions to or from the place of those that aren't current.
+/// The last moves of versions between the current objects and the noncurrent versions.
 #[derive(Debug, Default)]
 pub(super) struct Moves {
-    /// The last entry of the group that made each, its bucket and key.
+    /// For each move: the last entry of the group that made it, the bucket and the key.
     remembered: VecDeque<(Index, BucketId, Vec<u8>)>,
-    /// No entry after this one made a move that is forgotten.
+    /// Every move that was forgotten was made by this entry or an earlier one.
     forgotten_through: Index,
 }
 
 impl Moves {
-    /// Of a machine that has applied all up to that entry.
+    /// The moves of a machine that has applied all entries up to this one.
     pub(super) fn after(applied: Index) -> Moves {
         Moves { remembered: VecDeque::new(), forgotten_through: applied }
     }
 
-    /// A group wrote or removed that key of a version that isn't current.
+    /// Remembers that a group wrote or removed this key of a noncurrent version.
     pub(super) fn remember(&mut self, index: Index, key: &[u8]) {
         let Some((bucket, key, _)) = keys::parse_version(key) else { return };
         if self.remembered.len() == REMEMBERED_MOVES
@@ -34,7 +35,7 @@ impl Moves {
         self.remembered.push_back((index, bucket, key));
     }
 
-    /// The bucket's keys that had a version moved after that entry; none if that isn't known any more.
+    /// The bucket's keys that had a version moved after that entry; `None` if some of those moves were forgotten.
     pub(super) fn since(&self, entry: Index, bucket: BucketId) -> Option<BTreeSet<Vec<u8>>> {
         let later = self.remembered.iter().rev().take_while(|(index, ..)| *index > entry);
         let keys = later.filter(|(_, of, _)| *of == bucket).map(|(_, _, key)| key.clone());
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_moved_since_an_entry_is_known_until_it_is_forgotten() {
+    fn moves_since_an_entry_are_known_until_one_is_forgotten() {
         let (one, other) = (BucketId(1), BucketId(2));
         let mut moves = Moves::after(10);
         assert_eq!(moves.since(9, one), None);

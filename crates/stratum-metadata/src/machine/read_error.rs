@@ -1,4 +1,4 @@
-//! Why the state gives no answer.
+//! Why a read of the state has no answer.
 
 use crate::lost::LostBlock;
 use crate::record::DecodeError;
@@ -13,7 +13,7 @@ pub enum ReadError {
     Unavailable(String),
     #[error("a stored record can't be read: {0}")]
     Record(#[from] DecodeError),
-    /// What was asked for lies in a block that no drive gives. All else is served.
+    /// The record lies in a lost block, which no drive can give. Everything else is served.
     #[error("what is stored there can't be known: {0}")]
     Lost(Arc<LostBlock>),
 }

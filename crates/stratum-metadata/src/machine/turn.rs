@@ -1,5 +1,5 @@
-//! The turn from one checkpoint to the next: the tree that takes changes is closed and another one opened; when the next
-//! checkpoint was merged from it and from what lay below, that takes the place of both.
+//! The change from one checkpoint to the next. The open tree is closed and another one opened; the checkpoint that is
+//! then merged from the closed tree and the checkpoint below it replaces both.
 
 use super::Machine;
 use crate::checkpoint::{Checkpoint, Closed};
@@ -14,7 +14,7 @@ impl Machine {
         self.changed.load(Ordering::Relaxed)
     }
 
-    /// Whether the next start would find the open tree.
+    /// Whether the next start would find the file of the open tree.
     pub(crate) fn is_in_place(&self) -> bool {
         self.stack().open.is_in_place()
     }
@@ -24,7 +24,7 @@ impl Machine {
         self.stack().below.checkpoint().cloned()
     }
 
-    /// What was closed and is in no checkpoint yet.
+    /// The closed tree, while it is in no checkpoint yet.
     pub(crate) fn closed(&self) -> Option<Closed> {
         match &self.stack().below {
             Below::Closed(closed) => Some(closed.clone()),
@@ -32,10 +32,10 @@ impl Machine {
         }
     }
 
-    /// Closes the open tree and goes on in `next`, which is empty: between two groups, without waiting for a disk but for
-    /// what is in memory yet. To be called only when nothing is closed.
+    /// Closes the open tree and goes on in `next`, which is empty. It happens between two groups, and waits for the
+    /// disk only to write the changes that are still in memory. To be called only while no tree is closed.
     pub(crate) fn close(&self, next: Tree) -> Result<Closed, TreeError> {
-        // Most of it, while nobody waits.
+        // Drains most of the changes before the lock is taken.
         self.drain()?;
         let applied = self.applied.lock();
         let _alone = self.draining.lock();
@@ -49,12 +49,13 @@ impl Machine {
         Ok(closed)
     }
 
-    /// Goes on over the checkpoint that was merged from what was closed. Gives what the state lay in, if it still did.
+    /// Replaces the closed tree and what lies below it by the checkpoint that was merged from them. Returns the
+    /// former stack, or `None` if the closed tree isn't part of the state any more.
     pub(crate) fn adopt(&self, checkpoint: Arc<Checkpoint>) -> Option<Arc<Stack>> {
         let mut stack = self.stack.write();
         match &stack.below {
             Below::Closed(closed) if closed.applied == checkpoint.applied() => {}
-            // Another state took its place meanwhile. The checkpoint is one of its past.
+            // Another state has taken its place meanwhile, so the checkpoint belongs to a former one.
             _ => return None,
         }
         let next = Stack { open: stack.open.clone(), below: Below::Checkpoint(checkpoint) };

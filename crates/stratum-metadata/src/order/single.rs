@@ -1,7 +1,7 @@
-//! The order of a store of one node: what its journal holds is committed, in the journal's order.
+//! The order of a store of one node: the journal's entries are committed, in the journal's order.
 //!
-//! Nothing is waited for beside the journal's own sync, and the committed group goes on where it was proposed: no other
-//! thread is asked, and no entry is copied or read back.
+//! A commit waits for nothing but the journal's own sync, and the committed group is handed on by the thread that
+//! proposed it; no entry is copied or read back.
 
 use super::{Barrier, Committed, Follower, Group, Order, Rest};
 use crate::command::Urgency;
@@ -15,7 +15,7 @@ use tracing_mutex::parkinglot::{Mutex, MutexGuard};
 pub(crate) struct Single {
     log: Arc<dyn LocalLog>,
     follower: OnceLock<Arc<dyn Follower>>,
-    /// Held while a group is appended and handed on.
+    /// Held while a group is appended and handed to the follower.
     proposing: Mutex<()>,
 }
 
@@ -27,7 +27,7 @@ impl Single {
 
 impl Order for Single {
     fn feed(&self, follower: Arc<dyn Follower>) {
-        // The first one stays: two that were told of the same groups in turn would each have holes.
+        // Only the first follower counts: if two were fed in turn, each would have gaps.
         let _ = self.follower.set(follower);
     }
 
@@ -44,7 +44,7 @@ impl Order for Single {
     }
 
     fn barrier(&self) -> Barrier {
-        // An acknowledgement comes after the command is applied here.
+        // A command is acknowledged only after it has been applied here.
         Barrier::Passed
     }
 

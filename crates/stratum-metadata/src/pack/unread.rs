@@ -1,9 +1,9 @@
-//! Bodies of a segment that its packer couldn't read.
+//! Bodies of a segment that the packer couldn't read.
 //!
-//! One that is bad in every copy that there may be is lost, and would keep its segment, and with it all of the journal that
-//! comes after, for ever. So packing goes on without it: its record stays as it is and names an entry that has left the
-//! journal, from which everybody who reads it knows. One that a drive may have which can't be asked now keeps its segment,
-//! and an operator is told which drive that is.
+//! A body that is bad in every possible copy is lost, and would keep its segment, and so all of the journal after it,
+//! for ever. So packing goes on without it. Its record stays as it is and names an entry that has left the journal,
+//! which tells every reader that the body is lost. A body that may be on a drive that can't be read now keeps its
+//! segment in the journal, and an operator is told which drive that is.
 
 use super::Live;
 use crate::awaited::AwaitedBodies;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use stratum_storage::journal::Search;
 use stratum_storage::writepath::PackBody;
 
-/// What of a segment couldn't be read.
+/// The bodies of a segment that couldn't be read.
 #[derive(Default)]
 pub(super) struct Unread {
     lost: Vec<Live>,
@@ -21,12 +21,13 @@ pub(super) struct Unread {
 }
 
 impl Unread {
-    /// Reads bodies; those that can't be are counted here.
+    /// Reads bodies, and keeps account of those that can't be read.
     pub fn read(&mut self, log: &dyn LocalLog, batch: Vec<Live>) -> Vec<Small> {
         let known = log.lost_bodies();
         let mut read = Vec::with_capacity(batch.len());
         for live in batch {
-            // Who asks a drive for what is known to be bad there only has it counted once more.
+            // A body that is known to be bad isn't asked for again: that would only count as another error of the
+            // drive.
             let asked = match known.has(live.index) {
                 true => Err(LogError("it is known to be damaged".into())),
                 false => log.body(live.index, live.length, live.crc32c),
@@ -35,7 +36,7 @@ impl Unread {
                 asked.map_or_else(|_| log.search(live.index, live.length, live.crc32c), Search::Found);
             match found {
                 Search::Found(bytes) => read.push(small(live, bytes)),
-                // Somebody moved it and let the segment go: there is nothing to pack.
+                // The body was moved and its segment released meanwhile: there is nothing to pack.
                 Search::Gone => {}
                 Search::Lost => self.lost.push(live),
                 Search::Awaited(drives) => {
@@ -51,7 +52,7 @@ impl Unread {
         !self.lost.is_empty()
     }
 
-    /// Says that the journal goes on without what is lost.
+    /// Logs that the journal goes on without the lost bodies.
     pub fn tell_lost(&self) {
         let Some(Live { owner, .. }) = self.lost.first() else { return };
         metrics::counter!("stratum_journal_lost_bodies_total").increment(self.lost.len() as u64);

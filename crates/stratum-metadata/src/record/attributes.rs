@@ -1,6 +1,7 @@
-//! What few objects have: typed parts of an object's record that take room only where they are.
+//! Attributes that few objects have: typed parts of an object's record that take space only where they are set.
 //!
-//! Stored as a list of those that are there, in their order, so a record without any has one byte for all of them.
+//! They are stored as a list of those that are set, in a fixed order, so a record without any takes one byte for all
+//! of them.
 
 use super::encryption::Encryption;
 use super::tiering::{TierDecisions, TierPin};
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{Index, Tier};
 
-/// The parts. Each is there at most once.
+/// The attributes of an object, each set at most once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Attribute>", into = "Vec<Attribute>")]
 pub struct Attributes {
@@ -17,17 +18,18 @@ pub struct Attributes {
     pub owner: Option<String>,
     /// Tags of the object, by key.
     pub tags: Option<BTreeMap<String, String>>,
-    /// Its grants, where they aren't its owner's full control alone.
+    /// The grants of its access control list, if its owner isn't the only one who has access.
     pub acl: Option<Vec<Grant>>,
     pub retention: Option<Retention>,
-    /// Absent where it was never set.
+    /// `None` if it was never set.
     pub legal_hold: Option<LegalHold>,
-    /// What took it to another tier.
+    /// The decisions about its tier.
     pub tiering: TierDecisions,
-    /// A tier that was set by hand. Taken away, the last decision still tells where it lies and why.
+    /// A tier that an operator set. When the pin is removed, the last decision still says in which tier the object is
+    /// and why.
     pub pin: Option<TierPin>,
     pub replication: Option<ReplicationState>,
-    /// When it is looked at whether it lies where it belongs: among the reviews it stands at that time.
+    /// When its tier is reviewed; the state has a review at that time.
     pub review: Option<UnixMillis>,
     /// How it is encrypted, if it is.
     pub encryption: Option<Box<Encryption>>,
@@ -39,8 +41,8 @@ impl Attributes {
         self.pin.as_ref().filter(|pin| pin.until.is_none_or(|until| now < until))
     }
 
-    /// The tier that the object belongs in: where it is pinned, or else where the last decision took it. None while nothing was
-    /// decided of it.
+    /// The tier in which the object belongs: where it is pinned, else that of the last decision. `None` as long as
+    /// nothing was decided.
     pub fn belongs_in(&self, now: UnixMillis) -> Option<Tier> {
         self.pinned(now).map(|pin| pin.tier).or_else(|| self.tiering.last().map(|decision| decision.tier))
     }
@@ -53,7 +55,7 @@ pub struct Grant {
     pub permission: Permission,
 }
 
-/// To whom. New ones stand at the end: the number of a variant is stored.
+/// To whom a grant applies. New variants go at the end: the number of a variant is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Grantee {
     /// A canonical user id.
@@ -94,18 +96,18 @@ pub enum RetentionMode {
     Compliance,
 }
 
-/// How far a copy of a version to another store is. New ones stand at the end.
+/// The state of a version's replication to another store. New variants go at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReplicationState {
     Pending,
-    /// Copied, as of that entry.
+    /// The copy was made of the version as of that entry.
     Completed(Index),
     Failed,
-    /// It is a copy itself.
+    /// The version is itself a copy.
     Replica,
 }
 
-/// One part as it is stored. New ones stand at the end: the number of a variant is stored.
+/// One attribute as it is stored. New variants go at the end: the number of a variant is stored.
 #[derive(Clone, Serialize, Deserialize)]
 enum Attribute {
     Owner(String),
@@ -155,7 +157,7 @@ impl From<Attributes> for Vec<Attribute> {
     }
 }
 
-/// A part stands twice, or not in its place: equal records would have unequal bytes.
+/// An attribute stands twice or in the wrong order, so that equal records would have unequal bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("an attribute stands twice or not in its place")]
 struct OutOfOrder;

@@ -1,8 +1,8 @@
-//! What few buckets have: typed parts of a bucket's record that take room only where they are.
+//! Configuration that few buckets have: typed parts of a bucket's record that take space only where they are set.
 //!
-//! Stored as a list of those that are there, in their order, so a bucket without any has one byte for all of them. What
-//! may be long, such as a policy, is a document under a key of its own, since every write reads its bucket's record: here
-//! stands only which documents there are, and when each was put.
+//! They are stored as a list of those that are set, in a fixed order, so a bucket without any takes one byte for all
+//! of them. What may be long, such as a policy, is a document under a key of its own, since every write reads its
+//! bucket's record: the record only says which documents there are, and which entry put each of them.
 
 use super::attributes::{Grant, Retention, RetentionMode};
 use super::encryption::DefaultEncryption;
@@ -13,28 +13,29 @@ use std::fmt;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Index;
 
-/// The parts. Each is there at most once.
+/// The configuration of a bucket, each part set at most once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Part>", into = "Vec<Part>")]
 pub struct BucketConfiguration {
-    /// Absent where it was never enabled.
+    /// `None` if it was never enabled.
     pub versioning: Option<Versioning>,
-    /// There if the bucket was created with object lock.
+    /// Set if the bucket was created with object lock.
     pub object_lock: Option<ObjectLock>,
     /// Tags of the bucket, by key.
     pub tags: Option<BTreeMap<String, String>>,
-    /// Its grants, where they aren't the owner's full control alone.
+    /// The grants of its access control list, if its owner isn't the only one who has access.
     pub acl: Option<Vec<Grant>>,
-    /// The entry that put each of its documents: while that is the same, so is the document.
+    /// The entry that put each of its documents: as long as that is the same, so is the document.
     pub documents: BTreeMap<DocumentKind, Index>,
-    /// Who owns its objects, where that isn't what the server has for all.
+    /// Who owns its objects, if that differs from the server's default.
     pub ownership: Option<ObjectOwnership>,
     pub public_access: Option<PublicAccessBlock>,
-    /// How new objects are encrypted whose request says nothing of it.
+    /// How new objects are encrypted if the request doesn't say it.
     pub encryption: Option<DefaultEncryption>,
 }
 
-/// A document of a bucket's, under a key of its own. New ones stand at the end: the number of a variant is stored.
+/// The kinds of a bucket's documents, each under a key of its own. New variants go at the end: the number of a
+/// variant is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum DocumentKind {
@@ -70,25 +71,26 @@ impl fmt::Display for DocumentKind {
     }
 }
 
-/// A document as it was accepted: the JSON or XML of S3's own form.
+/// A document as it was accepted: S3's own JSON or XML.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketDocument(pub String);
 
 same_since!(Level::SECOND; BucketDocument);
 
-/// A bucket that is versioned never ceases to be: it can only be suspended.
+/// Versioning can be suspended, but a bucket that ever had it always has versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Versioning {
     Enabled,
     Suspended,
 }
 
-/// Who owns the objects that others write into a bucket. New ones stand at the end: the number of a variant is stored.
+/// Who owns the objects that other users write into a bucket. New variants go at the end: the number of a variant is
+/// stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ObjectOwnership {
     /// The bucket's owner, always: there are no access control lists.
     BucketOwnerEnforced,
-    /// The bucket's owner where the writer says so.
+    /// The bucket's owner, if the writer asks for that.
     BucketOwnerPreferred,
     ObjectWriter,
 }
@@ -100,7 +102,7 @@ impl ObjectOwnership {
         ObjectOwnership::ObjectWriter,
     ];
 
-    /// As S3 names it.
+    /// The name in S3's API.
     pub fn name(self) -> &'static str {
         match self {
             ObjectOwnership::BucketOwnerEnforced => "BucketOwnerEnforced",
@@ -114,7 +116,7 @@ impl ObjectOwnership {
     }
 }
 
-/// What of the public's access to a bucket is shut off, in S3's terms.
+/// Which of the public's ways of access to a bucket are blocked, in S3's terms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicAccessBlock {
     pub block_public_acls: bool,
@@ -126,28 +128,28 @@ pub struct PublicAccessBlock {
 /// Object lock of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectLock {
-    /// What new versions are retained by.
+    /// The retention of new versions by default.
     pub default: Option<DefaultRetention>,
 }
 
-/// The retention of new versions whose request names none.
+/// The retention of new versions whose request doesn't give one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefaultRetention {
     pub mode: RetentionMode,
-    /// From when a version is made.
+    /// How long, from the creation of a version.
     pub period: RetentionPeriod,
 }
 
-/// How long, in the unit in which it was asked for.
+/// The period in the unit in which it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RetentionPeriod {
     Days(u32),
-    /// Of 365 days each, as S3 has them.
+    /// Years of 365 days, as in S3.
     Years(u32),
 }
 
 impl DefaultRetention {
-    /// The retention of a version that is made now.
+    /// The retention of a version that is created at `now`.
     pub fn from(&self, now: UnixMillis) -> Retention {
         const DAY: u64 = 24 * 3_600 * 1_000;
         let days = match self.period {
@@ -158,7 +160,7 @@ impl DefaultRetention {
     }
 }
 
-/// One part as it is stored. New ones stand at the end: the number of a variant is stored.
+/// One part as it is stored. New variants go at the end: the number of a variant is stored.
 #[derive(Clone, Serialize, Deserialize)]
 enum Part {
     Versioning(Versioning),
@@ -202,7 +204,7 @@ impl From<BucketConfiguration> for Vec<Part> {
     }
 }
 
-/// A part stands twice, or not in its place: equal records would have unequal bytes.
+/// A part stands twice or in the wrong order, so that equal records would have unequal bytes.
 #[derive(Debug, thiserror::Error)]
 #[error("a part of a bucket's configuration stands twice or not in its place")]
 struct OutOfOrder;

@@ -1,7 +1,7 @@
-//! What an object's record says of how the object is encrypted, and a bucket's of how new objects are.
+//! How an object is encrypted, as its record says it, and how a bucket's new objects are.
 //!
-//! Of keys there is what only a key above opens (`docs/format/encryption.md`). Who has those is above this crate; here it is
-//! kept, carried along and exchanged as bytes.
+//! The records hold data keys only in wrapped form (`docs/format/encryption.md`). The keys that unwrap them belong to
+//! a layer above this crate; here wrapped keys are stored, moved and replaced as bytes.
 
 use super::{BucketId, DecodeError, Level, ObjectHeaders, level};
 use serde::{Deserialize, Serialize};
@@ -10,34 +10,34 @@ use std::fmt;
 /// The first level that has encrypted objects.
 pub const ENCRYPTION_SINCE: Level = Level::SECOND;
 
-/// An object that is encrypted, or is to be when its upload is completed.
+/// The encryption of an object, or of a future one whose upload is under way.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encryption {
     pub mode: EncryptionMode,
-    /// The object's data key, wrapped with the key above it.
+    /// The object's data key, wrapped with the key that [`Encryption::mode`] names.
     pub key: Vec<u8>,
-    /// What the client said of the object, sealed with the data key: [`ObjectHeaders`] of the record but for those in it, which
-    /// are the store's to read.
+    /// The object's headers, sealed with the data key. The record's own [`ObjectHeaders`] hold only those that the
+    /// store must be able to read.
     pub headers: Vec<u8>,
 }
 
 impl fmt::Debug for Encryption {
-    /// What is wrapped and sealed tells nobody anything.
+    /// Wrapped and sealed bytes are of no use in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Encryption").field("mode", &self.mode).finish_non_exhaustive()
     }
 }
 
-/// Whose key is above the data key. New ones stand at the end: the number of a variant is stored.
+/// The key with which the data key is wrapped. New variants go at the end: the number of a variant is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EncryptionMode {
-    /// The server's own: SSE-S3.
+    /// The server's own key: SSE-S3.
     S3,
-    /// The client's, which it sends with each request: SSE-C.
+    /// The client's key, which it sends with each request: SSE-C.
     Customer,
-    /// One of the key service's: SSE-KMS.
+    /// A key of the key service: SSE-KMS.
     Kms {
-        /// Its name as the client gave it; the usual key without one.
+        /// The key's name as the client gave it; `None` is the default key.
         key: Option<String>,
         /// The encryption context as the client gave it, base64 of JSON.
         context: Option<String>,
@@ -47,8 +47,8 @@ pub enum EncryptionMode {
 }
 
 impl EncryptionMode {
-    /// What the data key of an object of that bucket and key is the key of: it opens for nothing else, so that no record can be
-    /// given another's.
+    /// What the data key of an object under that bucket and key is wrapped for. It can be unwrapped for nothing else,
+    /// so no record can be given another one's key.
     pub fn name_of_key(&self, bucket: BucketId, key: &[u8]) -> Vec<u8> {
         let context = match self {
             EncryptionMode::Kms { context: Some(context), .. } => context.as_bytes(),
@@ -58,7 +58,7 @@ impl EncryptionMode {
         [&bucket.0.to_be_bytes()[..], &length, key, context].concat()
     }
 
-    /// The name of the key service's key that is above, where it isn't the usual one.
+    /// The name of the key service's key that wraps the data key, if it isn't the default key.
     pub fn named_key(&self) -> Option<&str> {
         match self {
             EncryptionMode::Kms { key, .. } => key.as_deref(),
@@ -67,33 +67,33 @@ impl EncryptionMode {
     }
 }
 
-/// How new objects of a bucket are encrypted whose request says nothing of it.
+/// How a bucket's new objects are encrypted if the request doesn't say it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefaultEncryption {
     pub algorithm: DefaultAlgorithm,
-    /// Whether S3 Bucket Keys are used. Nothing where the document didn't say.
+    /// Whether S3 Bucket Keys are used; `None` if the document didn't say.
     pub bucket_key: Option<bool>,
 }
 
-/// New ones stand at the end: the number of a variant is stored.
+/// The algorithm of a default encryption. New variants go at the end: the number of a variant is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DefaultAlgorithm {
     S3,
-    /// With that key, or the usual one.
+    /// With the key of this name, or (`None`) the default key.
     Kms(Option<String>),
 }
 
 impl ObjectHeaders {
-    /// Their bytes, for who seals them.
+    /// Their bytes, to be sealed.
     pub fn to_bytes(&self) -> Vec<u8> {
-        // They have a form at that level.
+        // They have a form at that level, so this can't fail.
         level::encode(ENCRYPTION_SINCE, self).unwrap_or_default()
     }
 
-    /// What [`ObjectHeaders::to_bytes`] made.
+    /// Reads what [`ObjectHeaders::to_bytes`] made.
     ///
     /// # Errors
-    /// For anything else.
+    /// If the bytes are anything else.
     pub fn from_bytes(bytes: &[u8]) -> Result<ObjectHeaders, DecodeError> {
         level::decode(bytes)
     }

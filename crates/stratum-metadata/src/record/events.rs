@@ -1,7 +1,7 @@
-//! What buckets' notifications are made of: who is to be told of what a command does, and what waits to be told.
+//! What event notifications are stored as: notices that go with commands, and events that wait to be delivered.
 //!
-//! A notice goes into the journal with its command, and `apply` makes an event of it as it carries the command out: either
-//! both come to be, or neither. An event waits for its target until a command says that it was delivered.
+//! A notice goes into the journal with its command, and `apply` makes an event of it as it carries the command out:
+//! either both happen or neither. An event waits for its target until a command says that it was delivered.
 
 use super::level::{Level, same_since};
 use super::{ObjectRecord, VersionId};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Index;
 
-/// What happened, in S3's terms. New ones stand at the end: the number of a variant is stored.
+/// What happened, in S3's terms. New variants go at the end: the number of a variant is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum EventKind {
     ObjectCreatedPut,
@@ -45,7 +45,7 @@ impl EventKind {
         EventKind::TestEvent,
     ];
 
-    /// As a record of S3's has it.
+    /// The name in an event record of S3's.
     pub fn name(self) -> &'static str {
         match self {
             EventKind::ObjectCreatedPut => "ObjectCreated:Put",
@@ -64,7 +64,7 @@ impl EventKind {
         }
     }
 
-    /// Whether it is one of a delete marker that came.
+    /// Whether a delete marker was created.
     pub fn is_of_a_marker(self) -> bool {
         matches!(
             self,
@@ -73,15 +73,15 @@ impl EventKind {
     }
 }
 
-/// Who is to be told of what a command does.
+/// Whom to notify of what a command does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// What it may come to. Of a deletion `apply` alone knows which.
+    /// Whom to notify, for each event that the command may cause. Only `apply` knows what a deletion really does.
     pub to: Vec<Addressee>,
     pub about: Happening,
 }
 
-/// Who is told, if it is that which happens.
+/// Whom to notify if this event happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addressee {
     pub kind: EventKind,
@@ -91,39 +91,39 @@ pub struct Addressee {
     pub rule: String,
 }
 
-/// What is known of it before it happens.
+/// What is known of an event before it happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Happening {
     pub bucket: String,
     /// The bucket's owner.
     pub owner: String,
     pub region: String,
-    /// Empty, where it is about the bucket.
+    /// Empty if the event is about the bucket.
     pub key: Vec<u8>,
-    /// The version that was named.
+    /// The version that the request named.
     pub version: Option<VersionId>,
     pub time: UnixMillis,
-    /// Who asked for it: a canonical user id, or the store's own.
+    /// The canonical user id of whoever made the request, or the store's own.
     pub by: String,
-    /// Where that came from.
+    /// The network address that the request came from.
     pub source: String,
     /// The request's id.
     pub request: String,
 }
 
-/// What waits to be told.
+/// An event that waits to be delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRecord {
     pub kind: EventKind,
     pub rule: String,
     pub about: Happening,
-    /// Of an object that is there.
+    /// Set if the event is about an object that exists.
     pub object: Option<EventObject>,
-    /// The entry that made it happen: of one key the later one has the greater.
+    /// The entry that caused it: of two events on one key, the later one has the greater number.
     pub sequencer: Index,
 }
 
-/// What is told of an object.
+/// What an event says of its object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventObject {
     pub size: u64,
@@ -136,11 +136,11 @@ impl EventObject {
     }
 }
 
-/// How much waits for a target.
+/// How many events wait for a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventQueue {
     pub waiting: u64,
-    /// Events that found no room since something waits.
+    /// Events that were dropped because the queue was full, as long as any events wait.
     pub lost: u64,
 }
 

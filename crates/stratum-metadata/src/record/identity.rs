@@ -1,9 +1,10 @@
-//! Users, groups and roles, the keys of users, and the policies that are attached to all of them, as IAM has them.
+//! Users, groups and roles, the keys of users, and the policies that are attached to them, as in IAM.
 //!
-//! An account is its owner's canonical user id. Within it names are the same in either case, so they lie under their
-//! lower case. What a user, a group or a role may have is bounded, and stands in its record: whoever asks what somebody may do reads
-//! the record, those of the groups it names, and the attached policies. What is allowed to change what is not for the state to
-//! know: a change is made of what was read, and counts only if none has come between.
+//! An account is identified by its owner's canonical user id. Within an account, case doesn't matter in names, so
+//! records lie under names in lower case. Everything that a user, a group or a role has is bounded and stands in its
+//! record: to find out what somebody may do, one reads that record, those of its groups, and the attached policies.
+//! The state doesn't know which changes are allowed: the proposer works a change out from what it read, and the
+//! change is applied only if none has come between.
 
 use super::level::{Level, same_since};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use std::fmt;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Index;
 
-/// What an identity is. The number of a variant is stored.
+/// The kinds of identities. The number of a variant is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum IdentityKind {
@@ -24,7 +25,7 @@ pub enum IdentityKind {
 impl IdentityKind {
     pub const ALL: [IdentityKind; 3] = [IdentityKind::User, IdentityKind::Group, IdentityKind::Role];
 
-    /// As its ARN has it.
+    /// The kind as it stands in an ARN.
     pub fn name(self) -> &'static str {
         match self {
             IdentityKind::User => "user",
@@ -40,7 +41,7 @@ impl fmt::Display for IdentityKind {
     }
 }
 
-/// Where an identity or a policy lies: its account, and its name in lower case.
+/// What identities and policies lie under: the account, and the name in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AccountName {
     account: String,
@@ -56,7 +57,7 @@ impl AccountName {
         &self.account
     }
 
-    /// In lower case.
+    /// The name in lower case.
     pub fn folded(&self) -> &str {
         &self.folded
     }
@@ -65,35 +66,35 @@ impl AccountName {
 /// A user, a group or a role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityRecord {
-    /// Never given twice, not even to one of the same name.
+    /// Never given twice, not even to a later identity of the same name.
     pub id: String,
-    /// As it was written.
+    /// The name as it was written.
     pub name: String,
     pub path: String,
     pub created: UnixMillis,
     pub tags: BTreeMap<String, String>,
-    /// Its own policies: their documents, by name.
+    /// Its inline policies: their documents, by name.
     pub inline: BTreeMap<String, String>,
-    /// The ARNs of those that are attached to it.
+    /// The ARNs of the policies that are attached to it.
     pub attached: BTreeSet<String>,
     pub detail: IdentityDetail,
 }
 
-/// What only a user, a group or a role has. New ones stand at the end: the number of a variant is stored.
+/// What only a user, a group or a role has. New variants go at the end: the number of a variant is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IdentityDetail {
     User {
-        /// Their names in lower case.
+        /// The names of its groups, in lower case.
         groups: BTreeSet<String>,
-        /// The ids of its keys, the oldest first.
+        /// The ids of its access keys, the oldest first.
         access_keys: Vec<String>,
     },
     Group,
     Role {
         description: Option<String>,
-        /// The longest that a session of it lasts.
+        /// The longest duration of one of its sessions, in seconds.
         session_seconds: u32,
-        /// The policy that says who may assume it.
+        /// The policy that says who may assume the role.
         trust: String,
     },
 }
@@ -107,7 +108,7 @@ impl IdentityRecord {
         }
     }
 
-    /// The groups that a user is in; none of anything else.
+    /// The groups of a user; empty for any other identity.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         let groups = match &self.detail {
             IdentityDetail::User { groups, .. } => Some(groups),
@@ -116,7 +117,7 @@ impl IdentityRecord {
         groups.into_iter().flatten().map(String::as_str)
     }
 
-    /// The keys that a user has; none of anything else.
+    /// The ids of a user's keys; empty for any other identity.
     pub fn access_keys(&self) -> &[String] {
         match &self.detail {
             IdentityDetail::User { access_keys, .. } => access_keys,
@@ -125,17 +126,17 @@ impl IdentityRecord {
     }
 }
 
-/// A user's key, under its id.
+/// A user's access key, under its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessKeyRecord {
     pub user: AccountName,
-    /// Its secret, sealed with the key of all of them.
+    /// Its secret, sealed with the key that all secrets are sealed with.
     pub sealed: Vec<u8>,
     pub is_active: bool,
     pub created: UnixMillis,
 }
 
-/// A policy that may be attached.
+/// A managed policy, which can be attached to identities.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManagedPolicyRecord {
     pub id: String,
@@ -145,31 +146,31 @@ pub struct ManagedPolicyRecord {
     pub created: UnixMillis,
     pub updated: UnixMillis,
     pub tags: BTreeMap<String, String>,
-    /// The version that counts.
+    /// The number of the version that is in force.
     pub default: u32,
     /// The highest number that was given to a version.
     pub newest: u32,
     pub versions: BTreeMap<u32, PolicyVersion>,
 }
 
-/// A version of it, which never changes.
+/// A version of a managed policy, which never changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyVersion {
     pub document: String,
     pub created: UnixMillis,
 }
 
-/// What there is one of for all identities.
+/// The one record for all identities.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentitiesRecord {
-    /// The entry that changed any of them last.
+    /// The entry that last changed any of them.
     pub changed: Index,
-    /// The key that secrets and session tokens are sealed with, wrapped.
+    /// The wrapped key with which secrets and session tokens are sealed.
     pub key: Vec<u8>,
 }
 
 impl IdentitiesRecord {
-    /// What the key is the key of, to who wraps it.
+    /// What that key is wrapped for, which is needed to unwrap it.
     pub const KEY_NAME: &[u8] = b"identities";
 }
 

@@ -1,9 +1,9 @@
-//! Levels: the forms in which a state writes its records and commands, and the way from each form to the next.
+//! Levels: the forms in which a state writes its records and commands, and the migration from each form to the next.
 //!
-//! Every value and command begins with a byte, the level of the state (for a command: the level that its proposer knew)
-//! when it was written. What a state writes follows from the commands before it alone, so two binaries of different age
-//! write equal bytes. Each type has a form of its own at every level that changed it, and [`Migrate`] says how one form
-//! becomes the next; a type that a level didn't change has nothing to say about it.
+//! Every value and command begins with a byte, the level of the state (for a command: the level that its proposer
+//! knew) when it was written. What a state writes follows only from the commands before it, so two binaries of
+//! different age write equal bytes. Each type has a form of its own at every level that changed it, and [`Migrate`]
+//! says how one form becomes the next; a type that a level didn't change needs nothing for it.
 
 use super::DecodeError;
 use serde::de::DeserializeOwned;
@@ -32,14 +32,14 @@ impl From<Level> for u8 {
 }
 
 impl Level {
-    /// What a state has that says nothing of it.
+    /// The level of a state that has no key for its level.
     pub const FIRST: Level = Level(1);
-    /// Versions, attributes, buckets under their ids, which `apply` gives, and writers of volumes.
+    /// Adds versions, attributes, bucket records under ids that `apply` gives, and the writers of volumes.
     pub const SECOND: Level = Level(2);
-    /// The last one that there is.
+    /// The newest level.
     pub const NEWEST: Level = Level::SECOND;
 
-    /// What this binary reads and writes at most. New stores begin here.
+    /// The highest level that this binary reads and writes, at which new stores begin.
     pub fn highest_known() -> Level {
         #[cfg(feature = "faults")]
         return Level(KNOWN.load(Ordering::Relaxed));
@@ -48,7 +48,7 @@ impl Level {
     }
 
     /// # Errors
-    /// [`DecodeError::Level`]: this binary doesn't know it.
+    /// [`DecodeError::Level`] if this binary doesn't know the level.
     pub fn known(number: u8) -> Result<Level, DecodeError> {
         match Level(number) {
             level if (Level::FIRST..=Level::highest_known()).contains(&level) => Ok(level),
@@ -64,7 +64,7 @@ impl Level {
 #[cfg(feature = "faults")]
 static KNOWN: AtomicU8 = AtomicU8::new(Level::NEWEST.0);
 
-/// From now on this process is a binary of that level, which knows of none after it.
+/// Makes this process behave like a binary that knows no level after this one.
 #[cfg(feature = "faults")]
 pub fn know_up_to(level: Level) {
     KNOWN.store(level.0, Ordering::Relaxed);
@@ -82,7 +82,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// A value that a state of that level can't hold.
+/// The state's level can't hold a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it takes a store of level {0}; `stratum level raise` makes this one that")]
 pub struct TakesLevel(pub Level);
@@ -91,21 +91,21 @@ pub struct TakesLevel(pub Level);
 pub(crate) trait Migrate: Serialize + DeserializeOwned {
     /// The first level that has this form.
     const SINCE: Level;
-    /// The form that the levels before had; [`NoPrevious`] if there was none.
+    /// The form that the levels before had; [`NoPrevious`] if this is the first form.
     type Previous: Migrate;
 
-    /// From the form before: nothing is lost.
+    /// Makes this form of the previous one, without a loss.
     fn migrate(previous: Self::Previous) -> Result<Self, DecodeError>;
 
-    /// The form before, for a state that isn't raised yet.
+    /// Makes the previous form, for a state that isn't raised yet.
     fn previous(&self) -> Result<Self::Previous, TakesLevel>;
 }
 
-/// What came before a type's first form.
+/// In place of the form before a type's first one.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum NoPrevious {}
 
-/// Types whose form is the first that they ever had, from that level on.
+/// Implements [`Migrate`] for types that have had one form only, since that level.
 macro_rules! same_since {
     ($level:expr; $($form:ty),* $(,)?) => {
         $(impl $crate::record::level::Migrate for $form {
@@ -126,7 +126,7 @@ pub(crate) use same_since;
 
 same_since!(Level::FIRST; NoPrevious, (), String, Level);
 
-/// A value's stored bytes in a state of that level.
+/// The bytes of a value as a state of that level stores it.
 pub(crate) fn encode<T: Migrate>(level: Level, value: &T) -> Result<Vec<u8>, TakesLevel> {
     let mut bytes = Vec::with_capacity(192);
     bytes.push(level.0);
@@ -137,12 +137,12 @@ fn write<T: Migrate>(level: Level, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>,
     if level < T::SINCE {
         return write(level, &value.previous()?, bytes);
     }
-    // Postcard fails only on sequences of unknown length, and no record has one.
+    // Postcard fails only on sequences of unknown length, which no record has.
     Ok(postcard::to_extend(value, bytes).unwrap_or_default())
 }
 
-/// A value from its stored bytes, of whatever level. What follows it is left alone, so that a summary can be read off
-/// the front.
+/// Reads a value of any level from its stored bytes. Bytes after it are ignored, so that a summary can be read from
+/// the front of a record.
 pub(crate) fn decode<T: Migrate>(bytes: &[u8]) -> Result<T, DecodeError> {
     match bytes.split_first() {
         Some((level, rest)) => read(Level::known(*level)?, rest),

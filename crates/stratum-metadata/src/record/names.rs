@@ -11,7 +11,7 @@ use std::fmt;
 #[serde(try_from = "String", into = "String")]
 pub struct BucketName(String);
 
-/// The name is none that a bucket may have: `InvalidBucketName`.
+/// A bucket can't have this name: `InvalidBucketName`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a bucket's name has 3 to 63 lower-case letters, digits, hyphens and dots, and is no IP address")]
 pub struct InvalidBucketName;
@@ -41,7 +41,7 @@ impl BucketName {
     }
 }
 
-/// Four groups of digits, even if they are no address (`999.1.1.1`).
+/// Whether it is four groups of digits, even if that is no valid address (`999.1.1.1`).
 fn looks_like_an_address(name: &str) -> bool {
     let groups = name.split('.');
     groups.clone().count() == 4

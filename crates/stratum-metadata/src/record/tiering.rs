@@ -1,22 +1,22 @@
-//! What a record keeps of where its object belongs, and why.
+//! What a record keeps of the tier in which its object belongs, and why.
 
 use serde::{Deserialize, Serialize};
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Tier;
 
-/// A decision that takes an object to a tier. Where its bytes lie by now is its body's place.
+/// A decision that an object belongs in a tier. Where its bytes are at present is in its body's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TierDecision {
     pub tier: Tier,
-    /// When it was made: since then the object belongs there.
+    /// When the decision was made.
     pub since: UnixMillis,
     pub reason: TierReason,
-    /// What it stood on, where the object's use decided.
+    /// The figures that it was based on, if the object's use decided.
     pub basis: Option<TierBasis>,
 }
 
 impl TierDecision {
-    /// One that needs no figures to be understood.
+    /// A decision that doesn't follow from the object's use.
     pub fn new(tier: Tier, since: UnixMillis, reason: TierReason) -> TierDecision {
         TierDecision { tier, since, reason, basis: None }
     }
@@ -25,55 +25,55 @@ impl TierDecision {
 /// What was known when an object's use decided: enough to say later why, in a few bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TierBasis {
-    /// The tier that it belonged in until then.
+    /// The tier in which the object belonged before.
     pub from: Tier,
-    /// How long it had not been used, in milliseconds.
+    /// How long the object had not been used, in milliseconds.
     pub idle: u64,
-    /// What a month costs less in the new tier than in the one before, as the object was used then; less than nothing where it
-    /// costs more. In billionths of a dollar.
+    /// How much less a month costs in the new tier than in the one before, with the object's use at that time, in
+    /// billionths of a dollar; negative if it costs more.
     pub saves: i64,
 }
 
-/// Why an object goes to a tier. What only keeps it where it is, such as a bucket's first days, is none. New ones stand at
-/// the end: the number of a variant is stored.
+/// Why an object goes to a tier. Reasons for staying, such as the first days of a bucket, are not among them. New
+/// variants go at the end: the number of a variant is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TierReason {
     /// An operator moved it, and the engine may move it again.
     ByHand,
-    /// It is pinned there.
+    /// An operator pinned it there.
     Pin,
-    /// Its metadata asks for it.
+    /// Its metadata asks for the tier.
     Hint,
     StorageClass,
     Lifecycle,
-    /// The tier that it lay in was too full.
+    /// The tier in which it was had too little room.
     Capacity,
-    /// It was suddenly read much.
+    /// It was suddenly read much more than usual.
     Spike,
-    /// What it is expected to cost.
+    /// The expected cost.
     Model,
 }
 
-/// The decisions that were made of an object, the last one last: the first ones are forgotten where there are many.
+/// The decisions that were made about an object, the latest last; the oldest are forgotten if there are many.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<TierDecision>", into = "Vec<TierDecision>")]
 pub struct TierDecisions(Vec<TierDecision>);
 
 impl TierDecisions {
-    /// How many are remembered.
+    /// How many decisions are kept.
     pub const MAX: usize = 8;
 
-    /// The one that counts.
+    /// The decision that is in force.
     pub fn last(&self) -> Option<&TierDecision> {
         self.0.last()
     }
 
-    /// All that are remembered, in the order of time.
+    /// All decisions that are kept, in the order of time.
     pub fn all(&self) -> &[TierDecision] {
         &self.0
     }
 
-    /// None while the object lies where it was put.
+    /// Whether nothing was ever decided: the object is in the tier in which it was put.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -86,7 +86,7 @@ impl TierDecisions {
     }
 }
 
-/// More than are remembered.
+/// A stored record has more decisions than are kept.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} decisions of a tier are kept, and there are at most {max}", max = TierDecisions::MAX)]
 pub struct TooMany(usize);
@@ -105,14 +105,14 @@ impl From<TierDecisions> for Vec<TierDecision> {
     }
 }
 
-/// A tier that an operator set, which comes before all that the engine would decide.
+/// A tier that an operator set, which overrides whatever the engine would decide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TierPin {
     pub tier: Tier,
     /// The canonical user id of who set it.
     pub by: String,
     pub since: UnixMillis,
-    /// Until it is taken away, where there is no end.
+    /// When it ends; `None`: when it is removed.
     pub until: Option<UnixMillis>,
 }
 

@@ -1,28 +1,28 @@
-//! What a bucket holds, counted where somebody bounds it.
+//! What a bucket holds, counted only if a quota applies to it.
 //!
-//! A count that every bucket had would be one more key written by each PUT; so only those have one that a quota is about. It
-//! begins with the quota: what was there before is counted a page a command, and what comes and goes meanwhile counts where
-//! the pages have been.
+//! A count for every bucket would be one more key to write for each PUT. A count begins with the quota: what the
+//! bucket held before is counted a page a command, and objects that come and go meanwhile count if they lie in the
+//! part that the pages have passed.
 
 use super::level::{Level, same_since};
 use serde::{Deserialize, Serialize};
 use stratum_storage::blob::Index;
 
-/// The most that a bucket, or all buckets of a user, may hold. Nothing for no bound.
+/// The most that a bucket, or all buckets of a user, may hold; `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quota {
     pub bytes: Option<u64>,
-    /// Versions of objects, each by itself; delete markers are none.
+    /// Versions of objects, each counted by itself; delete markers don't count.
     pub objects: Option<u64>,
 }
 
 impl Quota {
-    /// Whether so much is within it.
+    /// Whether so much is within the quota.
     pub fn admits(&self, bytes: u64, objects: u64) -> bool {
         self.bytes.is_none_or(|most| bytes <= most) && self.objects.is_none_or(|most| objects <= most)
     }
 
-    /// Whether it bounds nothing: the bucket is counted for the sake of its owner's quota.
+    /// Whether it limits nothing: the bucket is counted only for its owner's quota.
     pub fn is_unbounded(&self) -> bool {
         *self == Quota::default()
     }
@@ -34,13 +34,13 @@ pub struct BucketUsage {
     pub quota: Quota,
     /// The entry that began the count.
     pub since: Index,
-    /// Sizes of all versions, as clients see them, and of the parts of uploads that are under way.
+    /// The sizes of all versions, as clients see them, and of the parts of uploads under way, in bytes.
     pub bytes: u64,
     pub objects: u64,
     pub counted: Counted,
 }
 
-/// How far what was there before has been counted.
+/// How much of what the bucket held before the count has been counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Counted {
     All,
@@ -49,12 +49,12 @@ pub enum Counted {
 }
 
 impl BucketUsage {
-    /// Of a bucket that holds nothing yet.
+    /// The usage of a bucket that holds nothing yet.
     pub fn empty(quota: Quota, since: Index) -> BucketUsage {
         BucketUsage { quota, since, bytes: 0, objects: 0, counted: Counted::All }
     }
 
-    /// Whether what lies under that key counts already.
+    /// Whether what lies under that key has been counted.
     pub(crate) fn has_counted(&self, key: &[u8]) -> bool {
         match &self.counted {
             Counted::All => true,
@@ -63,18 +63,18 @@ impl BucketUsage {
     }
 }
 
-/// What buckets of a user with a quota hold together: the sum of the [`BucketUsage`]s of those that are in it.
+/// What the buckets of a user with a quota hold together: the sum of the [`BucketUsage`]s that have been added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserTotal {
     pub bytes: u64,
     pub objects: u64,
 }
 
-/// Beside a [`UserTotal`]: those of the user's buckets are in it whose names are below this one. Where there is none, all are.
+/// Beside a [`UserTotal`]: the user's buckets with names below this one have been added. Absent once all have been.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SummedBelow(pub Vec<u8>);
 
-/// What the parts of an upload that is under way count for in the count of that entry.
+/// What the parts of an upload under way add to the count that began with entry `since`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadBytes {
     pub since: Index,

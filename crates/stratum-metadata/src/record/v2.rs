@@ -1,8 +1,8 @@
-//! What is stored under keys, in the forms of today.
+//! The values that are stored under keys, in today's forms.
 //!
-//! A form that no level changed is the one that level 1 had; of the others [`v1`](super::v1) keeps what they were. This
-//! level stays open until a release carries it: until then a field may be added here, and from then on in a level of
-//! its own. `docs/EXTENDING.md` says how.
+//! A form that no later level changed is that of level 1; of the others, [`v1`](super::v1) keeps the form of level 1.
+//! This level is open until a release contains it: until then a field may be added here, and after that in a new
+//! level. `docs/EXTENDING.md` says how.
 
 use super::attributes::Attributes;
 use super::configuration::BucketConfiguration;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{BlobRef, Index};
 
-/// A bucket's number, unique in the store's life; keys carry it in place of the name.
+/// A bucket's number, unique during the store's life; keys hold it in place of the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BucketId(pub u64);
 
@@ -25,8 +25,8 @@ pub struct UploadId(pub u128);
 pub struct VersionId(pub u128);
 
 impl UploadId {
-    /// A new id: the time in front, so that the uploads of one key list in the order of their creation, then
-    /// 80 random bits.
+    /// A new id: the time in front, so that uploads of one key are listed in the order of their creation, then 80
+    /// random bits.
     pub fn new(now: UnixMillis, random: u128) -> Self {
         UploadId((u128::from(now) << 80) | (random >> 48))
     }
@@ -42,7 +42,7 @@ impl VersionId {
     pub const NULL: VersionId = VersionId(0);
 }
 
-/// An MD5, or the MD5 of the parts' MD5s with their count.
+/// An MD5 of the bytes, or the MD5 of the parts' MD5s with the number of parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ETag {
     Md5([u8; 16]),
@@ -56,7 +56,7 @@ impl std::fmt::Display for ETag {
             ETag::Md5(md5) => (md5, None),
             ETag::Multipart { md5, parts } => (md5, Some(parts)),
         };
-        // At once: each answer has one.
+        // As one piece of text, since every answer has an ETag.
         f.write_str(&hex::encode(md5))?;
         match parts {
             Some(parts) => write!(f, "-{parts}"),
@@ -110,7 +110,7 @@ pub struct Checksum {
     pub value: Vec<u8>,
 }
 
-/// What the client said of an object: the headers that come back as they were given.
+/// The headers that a client gave for an object, which are returned as they were given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectHeaders {
     pub content_type: Option<String>,
@@ -151,13 +151,13 @@ pub struct ObjectRecord {
     pub checksum: Option<Checksum>,
     pub headers: ObjectHeaders,
     pub body: Body,
-    /// The entry that made it the current version of its key: versions are ordered by it. 0 in a bucket that isn't
-    /// versioned, whose one version is older than all that come after versioning is enabled.
+    /// The entry that made it the current version of its key, by which versions are ordered. 0 in a bucket that isn't
+    /// versioned: such a version is older than all that come after versioning is enabled.
     pub committed: Index,
     pub attributes: Attributes,
 }
 
-/// What a listing shows of an object: the first fields of its [`ObjectRecord`], so that the rest is not decoded.
+/// What a listing shows of an object: the first fields of its [`ObjectRecord`], so that the rest need not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectSummary {
     pub version: VersionId,
@@ -183,7 +183,8 @@ pub struct BucketRecord {
     /// The owner's canonical user id.
     pub owner: String,
     pub created: UnixMillis,
-    /// The server's when it was made, which events and logs tell. A client signs for the one that the server has now.
+    /// The server's region when the bucket was created, which events and logs tell. Clients sign for the region that
+    /// the server has now.
     pub region: String,
     pub configuration: BucketConfiguration,
 }
@@ -200,7 +201,7 @@ pub struct UploadRecord {
     pub headers: ObjectHeaders,
     /// The checksum that Create asked for.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
-    /// What the object is to have beside its body.
+    /// The attributes of the future object.
     pub attributes: Attributes,
 }
 
@@ -222,7 +223,7 @@ pub struct StoredUpload {
     pub expires: UnixMillis,
 }
 
-/// How an upload was completed, for a Complete that is repeated.
+/// How an upload was completed, to answer a repeated Complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Completion {
     pub bucket: BucketId,
@@ -235,12 +236,12 @@ pub struct Completion {
     pub remember_until: UnixMillis,
 }
 
-/// Parts of an upload that are nobody's any more.
+/// The parts of an upload that are garbage and still to be removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
-    /// The parts that are still an object's, in rising order; all others are garbage.
+    /// The parts that belong to an object, in rising order; all others are garbage.
     pub keep: Vec<u16>,
-    /// Parts below this number have been swept.
+    /// Parts with numbers below this one have been removed.
     pub next: u16,
 }
 
@@ -256,7 +257,7 @@ pub struct ExtentRecord {
     pub length: u64,
 }
 
-/// What is live of a packed stripe.
+/// How much of a packed stripe is live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StripeRecord {
     /// The whole stripe's payload length in bytes.
@@ -274,13 +275,13 @@ pub struct HighestIds {
     pub volume: u64,
 }
 
-/// What has been applied: the last entry's index and hash, and the fingerprint of the state it left.
+/// The last entry that has been applied, its hash, and the fingerprint of the state after it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     pub index: u64,
     pub hash: u128,
     pub fingerprint: u128,
-    /// The state's level, as its own key says.
+    /// The state's level, as the key for it says.
     pub level: Level,
 }
 
@@ -291,7 +292,7 @@ pub enum Owner {
         bucket: BucketId,
         key: Vec<u8>,
         version: VersionId,
-        /// As its record says: what tells apart the versions of a key that have no id of their own.
+        /// The entry in the version's record: it tells versions of a key apart that have no id of their own.
         committed: Index,
     },
     Part {
@@ -301,7 +302,7 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// The version of that key that a record is of.
+    /// The owner for the version of that key that has this record.
     pub fn object(bucket: BucketId, key: Vec<u8>, record: &ObjectRecord) -> Owner {
         Owner::Object { bucket, key, version: record.version, committed: record.committed }
     }

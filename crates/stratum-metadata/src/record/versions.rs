@@ -1,9 +1,9 @@
-//! Versions of a key that aren't its current object.
+//! Noncurrent versions of a key.
 //!
-//! An object lies under its key while it is current, so that a bucket without versions pays nothing for them. As soon as
-//! another comes after it, or a delete marker, it lies among the versions of its key, in the order of the entries that
-//! committed them. Delete markers lie there from the beginning, the newest of all as well: a listing of current objects
-//! never meets what it would have to pass over.
+//! A current object lies under its key, so a bucket without versions pays nothing for them. When another version or a
+//! delete marker replaces it, its record moves to the noncurrent versions of its key, in the order of the entries
+//! that committed them. Delete markers lie there from the beginning, even one that is the newest version, so that a
+//! listing of current objects never has to skip one.
 
 use super::level::{Level, same_since};
 use super::{ObjectRecord, ObjectSummary, VersionId};
@@ -12,25 +12,26 @@ use std::fmt;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Index;
 
-/// Digits of an id's text, and those of them that check the others.
+/// The number of digits in a version id's text, and how many of them check the others.
 const ID_DIGITS: usize = 24;
 const CHECK_DIGITS: usize = 8;
 
-/// A version that isn't its key's current object. New variants stand at the end: the number of a variant is stored.
+/// A version that isn't its key's current object. New variants go at the end: the number of a variant is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Version {
     Object(Box<ObjectRecord>),
     DeleteMarker(DeleteMarker),
 }
 
-/// What a listing shows of a [`Version`]: the front of it, so that the rest is not decoded.
+/// What a listing shows of a [`Version`]: its first fields, so that the rest need not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VersionSummary {
     Object(ObjectSummary),
     DeleteMarker(DeleteMarker),
 }
 
-/// What deleting a key of a versioned bucket leaves. While nothing was committed after it, the key has no current object.
+/// What a delete without a version leaves in a versioned bucket. As long as it is the newest version, the key has no
+/// current object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteMarker {
     pub version: VersionId,
@@ -42,25 +43,25 @@ pub struct DeleteMarker {
     pub owner: Option<String>,
 }
 
-/// The entry that committed a key's null version, where that isn't the key's current object and an entry did: its place among
-/// the versions doesn't show from its id, as that of the others does.
+/// The entry that committed a key's null version, if the version is noncurrent and an entry did commit it. Its place
+/// among the versions can't be told from its id, as it can for other versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NullVersion(pub Index);
 
 same_since!(Level::SECOND; Version, VersionSummary, NullVersion);
 
 impl VersionId {
-    /// The id of what that entry commits.
+    /// The id of the version that this entry commits.
     pub(crate) fn of_entry(entry: Index) -> VersionId {
         VersionId(entry.into())
     }
 
-    /// The entry that committed it; of the null version it isn't known.
+    /// The entry that committed the version; `None` for the null version, whose id doesn't tell.
     pub(crate) fn entry(self) -> Option<Index> {
         Index::try_from(self.0).ok().filter(|entry| *entry > 0)
     }
 
-    /// Reads an id as [`Display`](fmt::Display) writes it; nothing for what can't be one.
+    /// Reads an id as [`Display`](fmt::Display) writes it; `None` for text that can't be one.
     pub fn parse(text: &str) -> Option<VersionId> {
         if text == "null" {
             return Some(VersionId::NULL);
@@ -74,7 +75,7 @@ impl VersionId {
 }
 
 impl fmt::Display for VersionId {
-    /// `null`, or 24 hexadecimal digits: eight that check the others, then the entry. Clients take it as it is.
+    /// `null`, or 24 hexadecimal digits: eight that check the others, then the entry. To clients it is opaque.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.entry() {
             Some(entry) => write!(f, "{:08x}{entry:016x}", check_of(entry)),
@@ -83,7 +84,7 @@ impl fmt::Display for VersionId {
     }
 }
 
-/// So that an id that was made up, or cut, is told from one whose version is gone.
+/// The check digits tell an id that was made up or cut from one whose version is gone.
 fn check_of(entry: Index) -> u32 {
     crc32c::crc32c(&entry.to_be_bytes())
 }
@@ -120,7 +121,7 @@ mod tests {
     use crate::record::{decode, encode};
 
     #[test]
-    fn an_id_comes_back_from_its_text_and_what_is_none_is_refused() {
+    fn an_id_survives_its_text_and_other_text_is_refused() {
         for id in [VersionId::NULL, VersionId::of_entry(1), VersionId::of_entry(u64::MAX)] {
             assert_eq!(VersionId::parse(&id.to_string()), Some(id));
         }

@@ -1,7 +1,9 @@
-//! The trees that the server kept, as a last resort: no journal confirms them, but they may know what nothing else does.
+//! The trees that the server kept, as a last resort: no journal confirms them, but they may know what nothing else
+//! does.
 //!
-//! They are copied and the copies opened, since opening a tree changes its files. They count only if they lie on a checkpoint
-//! that is there, and the content of both has the fingerprint that they say: what lost keys is no state.
+//! They are copied and the copies are opened, since opening a tree changes its files. They count only if they lie
+//! over a checkpoint that exists, and if the content of both has the recorded fingerprint: trees that lost keys are
+//! no state.
 
 use super::{Basis, Doubt, Found, Sources, reach};
 use crate::checkpoint::{self, Checkpoint, Files, Sizes};
@@ -20,7 +22,7 @@ use stratum_storage::blob::Index;
 use stratum_storage::drive::{Drive, Roster};
 use stratum_storage::journal::{EntryHash, History};
 
-/// The former trees over that checkpoint, if they are sound and reach further than `than`.
+/// The server's trees over that checkpoint, if they are sound and reach further than entry `than`.
 pub(super) fn better(
     sources: &Sources,
     checkpoint: Option<&Arc<Checkpoint>>,
@@ -48,10 +50,10 @@ pub(super) fn better(
     }
 }
 
-/// Whether the trees that the server kept are ones that the next start may go on from: their content, over the newest
-/// checkpoint, is what was applied, and the journal confirms where they stand. `home` is where they lie unless they were begun
-/// on one of the drives. They are copied to `copy`; the text says what is wrong. Trees over another checkpoint are none that a
-/// start goes on from.
+/// Whether the next start can go on from the server's trees: over the newest checkpoint they hold what was applied,
+/// and the journal confirms their last entry. `home` is where they lie, unless they were begun on one of the drives.
+/// They are copied to `copy`; the error says what is wrong. A start doesn't go on from trees over another checkpoint,
+/// so those are no error.
 pub fn check_index(home: &Path, drives: &[Arc<Drive>], copy: &Path, history: &History) -> Result<(), String> {
     let files = Files::new(Roster::new(drives.to_vec()), 1, Sizes::default());
     let checkpoint = checkpoint::newest(&files).map_err(|error| error.to_string())?;
@@ -64,19 +66,19 @@ pub fn check_index(home: &Path, drives: &[Arc<Drive>], copy: &Path, history: &Hi
     }
 }
 
-/// Removes the index wherever it lies, and what is left of those before it: the next start builds it anew, and goes on
-/// from none of them.
+/// Removes the index, wherever it lies, and what is left of former ones: the next start builds it anew.
 pub fn remove_index(home: &Path, drives: &[Arc<Drive>]) -> io::Result<()> {
     IndexDir::new(home, Roster::new(drives.to_vec())).remove()
 }
 
-/// Where the next start would look for the trees; nothing if there are none.
+/// The directories in which the next start would look for the trees; empty if there are none.
 fn current(home: &Path, drives: &[Arc<Drive>]) -> Vec<PathBuf> {
     let current = IndexDir::new(home, Roster::new(drives.to_vec())).current();
     current.into_iter().filter(|dir| dir.is_dir()).collect()
 }
 
-/// Copies of the trees, what they lie on, and what the state of it all has applied; nothing if they don't lie on that checkpoint.
+/// Copies of the trees, what they lie over, and what has been applied to all of it; `None` if they don't lie over
+/// that checkpoint.
 fn open_copy(
     former: &[PathBuf],
     beside: &Path,

@@ -1,4 +1,4 @@
-//! What a salvaged state says of the volumes, for those who look at their bytes.
+//! Tells the volumes what a salvaged state says of them, so that their bytes can be read and checked.
 
 use super::Salvaged;
 use crate::machine::{Machine, ReadError};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use stratum_storage::blob::VolumeId;
 use stratum_storage::volume::{LiveStripe, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord};
 
-/// Says what is live, and records nothing.
+/// Tells what is live, and records nothing.
 struct Still(Arc<Machine>);
 
 impl VolumeLog for Still {
@@ -37,12 +37,13 @@ fn unavailable(error: ReadError) -> VolumeLogError {
 }
 
 impl Salvaged {
-    /// What the volumes are told of the state.
+    /// The log for the volumes, by this state.
     pub fn log(&self) -> Arc<dyn VolumeLog> {
         Arc::new(Still(self.machine.clone()))
     }
 
-    /// Who names bytes of these stripes (volume and offset), for people. Goes over all objects and parts.
+    /// The owners of bytes in these stripes (volume and offset), in words for people. Goes over all objects and
+    /// parts.
     pub fn owners_in(&self, stripes: &HashSet<(VolumeId, u64)>) -> Result<Vec<String>, ReadError> {
         owners_in(self.machine(), stripes)
     }

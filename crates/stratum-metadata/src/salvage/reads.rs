@@ -1,4 +1,4 @@
-//! What can be asked of a salvaged state: everything that has bytes.
+//! Reads of a salvaged state: everything that has bytes.
 
 use super::Salvaged;
 use crate::buckets;
@@ -11,14 +11,14 @@ use std::ops::ControlFlow;
 use stratum_storage::blob::Index;
 use stratum_storage::volume::VolumeRecord;
 
-/// A bucket that is known, or only its number, from the objects in it.
+/// A bucket's record; if that is lost, only its number, from the objects in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SalvagedBucket {
     pub id: BucketId,
     pub name: Option<String>,
 }
 
-/// A version that isn't its key's current object, and the entry that committed it: the next page goes on from there.
+/// A noncurrent version, and the entry that committed it, after which the next page goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SalvagedVersion {
     pub key: Vec<u8>,
@@ -26,7 +26,7 @@ pub struct SalvagedVersion {
     pub version: Result<Version, DecodeError>,
 }
 
-/// What stands under a key.
+/// The object under a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SalvagedObject {
     pub key: Vec<u8>,
@@ -34,7 +34,7 @@ pub struct SalvagedObject {
 }
 
 impl Salvaged {
-    /// All buckets by number, and those that only their objects tell of.
+    /// All buckets by number, also those that are known only from objects in them.
     pub fn buckets(&self) -> Result<Vec<SalvagedBucket>, ReadError> {
         let mut ids = Vec::new();
         self.machine().scan(&keys::start_of(Tag::BucketById), &keys::end_of(Tag::BucketById), |key, _| {
@@ -52,7 +52,7 @@ impl Salvaged {
         ids.into_iter().map(named).collect()
     }
 
-    /// The buckets that keys of that kind tell of: one look for each.
+    /// The buckets in keys of that kind, found with one seek for each.
     fn buckets_with(
         &self,
         tag: Tag,
@@ -78,8 +78,8 @@ impl Salvaged {
         Ok(found)
     }
 
-    /// The bucket's objects whose keys come after `after`, in order, at most `max`; one whose record can't be read
-    /// is told too.
+    /// The bucket's objects with keys after `after`, in order, at most `max`, including those whose records can't be
+    /// read.
     pub fn objects(
         &self,
         bucket: BucketId,
@@ -98,8 +98,8 @@ impl Salvaged {
         Ok(objects)
     }
 
-    /// The bucket's versions that aren't current and come after `after`, by key and then from the newest, at most `max`; delete
-    /// markers among them, and those whose records can't be read.
+    /// The bucket's noncurrent versions after `after`, by key and then from the newest, at most `max`, including
+    /// delete markers and those whose records can't be read.
     pub fn versions(
         &self,
         bucket: BucketId,

@@ -1,4 +1,4 @@
-//! Who holds which bytes: extents and packed stripes gain and lose owners, and volumes count what is live.
+//! Who owns which bytes: extents and packed stripes gain and lose owners, and volumes count what is live.
 
 use super::view::View;
 use super::{ApplyError, Step};
@@ -9,15 +9,15 @@ use stratum_storage::blob::{BlobRef, Extent, Index, PackedAt, Place, VolumeId};
 use stratum_storage::format::layout::{extent_end, packed_end};
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
-/// A place that nobody owns any more: its bytes may be freed once the group is applied.
+/// A place that has no owner any more; its bytes may be freed once the group is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Freed {
     Extent(Extent),
-    /// A packed stripe in which nothing is live.
+    /// A packed stripe in which no body is live.
     Stripe(PackedAt),
 }
 
-/// A body that came with the entry is in the entry of that index from now on.
+/// Replaces "this entry" in a blob by the index of the entry that brought the body.
 pub(super) fn settle(blob: &mut BlobRef, entry: Index) {
     if let Place::ThisEntry { length, crc32c } = blob.place {
         blob.place = Place::Journal { index: entry, length, crc32c };
@@ -41,9 +41,9 @@ pub(super) fn check(view: &mut View<'_>, blob: &BlobRef) -> Step<()> {
     }
 }
 
-/// Takes new bytes only in an open volume of whoever proposed the command: what a volume's files hold beyond its end, or
-/// where another writes, is nobody's word. A state of level 1 took them in every volume that wasn't dropped, and its
-/// journal is replayed as it was applied.
+/// Takes new bytes only in an open volume of the writer that proposed the command. Nothing vouches for bytes beyond a
+/// volume's end, or in a volume that another writer fills. A state of level 1 took them in every volume that wasn't
+/// dropped, and its journal must be replayed as it was applied.
 fn check_volume(view: &mut View<'_>, volume: VolumeId) -> Step<()> {
     let Some(record) = view.get::<VolumeRecord>(keys::volume(volume))? else {
         return Err(Refusal::VolumeGone.into());
@@ -58,7 +58,7 @@ fn check_volume(view: &mut View<'_>, volume: VolumeId) -> Step<()> {
     if takes { Ok(()) } else { Err(Refusal::VolumeGone.into()) }
 }
 
-/// Makes `owner` the owner of a body that was [`check`]ed.
+/// Makes `owner` the owner of a body that has passed [`check`].
 pub(super) fn claim(view: &mut View<'_>, owner: &Owner, blob: &BlobRef) -> Result<(), ApplyError> {
     match &blob.place {
         Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. } => Ok(()),
@@ -84,7 +84,7 @@ fn claim_packed(view: &mut View<'_>, at: &PackedAt) -> Result<(), ApplyError> {
     raise_live(view, at.volume, u64::from(at.length), |volume| packed_end(volume.geometry, at))
 }
 
-/// Nobody owns this body any more.
+/// Releases a body, which then has no owner.
 pub(super) fn release(view: &mut View<'_>, blob: &BlobRef) -> Result<(), ApplyError> {
     match &blob.place {
         Place::Empty | Place::ThisEntry { .. } | Place::Journal { .. } => Ok(()),
@@ -115,7 +115,7 @@ fn release_packed(view: &mut View<'_>, at: &PackedAt) -> Result<(), ApplyError> 
     lower_live(view, at.volume, u64::from(at.length))
 }
 
-/// So many bytes more are live in a volume, up to that end of them in its files.
+/// Adds live bytes to a volume, which reach up to `end` in its files.
 fn raise_live(
     view: &mut View<'_>,
     volume: VolumeId,
@@ -149,8 +149,8 @@ fn change_volume(
     Ok(())
 }
 
-/// A count that would be below nothing, or beyond all bytes there can be, is of a state that doesn't hold together: on
-/// its word nothing more may be freed.
+/// A count below zero, or beyond all bytes that there can be, means that the state is inconsistent: then nothing more
+/// may be freed because of its counts.
 fn counted<T>(volume: VolumeId, count: Option<T>) -> Result<T, ApplyError> {
     count.ok_or(ApplyError::Miscounted(volume))
 }

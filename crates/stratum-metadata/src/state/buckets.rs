@@ -15,7 +15,7 @@ pub(super) fn create(view: &mut View<'_>, index: Index, new: NewBucket) -> Step 
     }
     let highest = view.get::<HighestIds>(keys::highest_ids())?.unwrap_or_default();
     let record = id_for(view, &new, highest)?.map(|id| new.with_id(id));
-    // 2^64 buckets have been made.
+    // Without an id: 2^64 buckets have been created.
     let record = record.ok_or(Refusal::NoSuchBucket)?;
     put(view, &record)?;
     view.put(keys::bucket_by_owner(&record.owner, &record.name), &())?;
@@ -25,7 +25,7 @@ pub(super) fn create(view: &mut View<'_>, index: Index, new: NewBucket) -> Step 
     Ok(Outcome::Bucket(Box::new(record)))
 }
 
-/// Where the state's level has it, wherever it was.
+/// Writes the record where the state's level has it, and removes it from where another level had it.
 fn put(view: &mut View<'_>, record: &BucketRecord) -> Result<(), ApplyError> {
     let (under_name, under_id) =
         (keys::bucket_by_name(record.name.as_bytes()), keys::bucket_by_id(record.id));
@@ -72,7 +72,7 @@ pub(super) fn configure(view: &mut View<'_>, index: Index, bucket: BucketId, cha
     Ok(Outcome::Bucket(Box::new(record)))
 }
 
-/// The number of a new bucket: never one that another has, whoever chose it.
+/// The number of a new bucket: never one that another bucket has, whoever chose it.
 fn id_for(view: &mut View<'_>, new: &NewBucket, highest: HighestIds) -> Step<Option<BucketId>> {
     if let (Level::FIRST, Some(chosen)) = (view.level()?, new.chosen) {
         let is_taken =
@@ -84,7 +84,8 @@ fn id_for(view: &mut View<'_>, new: &NewBucket, highest: HighestIds) -> Step<Opt
     Ok(highest.bucket.checked_add(1).map(BucketId))
 }
 
-/// Refused while the bucket holds objects, or versions of them. Uploads that are under way don't hold it up: they are swept.
+/// Deletes a bucket. Refused while it holds objects or versions; its uploads under way don't prevent it, and are
+/// swept.
 pub(super) fn delete(view: &mut View<'_>, bucket: BucketId) -> Step {
     let Some(under_id) = view.value(&keys::bucket_by_id(bucket))? else {
         return Err(Refusal::NoSuchBucket.into());
@@ -108,12 +109,12 @@ pub(super) fn delete(view: &mut View<'_>, bucket: BucketId) -> Step {
     Ok(Outcome::Done)
 }
 
-/// Refuses a command on a bucket that is gone.
+/// Refuses a command on a bucket that doesn't exist.
 pub(super) fn require(view: &mut View<'_>, bucket: BucketId) -> Step<()> {
     if view.contains(keys::bucket_by_id(bucket))? { Ok(()) } else { Err(Refusal::NoSuchBucket.into()) }
 }
 
-/// The same, and whether the bucket's objects have versions.
+/// As [`require`]; also returns whether the bucket's objects have versions.
 pub(super) fn versioning(view: &mut View<'_>, bucket: BucketId) -> Step<Option<Versioning>> {
     match view.value(&keys::bucket_by_id(bucket))? {
         Some(under_id) => Ok(configuration_of(&under_id)?.versioning),

@@ -1,4 +1,4 @@
-//! Data keys that are wrapped anew, after the key above them was rotated. What they seal stays as it is.
+//! Data keys that are wrapped again after the key above them was rotated. What the data keys encrypt stays as it is.
 
 use super::view::View;
 use super::{ApplyError, Step, owners};
@@ -7,7 +7,7 @@ use crate::keys;
 use crate::owned::{self, Owned};
 use crate::record::{Attributes, Owner, StoredUpload};
 
-/// Each change by itself: whose key is another by now, or who is gone, is passed over.
+/// Applies each change by itself: one is skipped if its record has another key by now, or is gone.
 pub(super) fn rewrap(view: &mut View<'_>, changes: Vec<KeyChange>) -> Step {
     let mut applied = 0;
     for change in changes {

@@ -1,4 +1,4 @@
-//! Events: what a command did to whom somebody is to be told of it, kept until it was delivered.
+//! Events: what a command did, for each webhook that is to be notified of it, kept until it has been delivered.
 
 use super::view::View;
 use super::{ApplyError, Step};
@@ -7,10 +7,11 @@ use crate::keys;
 use crate::record::{Addressee, EventKind, EventObject, EventQueue, EventRecord, Notice, VersionId};
 use stratum_storage::blob::Index;
 
-/// Events that may wait for a target: at most some 150 MB of the index. What comes beyond is lost, and counted. In tests few.
+/// How many events may wait for a target: at most some 150 MB of the index. Further ones are lost, and counted. Few
+/// in tests.
 const MAX_WAITING: u64 = if cfg!(test) { 3 } else { 100_000 };
 
-/// What the command of that entry did is to be told.
+/// Enters the events of the command of that entry.
 pub(super) fn enter(
     view: &mut View<'_>,
     index: Index,
@@ -42,7 +43,8 @@ pub(super) fn enter(
     Ok(())
 }
 
-/// These were delivered, or nobody waits for them any more. A queue of which nothing is left goes with what it counted.
+/// Removes events that were delivered, or for which nobody waits any more. When none is left, the queue is removed
+/// with its count of lost events.
 pub(super) fn forget(view: &mut View<'_>, target: &str, events: Vec<Index>) -> Step {
     let at = keys::event_queue(target);
     let Some(mut queue) = view.get::<EventQueue>(at.clone())? else { return Ok(Outcome::Count(0)) };

@@ -1,4 +1,5 @@
-//! Users, groups, roles, their keys and policies: written as they were worked out, if nothing has changed since.
+//! Users, groups, roles, their keys and policies: written as the proposer worked them out, if nothing has changed
+//! since it read them.
 
 use super::view::View;
 use super::{ApplyError, Step};
@@ -16,7 +17,7 @@ pub(super) fn change(view: &mut View<'_>, index: Index, changes: IdentityChanges
     Ok(Outcome::Done)
 }
 
-/// Whatever was read of them before.
+/// Writes them whatever the proposer had read.
 pub(super) fn change_anyway(view: &mut View<'_>, index: Index, changes: IdentityChanges) -> Step<()> {
     let now = view.get(keys::identities())?;
     Ok(write(view, index, now, changes)?)

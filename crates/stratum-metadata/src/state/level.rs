@@ -5,7 +5,7 @@ use super::view::View;
 use crate::command::{Outcome, Refusal};
 use crate::record::Level;
 
-/// From here on records are written at that level. Those that are there stay as they are until they change.
+/// From now on records are written at that level. Existing ones stay as they are until they change.
 pub(super) fn set(view: &mut View<'_>, level: Level) -> Step {
     let current = view.level()?;
     if level <= current {

@@ -1,7 +1,7 @@
-//! Object lock: which versions can't be deleted yet, and which retention can't be shortened.
+//! Object lock: which versions can't be deleted yet, and which retentions can't be shortened.
 //!
-//! It is asked where a version goes for good, by whoever wants that: a request, lifecycle, or anything else that comes to
-//! be. What is moved between tiers keeps its record, and so its lock.
+//! It is checked wherever a version is deleted for good, whoever asks for that: a request, lifecycle, or anything
+//! that is added later. A move between tiers keeps the record, and so the lock.
 //!
 //! Source: Amazon S3 User Guide, "Locking objects with Object Lock".
 
@@ -10,7 +10,7 @@ use crate::command::Refusal;
 use crate::record::{Attributes, LegalHold, Retention, RetentionMode};
 use stratum_storage::ambient::UnixMillis;
 
-/// Refuses what would delete a version that is locked.
+/// Refuses to delete a version that is locked.
 pub(super) fn check_deletion(attributes: &Attributes, now: UnixMillis, bypass_governance: bool) -> Step<()> {
     let is_retained = in_force(attributes, now)
         .is_some_and(|retention| retention.mode == RetentionMode::Compliance || !bypass_governance);
@@ -20,7 +20,7 @@ pub(super) fn check_deletion(attributes: &Attributes, now: UnixMillis, bypass_go
     }
 }
 
-/// Refuses what would bind less than the retention that is in force: an earlier date, another mode, or none.
+/// Refuses a change that binds less than the retention in force: an earlier date, a weaker mode, or none.
 pub(super) fn check_retention(
     attributes: &Attributes,
     wanted: Option<Retention>,

@@ -1,8 +1,9 @@
-//! What a command would have done, where it isn't known what came before it.
+//! Applies commands whose predecessors are unknown.
 //!
-//! For rescue only, beyond a hole in the journal. `apply` would refuse an object whose bucket or volume the hole
-//! swallowed; here the record is kept as it came, and nothing is counted or claimed: the state is only read from then
-//! on. Conditions are still asked of what is known, since a write that was refused must not replace one that wasn't.
+//! This is for a rescue only, after a gap in the journal. `apply` would refuse an object whose bucket or volume was
+//! created in the gap. Here the record is kept as it came, and nothing is counted or claimed: the state is only read
+//! from then on. Conditions are still checked against what is known, since a write that was refused must not replace
+//! one that wasn't.
 
 use super::view::View;
 use super::{
@@ -55,7 +56,7 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
         }
         Command::RewrapKeys(changes) => drop(encryption::rewrap(view, changes)?),
         Command::ChangeIdentities(changes) => identities::change_anyway(view, index, changes)?,
-        // Where a volume lies. What was lost of its life before doesn't matter to who reads it.
+        // Where a volume lies. What was lost of the volume's earlier events doesn't matter for reading it.
         Command::Volume(
             event @ (VolumeEvent::Opened { .. } | VolumeEvent::Sealed { .. } | VolumeEvent::Uploaded { .. }),
         ) => drop(volumes::event(view, event)?),
@@ -126,7 +127,8 @@ fn delete(view: &mut View<'_>, index: Index, deletion: Deletion) -> Step<()> {
     Ok(())
 }
 
-/// What was current is kept where versions are, even beside one of the same id: more is rescued rather than less.
+/// Keeps the former current object as a version if the bucket has versions, even beside one with the same id: it is
+/// better to rescue too much than too little.
 fn outdate(
     view: &mut View<'_>,
     bucket: BucketId,

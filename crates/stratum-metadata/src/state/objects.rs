@@ -1,4 +1,4 @@
-//! Objects: what stands under a key, and the conditions on replacing it.
+//! Objects: what is current under a key, and the conditions for replacing it.
 
 use super::view::View;
 use super::{ApplyError, Step, bodies, buckets, locks, tiers, usage, versions};
@@ -32,7 +32,7 @@ pub(super) fn put(
     Ok(Outcome::Object(Box::new(record)))
 }
 
-/// Of what isn't there this is no error, whatever the condition says: that is how S3 answers.
+/// Deletes an object or a version. If there is none, that is no error whatever the condition says: so S3 answers.
 pub(super) fn delete(view: &mut View<'_>, index: Index, deletion: Deletion) -> Step {
     let deleted = match (buckets::versioning(view, deletion.bucket)?, deletion.version) {
         (_, Some(version)) => delete_version(view, &deletion, version)?,
@@ -64,7 +64,7 @@ fn mark_deleted(
         None if condition == WriteCondition::default() => {}
         None => match versions::newest_noncurrent(view, bucket, &key)? {
             Some((_, Version::DeleteMarker(marker))) => check_marker(&condition, &marker)?,
-            // Of a key without versions no condition can hold, and there is nothing to delete.
+            // For a key without versions no condition can hold, and there is nothing to delete.
             Some((_, Version::Object(_))) | None => return Ok(Deleted::Nothing),
         },
     }
@@ -102,7 +102,7 @@ fn delete_version(view: &mut View<'_>, deletion: &Deletion, version: VersionId) 
     Ok(deleted)
 }
 
-/// Changes a version in its place. What it is a version of, and its bytes, stay as they are.
+/// Changes a version in place. Its key and its bytes stay as they are.
 pub(super) fn configure(
     view: &mut View<'_>,
     bucket: BucketId,
@@ -147,7 +147,7 @@ pub(super) fn current(
     view.get(keys::object(bucket, key))
 }
 
-/// Nothing is current under the key any more. What was is another matter.
+/// Removes the current object's record from under its key. The caller decides what becomes of the object.
 fn take_current(
     view: &mut View<'_>,
     bucket: BucketId,
@@ -182,7 +182,7 @@ pub(super) fn replace(
     Ok(())
 }
 
-/// Evaluates a condition on what stands under the key now.
+/// Evaluates a condition on the object that is now under the key.
 pub(super) fn check(condition: &WriteCondition, current: Option<&ObjectRecord>) -> Step<()> {
     match (&condition.if_match, current) {
         (Some(_), None) => return Err(Refusal::NoSuchKey.into()),
@@ -202,7 +202,7 @@ pub(super) fn check(condition: &WriteCondition, current: Option<&ObjectRecord>) 
     }
 }
 
-/// The same of a delete marker, which is there and has neither an ETag nor a size.
+/// Evaluates a condition on a delete marker, which exists and has neither an ETag nor a size.
 fn check_marker(condition: &WriteCondition, marker: &DeleteMarker) -> Step<()> {
     let is_unmet = matches!(condition.if_match, Some(Match::ETags(_)))
         || matches!(condition.if_none_match, Some(Match::Any))

@@ -1,4 +1,4 @@
-//! A record that bodies belong to, back where it was found.
+//! Writes a record that owns bodies back to where it was found.
 
 use super::ApplyError;
 use super::view::View;

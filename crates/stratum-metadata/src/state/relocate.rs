@@ -1,5 +1,5 @@
-//! Bodies that were copied elsewhere: their owners are pointed to the copies, and nothing else changes. Whoever moves
-//! stored bytes needn't know what they are, and gives them the form that they have; who codes them anew gives another.
+//! Points the owners of copied bodies to the copies; nothing else changes. A move of stored bytes keeps their form,
+//! which the mover need not understand; a move with newly coded bytes gives another form.
 
 use super::view::View;
 use super::{ApplyError, Step, bodies, owners};
@@ -8,8 +8,8 @@ use crate::owned;
 use crate::record::Owner;
 use stratum_storage::blob::{BlobRef, Place};
 
-/// Each move by itself: one whose owner no longer holds `from` is passed over. Extents that stand on both sides stay
-/// where they are: a long body moves extent by extent.
+/// Applies each move by itself: one whose owner no longer holds `from` is skipped. Extents that are in both `from`
+/// and `to` stay where they are, since a long body moves extent by extent.
 pub(super) fn relocate(view: &mut View<'_>, moves: Vec<Move>) -> Step {
     for moved in &moves {
         bodies::check(view, &without(&moved.to, &moved.from))?;
@@ -25,7 +25,7 @@ pub(super) fn relocate(view: &mut View<'_>, moves: Vec<Move>) -> Step {
     Ok(Outcome::Count(applied))
 }
 
-/// What of a body isn't in the other.
+/// The part of a body that the other doesn't have.
 fn without(blob: &BlobRef, other: &BlobRef) -> BlobRef {
     let place = match (&blob.place, &other.place) {
         (place, same) if place == same => Place::Empty,

@@ -1,4 +1,4 @@
-//! What fell due and what was dropped, a bounded number of keys at a time.
+//! Removes what fell due and what was dropped, a bounded number of keys at a time.
 
 use super::view::View;
 use super::{ApplyError, Step, bodies, uploads};
@@ -11,7 +11,7 @@ use stratum_storage::blob::Place;
 
 /// Keys that one sweep may touch, leaving room for the last part's extents under the bound of 4,096.
 const BUDGET: usize = 2_048;
-/// What each thing that falls due touches, at most.
+/// The most keys that each thing that falls due touches.
 const DUE_COST: usize = 4;
 
 /// Removes expired uploads and completions, the uploads of deleted buckets, and the parts of dropped uploads.
@@ -95,7 +95,8 @@ fn first_dropped(view: &View<'_>) -> Result<Option<(UploadId, Dropped)>, ApplyEr
     Ok(first)
 }
 
-/// Removes parts of a dropped upload while the budget lasts; at the last one the drop itself is done.
+/// Removes parts of a dropped upload while the budget lasts; after the last part, the record of the drop is removed,
+/// too.
 fn parts(
     view: &mut View<'_>,
     upload: UploadId,
@@ -132,7 +133,7 @@ fn parts(
     Ok(garbage.len() as u64 + 1)
 }
 
-/// How many keys the removal of a part touches, at most.
+/// The most keys that the removal of a part touches.
 fn keys_of(part: &PartRecord) -> usize {
     match &part.blob.place {
         Place::Extents(extents) => 1 + 2 * extents.len(),

@@ -1,7 +1,7 @@
-//! Where versions belong, and when it is looked at whether they lie there.
+//! The tiers in which versions belong, and when each version's tier is reviewed.
 //!
-//! A version whose record has a time of review stands among the reviews at that time, and no other does: the key comes
-//! and goes with what the record says.
+//! A version has a key among the reviews exactly if its record has a time of review: the key is written and removed
+//! with what the record says.
 
 use super::view::View;
 use super::{ApplyError, Step, owners};
@@ -10,7 +10,8 @@ use crate::keys;
 use crate::owned::{self, Owned};
 use crate::record::{BucketId, ObjectRecord, Owner};
 
-/// Each change by itself. Where its bytes lie isn't changed by a decision: they are copied, and moved, later.
+/// Applies each change by itself. A decision doesn't change where the version's bytes are: they are copied and moved
+/// later.
 pub(super) fn decide(view: &mut View<'_>, changes: Vec<TierChange>) -> Step {
     let mut applied = 0;
     for change in changes {
@@ -42,7 +43,7 @@ fn apply(view: &mut View<'_>, change: TierChange) -> Result<bool, ApplyError> {
     Ok(true)
 }
 
-/// A version that is stored stands among the reviews if its record says so.
+/// Adds a stored version to the reviews, if its record has a time of review.
 pub(super) fn enter_reviews(
     view: &mut View<'_>,
     bucket: BucketId,
@@ -55,7 +56,7 @@ pub(super) fn enter_reviews(
     }
 }
 
-/// A version that goes, or is decided anew, stands there no more.
+/// Removes a version from the reviews, before it is deleted or its review changes.
 pub(super) fn leave_reviews(
     view: &mut View<'_>,
     bucket: BucketId,
@@ -68,7 +69,7 @@ pub(super) fn leave_reviews(
     }
 }
 
-/// Where a version stands among the reviews, if its record says that it does.
+/// The key of a version's review, if its record has a time of review.
 fn review_of(bucket: BucketId, key: &[u8], record: &ObjectRecord) -> Option<Vec<u8>> {
     record.attributes.review.map(|time| keys::review(time, bucket, key, record.committed))
 }

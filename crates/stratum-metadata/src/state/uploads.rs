@@ -25,7 +25,7 @@ pub(super) fn create(
     Ok(Outcome::Done)
 }
 
-/// Stores a part; one that was there under the same number is replaced.
+/// Stores a part; an earlier part with the same number is replaced.
 pub(super) fn put_part(
     view: &mut View<'_>,
     index: Index,
@@ -50,7 +50,7 @@ pub(super) fn put_part(
     Ok(Outcome::Part { etag: ETag::Md5(part.md5) })
 }
 
-/// [`put_part`], which the upload remembers.
+/// [`put_part`], and keeps with the upload that its last part came with this entry.
 pub(super) fn upload_part(
     view: &mut View<'_>,
     index: Index,
@@ -63,7 +63,7 @@ pub(super) fn upload_part(
     Ok(outcome)
 }
 
-/// The object that an upload becomes.
+/// The object that an upload is to become.
 pub(super) struct Completed {
     pub(super) bucket: BucketId,
     pub(super) key: Vec<u8>,
@@ -72,8 +72,8 @@ pub(super) struct Completed {
     pub(super) remember_until: UnixMillis,
 }
 
-/// The object takes the upload's place if no part came since the proposer read them. What this costs doesn't depend on
-/// how many there are, beyond the record's own length.
+/// Completes an upload, if no part came since the proposer read the parts. Apart from the record's own length, the
+/// cost doesn't depend on how many there are.
 pub(super) fn complete(
     view: &mut View<'_>,
     index: Index,
@@ -89,7 +89,7 @@ pub(super) fn complete(
     }
     let numbers = match &object.record.body {
         Body::Parts { upload: of, parts } if *of == upload => parts.iter().map(|part| part.number).collect(),
-        // An object that isn't made of the upload's parts is no completion of it.
+        // An object that isn't made of the upload's parts can't complete it.
         _ => return Err(Refusal::NoSuchUpload.into()),
     };
     finish(view, index, object, replaced, numbers, has_spare)
@@ -109,7 +109,7 @@ pub(super) fn complete_comparing(
     finish(view, index, object, replaced, numbers, has_spare)
 }
 
-/// What a completed object comes in place of.
+/// What a completed object replaces.
 struct Replaced {
     upload: StoredUpload,
     current: Option<ObjectRecord>,
@@ -117,7 +117,7 @@ struct Replaced {
     versioning: Option<Versioning>,
 }
 
-/// The upload that is to become the object, and what stands under its key.
+/// The upload that is to become the object, and what is under its key now.
 fn completable(view: &mut View<'_>, object: &Completed, condition: &WriteCondition) -> Step<Replaced> {
     let versioning = buckets::versioning(view, object.bucket)?;
     let upload = require(view, object.bucket, Some(&object.key), object.upload)?;
@@ -128,7 +128,7 @@ fn completable(view: &mut View<'_>, object: &Completed, condition: &WriteConditi
     Ok(Replaced { upload, current, versioning })
 }
 
-/// The object takes the upload's place; parts that it doesn't name become garbage.
+/// Replaces the upload by the object; parts that the object doesn't name become garbage.
 fn finish(
     view: &mut View<'_>,
     index: Index,
@@ -158,7 +158,7 @@ fn finish(
     Ok(Outcome::Object(Box::new(record)))
 }
 
-/// Refuses parts that are no longer what the proposer read; says whether there are others beside them.
+/// Refuses if a part is no longer what the proposer read; says whether the upload has further parts.
 fn compare_parts(view: &View<'_>, upload: UploadId, parts: &[CompletedPart]) -> Step<bool> {
     let mut named = parts.iter().peekable();
     let mut spare = false;
@@ -183,7 +183,7 @@ pub(super) fn abort(view: &mut View<'_>, bucket: BucketId, key: &[u8], upload: U
     Ok(Outcome::Done)
 }
 
-/// The upload, if it is one of that bucket (and key).
+/// The upload, if it belongs to that bucket (and key).
 fn require(
     view: &mut View<'_>,
     bucket: BucketId,
@@ -197,7 +197,7 @@ fn require(
     stored.filter(fits).ok_or(Refusal::NoSuchUpload.into())
 }
 
-/// The upload is no longer under way. What becomes of its parts is another matter.
+/// Removes the upload's record and keys. The caller decides what becomes of its parts.
 pub(super) fn forget(view: &mut View<'_>, upload: UploadId, stored: &StoredUpload) -> Result<(), ApplyError> {
     usage::upload_went(view, stored.record.bucket, upload)?;
     view.remove(keys::upload(upload))?;
@@ -206,7 +206,7 @@ pub(super) fn forget(view: &mut View<'_>, upload: UploadId, stored: &StoredUploa
     view.remove(keys::due(stored.expires, DueKind::Upload, upload))
 }
 
-/// All parts but these become garbage: one key now, and the sweep does the rest.
+/// Makes all parts but these garbage: that takes one key now, and the sweep does the rest.
 pub(super) fn drop_parts(view: &mut View<'_>, upload: UploadId, keep: Vec<u16>) -> Result<(), ApplyError> {
     view.put(keys::dropped(upload), &Dropped { keep, next: 0 })
 }

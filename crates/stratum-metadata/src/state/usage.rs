@@ -1,8 +1,10 @@
-//! What buckets hold that a quota is about: counted with each command that changes it, and refused where it would be too much.
+//! What buckets hold to which a quota applies: every command that changes it counts it, and a command that would
+//! exceed a quota is refused.
 //!
-//! Of a bucket that nobody bounds this is one look for a key that isn't there, a group. What a user with a quota holds is the
-//! sum over their buckets, and kept beside them: each change of a bucket's count goes by [`put`], which changes that, too,
-//! for those buckets that are in it. [`sum`] takes them into it by their names, a page a command: the first one with the quota.
+//! For a bucket without a quota this costs one lookup of a key that doesn't exist, for each group. The total of a
+//! user with a quota is the sum over the user's buckets, and is kept beside their counts: every change of a bucket's
+//! count goes through [`put`], which also changes the total if the bucket has been added to it. [`sum`] adds the
+//! buckets by name, a page a command, beginning with the command that sets the quota.
 
 use super::view::View;
 use super::{ApplyError, Step, buckets};
@@ -16,12 +18,13 @@ use crate::record::{
 use std::ops::ControlFlow;
 use stratum_storage::blob::Index;
 
-/// Keys that one command counts. In tests so few that a count takes several.
+/// Keys that one command counts. Few in tests, so that a count takes several commands.
 const PAGE: usize = if cfg!(test) { 3 } else { 512 };
-/// Buckets that one command takes into their owner's total, each by two more looks.
+/// Buckets that one command adds to their owner's total, each with two more lookups.
 const SUMMED_TOGETHER: usize = if cfg!(test) { 2 } else { 64 };
 
-/// Sets a quota, or takes it away. A bucket's begins its count where there is none, a user's the sum over their buckets.
+/// Sets or removes a quota. A bucket's quota begins its count if there is none; a user's begins the sum over the
+/// buckets.
 pub(super) fn set(view: &mut View<'_>, index: Index, of: QuotaOf, quota: Option<Quota>) -> Step {
     match (of, quota) {
         (QuotaOf::User(owner), Some(quota)) => {
@@ -48,14 +51,14 @@ pub(super) fn set(view: &mut View<'_>, index: Index, of: QuotaOf, quota: Option<
     Ok(Outcome::Done)
 }
 
-/// A bucket isn't counted any more, and what it held counts for nobody. Its record is still there.
+/// Ends the count of a bucket, whose record must still exist; what it held is taken off its owner's total.
 pub(super) fn end(view: &mut View<'_>, bucket: BucketId) -> Result<(), ApplyError> {
     let before = of_bucket(view, bucket)?;
     put(view, bucket, before.as_ref(), None)
 }
 
-/// Writes what a bucket holds now, which was `before`, and what follows for its owner's total. Nothing is of one that isn't
-/// counted.
+/// Replaces a bucket's usage `before` by `now`, and changes its owner's total by the difference. `None` stands for a
+/// bucket that isn't counted.
 fn put(
     view: &mut View<'_>,
     bucket: BucketId,
@@ -80,7 +83,7 @@ fn put(
     }
 }
 
-/// The total that a bucket is in, and whose it is.
+/// The total to which a bucket has been added, and its owner.
 fn total_with(view: &mut View<'_>, bucket: BucketId) -> Result<Option<(String, UserTotal)>, ApplyError> {
     let Some(record) = by_id(bucket, |key| view.value(key))? else { return Ok(None) };
     let Some(total) = view.get(keys::user_total(&record.owner))? else { return Ok(None) };
@@ -89,7 +92,7 @@ fn total_with(view: &mut View<'_>, bucket: BucketId) -> Result<Option<(String, U
     Ok(is_in.then_some((record.owner, total)))
 }
 
-/// Takes the next of an owner's buckets into their total, if they have a quota: those that follow by their names.
+/// Adds the next of an owner's buckets, by name, to the owner's total, if there is a quota.
 pub(super) fn sum(view: &mut View<'_>, owner: &str) -> Step {
     let kept: Option<UserTotal> = view.get(keys::user_total(owner))?;
     let below: Option<SummedBelow> = view.get(keys::user_summed(owner))?;
@@ -121,7 +124,7 @@ pub(super) fn sum(view: &mut View<'_>, owner: &str) -> Step {
     Ok(Outcome::Count(names.len() as u64))
 }
 
-/// A bucket that comes to be is counted from the beginning, if its owner's buckets are.
+/// Counts a new bucket from its beginning, if its owner has a quota.
 pub(super) fn begin(view: &mut View<'_>, index: Index, bucket: BucketId, owner: &str) -> Step<()> {
     if view.contains(keys::user_quota(owner))? {
         put(view, bucket, None, Some(&BucketUsage::empty(Quota::default(), index)))?;
@@ -129,7 +132,7 @@ pub(super) fn begin(view: &mut View<'_>, index: Index, bucket: BucketId, owner: 
     Ok(())
 }
 
-/// Counts a page of what was there before the count began.
+/// Counts a page of what the bucket held before its count began.
 pub(super) fn count(view: &mut View<'_>, bucket: BucketId) -> Step {
     let Some(before) = of_bucket(view, bucket)? else { return Ok(Outcome::Count(0)) };
     let Counted::Below(from) = before.counted.clone() else { return Ok(Outcome::Count(0)) };
@@ -168,7 +171,8 @@ fn size_of(key: &[u8], value: &[u8]) -> Result<Option<u64>, crate::record::Decod
     })
 }
 
-/// Refuses an object of so many bytes that comes to a bucket, where `replaced` goes for it and `parts` became it.
+/// Refuses an object of `size` bytes if it would exceed a quota. It takes the place of `replaced`, and is made of the
+/// parts of `upload` if that is given.
 pub(super) fn check_object(
     view: &mut View<'_>,
     bucket: BucketId,
@@ -183,7 +187,7 @@ pub(super) fn check_object(
     check(view, bucket, &usage, bytes, (usage.objects + 1).saturating_sub(went))
 }
 
-/// Refuses a part that comes to a bucket.
+/// Refuses a part of `size` bytes if it would exceed a quota.
 pub(super) fn check_part(
     view: &mut View<'_>,
     bucket: BucketId,
@@ -195,8 +199,8 @@ pub(super) fn check_part(
     check(view, bucket, &usage, bytes, usage.objects)
 }
 
-/// Refuses what would come to so much in the bucket, by its quota and by its owner's. What doesn't grow is never refused: a
-/// bucket over its quota can still be written smaller.
+/// Refuses what would make the bucket hold so much, by its own quota and by its owner's. Only growth is refused: a
+/// bucket over its quota can still be overwritten with less.
 fn check(view: &mut View<'_>, bucket: BucketId, usage: &BucketUsage, bytes: u64, objects: u64) -> Step<()> {
     let more = (bytes.saturating_sub(usage.bytes), objects.saturating_sub(usage.objects));
     let growing = |quota: &Quota| Quota {
@@ -213,7 +217,7 @@ fn check(view: &mut View<'_>, bucket: BucketId, usage: &BucketUsage, bytes: u64,
     if growing(&quota).admits(bytes, objects) { Ok(()) } else { Err(Refusal::UserQuotaExceeded.into()) }
 }
 
-/// An object lies under that key from now on.
+/// Counts a version that was stored under that key.
 pub(super) fn came(view: &mut View<'_>, bucket: BucketId, at: &[u8], size: u64) -> Result<(), ApplyError> {
     change(view, bucket, at, |usage| {
         usage.bytes = usage.bytes.saturating_add(size);
@@ -221,7 +225,7 @@ pub(super) fn came(view: &mut View<'_>, bucket: BucketId, at: &[u8], size: u64) 
     })
 }
 
-/// No longer.
+/// Takes back what [`came`] counted, as the version was removed.
 pub(super) fn went(view: &mut View<'_>, bucket: BucketId, at: &[u8], size: u64) -> Result<(), ApplyError> {
     change(view, bucket, at, |usage| {
         usage.bytes = usage.bytes.saturating_sub(size);
@@ -237,7 +241,7 @@ pub(super) fn size_of_version(version: &Version) -> Option<u64> {
     }
 }
 
-/// A part came to an upload, in place of another of that size.
+/// Counts a part of an upload, which replaced one of `replaced` bytes if that is given.
 pub(super) fn part_came(
     view: &mut View<'_>,
     bucket: BucketId,
@@ -253,7 +257,7 @@ pub(super) fn part_came(
     put(view, bucket, Some(&before), Some(&BucketUsage { bytes: held, ..before.clone() }))
 }
 
-/// An upload is no longer under way.
+/// Takes the parts of an upload off the count, as it is no longer under way.
 pub(super) fn upload_went(view: &mut View<'_>, bucket: BucketId, upload: UploadId) -> Result<(), ApplyError> {
     if !view.contains(keys::upload_bytes(upload))? {
         return Ok(());
@@ -265,7 +269,7 @@ pub(super) fn upload_went(view: &mut View<'_>, bucket: BucketId, upload: UploadI
     view.remove(keys::upload_bytes(upload))
 }
 
-/// What the parts of an upload count for.
+/// How many bytes the parts of an upload add to the count.
 fn parts_of(view: &mut View<'_>, usage: &BucketUsage, upload: UploadId) -> Result<u64, ApplyError> {
     let parts: Option<UploadBytes> = view.get(keys::upload_bytes(upload))?;
     Ok(parts.filter(|parts| parts.since == usage.since).map_or(0, |parts| parts.bytes))

@@ -1,7 +1,8 @@
-//! Versions of a key: what makes way for a newer one, and what comes back when that goes.
+//! Versions of a key: which record a new version moves to the noncurrent ones, and which one comes back when a
+//! version is deleted.
 //!
-//! The current object is the newest of its key's versions, unless the newest is a delete marker: then the key has none.
-//! So whatever comes moves one record at most among those that aren't current, and whatever goes brings one back at most.
+//! The current object is the newest of its key's versions, unless the newest is a delete marker: then the key has
+//! none. So a new version moves at most one record to the noncurrent ones, and a deletion brings at most one back.
 
 use super::view::View;
 use super::{ApplyError, bodies, tiers, uploads, usage};
@@ -11,7 +12,7 @@ use crate::record::{Body, BucketId, NullVersion, ObjectRecord, Version, VersionI
 use std::ops::ControlFlow;
 use stratum_storage::blob::Index;
 
-/// The id of the version that the entry of that index makes.
+/// The id of the version that this entry commits.
 pub(super) fn id(versioning: Versioning, index: Index) -> VersionId {
     match versioning {
         Versioning::Enabled => VersionId::of_entry(index),
@@ -19,14 +20,15 @@ pub(super) fn id(versioning: Versioning, index: Index) -> VersionId {
     }
 }
 
-/// Gives a new object its place among the versions of its key. In a bucket that was never versioned it has none.
+/// Sets the id and place of a new object among the versions of its key. In a bucket that was never versioned it has
+/// none.
 pub(super) fn commit(record: &mut ObjectRecord, versioning: Option<Versioning>, index: Index) {
     if let Some(versioning) = versioning {
         (record.version, record.committed) = (id(versioning, index), index);
     }
 }
 
-/// Whether what is current goes for good when a new version comes.
+/// Whether the current object is deleted for good when a new version comes.
 pub(super) fn goes(current: &ObjectRecord, versioning: Option<Versioning>) -> bool {
     match versioning {
         None => true,
@@ -35,8 +37,9 @@ pub(super) fn goes(current: &ObjectRecord, versioning: Option<Versioning>) -> bo
     }
 }
 
-/// What stands under a key makes way for a new version: it goes for good where that has the same id, and where none are
-/// kept, else it joins those that aren't current. What is current is written, or removed, by whoever calls this.
+/// Makes room for a new version of a key: the current object is deleted for good if it has the same id or versions
+/// aren't kept, else it moves to the noncurrent versions. The caller writes or removes the record of the current
+/// object.
 pub(super) fn make_way(
     view: &mut View<'_>,
     bucket: BucketId,
@@ -58,7 +61,7 @@ pub(super) fn make_way(
     }
 }
 
-/// Puts a version among those that aren't current.
+/// Adds a version to the noncurrent ones.
 pub(super) fn put(
     view: &mut View<'_>,
     bucket: BucketId,
@@ -76,7 +79,7 @@ pub(super) fn put(
     view.put(at, &version)
 }
 
-/// The newest version of a key that isn't current, and where it lies.
+/// The newest noncurrent version of a key, and its key in the state.
 pub(super) fn newest_noncurrent(
     view: &View<'_>,
     bucket: BucketId,
@@ -91,8 +94,8 @@ pub(super) fn newest_noncurrent(
     Ok(newest)
 }
 
-/// A version goes for good. Where that leaves its key without a current object, the newest of the others becomes it, unless
-/// that is a delete marker.
+/// Deletes a version for good. If its key then has no current object, the newest noncurrent version becomes current,
+/// unless it is a delete marker.
 pub(super) fn remove(
     view: &mut View<'_>,
     bucket: BucketId,
@@ -104,7 +107,7 @@ pub(super) fn remove(
     if let Version::Object(record) = &version {
         release(view, bucket, key, record)?;
     }
-    // Nothing is older than what no entry committed.
+    // No version is older than one that no entry committed.
     let has_older = version.committed() > 0;
     if has_older && !view.contains(keys::object(bucket, key))? {
         promote(view, bucket, key)?;
@@ -112,7 +115,7 @@ pub(super) fn remove(
     Ok(())
 }
 
-/// The newest of the versions that aren't current becomes current, if it is an object.
+/// Makes the newest noncurrent version the current object, if it is an object.
 pub(super) fn promote(view: &mut View<'_>, bucket: BucketId, key: &[u8]) -> Result<(), ApplyError> {
     let Some((at, newest)) = newest_noncurrent(view, bucket, key)? else { return Ok(()) };
     if let Version::Object(record) = &newest {
@@ -124,7 +127,7 @@ pub(super) fn promote(view: &mut View<'_>, bucket: BucketId, key: &[u8]) -> Resu
     Ok(())
 }
 
-/// Takes a version from where it lies. Its bytes are another matter.
+/// Removes the record of a version. The caller decides what becomes of its bytes.
 pub(super) fn take(
     view: &mut View<'_>,
     bucket: BucketId,
@@ -141,7 +144,7 @@ pub(super) fn take(
     view.remove(at)
 }
 
-/// The null version goes for good, if there is one that isn't current.
+/// Deletes the noncurrent null version for good, if there is one.
 fn remove_null(view: &mut View<'_>, bucket: BucketId, key: &[u8]) -> Result<(), ApplyError> {
     let said: Option<NullVersion> = view.get(keys::null_version(bucket, key))?;
     let at = keys::version(bucket, key, said.map_or(0, |said| said.0));
@@ -153,12 +156,12 @@ fn remove_null(view: &mut View<'_>, bucket: BucketId, key: &[u8]) -> Result<(), 
     }
 }
 
-/// Whether it stands under a key of its own which entry committed a version that isn't current.
+/// Whether a separate key records which entry committed this noncurrent version.
 fn is_said_apart(version: &Version) -> bool {
     version.id() == VersionId::NULL && version.committed() > 0
 }
 
-/// Nobody names the bytes of a version any more.
+/// Releases the bytes of a version, which then have no owner.
 pub(super) fn release(
     view: &mut View<'_>,
     bucket: BucketId,

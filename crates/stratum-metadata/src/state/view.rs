@@ -1,4 +1,4 @@
-//! The state as a group sees it: the base, and over it what the group has written so far.
+//! The state as a group sees it: the base, with what the group has written so far over it.
 
 use super::bodies::Freed;
 use crate::keys;
@@ -13,9 +13,9 @@ use super::ApplyError;
 
 /// A key that the group read or wrote.
 struct Slot {
-    /// What the base holds.
+    /// The value in the base.
     base: Option<Value>,
-    /// What the group made of it.
+    /// The value after the group's changes.
     now: Option<Value>,
     written: bool,
 }
@@ -34,7 +34,7 @@ pub(crate) struct View<'a> {
     freed: Vec<Freed>,
     /// The state's level, once it is known.
     level: Option<Level>,
-    /// Who proposed the command that is being applied.
+    /// The writer that proposed the command that is being applied.
     proposer: Option<WriterId>,
 }
 
@@ -43,7 +43,7 @@ impl<'a> View<'a> {
         View { base, slots: BTreeMap::new(), freed: Vec::new(), level: None, proposer: None }
     }
 
-    /// [`View::new`], of a base whose level is known.
+    /// [`View::new`] for a base whose level is known.
     pub(crate) fn at(base: &'a dyn Base, level: Level) -> Self {
         View { level: Some(level), ..View::new(base) }
     }
@@ -59,7 +59,7 @@ impl<'a> View<'a> {
         Ok(level)
     }
 
-    /// Records are written at that level from now on.
+    /// From now on records are written at that level.
     pub(super) fn raise(&mut self, level: Level) -> Result<(), ApplyError> {
         self.level = Some(level);
         self.put(keys::level(), &level)
@@ -81,7 +81,7 @@ impl<'a> View<'a> {
             .map(|(key, slot)| Change { key, before: slot.base.as_ref(), after: slot.now.as_ref() })
     }
 
-    /// The places that the group left without an owner.
+    /// The places that have no owner any more after the group.
     pub(crate) fn into_freed(self) -> Vec<Freed> {
         self.freed
     }

@@ -37,7 +37,7 @@ pub(super) fn event(view: &mut View<'_>, event: VolumeEvent) -> Step {
 fn open(view: &mut View<'_>, record: VolumeRecord) -> Step {
     let highest = view.get::<HighestIds>(keys::highest_ids())?.unwrap_or_default();
     let was_used = match view.level()? {
-        // It knew those only that it hadn't forgotten.
+        // Level 1 only knew the ids of volumes that weren't forgotten.
         Level::FIRST => view.contains(keys::volume(record.id))?,
         _ => record.id.0 <= highest.volume,
     };
@@ -57,8 +57,8 @@ fn seal(view: &mut View<'_>, volume: VolumeId, length: u64) -> Step {
     })
 }
 
-/// Open volumes aren't healed but sealed first, dropped ones not at all. Of two that rebuilt the same shard, the
-/// second comes too late.
+/// Records a rebuilt shard. Open volumes aren't healed but sealed first, and dropped ones not at all. If two rebuilt
+/// the same shard, the second is refused.
 fn rebuild(record: &mut VolumeRecord, shard: u8, rebuilt: Shard) -> Option<()> {
     let place = usize::from(shard);
     let lies_elsewhere = |(other, at): (usize, &Shard)| other != place && at.drive == rebuilt.drive;
@@ -69,7 +69,7 @@ fn rebuild(record: &mut VolumeRecord, shard: u8, rebuilt: Shard) -> Option<()> {
     (is_sealed && follows && !is_taken).then(|| *current = rebuilt)
 }
 
-/// A volume comes to the remote store once, and as it was sealed.
+/// Records the copy in the remote store: a volume is uploaded once, and as it was sealed.
 fn upload(record: &mut VolumeRecord, object: RemoteObject) -> Option<()> {
     let may_go = matches!(record.state, VolumeState::Sealed { .. }) && record.remote.is_none();
     may_go.then(|| {
@@ -87,7 +87,7 @@ fn forget(view: &mut View<'_>, volume: VolumeId) -> Step {
     Ok(Outcome::Done)
 }
 
-/// Changes a volume, unless it is absent or `change` says that its state does not allow it.
+/// Changes a volume; refused if it doesn't exist or `change` returns `None`, as its state doesn't allow the change.
 fn change(
     view: &mut View<'_>,
     volume: VolumeId,

@@ -1,7 +1,7 @@
-//! The records of the buckets that are asked for: every request asks for its bucket's, and they hardly ever change.
+//! Caches bucket records: every request needs its bucket's, and they hardly ever change.
 //!
-//! What is kept is as of a count of changes to buckets. The count rises before anybody hears of a change, and whatever
-//! was kept before is no longer shown from then on.
+//! A cached record belongs to a count of changes to buckets. The count rises before anybody learns of a change, and
+//! from then on no record that was cached before is used.
 
 use crate::buckets;
 use crate::machine::{Machine, ReadError};
@@ -11,24 +11,25 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tracing_mutex::parkinglot::RwLock;
 
-/// Records that are kept. Beyond that it begins anew.
+/// How many records are kept. With more, the cache starts over.
 const MOST_BUCKETS: usize = 256;
 
-/// Records by name.
+/// Bucket records by name.
 #[derive(Debug, Default)]
 pub(super) struct BucketCache(RwLock<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// How many changes of buckets had been applied when these were read.
+    /// How many changes to buckets had been applied when these records were read.
     changes: u64,
     records: HashMap<String, Arc<BucketRecord>>,
 }
 
 impl BucketCache {
-    /// The bucket of that name, as it is now.
+    /// The bucket with that name, as it is now.
     pub(super) fn get(&self, machine: &Machine, name: &str) -> Result<Option<Arc<BucketRecord>>, ReadError> {
-        // Before the record is read: one that is read after a change may pass for an older one, but not the other way.
+        // The count is read before the record: a newer record may then be taken for an older one, but never the other
+        // way round.
         let changes = machine.bucket_changes();
         if let Some(record) = self.0.read().get(changes, name) {
             return Ok(Some(record.clone()));

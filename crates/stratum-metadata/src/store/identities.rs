@@ -1,4 +1,4 @@
-//! What can be asked of users, groups, roles, their keys and policies.
+//! Reads of users, groups, roles, their keys and policies.
 
 use super::ReadView;
 use crate::keys::{self, Tag};
@@ -8,16 +8,16 @@ use crate::record::{
 };
 
 impl ReadView {
-    /// Rises whenever any of them changes, before anybody is told of it: what was made of them before is out of date then. To be
-    /// asked for before they are read.
+    /// Rises whenever any of them changes, before anybody learns of the change: what was derived from them before is
+    /// then out of date. To be read before they are.
     ///
     /// # Errors
-    /// When the state can't be believed.
+    /// If the state can't be believed.
     pub fn identity_changes(&self) -> Result<u64, ReadError> {
         Ok(self.machine()?.identity_changes())
     }
 
-    /// What there is one of for all identities; none while there is none of them.
+    /// The one record for all identities; `None` while there are none.
     pub fn identities(&self) -> Result<Option<IdentitiesRecord>, ReadError> {
         self.get(&keys::identities())
     }
@@ -34,7 +34,7 @@ impl ReadView {
         self.get(&keys::access_key(id))
     }
 
-    /// Whether anybody has an access key, in whatever account.
+    /// Whether there is any access key, in any account.
     pub async fn has_access_keys(&self) -> Result<bool, ReadError> {
         let found = self.scanning(|view| {
             let (from, to) = (keys::start_of(Tag::AccessKey), keys::end_of(Tag::AccessKey));
@@ -57,7 +57,7 @@ impl ReadView {
         self.scanning(move |view| view.records(&all, &keys::end_of_prefix(&all), usize::MAX)).await
     }
 
-    /// All policies of an account that may be attached, by name.
+    /// All managed policies of an account, by name.
     pub async fn managed_policies_of(&self, account: &str) -> Result<Vec<ManagedPolicyRecord>, ReadError> {
         let all = keys::managed_policies_of(account);
         self.scanning(move |view| view.records(&all, &keys::end_of_prefix(&all), usize::MAX)).await

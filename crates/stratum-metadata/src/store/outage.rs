@@ -1,13 +1,15 @@
-//! An index that failed is built anew while the server runs.
+//! Rebuilds a failed index while the server runs.
 //!
-//! From the failure on nothing is served: reads and commits are told to try again. The failed trees are let go of, and
-//! what the journal has since the newest checkpoint is applied to another over that, in its home or, if that can't take it,
-//! on a healthy drive. What was on its way when it failed is either in the journal, and then in the new tree, or nowhere.
+//! From the failure on nothing is served: reads and commits are told to try again. The failed trees are given up, and
+//! what the journal has since the newest checkpoint is applied to a new tree over that checkpoint, in the home of the
+//! index or, if that can't hold it, on a healthy drive. A command that was on its way when the index failed is either
+//! in the journal, and then in the new tree, or nowhere.
 //!
-//! Where a thread panicked it may have left untold what it had applied, so the table of volumes is told of all of it again.
+//! A thread that panicked may not have told the table of volumes what it had applied, so the table is told of
+//! everything again.
 //!
-//! The first try comes at once; each one that follows within [`CALM`] of the one before waits longer, so that a disk
-//! that ruins what is written to it doesn't keep the server busy, and begins in another place.
+//! The first try comes at once. Each further one within [`CALM`] waits longer and begins in another place, so that a
+//! disk that ruins what is written to it doesn't keep the server busy.
 
 use super::start::{self, RebuildStep, Sources};
 use super::{Inner, Metadata, OpenError};
@@ -20,68 +22,68 @@ use stratum_storage::blob::Index;
 use stratum_storage::panics;
 use tracing_mutex::parkinglot::Mutex;
 
-/// How long an index must have served for its failure to be the first again.
+/// After serving for this long, the next failure counts as the first again.
 const CALM: Duration = Duration::from_secs(600);
-/// The longest wait between two tries.
+/// The longest pause between two tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// How often it is tried to go home.
+/// The pause between two tries to move the index back to its home.
 const SELDOM: Duration = Duration::from_secs(60);
-/// How long a failed index may stay in somebody's hands before the next one is begun.
+/// How long others may still use a failed index before the next one is begun.
 const LETTING_GO: Duration = Duration::from_secs(2);
 
-/// Whether the index answers, and if not, what is done about it.
+/// Whether the index is available and, if not, what is being done about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum IndexState {
     #[default]
     Available,
-    /// It failed, and is being built anew from a checkpoint and the journal: nothing is served.
+    /// It failed, and is being rebuilt from a checkpoint and the journal: nothing is served.
     Rebuilding {
         why: String,
         for_seconds: u64,
         #[serde(flatten)]
         step: RebuildStep,
     },
-    /// It failed, and could not be built anew so far: nothing is served, and it is tried again.
+    /// It failed, and could not be rebuilt so far: nothing is served, and it will be tried again.
     Failed { why: String, for_seconds: u64, problem: String, next_try_in_seconds: u64 },
 }
 
-/// The index, for who looks after the server.
+/// The state of the index, for the operator.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct IndexStatus {
     #[serde(flatten)]
     pub state: IndexState,
     /// The folder that it lies in.
     pub place: String,
-    /// How often it failed and came back in this run.
+    /// How often it failed and was rebuilt in this run.
     pub rebuilds: u64,
-    /// How long nothing was served the last time.
+    /// For how long nothing was served the last time.
     pub last_pause_seconds: Option<f64>,
 }
 
-/// The tries of this run.
+/// The tries to rebuild the index in this run.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     tries: Mutex<Tries>,
-    /// Of the try that is under way.
+    /// The progress of the try that is under way.
     step: Mutex<Option<RebuildStep>>,
     looked: Mutex<Option<Duration>>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Tries {
-    /// Without a calm stretch between them.
+    /// How many tries there were since the index last served for [`CALM`].
     in_a_row: u32,
-    /// When the last one ended, by the monotonic clock.
+    /// When the last try ended, by the monotonic clock.
     ended: Duration,
-    /// Why it came to nothing.
+    /// Why the last try failed.
     problem: Option<String>,
     rebuilds: u64,
     pause: Option<Duration>,
 }
 
 impl Tries {
-    /// When the next one may begin.
+    /// When the next try may begin.
     fn next(&self) -> Duration {
         match self.in_a_row {
             0 => self.ended,
@@ -89,7 +91,7 @@ impl Tries {
         }
     }
 
-    /// Begins one if it is time, and says how many there were before.
+    /// Begins a try if it is time, and returns how many came before it.
     fn begin(&mut self, failure: &Failure, now: Duration) -> Option<u32> {
         if failure.at > self.ended + CALM {
             self.in_a_row = 0;
@@ -103,9 +105,9 @@ impl Tries {
 }
 
 impl Metadata {
-    /// Looks after the index: builds it anew when it has failed, and takes a checkpoint, which begins another tree, when its
-    /// files were taken away and when it lies on a drive that is not its home. For a thread of its own, every second or so;
-    /// blocks, for as long as that takes.
+    /// Maintains the index: rebuilds it when it has failed. Takes a checkpoint, which begins another tree, when the
+    /// index's files were taken away, and when it lies on a drive instead of its home. For a thread of its own, every
+    /// second or so; blocks, for as long as that takes.
     pub fn tend_index(&self) {
         let (inner, now) = (&self.inner, self.inner.clock.monotonic());
         self.end_what_is_lost();
@@ -125,7 +127,7 @@ impl Metadata {
         }
     }
 
-    /// Whether the index answers, and what became of it in this run.
+    /// Whether the index is available, and what happened to it in this run.
     pub fn index_status(&self) -> IndexStatus {
         let inner = &self.inner;
         let (tries, step) = (inner.outage.tries.lock().clone(), *inner.outage.step.lock());
@@ -155,7 +157,7 @@ impl Metadata {
     fn end_outage(&self, failure: &Failure, tries_before: usize) {
         let (outage, clock) = (&self.inner.outage, &self.inner.clock);
         *outage.step.lock() = Some(RebuildStep::Begins);
-        // What kept the index from being applied to may do the same to the next one.
+        // What made the failed index panic may make the next one panic, too.
         let rebuilt = panics::caught(|| self.rebuild_failed(tries_before));
         let rebuilt = rebuilt.unwrap_or_else(|words| Err(OpenError::Panicked(words)));
         let mut tries = outage.tries.lock();
@@ -184,7 +186,7 @@ impl Metadata {
 
     fn rebuild_failed(&self, tries_before: usize) -> Result<Index, OpenError> {
         let inner = &self.inner;
-        // Who is applying a group finishes with it; from then on nothing is applied.
+        // A thread that is applying a group finishes it; after that nothing is applied.
         let served = inner.committer.at_rest(|_| inner.machine.applied_index());
         stack::let_go(inner.machine.discard(), LETTING_GO);
         let note = |step| *inner.outage.step.lock() = Some(step);
@@ -201,7 +203,8 @@ impl Metadata {
             return Err(OpenError::Behind { reached, served });
         }
         inner.committer.at_rest(|committed| {
-            // What was committed and not applied any more when the index failed. Nobody has been told of it yet.
+            // These groups were committed, but not applied any more when the index failed. Nobody has been told of
+            // them yet.
             sources.until = committed;
             start::replay(&fresh, &sources, |applied| inner.space.tell(&applied))?;
             let index = inner.machine.take_over(fresh).index;
@@ -212,7 +215,8 @@ impl Metadata {
         })
     }
 
-    /// Has the state built anew where that has in it what is lost of it now, or where what an entry needed is there again.
+    /// Fails the index, so that it is rebuilt, if the rebuilt state would have what it has lost, or if a lost block
+    /// that an entry needed is readable again.
     fn end_what_is_lost(&self) {
         let Inner { machine, upkeep, log, .. } = self.inner.as_ref();
         if upkeep.has_what_is_lost_in_the_one_before(machine, log.as_ref()) {
@@ -223,7 +227,7 @@ impl Metadata {
         }
     }
 
-    /// The files were taken away, and sled goes on without them until the server stops. All of it is still there.
+    /// The files were taken away. Until the server stops, sled goes on with what it has open, so nothing is lost yet.
     fn replace_lost_files(&self) {
         tracing::error!("the index's files are gone or were replaced under the server: going on in others");
         if let Err(error) = self.begin_another_tree() {
@@ -239,7 +243,8 @@ impl Metadata {
         }
     }
 
-    /// Two checkpoints where one is on its way: the first is of a tree that was closed before.
+    /// Takes a checkpoint, so that another tree is begun; two if a tree is closed already, whose checkpoint comes
+    /// first.
     fn begin_another_tree(&self) -> Result<(), CheckpointError> {
         if self.inner.machine.closed().is_some() {
             self.try_checkpoint()?;
@@ -253,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tries_become_rare_and_a_calm_stretch_ends_that() {
+    fn tries_become_rare_until_the_index_has_served_for_long() {
         let seconds = Duration::from_secs;
         let failed_at = |at| Failure { why: String::new(), at: seconds(at) };
         let mut tries = Tries::default();

@@ -1,4 +1,4 @@
-//! What can be asked of the state. A read of what is [`fresh`](Metadata::fresh) sees every acknowledged write.
+//! Reads of the state. A read through [`fresh`](Metadata::fresh) sees every acknowledged write.
 
 use super::Metadata;
 use crate::buckets;
@@ -19,43 +19,43 @@ use stratum_storage::apart::Apart;
 use stratum_storage::blocking;
 use stratum_storage::volume::VolumeRecord;
 
-/// As many wait for drives at the same time as there may be requests that hang on one.
+/// As many scans may wait for drives at the same time as there may be requests that hang on one.
 static SCANS: Apart = Apart::waiting("scans", 512);
 
-/// An upload's parts, and what a [`Command::CompleteMultipartUpload`](crate::command::Command) says of when they were
-/// read.
+/// An upload's parts, and its last part at the time when they were read, which a
+/// [`Command::CompleteMultipartUpload`](crate::command::Command) needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartsToComplete {
     pub last_part: Option<LastPart>,
     pub parts: Vec<PartRecord>,
 }
 
-/// The state of some moment or later: what the reads of a request are made on. A cheap handle.
+/// The state as of some moment or later, for the reads of one request. A cheap handle.
 ///
-/// It is no snapshot: what is applied meanwhile is seen by the next read.
+/// It is no snapshot: the next read sees what is applied meanwhile.
 #[derive(Clone, Debug)]
 pub struct ReadView(Metadata);
 
 impl Metadata {
-    /// The state with everything in it that was acknowledged before this call, by whatever node. To be asked for once by
-    /// every request that reads.
+    /// The state with everything that was acknowledged before this call, on whatever node. Every request that reads
+    /// calls this once.
     ///
     /// # Errors
-    /// When nobody can say what was acknowledged.
+    /// If nobody can say what was acknowledged.
     pub async fn fresh(&self) -> Result<ReadView, ReadError> {
         self.inner.committer.catch_up().await?;
         Ok(self.local())
     }
 
-    /// The state that has been applied here, which may lack what others have been told: for upkeep, whose commands are
-    /// conditional and which looks again before it gives anything up.
+    /// The state as applied here, which may lack what other nodes have acknowledged: for background tasks, whose
+    /// commands are conditional and which look again before they free anything.
     pub fn local(&self) -> ReadView {
         ReadView(self.clone())
     }
 }
 
 impl ReadView {
-    /// The machine, while it can be believed.
+    /// The machine, if its index hasn't failed.
     pub(super) fn machine(&self) -> Result<&Machine, ReadError> {
         let machine = &self.0.inner.machine;
         if machine.has_failed() {
@@ -67,7 +67,7 @@ impl ReadView {
     /// What is stored under a key.
     pub(crate) fn value(&self, key: &[u8]) -> Result<Option<Value>, ReadError> {
         let machine = self.machine()?;
-        // A drive is waited for where that holds up nobody else.
+        // If this must wait for a drive, it waits where that delays nobody else.
         match machine.checkpoint().is_some_and(|checkpoint| checkpoint.must_read(key)) {
             true => blocking::in_place(|| Ok(machine.get(key)?)),
             false => Ok(machine.get(key)?),
@@ -113,7 +113,7 @@ impl ReadView {
         failed.map_or(Ok(records), |error| Err(error.into()))
     }
 
-    /// The bucket of that name.
+    /// The bucket with that name.
     pub fn bucket(&self, name: &str) -> Result<Option<Arc<BucketRecord>>, ReadError> {
         self.0.inner.bucket_cache.get(self.machine()?, name)
     }
@@ -129,7 +129,7 @@ impl ReadView {
         self.scanning(move |view| {
             let mut with = Vec::new();
             view.scan(&keys::start_of(Tag::BucketById), &keys::end_of(Tag::BucketById), |key, value| {
-                // One that can't be read is for a check of the store to name.
+                // A record that can't be read is reported by a check of the store.
                 let has = buckets::configuration_of(value).is_ok_and(|has| has.documents.contains_key(&kind));
                 with.extend(keys::parse_bucket_by_id(key).filter(|_| has));
                 ControlFlow::Continue(())
@@ -156,7 +156,7 @@ impl ReadView {
                     if names.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })?;
             }
-            // One that was deleted since the scan is left out.
+            // A bucket that was deleted after the scan is left out.
             let machine = view.machine()?;
             let named = |name: &Vec<u8>| buckets::by_name(name, |key| Ok(machine.get(key)?)).transpose();
             names.iter().filter_map(named).collect()
@@ -164,7 +164,7 @@ impl ReadView {
         .await
     }
 
-    /// What stands under a key: one lookup.
+    /// The object under a key, with one lookup.
     pub fn object(&self, bucket: BucketId, key: &[u8]) -> Result<Option<ObjectRecord>, ReadError> {
         self.get(&keys::object(bucket, key))
     }
@@ -182,8 +182,8 @@ impl ReadView {
         self.scanning(move |view| listing::versions(view.machine()?, &request)).await
     }
 
-    /// A scan may wait for writers and for the disk, and be long: it runs where that holds up nobody else, and at a priority at
-    /// which who serves a small request doesn't wait for its turn behind it.
+    /// Runs a scan, which may wait for writers and for the disk, and may be long: on a thread where it delays nobody
+    /// else, and at a low priority, so that small requests don't wait behind it.
     pub(crate) async fn scanning<T: Send + 'static>(
         &self,
         scan: impl FnOnce(&ReadView) -> Result<T, ReadError> + Send + 'static,
@@ -217,7 +217,7 @@ impl ReadView {
     /// All parts of an upload, to complete it.
     pub async fn parts_to_complete(&self, upload: UploadId) -> Result<PartsToComplete, ReadError> {
         self.scanning(move |view| {
-            // In this order: a part that comes meanwhile is not the last one that is known here.
+            // The order matters: if a part comes in between, `last_part` is not that part, and completing is refused.
             let last_part = view.get(&keys::last_part(upload))?;
             let parts = view.scan_parts(upload, 0..=u16::MAX, usize::MAX)?;
             Ok(PartsToComplete { last_part, parts })
@@ -225,7 +225,8 @@ impl ReadView {
         .await
     }
 
-    /// Parts with these numbers, in order, at most `max`. Blocks, for as long as a scan takes: not for async threads.
+    /// Parts with these numbers, in order, at most `max`. Blocks for as long as a scan takes, so it is not for async
+    /// threads.
     pub fn scan_parts(
         &self,
         upload: UploadId,

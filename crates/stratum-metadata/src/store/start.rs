@@ -1,4 +1,4 @@
-//! From whatever is on the disks to the state at the journal's end.
+//! Brings the state from what is on the disks to the journal's end.
 
 use super::OpenError;
 use crate::checkpoint::{self, Checkpoint, Closed, Files, LoadError};
@@ -24,10 +24,10 @@ const REPLAY_GROUP: usize = 512;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum RebuildStep {
-    /// What failed is let go of.
+    /// The failed index is being given up.
     #[default]
     Begins,
-    /// The entry of the journal that was applied last, and the journal's last.
+    /// Replays the journal: the last entry that was applied, and the last one of the journal.
     Replays { entry: Index, of: Index },
 }
 
@@ -36,13 +36,13 @@ pub(super) struct Sources<'a> {
     pub(super) log: &'a dyn LocalLog,
     pub(super) checkpoints: &'a Files,
     pub(super) clock: Arc<dyn Clock>,
-    /// The last entry that is replayed.
+    /// The last entry to be replayed.
     pub(super) until: Index,
-    /// Is told how far it has come.
+    /// Called with the progress.
     pub(super) note: &'a dyn Fn(RebuildStep),
 }
 
-/// The state at the journal's end: the trees as they are if the journal confirms them, else built anew.
+/// The state at the journal's end: from the existing trees if the journal confirms them, else rebuilt.
 pub(super) fn recover(index: &IndexDir, sources: &Sources<'_>) -> Result<Machine, OpenError> {
     check_end(sources)?;
     index.clean();
@@ -56,8 +56,8 @@ pub(super) fn recover(index: &IndexDir, sources: &Sources<'_>) -> Result<Machine
     anew(index, 0, sources)
 }
 
-/// The checkpoints that the state may lie on, those with a block that is known to be lost last, else the newest first. Where
-/// there is none, nothing is what it begins on.
+/// The checkpoints on which the state can be built: those without a known lost block first, and the newest first
+/// among them. `None` stands for a store without checkpoints.
 fn candidates(sources: &Sources<'_>) -> Result<Vec<Option<Arc<Checkpoint>>>, OpenError> {
     let whole = checkpoint::whole(sources.checkpoints);
     let mut whole = whole.map_err(|error| OpenError::Newer(error.to_string()))?;
@@ -70,11 +70,11 @@ fn newest(sources: &Sources<'_>) -> Result<Option<Arc<Checkpoint>>, OpenError> {
     checkpoint::newest(sources.checkpoints).map_err(|error| OpenError::Newer(error.to_string()))
 }
 
-/// A checkpoint holds what the journal held when it was taken. One that reaches beyond the journal's end shows that the
-/// end was lost, and with it perhaps more than the checkpoint knows.
+/// Refuses if a checkpoint reaches beyond the journal's end. A checkpoint holds only what the journal held when it
+/// was taken, so the journal's end was lost, and perhaps more entries than the checkpoint knows of.
 fn check_end(sources: &Sources<'_>) -> Result<(), OpenError> {
     let (checkpoints, reached) = (sources.checkpoints, sources.log.last());
-    // Most of the time the names say that there is nothing to read.
+    // Usually the file names alone show that there is nothing to check.
     if checkpoints.indexes().last().is_none_or(|newest| *newest <= reached) {
         return Ok(());
     }
@@ -87,8 +87,8 @@ fn check_end(sources: &Sources<'_>) -> Result<(), OpenError> {
     }
 }
 
-/// Goes on from the trees that are there, the open one last; `None` if they are none that this journal led to over this
-/// checkpoint.
+/// Continues from existing trees, the open one last; `None` if this journal over this checkpoint can't have led to
+/// them.
 fn continue_from(
     dirs: &[PathBuf],
     checkpoint: Option<&Arc<Checkpoint>>,
@@ -103,8 +103,9 @@ fn continue_from(
     Ok(Some(machine))
 }
 
-/// The open tree and what it lies on, from trees of which each follows the one before: the last one over the checkpoint, the
-/// last one over a closed one over the checkpoint, or, where the last one was never begun, the one before it.
+/// The open tree and what it lies over, from trees of which each follows the one before. That is the last tree over
+/// the checkpoint; or the last tree over a closed one over the checkpoint; or, if the last tree was never begun, the
+/// one before it.
 pub(crate) fn trees(
     dirs: &[PathBuf],
     checkpoint: Option<&Arc<Checkpoint>>,
@@ -133,13 +134,13 @@ pub(crate) fn trees(
     })
 }
 
-/// Builds the state in a new index, in the first place that takes it. `first` says which of them is asked first: one
-/// that has just failed needn't be.
+/// Builds the state in a new index, in the first place that can hold it. `first` says which place is tried first,
+/// since the one that has just failed need not be.
 pub(super) fn anew(index: &IndexDir, first: usize, sources: &Sources<'_>) -> Result<Machine, OpenError> {
     let mut problem = None;
     for checkpoint in candidates(sources)? {
         match anew_on(checkpoint.as_ref(), index, first, sources) {
-            // What is lost of one may be in another, as long as the journal leads on from that.
+            // Another checkpoint may have what this one lost, as long as the journal goes on from it.
             Err(error) if error.is_of_the_checkpoint() => {
                 tracing::warn!(%error, "the state can't be built on a checkpoint");
                 problem = problem.or(Some(error));
@@ -150,7 +151,7 @@ pub(super) fn anew(index: &IndexDir, first: usize, sources: &Sources<'_>) -> Res
     Err(problem.unwrap_or_else(|| TreeError::Away.into()))
 }
 
-/// [`anew`], over that checkpoint.
+/// [`anew`], over this checkpoint.
 fn anew_on(
     checkpoint: Option<&Arc<Checkpoint>>,
     index: &IndexDir,
@@ -173,8 +174,8 @@ fn anew_on(
     Err(problem)
 }
 
-/// Starts anew on a checkpoint, or from nothing if the journal still has all of it. The place is switched to first: from
-/// then on no start goes on from what was there before.
+/// Starts anew over a checkpoint, or from nothing if the journal still has all entries. `current` is switched first,
+/// so that from then on no start continues from the former trees.
 fn build_in(
     checkpoint: Option<&Arc<Checkpoint>>,
     index: &IndexDir,
@@ -196,7 +197,7 @@ fn build_in(
     Ok(machine)
 }
 
-/// Whether the journal holds the very entry that the index saw last, and all that follow it.
+/// Whether the journal holds the very entry that the index applied last, and all that follow it.
 fn confirms(log: &dyn LocalLog, applied: &Applied) -> bool {
     match applied.index {
         0 => log.first() == 1,
@@ -204,8 +205,8 @@ fn confirms(log: &dyn LocalLog, applied: &Applied) -> bool {
     }
 }
 
-/// Applies what the journal has beyond the state, and hands out what came of it. Bodies are verified with
-/// it: what the index lacks may be the end of the journal, which a crash could have torn.
+/// Applies the journal's entries after the state's last one, and hands each group's result to `each`. Bodies are
+/// verified, too: what the index lacks may be the end of the journal, which a crash could have torn.
 pub(super) fn replay(
     machine: &Machine,
     sources: &Sources<'_>,

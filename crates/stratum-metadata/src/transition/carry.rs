@@ -1,8 +1,8 @@
-//! Objects on their way to a tier: several bodies at a time, within a bound of memory, and small ones packed together.
+//! Carries objects to a tier: several bodies at a time, within a bound of memory, and small ones packed together.
 //!
-//! An object is there when each of its bodies that lay elsewhere was moved for certain. Whatever else becomes of a body
-//! (its record changed, its tier ran full, it is time to stop) leaves its object among the reviews, where it is looked at
-//! again; one that can't be moved is put off, and nobody else with it.
+//! An object is done when each of its bodies that lay elsewhere has certainly been moved. Whatever else becomes of a
+//! body (its record changed, the tier is full, it is time to stop) leaves its object among the reviews, so that it is
+//! looked at again. An object with a body that can't be moved is put off, which delays no other object.
 
 use super::large::Copied;
 use super::review::{Bodies, Review, Wanted};
@@ -19,13 +19,13 @@ use stratum_storage::blocking;
 use stratum_storage::task::Stop;
 use tokio::task::JoinSet;
 
-/// What all that is under way may hold, in bytes; one body at least is under way.
+/// The memory that all jobs under way may take, in bytes; one job is started in any case.
 const MEMORY_BYTES: u64 = 128 << 20;
-/// Jobs that are under way at a time.
+/// The most jobs that are under way at a time.
 const TOGETHER: usize = 8;
-/// What is done is made known so often...
+/// Objects that are done are committed this often...
 const TELL_INTERVAL: Duration = Duration::from_millis(500);
-/// ... or as soon as so many objects are: a command has at most 1 MiB, and a key at most 1 KiB.
+/// ... or as soon as there are this many: a command has at most 1 MiB, and a key at most 1 KiB.
 const TOLD_TOGETHER: usize = 256;
 
 /// Objects that are carried to a tier.
@@ -36,7 +36,7 @@ pub(super) struct Carrying<'a> {
     stop: Stop,
     objects: Vec<Object>,
     under_way: JoinSet<(u64, Result<Landed, TransitionError>)>,
-    /// Memory of what is under way.
+    /// Memory of the jobs under way, in bytes.
     held: u64,
     waiting: Batch,
     waiting_of: Vec<Stray>,
@@ -46,22 +46,22 @@ pub(super) struct Carrying<'a> {
 }
 
 struct Object {
-    /// Nothing when it is done.
+    /// `None` once the object is done.
     review: Option<Review>,
-    /// Bodies that are not moved yet, and one more until all are found.
+    /// Bodies that are not moved yet, plus one until all bodies have been found.
     left: usize,
-    /// Some of it was carried.
+    /// Whether some of its bodies were moved.
     carried: bool,
     put_off: bool,
 }
 
 /// How a job ended.
 enum Landed {
-    /// These bodies are where they should be.
+    /// These bodies are in their tier.
     There(Vec<Stray>, Moved),
     Recoded(Recoded),
     PutOff(Vec<(Stray, String)>),
-    /// It is looked at again.
+    /// The bodies are looked at again at the next pass.
     Left,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Carrying<'a> {
         }
     }
 
-    /// Carries them all. An error is what ended it early; what is under way is finished in any case.
+    /// Carries all of them. The error is what ended it early; jobs under way are finished in any case.
     pub async fn carry(mut self, wanted: Vec<Wanted>) -> Result<(), TransitionError> {
         let (mut whole, mut of_parts) = (Vec::new(), Vec::new());
         for (object, Wanted { review, foreseen, bodies }) in wanted.into_iter().enumerate() {
@@ -157,7 +157,7 @@ impl<'a> Carrying<'a> {
         self.failed.get_or_insert(error);
     }
 
-    /// Waits for the next job that ends, and notes what became of it.
+    /// Waits for the next job to end, and records its result.
     async fn land(&mut self) {
         let Some(landed) = self.under_way.join_next().await else { return };
         match landed {
@@ -195,7 +195,7 @@ impl<'a> Carrying<'a> {
         }
     }
 
-    /// A body is settled; with the last one its object is.
+    /// Records that a body is settled; its object is settled with the last one.
     fn one_less(&mut self, object: usize) {
         let Some(object) = self.objects.get_mut(object) else { return };
         object.left = object.left.saturating_sub(1);
@@ -220,7 +220,7 @@ impl<'a> Carrying<'a> {
         self.one_less(body.object);
     }
 
-    /// A small body waits for others to be packed with.
+    /// Keeps a small body until there are others to pack it with.
     fn wait(&mut self, body: Stray, small: Small) {
         self.waiting_of.push(body);
         if self.waiting.add(small) {
@@ -234,12 +234,12 @@ impl<'a> Carrying<'a> {
             return;
         }
         let (transitions, tier) = (self.transitions.clone(), self.tier);
-        // As it is, in stripes, and as it is read again.
+        // The bodies are in memory three times: as they are, in stripes, and as they are read again.
         let memory = 3 * batch.bytes as u64;
         self.launch(memory, async move { transitions.pack(batch, bodies, tier).await });
     }
 
-    /// Everything that was begun ends, and is made known.
+    /// Finishes everything that was begun, and commits what is done.
     async fn finish(&mut self) {
         loop {
             while !self.under_way.is_empty() {
@@ -253,7 +253,7 @@ impl<'a> Carrying<'a> {
         }
     }
 
-    /// Has the objects that are done taken off the reviews.
+    /// Takes the objects that are done off the reviews.
     fn tell(&mut self) {
         self.told_at = self.reviews.clock.monotonic();
         let (transitions, changes) = (self.transitions.clone(), std::mem::take(&mut self.done));
@@ -282,8 +282,8 @@ impl Transitions {
         }
     }
 
-    /// Packs bodies, and says that they are there if all of them are: where some were overwritten meanwhile, the next look
-    /// tells which.
+    /// Packs bodies, and returns them as moved only if all of them were: if some were overwritten meanwhile, the next
+    /// look finds out which.
     async fn pack(&self, batch: Batch, bodies: Vec<Stray>, tier: Tier) -> Result<Landed, TransitionError> {
         self.takes(tier, batch.bytes as u64)?;
         let turn = self.mover.pace.turn(CLASS, batch.bytes as u64).await;

@@ -1,28 +1,28 @@
 //! What is known of bodies before they are read: whether coding makes them shorter.
 //!
-//! Who looks at bytes is above this crate; here it is only asked.
+//! What looks at the bytes is a layer above this crate; here it is only asked.
 
 use crate::record::{BucketId, ObjectRecord};
 
 /// Whether coding makes an object's bodies shorter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Foreseen {
-    /// Nobody knows: their first bytes are tried.
+    /// It isn't known: coding is tried on the first bytes.
     #[default]
     Nothing,
-    /// They are coded untried.
+    /// It does: the bodies are coded without a try.
     Shrinks,
-    /// They are stored as they are.
+    /// It doesn't: the bodies are stored uncoded.
     HardlyShrinks,
 }
 
-/// Who knows.
+/// Knows such things of objects.
 pub trait Foresight: Send + Sync {
     /// What is known of an object, by its key and its record.
     fn foresee(&self, bucket: BucketId, key: &[u8], record: &ObjectRecord) -> Foreseen;
 }
 
-/// Nobody does.
+/// Knows nothing of any object.
 pub struct Unforeseen;
 
 impl Foresight for Unforeseen {

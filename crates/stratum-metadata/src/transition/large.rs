@@ -1,5 +1,5 @@
-//! One body is copied by itself: read, coded anew, written, and what was written compared with what was read. Of a sealed
-//! body, which nobody here can open, that is its stored bytes, and they stay what they are.
+//! Copies one body by itself: it is read, coded anew and written, and the copy is compared with what was read. A
+//! sealed body, which can't be decrypted here, is copied as its stored bytes.
 
 use super::{Foreseen, LEAST_ROOM, Stray, TransitionError, Transitions, tier_of};
 use crate::command::Move;
@@ -15,26 +15,27 @@ use stratum_storage::writepath::{Leave, WriteError};
 
 /// What became of a body.
 pub(super) enum Copied {
-    /// Its copy is durable and was compared.
+    /// The copy is durable and has been compared.
     Large(Box<relocate::Copied>),
-    /// It is so short, coded, that it belongs in a stripe with others.
+    /// Coded, the body is so short that it belongs in a stripe with others.
     Small(Small),
-    /// It is where it should be, or its record changed meanwhile, or it is time to stop: it is looked at again.
+    /// The body is in its tier already, or its record changed meanwhile, or it is time to stop: it is looked at
+    /// again.
     Left,
-    /// It stays where it is, and is looked at again much later.
+    /// The body stays where it is, and is looked at again much later.
     PutOff(String),
 }
 
-/// A body that is read.
+/// A body that is being read.
 struct Source {
     from: BlobRef,
-    /// Its plaintext; the stored bytes of one that is sealed.
+    /// Its plaintext, or the stored bytes of a sealed body.
     bytes: PlaintextReader,
-    /// Keep what is read from being freed.
+    /// These keep what is read from being freed.
     _holds: Holds,
 }
 
-/// What was read of a body, or written for it: enough to see whether two are the same.
+/// A digest of what was read or written of a body: enough to tell whether two are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Sum {
     bytes: u64,
@@ -48,7 +49,7 @@ impl Sum {
     }
 }
 
-/// What a body's copy came to, as its own errors say it.
+/// What became of a copy, with the errors of the body alone.
 enum Outcome {
     Finished(Finished),
     Stopped,
@@ -56,20 +57,20 @@ enum Outcome {
 }
 
 impl Transitions {
-    /// What copying a body of that size to a tier holds at most, in bytes.
+    /// The most memory that copying a body of that size to a tier takes, in bytes.
     pub(super) fn memory(&self, size: u64, to: Tier) -> u64 {
         let volumes = &self.mover.volumes;
-        // It is read twice, but not at a time.
+        // The body is read twice, but not at the same time.
         let reading = volumes.reader.memory() + PlaintextReader::frames_memory(size);
-        // Of one that is sealed more bytes are written than it has, and nothing is coded.
+        // Of a sealed body more bytes are written than its plaintext has, and nothing is coded.
         let writing = PlaintextWriter::memory(self.codecs.of(to), true, Some(size));
         reading + writing + volumes.writer.memory(to)
     }
 
-    /// Whether the tier takes anything.
+    /// Checks that the tier can take so many bytes.
     ///
     /// # Errors
-    /// What it lacks.
+    /// What the tier lacks.
     pub(super) fn takes(&self, tier: Tier, bytes: u64) -> Result<(), WriteError> {
         self.mover.volumes.writer.check_room(tier, bytes, Leave::Reserve)
     }
@@ -83,9 +84,9 @@ impl Transitions {
             Ok(copied) => Ok(copied),
             Err(Failed::Transition(error)) => Err(error),
             Err(Failed::Body(BodyError::Write(error))) => Err(error.into()),
-            // It moved meanwhile.
+            // The body was moved meanwhile.
             Err(Failed::Body(BodyError::Read(ReadError::Gone(_)))) => Ok(Copied::Left),
-            // What a reader meets is about this body alone.
+            // Other errors of the reader concern this body alone.
             Err(Failed::Body(error)) => Ok(Copied::PutOff(error.to_string())),
         }
     }
@@ -119,9 +120,9 @@ impl Transitions {
         Ok(Copied::Large(Box::new(relocate::Copied { moved, extents, hold })))
     }
 
-    /// The body, if its owner still has it, in a volume of another tier. One that was overwritten has the same name in a
-    /// bucket that isn't versioned, and another length: whatever isn't what was looked at is looked at again. The pin keeps
-    /// the bytes from being freed between the lookup and the hold.
+    /// The body, if its owner still has it in a volume of another tier. In a bucket that isn't versioned a new object
+    /// has the same owner, and usually another length: whatever isn't what was looked up is looked at again. The pin
+    /// keeps the bytes from being freed between the lookup and the hold.
     fn open(&self, body: &Stray, to: Tier) -> Result<Option<Source>, Failed> {
         let Mover { metadata, volumes, .. } = &self.mover;
         let pin = volumes.reader.pin();
@@ -178,7 +179,7 @@ impl Transitions {
         Ok(Outcome::Finished(writer.finish_unless_small().await?))
     }
 
-    /// What the tier codes with, if that makes the body shorter.
+    /// The codec of the tier, if it makes the body shorter.
     async fn codec(
         &self,
         to: Tier,
@@ -195,7 +196,7 @@ impl Transitions {
         Ok(self.priority().spawn(move || shrinks(&sample)).await?.then_some(codec))
     }
 
-    /// What a body reads as.
+    /// The digest of what a body reads as.
     async fn sum(&self, blob: &BlobRef, size: u64) -> Result<Sum, BodyError> {
         let (mut sum, mut reader) = (Sum::default(), self.reader(blob.clone(), size)?);
         while let Some(piece) = reader.next().await? {
@@ -205,7 +206,7 @@ impl Transitions {
     }
 }
 
-/// The bytes that are read of a body, and written of it where nothing is coded.
+/// How many bytes are read of the body, which are also written if nothing is coded.
 fn wanted_bytes(body: &Stray) -> u64 {
     match body.from.form {
         Form::Sealed => body.from.len(),
@@ -213,7 +214,7 @@ fn wanted_bytes(body: &Stray) -> u64 {
     }
 }
 
-/// Why a body could not be copied: something of its own, or something that concerns all.
+/// Why a body could not be copied: an error of this body, or one that concerns all bodies.
 enum Failed {
     Body(BodyError),
     Transition(TransitionError),

@@ -1,7 +1,7 @@
-//! Reviews that are due, and what the state says of their objects. All of it blocks.
+//! Reviews that are due, and what the state says of their objects. All of this blocks.
 //!
-//! Each body's place is looked up once: here where it is all of its object, and for an object of parts while they are
-//! carried, a page of them at a time.
+//! The place of each body is looked up once: here for an object of one body, and for an object of parts while it is
+//! carried, a page of parts at a time.
 
 use super::{Foreseen, Stray, Transitions, tier_of};
 use crate::command::{Pinning, TierChange, TierCondition};
@@ -29,27 +29,27 @@ pub(super) struct Review {
     committed: Index,
 }
 
-/// An object that belongs in a tier, and may lie elsewhere.
+/// An object that belongs in a tier and may lie in another.
 pub(super) struct Wanted {
     pub review: Review,
     pub foreseen: Foreseen,
     pub bodies: Bodies,
 }
 
-/// What it is made of.
+/// The bodies of an object.
 pub(super) enum Bodies {
-    /// One body that lies elsewhere: its bytes of plaintext, and its place.
+    /// One body that lies elsewhere: its bytes of plaintext, and its blob.
     One(u64, BlobRef),
-    /// Nobody has looked yet where they lie.
+    /// Parts, whose places have not been looked up.
     Parts,
 }
 
-/// Reviews by what is to be done.
+/// Reviews, sorted by what is to be done.
 #[derive(Default)]
 pub(super) struct Sorted {
-    /// By the tier in which the objects belong.
+    /// Objects to be moved, by the tier in which they belong.
     pub elsewhere: BTreeMap<Tier, Vec<Wanted>>,
-    /// Nothing is to be done.
+    /// Objects for which nothing is to be done.
     pub at_home: Vec<TierChange>,
 }
 
@@ -59,7 +59,7 @@ impl Review {
         Ok(Review { time, bucket, key, version: decode(value)?, committed })
     }
 
-    /// The first key after it among the reviews.
+    /// The first key after this one among the reviews.
     pub fn next_key(&self) -> Vec<u8> {
         [keys::review(self.time, self.bucket, &self.key, self.committed), vec![0]].concat()
     }
@@ -69,7 +69,7 @@ impl Review {
         Owner::Object { bucket, key, version, committed }
     }
 
-    /// It was looked at, and is looked at next at that time, if ever.
+    /// Says that the review is done, and when the next one is, if ever.
     pub fn done(self, next: Option<UnixMillis>) -> TierChange {
         let Review { time, bucket, key, version, committed } = self;
         let pinning = Pinning::Leave;
@@ -130,7 +130,7 @@ impl Transitions {
         Ok(sorted)
     }
 
-    /// What of an object may lie elsewhere.
+    /// The bodies of an object that may lie elsewhere.
     fn bodies(&self, record: ObjectRecord, tier: Tier) -> Option<Bodies> {
         match record.body {
             Body::Blob(blob) => self.is_stray(&blob, tier).then_some(Bodies::One(record.size, blob)),
@@ -138,7 +138,7 @@ impl Transitions {
         }
     }
 
-    /// Those of an object's parts that lie elsewhere, from a place among them on, and where the next page begins.
+    /// A page of the object's parts that lie elsewhere, from a part number on, and where the next page begins.
     pub(super) fn parts(
         &self,
         object: usize,

@@ -1,12 +1,13 @@
-//! The task that takes objects where they belong: it goes over the reviews that are due, and has their bodies carried.
+//! The task that moves objects into their tiers: it goes over the reviews that are due, and has the bodies of their
+//! objects carried.
 //!
-//! A decision is a command, and stands in the object's record together with the time of its review, which is among the
-//! keys in the order of time. So nothing of what is still to do is in memory, and a restart goes on from it. An object
-//! that lies where it belongs leaves the reviews; one whose tier has no room or too few drives waits there, and the status
-//! tells; one that can't be moved is looked at again later.
+//! A decision is a command; it is stored in the object's record together with the time of its review, and reviews are
+//! also keys in the order of time. So nothing that is still to be done is only in memory, and a restart goes on from
+//! it. An object that is in its tier is removed from the reviews. One whose tier has too little room or too few
+//! drives waits there, and the status tells so. One that can't be moved is looked at again later.
 //!
-//! A tier that takes nothing is asked from time to time whether it has room, and until then nothing that belongs there is
-//! read: not by the rest of a pass over the reviews, and not by the next one.
+//! A tier that takes nothing is asked from time to time whether it has room. Until then nothing that belongs there is
+//! read, neither in the rest of a pass over the reviews nor in the next one.
 
 use super::carry::Carrying;
 use super::review::{Review, Sorted};
@@ -24,31 +25,32 @@ use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use stratum_storage::writepath::WriteError;
 use tracing_mutex::parkinglot::Mutex;
 
-/// Reviews of one step: so many that bodies which lie in one stripe are among them, and few enough to be remembered.
+/// Reviews in one step: enough that bodies of one stripe are among them, and few enough to be kept in memory.
 const PAGE: usize = 1024;
-/// How often it is looked what is due.
+/// The pause between two looks for reviews that are due.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a tier that takes nothing is left alone.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
-/// While tiers wait, the reviews are gone over anew after so many times what going over them took.
+/// While tiers wait, the next pass over all reviews begins after this many times the duration of the last one.
 const REST: u32 = 20;
-/// When an object that can't be moved is looked at again.
+/// How long an object that can't be moved is left alone.
 pub(super) const PUT_OFF_DELAY: Duration = Duration::from_secs(600);
 
-/// How the task is doing.
+/// What the task has done and waits for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransitionStatus {
-    /// Since the start: objects that came where they belong, their bodies, and the bytes of plaintext that were copied.
+    /// Since the start: objects that were moved into their tiers, their bodies, and the bytes of plaintext that were
+    /// copied.
     pub objects: u64,
     pub bodies: u64,
     pub bytes: u64,
-    /// Bodies that could not be moved for a reason of their own: they can't be read, or their copies can't.
+    /// Bodies that could not be moved for a reason of their own: they, or their copies, can't be read.
     pub unreadable: u64,
     /// Tiers that take nothing now, and why.
     pub waiting: BTreeMap<String, String>,
 }
 
-/// The task. One of a store.
+/// The task, one for a store.
 pub struct Reviews {
     pub(super) transitions: Transitions,
     pub(super) clock: Arc<dyn Clock>,
@@ -57,13 +59,13 @@ pub struct Reviews {
     pub(super) status: Mutex<TransitionStatus>,
 }
 
-/// How far the task is in going over the reviews.
+/// How far the task has come in a pass over the reviews.
 #[derive(Debug, Default)]
 struct Pass {
-    /// Where the next page begins; nothing: at the first review.
+    /// The first key of the next page; `None` for the beginning.
     next: Option<Vec<u8>>,
     began: Duration,
-    /// It came to the end while tiers wait: what is new is looked at, and everything only then.
+    /// When the next pass begins. Set when a pass ends while tiers wait; until then only new reviews are looked at.
     again_at: Option<Duration>,
     /// Tiers that take nothing, and when they are asked again.
     waiting: BTreeMap<Tier, Duration>,
@@ -100,7 +102,7 @@ impl Reviews {
             match Carrying::new(self, tier, stop).carry(wanted).await {
                 Ok(()) => {}
                 Err(TransitionError::Write(error)) if error.is_waiting() => self.wait(tier, &error),
-                // The other tiers have nothing to do with it.
+                // The error concerns this tier only.
                 Err(error) => failed = Some(error),
             }
         }
@@ -108,7 +110,7 @@ impl Reviews {
         failed.map_or(Ok(next), Err)
     }
 
-    /// The next page, or the first one again where something may have changed for what was passed over.
+    /// The next page. It is the first one again if something may have changed for reviews that were passed over.
     async fn due(&self, now: UnixMillis) -> Result<Vec<Review>, TransitionError> {
         let has_room = self.ask();
         let from = {
@@ -125,7 +127,7 @@ impl Reviews {
         Ok(blocking::spawn(move || transitions.due(now, from, PAGE)).await??)
     }
 
-    /// Asks the tiers that wait, and whose time it is, whether they have room again.
+    /// Asks the waiting tiers whose time has come whether they have room again.
     fn ask(&self) -> bool {
         let now = self.clock.monotonic();
         let is_time = |(tier, time): (&Tier, &Duration)| (*time <= now).then_some(*tier);
@@ -155,7 +157,7 @@ impl Reviews {
         self.status.lock().waiting.insert(tier.name().into(), error.to_string());
     }
 
-    /// All that is due was looked at.
+    /// Ends a pass: everything that is due was looked at.
     fn pass_over(&self) -> Next {
         let (mut pass, now) = (self.pass.lock(), self.clock.monotonic());
         if pass.waiting.is_empty() {
@@ -167,7 +169,7 @@ impl Reviews {
         Next::After(POLL_INTERVAL)
     }
 
-    /// Bodies came to a tier.
+    /// Counts bodies that were moved into a tier.
     pub(super) fn note_moved(&self, tier: Tier, moved: Moved, plaintext: u64) {
         let mut status = self.status.lock();
         status.bodies += moved.bodies;

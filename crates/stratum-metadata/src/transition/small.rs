@@ -1,5 +1,5 @@
-//! Small bodies: those of one stripe are read with it, those in the journal a few at a time, and all are coded anew for the
-//! stripes of another tier. A sealed one is packed as it is.
+//! Small bodies: those of one stripe are read together, those in the journal a few at a time, and all are coded anew
+//! for the stripes of another tier. A sealed body is packed as it is.
 
 use super::{CLASS, Foreseen, Stray, TransitionError, Transitions};
 use crate::relocate::{Small, blob_of};
@@ -10,19 +10,19 @@ use stratum_frames::{Coding, Compression};
 use stratum_storage::blob::{Form, PackedAt, Place, Tier, VolumeId};
 use stratum_storage::blocking;
 
-/// A stripe is read whole where what is wanted of it is at least this part of it: a drive gives a whole one in little more
-/// time than a piece of it.
+/// A stripe is read as a whole if the wanted bodies are at least one part in so many of it: reading a whole stripe
+/// takes a drive little longer than reading a piece.
 const WORTH_READING_WHOLE: u64 = 8;
-/// Bodies of the journal that are read together, at most: 2 MiB.
+/// The most bodies in the journal that are read together: 2 MiB.
 const TOGETHER: usize = 64;
 
-/// Bodies that are carried in one go.
+/// Bodies that are read in one go.
 #[derive(Debug)]
 pub(super) enum Job {
-    /// Bodies of one stripe, which is given as a whole.
+    /// Bodies of one stripe, which is read as a whole.
     Stripe(PackedAt, Vec<Stray>),
     Journal(Vec<Stray>),
-    /// By itself.
+    /// One body by itself.
     One(Stray),
 }
 
@@ -62,10 +62,10 @@ impl Job {
         jobs
     }
 
-    /// What it holds at most, in bytes.
+    /// The most memory that the job takes, in bytes.
     pub fn memory(&self, transitions: &Transitions, to: Tier) -> u64 {
         match self {
-            // As it is read, and as it is coded.
+            // In memory as read, and as coded.
             Job::Stripe(at, _) => 3 * u64::from(at.payload) + transitions.mover.volumes.reader.memory(),
             Job::Journal(bodies) => 3 * bodies.iter().map(|body| body.size).sum::<u64>(),
             Job::One(body) => transitions.memory(body.size, to),
@@ -73,12 +73,12 @@ impl Job {
     }
 }
 
-/// What became of small bodies.
+/// The result of reading and coding small bodies.
 #[derive(Default)]
 pub(super) struct Recoded {
-    /// To be packed.
+    /// Bodies to be packed.
     pub smalls: Vec<(Stray, Small)>,
-    /// These stay where they are.
+    /// Bodies that stay where they are, and why.
     pub unreadable: Vec<(Stray, String)>,
 }
 
@@ -92,7 +92,7 @@ impl Transitions {
         let turn = self.mover.pace.turn(CLASS, at.payload.into()).await;
         let payload = self.mover.read_payload(&at).await;
         drop(turn);
-        // What isn't live any more is looked at again, if it is anywhere.
+        // Nothing in the stripe is live any more. If a body is elsewhere, the next look finds it.
         let Some(payload) = payload? else { return Ok(Recoded::default()) };
         let stored = bodies.into_iter().map(move |body| {
             let stored = match body.from.place {
@@ -118,7 +118,7 @@ impl Transitions {
                 let Place::Journal { index, length, crc32c } = body.from.place else { continue };
                 match metadata.log().body(index, length, crc32c) {
                     Ok(stored) => read.push((body, Ok(stored))),
-                    // It was packed meanwhile: it is looked at again.
+                    // The body was packed meanwhile: it is looked at again.
                     Err(_) if blob_of(metadata.state(), &body.owner)?.as_ref() != Some(&body.from) => {}
                     Err(error) => read.push((body, Err(error.to_string()))),
                 }
@@ -129,7 +129,7 @@ impl Transitions {
         self.recode(read.into_iter(), to).await
     }
 
-    /// Codes stored bytes as the tier does. What was read wrong is passed on.
+    /// Codes stored bytes with the tier's codec. Errors of reading are passed on.
     async fn recode(
         &self,
         bodies: impl Iterator<Item = (Stray, Result<Bytes, String>)> + Send + 'static,
@@ -191,7 +191,7 @@ mod tests {
             stray(0, 9_000, packed(4096, 9_000)),
             stray(1, 9_000, packed(900_000, 9_000)),
             stray(2, 9_000, packed(4096, 9_000)),
-            // Of many bytes of plaintext.
+            // With many bytes of plaintext.
             stray(3, SMALL_MAX + 1, packed(4096, 30_000)),
             stray(4, 1 << 30, Place::Extents(Vec::new())),
         ];

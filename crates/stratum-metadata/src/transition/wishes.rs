@@ -1,4 +1,4 @@
-//! What people want of an object's tier: decisions by hand.
+//! Decisions that an operator makes about an object's tier.
 
 use crate::command::{Command, Outcome, Pinning, TierChange, TierCondition};
 use crate::fate::{CommitError, NotWritten};
@@ -8,26 +8,26 @@ use bytes::Bytes;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Tier;
 
-/// What is wanted of an object.
+/// What an operator wants for an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TierWish {
-    /// It goes to that tier, and may be moved again whenever something else is decided.
+    /// It goes to that tier, and may be moved again by any later decision.
     Move(Tier),
     /// It goes to that tier and stays there while the pin holds.
     Pin(TierPin),
-    /// It stays where it is until something else is decided.
+    /// It stays where it is until another decision is made.
     Unpin,
 }
 
-/// Where an object's tier is decided takes records that a state of level 1 doesn't have.
+/// The first level whose records can hold decisions about tiers.
 pub const TIERS_SINCE: Level = Level::SECOND;
 
 impl Metadata {
-    /// Has the tiers of a bucket's objects decided by hand, and their reviews begin at once. Says how many there still were;
-    /// one that was replaced since it was looked up isn't what somebody wanted moved.
+    /// Makes these decisions for a bucket's objects, with reviews that are due at once. Returns how many of the
+    /// objects still existed; one that was replaced since it was looked up isn't the one that was meant.
     ///
     /// # Errors
-    /// See [`CommitError`]; `Unavailable` where the state is of a level before [`TIERS_SINCE`].
+    /// See [`CommitError`]; `Unavailable` if the state's level is before [`TIERS_SINCE`].
     pub async fn decide_tiers(
         &self,
         bucket: BucketId,
