@@ -1,4 +1,4 @@
-//! What commits cost: small PUTs through the real journal into the index, with all background work.
+//! Measures what commits cost: small PUTs through the real journal into the index, with all background work.
 //!
 //! `cargo run --release -p stratum-engine --example commits -- DIR [COUNT] [TASKS] [BYTES]`
 

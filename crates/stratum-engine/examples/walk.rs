@@ -1,9 +1,10 @@
-//! How long it takes to decide of so many objects, and what memory that takes.
+//! Measures how long a walk that decides about every object takes, and how much memory.
 //!
 //!     cargo run --release -p stratum-engine --example walk -- DIR [OBJECTS]
 //!
-//! Makes a store of six drives in the folder, puts a million objects of a byte into it unless another number is said, and
-//! walks them at full speed, twice. The objects say that they are large and old, so that each is worked out as a whole.
+//! It makes a store of six drives in the folder, puts OBJECTS (a million by default) objects of one byte into it, and
+//! walks them twice at full speed. The objects' records say that they are large and old, so that nothing of a
+//! decision is skipped.
 
 use bytes::Bytes;
 use std::error::Error;
@@ -22,7 +23,7 @@ use stratum_storage::set::{Root, SetConfig, TierConfig};
 use stratum_storage::task::Task;
 use tokio::sync::watch;
 
-/// Puts that are on their way at once.
+/// Puts that are under way at the same time.
 const AT_ONCE: u64 = 2_000;
 
 #[tokio::main]
@@ -104,7 +105,7 @@ async fn put(engine: &Engine, bucket: BucketId, number: u64) -> Result<(), Box<d
     Ok(())
 }
 
-/// What the process has in memory.
+/// Resident memory of this process, in MiB.
 fn resident_mib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

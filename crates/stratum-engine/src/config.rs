@@ -1,4 +1,4 @@
-//! What may differ from store to store, and what is usual.
+//! What may differ from store to store, with usual values.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,54 +18,55 @@ use stratum_tiering::prices::Prices;
 use stratum_tiering::usage::Usage;
 use stratum_tiering::usage::name::Seed;
 
-/// What is kept free on a device for upkeep alone when the journal is empty, in bytes: two spare segments a member.
+/// What is kept free on a device for background work when the journal is empty, in bytes: two spare segments for each
+/// member.
 pub const LEAST_RESERVE: u64 = 192 << 20;
 
-/// What may be known of the use of objects where nobody says how much, in bytes.
+/// The memory for the use of objects if the caller doesn't configure it, in bytes.
 const LITTLE_MEMORY: usize = 1 << 20;
 
 /// How a store is opened over its [`crate::Foundation`].
 pub struct Config {
-    /// A directory of the index's own; what is lost of it is rebuilt.
+    /// The index's own directory; if it is lost, it is rebuilt.
     pub index: PathBuf,
     /// Kept free on a device when the journal is empty, in bytes.
     pub reserve: u64,
-    /// How often the small files that every drive holds are brought back to all of them.
+    /// How often the small files that are on every drive are restored on drives that lack them.
     pub files_interval: Duration,
-    /// What background work may take.
+    /// How much of the drives' throughput background work may take.
     pub budget: Budget,
-    /// How long a volume waits for a drive before its bodies are written over the drives that are left, and how long
-    /// drives must have been back before what was written without them is written over all.
+    /// How long a volume waits for a drive before its bodies are rewritten over the drives that are left; and how
+    /// long drives must have been back before volumes that were written without them are rewritten over all.
     pub narrow_after: Duration,
-    /// The least that is moved to make drives even, in bytes.
+    /// The least number of bytes that balancing moves.
     pub least_move: u64,
     pub scrub: ScrubProgress,
-    /// How large the pieces of a checkpoint are.
+    /// The sizes of a checkpoint's pieces.
     pub checkpoint_sizes: CheckpointSizes,
-    /// What a store that holds nothing yet begins at: the newest, but where a test needs one that is to be raised.
+    /// The level at which an empty store begins: the newest, except in a test that raises it.
     pub first_level: Level,
-    /// What bodies are coded with that come to a tier.
+    /// The codec for bodies that are moved into each tier.
     pub codecs: Codecs,
     pub tiering: TieringConfig,
-    /// How long a day is to buckets' lifecycle.
+    /// How long a day is for lifecycle rules.
     pub lifecycle_days: Days,
-    /// How objects are used, which decides where they lie.
+    /// The use of objects, which decides about their tiers.
     pub usage: Arc<Usage>,
-    /// What was written and waits to be looked at, if anybody does.
+    /// The queue of written objects for the classifier; closed if there is none.
     pub samples: Arc<Samples>,
-    /// The keys above those of encrypted objects. None where nothing is encrypted.
+    /// The service that wraps the data keys of encrypted objects; `None` if nothing is encrypted.
     pub keys: Option<Arc<dyn KeyService>>,
-    /// Where sealed volumes of the cold tier go, if there is such a place.
+    /// The remote store for sealed volumes of the cold tier, if there is one.
     pub remote: Option<Arc<dyn ObjectStore>>,
 }
 
-/// How it is decided where objects lie.
+/// How the tiers of objects are decided.
 #[derive(Clone, Debug)]
 pub struct TieringConfig {
-    /// None where nothing is decided by use.
+    /// `None` if their use decides nothing.
     pub policy: Option<Policy>,
     pub prices: Prices,
-    /// What may be known of the use of objects, in bytes.
+    /// Memory for the use of objects, in bytes.
     pub memory: usize,
 }
 
@@ -76,7 +77,7 @@ impl Default for TieringConfig {
 }
 
 impl Config {
-    /// The usual, with an index there.
+    /// The usual values, with the index in that directory.
     pub fn new(index: PathBuf) -> Config {
         Config {
             index,
@@ -99,14 +100,14 @@ impl Config {
     }
 }
 
-/// How far scrub was, and who keeps that.
+/// How far scrub had come at the last stop, and the function that saves it.
 pub struct ScrubProgress {
     pub cursor: ScrubCursor,
-    /// Called every half minute at most; may block.
+    /// Called at most every half minute; may block.
     pub save: Box<Save>,
 }
 
-/// A scrub that begins anew with every start.
+/// A scrub that begins anew at every start.
 impl Default for ScrubProgress {
     fn default() -> ScrubProgress {
         ScrubProgress { cursor: ScrubCursor::default(), save: Box::new(|_| {}) }

@@ -1,4 +1,4 @@
-//! The first and last bytes of an object whose body came in several requests, read where they were stored.
+//! Reads the first and last bytes of an object whose body came in several requests, for the classifier.
 
 use crate::Engine;
 use std::ops::Range;
@@ -9,7 +9,7 @@ use stratum_storage::blob::{BlobRef, Place};
 use stratum_storage::journal::BodyError as JournalBodyError;
 use stratum_tiering::content::{Sample, WINDOW_BYTES};
 
-/// Why nothing could be read of an object. It is of no consequence but that nobody sees what it is.
+/// Why the ends of an object could not be read. The only consequence is that the object isn't classified.
 #[derive(Debug, thiserror::Error)]
 pub enum EndsError {
     #[error(transparent)]
@@ -21,11 +21,11 @@ pub enum EndsError {
 }
 
 impl Engine {
-    /// The ends of an object of parts that was `written` then: of its first part, and of its last. Nothing if it isn't there any
-    /// more, or is encrypted.
+    /// The beginning of the first part, and the end of the last part, of an object that was `written` at that time.
+    /// `None` if the object is gone or encrypted.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// If it can't be read.
     pub async fn read_ends(
         &self,
         bucket: BucketId,

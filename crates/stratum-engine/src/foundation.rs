@@ -1,4 +1,4 @@
-//! The drives and their journal: what there is before anything is known of the state.
+//! The drives and their journal: what is opened before anything is known of the state.
 
 use crate::open::OpenError;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use stratum_storage::set::{Set, SetConfig};
 pub struct Foundation {
     pub set: Arc<Set>,
     pub journal: Arc<Journal>,
-    /// Where the state's commands go: the journal, unless somebody puts something before it.
+    /// The log to which the state's commands go: the journal, unless a test puts something in front of it.
     pub log: Arc<dyn LocalLog>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    /// Who does the work of drives and commits.
+    /// Which threads do the work of drives and commits.
     pub(crate) threads: Threads,
 }
 
@@ -25,8 +25,8 @@ impl Foundation {
     /// Takes the drives and opens their journal. Blocks, for as long as the drives take.
     ///
     /// # Errors
-    /// See [`OpenError::is_for_want_of_drives`] for the one that passes when drives come back; the drives are let go of
-    /// then, and may be exchanged.
+    /// [`OpenError::is_for_want_of_drives`] tells the error that goes away when drives come back; the drives are
+    /// released then, and may be exchanged.
     pub fn open(
         drives: &SetConfig,
         journal: journal::Options,
@@ -41,7 +41,7 @@ impl Foundation {
             begun: set.has_begun(),
         };
         let journal = Arc::new(Journal::open(on, journal, clock.clone(), entropy.clone())?);
-        // Not fatal: the drives can't be changed then, and every change says why.
+        // Not fatal: the drives can't be changed then, and every attempt is refused with the reason.
         if let Err(error) = set.serve(journal.epoch()) {
             tracing::warn!(%error, "the drives were not all told which of them are missing");
         }

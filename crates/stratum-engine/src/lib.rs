@@ -1,10 +1,11 @@
-//! A store's engine: its layers, opened in one place and in one order, and what works on them in the background.
+//! A store's engine: its layers, opened in one place and in one order, and the tasks that work on them in the
+//! background.
 //!
-//! The server, `fsck --repair`, the tests' servers and torture all open a store here, so that what one of them is tested
-//! with is what the others run. It takes two steps, since where the index lies may depend on which drives are there:
-//! [`Foundation::open`] takes the drives and opens the next epoch of their journal, before which nothing may be read;
-//! [`Engine::open`] brings up the state that the journal tells, then the volumes that the state names, and puts together
-//! what looks after them. Nothing works by itself until somebody runs it.
+//! The server, `fsck --repair`, the tests' servers and torture all open a store here, so what one of them tests is
+//! what the others run. It takes two steps, since the place of the index may depend on which drives there are.
+//! [`Foundation::open`] takes the drives and opens the next epoch of their journal, before which nothing may be read.
+//! [`Engine::open`] builds the state from the journal, opens the volumes that the state names, and assembles the
+//! tasks, none of which runs until the caller starts it.
 //!
 //! Clock, randomness and threads are handed in with the drives: on simulated ones the same seed does the same.
 
@@ -58,7 +59,7 @@ pub struct Engine {
     pub metadata: Metadata,
     pub volumes: Volumes,
     pub clock: Arc<dyn Clock>,
-    /// What moves bodies between volumes, at the pace of all background work.
+    /// Moves bodies between volumes, at the pace of all background work.
     pub mover: Mover,
     pub healer: Arc<Healer>,
     pub scrubber: Arc<Scrubber>,
@@ -66,27 +67,27 @@ pub struct Engine {
     pub balancer: Arc<Balancer>,
     pub quarantine: Arc<Quarantine>,
     pub copies: Arc<Copies>,
-    /// What takes objects to the tiers where they belong.
+    /// Moves objects into the tiers where they belong.
     pub reviews: Arc<Reviews>,
-    /// What decides in which tier an object belongs.
+    /// Decides in which tier each object belongs.
     pub tiering: Arc<Tiering>,
-    /// What carries out buckets' lifecycle.
+    /// Carries out buckets' lifecycle rules.
     pub lifecycle: Arc<Lifecycle>,
-    /// What brings sealed volumes of the cold tier to the remote store.
+    /// Uploads sealed volumes of the cold tier to the remote store.
     pub uploader: Arc<Uploader>,
-    /// What wraps data keys anew when a key above them was rotated.
+    /// Wraps data keys again when a key above them was rotated.
     pub rewrapper: Arc<Rewrapper>,
     /// How objects are used.
     pub usage: Arc<Usage>,
-    /// What was written and waits to be looked at, if anybody does.
+    /// The queue of written objects for the classifier; closed if there is none.
     pub samples: Arc<Samples>,
-    /// What bodies are coded with that come to a tier.
+    /// The codec for bodies that are moved into each tier.
     pub codecs: Codecs,
-    /// Tables of frames that were read lately.
+    /// Caches tables of frames.
     pub tables: Tables,
-    /// What bringing the volumes back did.
+    /// What was found when the volumes were opened.
     pub restored: Arc<Restored>,
-    /// See [`Config`].
+    /// See [`Config::reserve`].
     reserve: u64,
     files_interval: Duration,
 }
@@ -97,8 +98,8 @@ impl Engine {
         &self.mover.pace
     }
 
-    /// Finishes what waits, writes the index out and lets go of the volumes. Blocks. Whoever still holds a handle holds
-    /// the drives, too.
+    /// Commits what is queued, writes the index out and releases the volumes. Blocks. The drives are released only
+    /// when nobody has a handle of the engine any more.
     pub fn shutdown(&self) {
         self.metadata.shutdown();
     }

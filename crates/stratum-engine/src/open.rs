@@ -1,4 +1,4 @@
-//! From the foundation to an engine: the order in which the layers come up.
+//! Opens an engine over its foundation: the order in which the layers come up.
 
 use crate::provisional::{self, Restored};
 use crate::tasks::lifecycle::Lifecycle;
@@ -41,14 +41,15 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether too few drives are there to start safely: what comes back late must not make a history of its own.
+    /// Whether too few drives are there to start safely: drives that come back later must not have a history of their
+    /// own.
     pub fn is_for_want_of_drives(&self) -> bool {
         matches!(self, OpenError::Journal(JournalError::TooFew(_)))
     }
 }
 
 impl Engine {
-    /// Brings up the state and the volumes. Blocks, for as long as a rebuild of the index takes if one is needed.
+    /// Builds the state and opens the volumes. Blocks, for as long as a rebuild of the index takes if one is needed.
     pub async fn open(foundation: Foundation, config: Config) -> Result<Engine, OpenError> {
         let metadata = open_metadata(&foundation, &config)?;
         metadata.begin(config.first_level).await.inspect_err(|_| metadata.shutdown())?;
@@ -76,7 +77,7 @@ fn open_metadata(foundation: &Foundation, config: &Config) -> Result<Metadata, O
     Ok(metadata)
 }
 
-/// The volumes that the state names, and the state told of what becomes of them.
+/// Opens the volumes that the state names, and connects the state to them.
 async fn restore_volumes(
     foundation: &Foundation,
     metadata: &Metadata,
@@ -106,14 +107,15 @@ async fn restore_volumes(
     Ok((volumes, restored))
 }
 
-/// The number of the next volume. A restored state doesn't know the last volumes that were there before it, and what a remote store
-/// still holds of one must not be taken for another of the same number. So numbers go on from the time of the restore, in
-/// milliseconds, which no count of volumes reaches.
+/// The number of the next volume. A restored state doesn't know the last volumes before the restore, and an object in
+/// a remote store that belongs to one of those must not be taken for a new volume of the same number. So numbers go
+/// on from the time of the restore in milliseconds, which no count of volumes reaches.
 fn next_volume(next: VolumeId, restored: Option<Restored>) -> VolumeId {
     next.max(VolumeId(restored.map_or(0, |restored| restored.at)))
 }
 
-/// The remote store, seen to be this store's. One that can't be reached now keeps nobody waiting: what lies there does.
+/// The remote store, after a check that it is this store's. If it can't be reached now, the store opens without it,
+/// and only what is in it must wait.
 async fn open_remote(
     foundation: &Foundation,
     config: &Config,
@@ -142,7 +144,7 @@ async fn open_remote(
     Ok(Some(remote))
 }
 
-/// What looks after the layers.
+/// Assembles what works on the layers.
 fn assemble(
     foundation: Foundation,
     config: Config,

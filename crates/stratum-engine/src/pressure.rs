@@ -1,4 +1,4 @@
-//! How near the journal is to its cap: clients feel it before it is there.
+//! How near the journal is to its cap, which clients feel before it is reached.
 
 use stratum_storage::journal::Usage;
 
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_be_released_is_no_pressure() {
+    fn bytes_that_can_be_released_are_no_pressure() {
         let usage = |bytes, releasable| Pressure::of(Usage { bytes, releasable, cap: 1000 });
         assert_eq!(
             [usage(750, 0), usage(751, 0), usage(951, 0)],

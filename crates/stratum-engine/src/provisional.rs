@@ -1,8 +1,9 @@
-//! Whether the state was restored, and nobody has said yet that it is to stay.
+//! Whether the state was restored and no operator has accepted it yet.
 //!
-//! A restored state may be older than the bytes on the drives. Until it is accepted nothing of these is given up, so the
-//! mark must outlive whatever the state outlives: it is a replicated file on the hot drives, durable before the restored
-//! journal counts. What it says is decided about the whole store by hand, and wins over what drives say that come back.
+//! A restored state may be older than the bytes on the drives. Until it is accepted none of these bytes are freed, so
+//! this mark must outlive whatever the state outlives: it is a replicated file on the hot drives, durable before the
+//! restored journal counts. An operator decides about it for the whole store, and that decision wins over what drives
+//! say that come back.
 
 use serde::{Deserialize, Serialize};
 use stratum_storage::ambient::UnixMillis;
@@ -12,19 +13,18 @@ use stratum_storage::set::{Set, SetError};
 /// The name of the file on the drives.
 pub const FILE: &str = "restored";
 
-/// What was last decided about a restored state.
+/// The last decision about a restored state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restored {
     /// The entry of the journal that the state reached.
     pub entry: Index,
     pub at: UnixMillis,
-    /// It is to stay: what it doesn't name may be freed.
+    /// Whether it was accepted: then what it doesn't name may be freed.
     pub accepted: bool,
 }
 
 impl Restored {
-    /// What the drives say; nothing if the state was never restored. A mark that can't be read is one that was not
-    /// accepted.
+    /// Reads the file's content. A file that can't be read counts as a state that was not accepted.
     pub fn parse(content: &[u8]) -> Restored {
         serde_json::from_slice(content).unwrap_or(Restored { entry: 0, at: 0, accepted: false })
     }
@@ -33,7 +33,7 @@ impl Restored {
         Ok(set.read_replicated(FILE)?.map(|content| Restored::parse(&content)))
     }
 
-    /// Durable on `m+1` drives when it returns.
+    /// Writes the file, which is durable on `m+1` drives when this returns.
     pub fn write(self, set: &Set) -> Result<(), SetError> {
         let content = serde_json::to_vec(&self).unwrap_or_default();
         set.declare_replicated(FILE, &content)

@@ -1,9 +1,10 @@
-//! Data keys under a key that was rotated: each is unwrapped, wrapped anew, and exchanged in its record.
+//! Wraps data keys again after the key above them was rotated: each is unwrapped, wrapped anew, and replaced in its
+//! record.
 //!
-//! It takes an operator's word, since only an operator knows that a key is another by now. A pass walks over all that is encrypted,
-//! a page a step; what it exchanges is exchanged by a conditional command, so that a write that comes meanwhile wins. What it
-//! seals stays as it is: no body is read or written. When a pass has found nothing outdated and failed at nothing, the former
-//! keys are of no use any more.
+//! An operator asks for it, since only an operator knows that a key was rotated. A pass walks over everything that is
+//! encrypted, a page a step. Keys are replaced by a conditional command, so a write that comes meanwhile wins. What
+//! the data keys encrypt stays as it is: no body is read or written. After a pass that found nothing outdated and had
+//! no failure, the former keys aren't needed any more.
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -18,19 +19,20 @@ use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use tokio::sync::Notify;
 use tracing_mutex::parkinglot::Mutex;
 
-/// How long it waits to be asked, and looks again.
+/// The pause between two looks while no pass was asked for; asking wakes the task.
 const IDLE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
-/// Between two pages, so that requests come first.
+/// The pause between two pages, so that requests come first.
 const REST: Duration = Duration::from_millis(10);
-/// After a failure of the store.
+/// The pause after a failure of the store.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
-/// Keys that are exchanged with one command, which has at most 1 MiB: a key's name has 1 KiB, and each wrapped one a tenth of that.
+/// Keys that are replaced with one command, which has at most 1 MiB: an object's name takes up to 1 KiB, and each
+/// wrapped key a tenth of that.
 const TOGETHER: usize = 256;
 
-/// Wraps data keys anew when it is asked to. One of a store.
+/// Wraps data keys again when asked to; one for a store.
 pub struct Rewrapper {
     metadata: Metadata,
-    /// None where nothing is encrypted.
+    /// `None` if nothing is encrypted.
     keys: Option<Arc<dyn KeyService>>,
     entropy: Arc<dyn Entropy>,
     asked: Notify,
@@ -39,34 +41,35 @@ pub struct Rewrapper {
 
 #[derive(Default)]
 struct State {
-    /// The pass that is under way.
+    /// How far the pass under way has come.
     walk: Option<EncryptedWalk>,
     status: RewrapStatus,
 }
 
-/// How it went: of the pass that is under way, or of the last one.
+/// The figures of the pass that is under way, or else of the last one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RewrapStatus {
     pub under_way: bool,
-    /// Passes that ended, since the start.
+    /// Passes that were finished since the start.
     pub passes: u64,
-    /// What was found that is encrypted with keys of the server's.
+    /// Data keys found that are wrapped with keys of the server's.
     pub looked_at: u64,
     pub rewrapped: u64,
-    /// What could not be, since the key that wrapped it isn't here, or its record is damaged.
+    /// Data keys that could not be wrapped again, since the key that wrapped them isn't there, or their record is
+    /// damaged.
     pub failed: u64,
-    /// Of the last of those, why.
+    /// Why the last of those failed.
     pub problem: Option<String>,
 }
 
-/// What became of the key above the secrets of users.
+/// What was done about the key that seals the secrets of users.
 enum Secrets {
-    /// There are none.
+    /// There is no such key.
     None,
-    /// It is wrapped as it should be.
+    /// It is wrapped with the current key.
     Current,
     Rewrapped,
-    /// What wrapped it isn't here.
+    /// The key that wraps it isn't there.
     Failed(KeyError),
 }
 
@@ -79,7 +82,7 @@ impl Rewrapper {
         Rewrapper { metadata, keys, entropy, asked: Notify::new(), state: Mutex::default() }
     }
 
-    /// Begins a pass, from the beginning if one is under way.
+    /// Begins a pass, or begins again if one is under way.
     pub fn ask(&self) -> RewrapStatus {
         let mut state = self.state.lock();
         state.walk = Some(EncryptedWalk::default());
@@ -93,7 +96,7 @@ impl Rewrapper {
         self.state.lock().status.clone()
     }
 
-    /// Does a page; says when to go on.
+    /// Does a page; returns when to go on.
     async fn go_on(&self, keys: &dyn KeyService) -> Result<Next, String> {
         let Some(before) = self.state.lock().walk.clone() else { return Ok(Next::After(IDLE_INTERVAL)) };
         let (view, mut walk) = (self.metadata.local(), before.clone());
@@ -112,7 +115,7 @@ impl Rewrapper {
             }
             match self.rewrap(keys, encryption.mode.named_key(), &encryption.key, &name).await {
                 Ok(to) => changes.push(KeyChange { of, from: encryption.key, to }),
-                // It is there again later.
+                // The key service is only away for a while.
                 Err(error @ KeyError::Unavailable(_)) => return Err(error.to_string()),
                 Err(error) => {
                     failed += 1;
@@ -131,7 +134,7 @@ impl Rewrapper {
         }
         let mut state = self.state.lock();
         if state.walk.as_ref() != Some(&before) {
-            // It was asked for again meanwhile.
+            // Another pass was asked for meanwhile.
             return Ok(Next::AtOnce);
         }
         state.status.looked_at += looked_at + u64::from(!matches!(secrets, Secrets::None));
@@ -150,7 +153,7 @@ impl Rewrapper {
         Ok(Next::After(IDLE_INTERVAL))
     }
 
-    /// Of the key above the secrets of users.
+    /// Wraps the key again that seals the secrets of users.
     async fn rewrap_of_secrets(&self, keys: &dyn KeyService) -> Result<Secrets, String> {
         let Some(all) = self.metadata.local().identities().map_err(text)? else {
             return Ok(Secrets::None);
@@ -163,7 +166,7 @@ impl Rewrapper {
         }
         let key = match self.rewrap(keys, None, &all.key, IdentitiesRecord::KEY_NAME).await {
             Ok(key) => key,
-            // It is there again later.
+            // The key service is only away for a while.
             Err(error @ KeyError::Unavailable(_)) => return Err(error.to_string()),
             Err(error) => return Ok(Secrets::Failed(error)),
         };
@@ -175,7 +178,7 @@ impl Rewrapper {
             .map_err(text)?
         {
             Outcome::Done => Ok(Secrets::Rewrapped),
-            // It is done with the next try.
+            // Identities changed meanwhile; the next try does it.
             other => Err(format!("the exchange of the key of users' secrets came to {other}")),
         }
     }

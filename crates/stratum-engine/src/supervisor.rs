@@ -1,9 +1,9 @@
-//! Keeps background tasks running, and says so when one doesn't.
+//! Keeps background tasks running, and tells when one has failed.
 //!
-//! A task that panics is begun again after a pause that doubles with every failure in a row, and forgotten to have failed
-//! once it has run for a while: what it is there for (redundancy, room in the journal, space) matters more than the one
-//! thing that it stumbled over. Until it runs again the status says which task failed, over what, and when it is tried
-//! again; the metrics count it.
+//! A task that panics is started again after a pause, which doubles with every failure in a row; after the task has
+//! run for a while without one, the first pause applies again. What a task is for (redundancy, room in the journal,
+//! space) matters more than the one thing that made it panic. Until it runs again the status says which task failed,
+//! why, and when it will be tried again; the metrics count failures.
 
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -22,26 +22,26 @@ use tracing_mutex::parkinglot::Mutex;
 /// The pause after a first failure, and the longest one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-/// Whoever ran for so long before a failure starts from the first pause again.
+/// After running for this long, the next failure counts as a first one.
 const SOUND_AFTER: Duration = Duration::from_secs(300);
 
-/// How a task is, for the status.
+/// The health of a task, for the status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskHealth {
     pub name: String,
-    /// Whether it is at work; otherwise it failed and waits to be begun again.
+    /// Whether it runs; if not, it failed and waits to be started again.
     pub is_running: bool,
     /// Failures since the server started.
     pub failures: u64,
-    /// Over what it failed last.
+    /// Why it failed last.
     pub last_failure: Option<String>,
-    /// Until it is begun again, if it waits.
+    /// Seconds until it is started again, if it waits for that.
     pub again_in_seconds: u64,
 }
 
 impl TaskHealth {
-    /// What an operator should know, if anything.
+    /// What an operator should know about the task; `None` if it runs well.
     pub fn note(&self) -> Option<String> {
         let TaskHealth { name, failures, again_in_seconds, .. } = self;
         let over = self.last_failure.as_deref().filter(|_| !self.is_running)?;
@@ -53,18 +53,18 @@ impl TaskHealth {
     }
 }
 
-/// The tasks that are supervised, for whoever asks how they are. A cheap handle.
+/// The supervised tasks and their health. A cheap handle.
 #[derive(Clone, Default)]
 pub struct Tasks(Arc<Mutex<Vec<Arc<Entry>>>>);
 
 impl Tasks {
-    /// In the order in which they were begun.
+    /// The health of the tasks, in the order in which they were started.
     pub fn health(&self, clock: &dyn Clock) -> Vec<TaskHealth> {
         let now = clock.monotonic();
         self.0.lock().iter().map(|task| task.health(now)).collect()
     }
 
-    /// The names of those that haven't ended: what a stop waits for.
+    /// The names of tasks that haven't ended, for which a stop waits.
     pub fn left(&self) -> Vec<&'static str> {
         let tasks = self.0.lock();
         tasks.iter().filter(|task| !task.course.lock().has_ended).map(|task| task.name).collect()
@@ -79,7 +79,7 @@ impl Tasks {
     }
 }
 
-/// A task and how it went.
+/// A task and its failures.
 struct Entry {
     name: &'static str,
     course: Mutex<Course>,
@@ -91,9 +91,9 @@ struct Course {
     /// Failures without a sound run between them.
     in_a_row: u32,
     last_failure: Option<String>,
-    /// On the monotonic clock, while it waits.
+    /// When it is started again, by the monotonic clock, while it waits for that.
     again_at: Option<Duration>,
-    /// At a stop.
+    /// Set when the task has ended at a stop.
     has_ended: bool,
 }
 
@@ -109,7 +109,7 @@ impl Entry {
         }
     }
 
-    /// Notes a failure of a run that began then; gives the pause before the next.
+    /// Records a failure of a run that began at `began`; returns the pause before the next run.
     fn failed(&self, began: Duration, now: Duration, over: String) -> Duration {
         tracing::error!(task = self.name, failure = over, "a background task failed and is begun again");
         metrics::counter!("stratum_task_failures_total", "task" => self.name).increment(1);
@@ -137,7 +137,7 @@ impl Entry {
 pub struct Roles([bool; Role::ALL.len()]);
 
 impl Roles {
-    /// Those of a server that is alone.
+    /// The roles of a server that runs alone.
     pub const ALL: Roles = Roles([true; Role::ALL.len()]);
 
     pub fn without(mut self, role: Role) -> Roles {
@@ -150,7 +150,7 @@ impl Roles {
     }
 }
 
-/// Begins tasks, and ends them all.
+/// Starts tasks, and ends all of them.
 pub struct Supervisor {
     tasks: Tasks,
     clock: Arc<dyn Clock>,
@@ -159,12 +159,12 @@ pub struct Supervisor {
     roles: watch::Sender<Roles>,
     stop: watch::Sender<bool>,
     futures: Vec<tokio::task::JoinHandle<()>>,
-    /// Each with what comes when it has ended.
+    /// The started tasks, each with a channel that closes when the task has ended.
     spawned: Vec<(oneshot::Receiver<()>, JoinHandle<()>)>,
 }
 
 impl Supervisor {
-    /// With [`Threads::Caller`] everything is done on the runtime, as a simulation needs it.
+    /// With [`Threads::Caller`] all tasks run on the runtime, as a simulation needs it.
     pub fn new(tasks: Tasks, clock: Arc<dyn Clock>, threads: Threads, runtime: &Handle) -> Supervisor {
         Supervisor {
             tasks,
@@ -178,7 +178,7 @@ impl Supervisor {
         }
     }
 
-    /// Runs a task until the store stops, while this server has the task's role; begins it anew after a failure.
+    /// Runs a task until the store stops, whenever this server has the task's role; starts it again after a failure.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -206,17 +206,17 @@ impl Supervisor {
         Ok(())
     }
 
-    /// The server has these roles from now on. A task that isn't in them ends as at a stop.
+    /// Sets the roles of this server. A task whose role is gone ends as at a stop.
     pub fn set_roles(&self, roles: Roles) {
         self.roles.send_replace(roles);
     }
 
-    /// What tells that all is to end.
+    /// The signal that ends all tasks.
     pub fn stopped(&self) -> Stop {
         self.stop.subscribe()
     }
 
-    /// Ends all tasks, each when it is done with what it is at.
+    /// Ends all tasks, each after its present step.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         for future in self.futures {
@@ -228,13 +228,13 @@ impl Supervisor {
         }
     }
 
-    /// Lets go of all tasks where they are, as if the power had failed.
+    /// Drops all tasks where they are, as if the power had failed.
     pub fn abandon(self) {
         self.futures.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
-/// A task from run to run, with pauses between.
+/// Runs a task again after each failure, with pauses.
 async fn keep_running(
     task: Arc<dyn Task>,
     entry: Arc<Entry>,
@@ -245,7 +245,8 @@ async fn keep_running(
     loop {
         let began = clock.monotonic();
         let run = run_in_role(task.clone(), roles.clone(), stopped.clone());
-        // What a step left half done is seen again by the next: every step starts from the store's own state.
+        // What a failed step left half done is seen again by the next one, since every step starts from the store's
+        // own state.
         let Err(panic) = AssertUnwindSafe(run).catch_unwind().await else { return };
         let pause = entry.failed(began, clock.monotonic(), panicked(&panics::words(&*panic)));
         if !waited(pause, &mut stopped).await {
@@ -255,7 +256,7 @@ async fn keep_running(
     }
 }
 
-/// Runs a task whenever this server has its role, until all is to stop.
+/// Runs a task whenever this server has its role, until everything is to stop.
 async fn run_in_role(task: Arc<dyn Task>, mut roles: watch::Receiver<Roles>, mut stopped: Stop) {
     let role = task.row().role;
     loop {
@@ -277,7 +278,7 @@ async fn run_in_role(task: Arc<dyn Task>, mut roles: watch::Receiver<Roles>, mut
     }
 }
 
-/// Waits for so long; false when it is time to end.
+/// Waits for so long; false if everything is to stop before.
 async fn waited(pause: Duration, stopped: &mut watch::Receiver<bool>) -> bool {
     tokio::time::timeout(pause, stopped.wait_for(|stopped| *stopped)).await.is_err()
 }

@@ -1,7 +1,8 @@
-//! All background work of a store: one list.
+//! The list of all background work of a store.
 //!
-//! A new kind is a file that implements [`Task`] where its meaning lies (storage, metadata, or here if it needs several
-//! layers), and a row below. The server's supervisor and torture both run what is in the list.
+//! A new task is a file that implements [`Task`] in the crate to which its meaning belongs (storage, metadata, or
+//! here if it needs several layers), and a row below. The server's supervisor and torture both run what is in the
+//! list.
 
 pub mod copies;
 mod drives;
@@ -17,8 +18,8 @@ use stratum_storage::task::Task;
 use volumes::VolumeKeeper;
 
 impl Engine {
-    /// The tasks, in the order of the status. Packing and checkpoints keep up with what is appended, since the journal's
-    /// room depends on them; all of it is idle when nothing happens.
+    /// The tasks, in the order of the status. Packing and checkpoints must keep up with what is appended, since the
+    /// journal's room depends on them; all tasks are idle when nothing happens.
     pub fn tasks(&self) -> Vec<Arc<dyn Task>> {
         let Engine { set, journal, metadata, volumes, clock, mover, .. } = self.clone();
         let (marked, now) = (set.clone(), clock.clone());

@@ -1,12 +1,13 @@
-//! Tiering by use: where each object should lie is decided while the server runs, and can be explained.
+//! Tiering by use: decides in which tier each object should be while the server runs, and can explain each decision.
 //!
-//! The task `tiering` walks all objects, decides of each by [`Policy::decide`] from its record and its use, and proposes
-//! what is to change; the task `transition` moves the bytes. A walk takes an eighth of a day, whatever the store holds: an
-//! object that is looked at so often needs no entry among the keys that says when to look again, which every PUT would have
-//! to write. What is read where it is slow is decided within a second (`woken`). Nothing of a walk is kept over a restart,
-//! which begins a new one.
+//! The task `tiering` walks over all objects, decides about each by [`Policy::decide`] from its record and its use,
+//! and proposes the changes; the task `transition` moves the bytes. A walk takes an eighth of a day, whatever the
+//! store holds. As every object is looked at so often, no key needs to say when to look at it again, which every PUT
+//! would have to write. An object that is read where reads are slow is decided about within a second (`woken`).
+//! Nothing of a walk survives a restart, which begins a new one.
 //!
-//! Deciding is conditional on what was looked at and never holds an object's key, so a write that comes meanwhile wins.
+//! A decision is made on the condition that its object hasn't changed since the look, and takes no lock on the
+//! object, so a write that comes meanwhile wins.
 
 mod capacity;
 mod clock;
@@ -46,14 +47,14 @@ use stratum_tiering::usage::Usage;
 use tracing_mutex::parkinglot::Mutex;
 use walk::Walking;
 
-/// How often it is looked who was woken, and whether a walk is due.
+/// The pause between two looks for woken objects, and whether a walk is due.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// After what failed.
+/// The pause after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
 /// Walks a day.
 const WALKS_A_DAY: f64 = 8.0;
 
-/// What decides. One of a store.
+/// Decides about tiers; one for a store.
 pub struct Tiering {
     metadata: Metadata,
     volumes: Volumes,
@@ -62,15 +63,16 @@ pub struct Tiering {
     contents: Contents,
     pace: Arc<Pace>,
     clock: Arc<dyn Clock>,
-    /// None where tiering by use is off.
+    /// `None` if tiering by use is off.
     policy: Option<Policy>,
-    /// As configured; a tier that the store doesn't have is dearer than all that anybody pays.
+    /// The configured prices; a tier that the store lacks costs more than anybody pays.
     prices: Prices,
     /// The tiers that the store has.
     has: PerTier<bool>,
     state: Mutex<State>,
     ledger: Mutex<Ledger>,
-    /// Who drains the woken and who walks are one, but for what an operator asks for.
+    /// Held by a walk and by decisions about woken objects, so that only one of them runs at a time. What an operator
+    /// asks for doesn't need it.
     walking: tokio::sync::Mutex<Walking>,
 }
 
@@ -95,7 +97,7 @@ impl Tiering {
         let healths = volumes.table.tiers();
         let has = PerTier::of(|tier| healths.iter().any(|health| tier_of_store(health.tier) == tier));
         let (now, monotonic) = (clock.now(), clock.monotonic());
-        // It begins to count now, unless it knows from before.
+        // Counting begins now, unless it began in an earlier run.
         usage.counted_since(now);
         let state = State {
             watch: Watch::new(now, monotonic),
@@ -120,7 +122,7 @@ impl Tiering {
         }
     }
 
-    /// Whether it decides, and in words why not.
+    /// Whether objects are moved by their use; if not, why.
     pub fn standing(&self) -> Standing {
         if self.policy.is_none() {
             Standing::Off
@@ -156,8 +158,8 @@ impl Tiering {
         Ok(if rest.is_zero() { Next::AtOnce } else { Next::After(rest.min(POLL_INTERVAL)) })
     }
 
-    /// A clock that leaps makes all objects look idle, or new. So what was watched before counts for nothing: the model moves
-    /// nothing for as long as it watches a new bucket.
+    /// Notices when the wall clock leaps, which makes all objects look unused, or new. Watching of the buckets then
+    /// begins anew, so the model moves nothing for as long as it watches a new bucket.
     fn watch_clock(&self, now: UnixMillis) {
         let monotonic = self.clock.monotonic();
         let mut state = self.state.lock();

@@ -1,4 +1,4 @@
-//! What is wanted of an object's tier, by what its record says.
+//! What people ask for an object's tier, by its record.
 
 use crate::tiering::tier_of_store;
 use stratum_metadata::declared::{self, Declared, TierHint};
@@ -8,8 +8,8 @@ use stratum_storage::blob;
 use stratum_tiering::policy::{Pin, Priority, StorageClass, Wishes};
 use stratum_tiering::tier::{PerTier, Tier};
 
-/// What people want of an object, as of now, of a store that has these tiers: another is stood in for by the next warmer
-/// one, as where new objects are placed.
+/// What people ask for an object as of now, in a store that has these tiers. A tier that the store lacks is replaced
+/// by the next warmer one, as when new objects are placed.
 pub fn wishes_of(record: &ObjectRecord, has: &PerTier<bool>, now: UnixMillis) -> Wishes {
     let there = |tier: blob::Tier| tier_of_store(tier.or_warmer(|tier| has[tier_of_store(tier)]));
     let declared = Declared::of(&record.headers, record.storage_class);
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_declared_is_what_is_wished() {
+    fn wishes_are_what_is_declared() {
         let hints = [("stratum-tier", "warm"), ("stratum-priority", "latency")];
         let wishes = wishes_of(&record(&hints, Declared::Glacier), &ALL, 5);
         let hint = Pin { tier: Tier::Warm, until: None };
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_wished_into_a_tier_that_is_not_there() {
+    fn a_wish_for_a_missing_tier_goes_to_a_warmer_one() {
         let pin = TierPin { tier: blob::Tier::Cold, by: "ann".into(), since: 1, until: None };
         let attributes = Attributes { pin: Some(pin), ..Attributes::default() };
         let pinned = ObjectRecord { attributes, ..record(&[("stratum-tier", "cold")], Declared::Glacier) };

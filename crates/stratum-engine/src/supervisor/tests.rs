@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use stratum_storage::ambient::System;
 use stratum_storage::task::{Next, Work};
 
-/// Counts its steps, and panics in one of them.
+/// A task that counts its steps, and panics in one of them.
 struct Stumbles {
     executor: Executor,
     steps: Arc<AtomicU64>,
@@ -30,7 +30,7 @@ impl Task for Stumbles {
         match self.executor {
             Executor::Runtime => Box::pin(async move { step() }),
             Executor::Thread => task::blocking(move || {
-                // Nothing on the runtime may wait so.
+                // On the runtime, this wait would block all other tasks.
                 let (tell, told) = oneshot::channel();
                 std::thread::spawn(move || tell.send(()));
                 told.blocking_recv().unwrap();
@@ -40,7 +40,7 @@ impl Task for Stumbles {
     }
 }
 
-/// Runs it, and does something with what is known of it meanwhile.
+/// Runs the task, and calls the check with its health meanwhile.
 async fn watched(
     executor: Executor,
     panics_in: u64,
@@ -90,7 +90,7 @@ async fn what_panics_on_its_thread_is_begun_again_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn who_has_not_the_role_rests() {
+async fn a_task_without_its_role_rests() {
     watched(Executor::Runtime, 0, async |supervisor: &Supervisor, _: &Tasks, steps: &AtomicU64| {
         let steps = || steps.load(Ordering::Relaxed);
         wait_until("steps", || steps() > 3).await;

@@ -1,5 +1,5 @@
-//! Looking at everything on the drives that is not a volume: identities, replicated files, checkpoints and the journal's
-//! closed segments. What is damaged is written anew from the other copies.
+//! Reads everything on the drives that is not a volume: identities, replicated files, checkpoints, and the journal's
+//! closed segments. Damaged copies are rewritten from the others.
 
 use crate::Engine;
 use serde::Serialize;
@@ -12,28 +12,28 @@ use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use tokio::sync::Notify;
 use tracing_mutex::parkinglot::Mutex;
 
-/// How often all copies are read, unless somebody asks for it.
+/// How often all copies are read without being asked for.
 const INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
-/// When the copies are looked at, and what came of it.
+/// When the copies are read, and the results.
 #[derive(Debug, Default)]
 pub struct Copies {
     asked: Notify,
     status: Mutex<CopiesStatus>,
 }
 
-/// What came of looking at the copies since the start.
+/// The results since the start.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct CopiesStatus {
-    /// How often all of them were read.
+    /// How often all copies were read.
     pub copies_passes: u64,
-    /// Of the last time.
+    /// Bad copies found at the last time.
     pub copies_bad: u64,
     pub copies_mended: u64,
 }
 
 impl Copies {
-    /// Has them looked at now, as a part of a scrub that was asked for.
+    /// Has the copies read now, as part of a scrub that was asked for.
     pub fn ask(&self) {
         self.asked.notify_one();
     }
@@ -43,7 +43,7 @@ impl Copies {
     }
 }
 
-/// Looks at the copies once a day, and when asked.
+/// Reads the copies once a day, and when asked.
 pub(super) struct CopiesScrub(pub Engine);
 
 impl Task for CopiesScrub {
@@ -69,7 +69,7 @@ impl Task for CopiesScrub {
     }
 }
 
-/// Looks at all copies now, a segment or a kind of file at a time; says what was found.
+/// Reads all copies now, a segment or a kind of file in each turn; returns what was found.
 pub async fn check_copies(engine: &Engine, stop: &Stop) -> Vec<Finding> {
     let (set, metadata) = (engine.set.clone(), engine.metadata.clone());
     let pace = &engine.mover.pace;
@@ -97,12 +97,12 @@ fn repaired(findings: &[Finding]) -> u64 {
     findings.iter().filter(|finding| finding.repaired).count() as u64
 }
 
-/// What the copies of a segment are at most.
+/// The most bytes that the copies of a segment have.
 fn segment_bytes(engine: &Engine) -> u64 {
     engine.journal.spans().iter().map(|span| span.bytes).max().unwrap_or_default()
 }
 
-/// One blocking piece of work; nothing if it could not be done.
+/// Does one blocking piece of work in a turn; `None` if it could not be done.
 async fn in_a_turn<T: Send + 'static>(
     pace: &Arc<Pace>,
     bytes: u64,

@@ -1,4 +1,4 @@
-//! Tasks that look after the drives themselves.
+//! Tasks that watch the drives themselves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn row(name: &'static str, delay: Duration) -> Row {
     Row { name, role: Role::Host, class: None, executor: Executor::Thread, delay }
 }
 
-/// Sees drives come, go and fail.
+/// Notices drives that come, go and fail.
 pub(super) struct DriveWatch(pub Arc<Set>);
 
 impl Task for DriveWatch {
@@ -30,7 +30,7 @@ impl Task for DriveWatch {
     }
 }
 
-/// Judges the drives beside each other, and has the journal go on without a member that is slow.
+/// Compares the drives with each other, and has the journal go on without a member that is slow.
 pub(super) struct SlowDrives {
     pub set: Arc<Set>,
     pub journal: Arc<Journal>,
@@ -53,7 +53,7 @@ impl Task for SlowDrives {
     }
 }
 
-/// Tells that a drive has become slow beside its peers, or is no longer.
+/// Logs that a drive has become slow compared with its peers, or no longer is.
 fn tell(drive: &Drive, doing: Doing) {
     let slow = match doing {
         Doing::Reads => drive.pulse().is_slow(),
@@ -71,7 +71,7 @@ fn tell(drive: &Drive, doing: Doing) {
     }
 }
 
-/// Brings the small files that every drive holds back to all of them.
+/// Restores the small files that are on every drive on drives that lack them.
 pub(super) struct ReplicatedFiles {
     pub set: Arc<Set>,
     pub interval: Duration,

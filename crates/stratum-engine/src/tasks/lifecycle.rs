@@ -1,9 +1,9 @@
-//! Carries out buckets' lifecycle: what is due expires, goes, changes its class, or is aborted.
+//! Carries out buckets' lifecycle rules: what is due expires, is deleted for good, changes its class, or is aborted.
 //!
-//! It goes over the buckets that have rules, and over no others, several times a day: a page of their objects, then of their
-//! versions, then of their uploads, with a rest after each. Every change is a command of its own that holds only for what
-//! was looked at, so what is written meanwhile is left alone, and a restart costs a pass and nothing else. Object lock is
-//! heeded where every deletion is: in the state.
+//! Several times a day it goes over the buckets that have rules: a page of their objects, then of their versions,
+//! then of their uploads, with a rest after each page. Every change is a command of its own, on the condition that
+//! nothing has changed since the look, so what is written meanwhile is left alone, and a restart costs no more than
+//! another pass. Object lock is checked in the state, where every deletion passes.
 
 mod act;
 mod progress;
@@ -32,14 +32,14 @@ use tracing_mutex::parkinglot::Mutex;
 
 /// Versions or uploads that are looked at in one step.
 const PAGE: usize = 1_000;
-/// Commands that are on their way at a time.
+/// Commands that are under way at the same time.
 const AT_ONCE: usize = 64;
-/// A page is followed by a rest of so many times its own length.
+/// The rest after a page, as a multiple of the time that the page took.
 const RESTS: u32 = 2;
-/// How long after a failure it is tried again.
+/// The pause after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// The task. One of a store.
+/// The task, one for a store.
 pub struct Lifecycle {
     metadata: Metadata,
     usage: Arc<Usage>,
@@ -50,42 +50,42 @@ pub struct Lifecycle {
     progress: Mutex<Progress>,
 }
 
-/// How far a pass is. Without buckets none is under way.
+/// How far a pass has come. While it has no buckets, no pass is under way.
 #[derive(Default)]
 struct Pass {
     left: VecDeque<BucketRecord>,
     bucket: Option<Underway>,
-    /// Whether there was anything to do for it.
+    /// Whether this pass has found a bucket with rules.
     is_begun: bool,
 }
 
 struct Underway {
     bucket: BucketRecord,
     rules: Arc<Rules>,
-    /// Whom the bucket tells what is done.
+    /// The bucket's notification rules, by which changes are reported.
     told: Arc<stratum_events::Rules>,
     stage: Stage,
 }
 
-/// What of a bucket is gone over, and from where.
+/// Which of a bucket's entries are being gone over, and from where.
 enum Stage {
     Objects(Walk),
     Versions(VersionPosition, Lately),
     Uploads(UploadPosition),
 }
 
-/// The version that was looked at last: what is over the next one of its key.
+/// The version that was looked at last, which is the next newer one of the next version if their keys are the same.
 #[derive(Clone, Default)]
 struct Lately {
     key: Vec<u8>,
     modified: UnixMillis,
-    /// Versions of the key so far that aren't current and are no delete markers.
+    /// How many noncurrent versions of the key were seen so far, without delete markers.
     noncurrent: u32,
-    /// A delete marker that is its key's newest version, while nothing else of that key was seen.
+    /// A delete marker that is its key's newest version, as long as no other version of that key was seen.
     marker: Option<(VersionId, UnixMillis)>,
 }
 
-/// What is to be done, and of what.
+/// What is to be done, and with what.
 enum Action {
     Expire { key: Vec<u8>, object: Box<ObjectRecord> },
     Delete { key: Vec<u8>, version: VersionId, condition: WriteCondition },
@@ -111,14 +111,14 @@ impl Lifecycle {
         self.progress.lock().status.clone()
     }
 
-    /// What somebody should know or do.
+    /// What an operator should know or do.
     pub fn notes(&self) -> Vec<String> {
         self.status().notes(self.time.lock().now(), self.days)
     }
 
     async fn walk_on(&self) -> Result<Next, ReadError> {
         let now = self.time.lock().now();
-        // The clock can't be believed.
+        // The clock can't be believed now.
         if now == 0 {
             return Ok(Next::After(self.days.interval()));
         }
@@ -164,13 +164,13 @@ impl Lifecycle {
         }
     }
 
-    /// Whom a bucket tells what is done; nobody, where that can't be read.
+    /// The bucket's notification rules; none if they can't be read.
     fn told(&self, bucket: &BucketRecord) -> Result<stratum_events::Rules, ReadError> {
         let text = self.metadata.local().document(bucket.id, DocumentKind::Notification)?;
         Ok(text.and_then(|text| stratum_events::Rules::from_document(&text).ok()).unwrap_or_default())
     }
 
-    /// A page, and where the bucket goes on.
+    /// Does a page; returns where the bucket goes on, or `None` at its end.
     async fn page(&self, underway: Underway, now: UnixMillis) -> Result<Option<Underway>, ReadError> {
         let Underway { bucket, rules, told, stage } = underway;
         let (actions, next) = match stage {
@@ -251,7 +251,7 @@ impl Lifecycle {
         Ok((actions, Some(next)))
     }
 
-    /// A delete marker, if nothing but it was seen of its key.
+    /// The deletion of a delete marker, if a rule asks for it and no other version of its key was seen.
     fn alone(&self, rules: &Rules, lately: &Lately, now: UnixMillis) -> Option<Action> {
         let (version, modified) = lately.marker?;
         let marker = DeleteMarker { key: &lately.key, modified, is_alone: true };
@@ -282,7 +282,7 @@ impl Lifecycle {
         let newer = lately.noncurrent;
         let VersionSummary::Object(summary) = version else { return Ok(None) };
         lately.noncurrent += 1;
-        // Its tags aren't in the list.
+        // The listing doesn't have the version's tags.
         let found = self.metadata.local().version(bucket.id, &key, summary.version)?;
         let Some(Version::Object(object)) =
             found.filter(|found| !found.is_current).map(|found| found.version)
@@ -365,7 +365,8 @@ fn modified(version: &VersionSummary) -> UnixMillis {
     }
 }
 
-/// That a version is what was looked at: an id may be the null version's, which others come to have.
+/// The condition that a version is the one that was looked at: the id of a null version doesn't tell, since a later
+/// object can have the same.
 fn unchanged(object: &ObjectRecord) -> WriteCondition {
     WriteCondition {
         if_match: Some(Match::ETags(vec![object.etag.to_string()])),

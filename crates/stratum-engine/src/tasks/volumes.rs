@@ -1,5 +1,5 @@
-//! Volumes are sealed, emptied and punched, with what upkeep needs kept free; and what only the layers together know is
-//! told to the metrics page.
+//! Has volumes sealed, dropped and punched, and sets the reserve that background work needs; also updates the metrics
+//! that need several layers.
 
 use crate::{Engine, Pressure};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use stratum_storage::blob::Tier;
 use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How many of these looks there are for each that tells metrics.
+/// Metrics are updated at one in so many of these looks.
 const LOOKS_A_MEASURE: u64 = 5;
 
 pub(super) struct VolumeKeeper {
@@ -47,8 +47,8 @@ impl Task for VolumeKeeper {
     }
 }
 
-/// What packing the whole journal, a checkpoint, a compaction and the spare segments would take of one device, if
-/// all drives were on it.
+/// How many bytes packing the whole journal, a checkpoint, a compaction and the spare segments would take on one
+/// device, if all drives were on it.
 fn reserve(engine: &Engine) -> u64 {
     let drives = engine.set.drives(Tier::JOURNAL).len() as u64;
     let stretch = engine.set.geometry(Tier::JOURNAL).map_or(1, |geometry| u64::from(geometry.m) + 1);
@@ -59,7 +59,7 @@ fn reserve(engine: &Engine) -> u64 {
         + engine.compactor.status().next_needs
 }
 
-/// What only the layers together know, for the metrics page.
+/// Updates the metrics that need several layers.
 fn measure(engine: &Engine) {
     let (stats, usage) = (engine.volumes.stats(), engine.journal.usage());
     let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);

@@ -1,10 +1,12 @@
-//! Want of room: which objects leave a tier that is too full, and which tiers take nothing.
+//! What happens when tiers are nearly full: which objects leave a tier, and which tiers take no more.
 //!
-//! A tier whose drives are over [`HIGH`] full is pressed until they are under [`LOW`]: those of its objects leave that it costs
-//! least to lose. What that is is known from the walk before, which counted the bytes of each tier by their regret, in bins
-//! whose bounds grow by a half each, so that a million objects take as much memory as ten. A walk takes no more out of a tier than
-//! has to leave, whatever lies in the last bin. A tier over [`HIGH`] takes nothing that only wants to save money, so that two full
-//! tiers don't send objects to each other. Between tiers on the same devices no room is gained or lost, so that neither counts.
+//! A tier whose drives are over [`HIGH`] full is under pressure until they are under [`LOW`]: the objects leave that
+//! cost least to move out, by their regret. Which these are is known from the walk before, which summed up the bytes
+//! of each tier in bins of regret; the bound of each bin is half as much again as that of the one before, so a
+//! million objects take as much memory as ten. A walk moves no more out of a tier than has to leave, however much is
+//! in the last bin. A tier over [`HIGH`] takes no objects that would only save money, so two full tiers don't send
+//! objects to each other. A move between tiers on the same devices frees nothing, so such tiers count neither as full
+//! for each other nor as a way out.
 
 use super::Tiering;
 use super::meet::tier_of_policy;
@@ -13,16 +15,17 @@ use stratum_storage::drive::Devices;
 use stratum_tiering::policy::{Decision, Pressure, Rule};
 use stratum_tiering::tier::{PerTier, Tier};
 
-/// Parts of what a tier's drives hold: above the one a tier is pressed, until it is under the other.
+/// How full a tier's drives are, 0 to 1: above `HIGH` the tier comes under pressure, until it is under `LOW`.
 const HIGH: f64 = 0.85;
 const LOW: f64 = 0.80;
 
-/// Bins of regret: the first holds all that costs nothing to lose, in dollars a GB and month, each other up to half as much again.
+/// The bins of regret, in dollars a GB and month. The first holds objects that cost nothing to move out; the bound of
+/// each other bin is half as much again as that of the one before.
 const BINS: usize = 64;
 const LEAST_REGRET: f64 = 1e-7;
 const GROWTH: f64 = 1.5;
 
-/// Bytes of a tier by what it costs to lose them.
+/// The bytes in a tier, by the regret of their objects.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Regrets([u64; BINS]);
 
@@ -33,7 +36,7 @@ impl Default for Regrets {
 }
 
 impl Regrets {
-    /// Counts an object that could leave.
+    /// Counts an object that could leave the tier.
     pub(super) fn add(&mut self, dollars: f64, bytes: u64) {
         let bin = if dollars <= LEAST_REGRET { 0.0 } else { (dollars / LEAST_REGRET).log(GROWTH).ceil() };
         if let Some(bin) = self.0.get_mut((bin as usize).min(BINS - 1)) {
@@ -41,7 +44,8 @@ impl Regrets {
         }
     }
 
-    /// The least regret such that so many bytes have at most that; that of all of them where there are fewer.
+    /// The least regret for which the objects with at most that regret have so many bytes; the highest one if all
+    /// objects have fewer.
     fn of_bytes(&self, wanted: u64) -> f64 {
         let mut sum = 0u64;
         for (bin, bytes) in (0..).zip(self.0) {
@@ -59,9 +63,9 @@ impl Regrets {
 pub(super) struct Room {
     pub(super) used: u64,
     pub(super) total: u64,
-    /// What a byte of a body takes of the drives, parity included.
+    /// How many bytes of the drives a byte of a body takes, with parity.
     pub(super) expansion: f64,
-    /// The tiers on the very same devices.
+    /// Which tiers are on exactly the same devices.
     pub(super) shared_with: PerTier<bool>,
 }
 
@@ -71,20 +75,22 @@ impl Room {
     }
 }
 
-/// What each tier gives and takes, until the next walk.
+/// Which objects each tier must give up, and what it takes, until the next walk.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Pressures {
-    /// Where a tier is pressed: the regret up to which objects leave, and how many bytes of bodies still are to.
+    /// For a tier under pressure: the regret up to which objects leave, and how many bytes of bodies must still
+    /// leave.
     pressed: PerTier<Option<(f64, u64)>>,
-    /// Over the high mark.
+    /// Which tiers are over [`HIGH`].
     full: PerTier<bool>,
-    /// Which tiers lie on the same devices as which, and which have another tier on other devices.
+    /// For each tier: which tiers are on the same devices, and whether any tier is on others.
     shared: PerTier<PerTier<bool>>,
     is_apart: PerTier<bool>,
 }
 
 impl Pressures {
-    /// From how full the tiers are now, what each was known to hold, and of that how many bytes are on their way out.
+    /// Works out the pressures from how full the tiers are now, from the regrets that the last walk found, and from
+    /// how many bytes are on their way out.
     pub(super) fn new(
         before: &Pressures,
         rooms: &PerTier<Room>,
@@ -113,30 +119,30 @@ impl Pressures {
         Pressures { pressed, full, shared: PerTier::of(|tier| rooms[tier].shared_with), is_apart }
     }
 
-    /// What presses on the objects of a tier.
+    /// The pressure on the objects of a tier, if any.
     pub(super) fn of(&self, tier: Tier) -> Option<Pressure> {
         let (regret, bytes) = self.pressed[tier]?;
         let full = tier.colder().find(|colder| self.full[*colder] || self.shared[tier][*colder]);
         (bytes > 0).then_some(Pressure { regret, full })
     }
 
-    /// Whether a decision may be carried out: what only wants to save money doesn't go where there is no room.
+    /// Whether a decision may be carried out: a move that only saves money doesn't go to a full tier.
     pub(super) fn lets(&self, decision: &Decision) -> bool {
         let (from, to) = (decision.terms.tier, decision.tier);
         !(decision.by == Rule::Model && from != to && self.full[to] && !self.shared[from][to])
     }
 
-    /// An object is to leave its tier.
+    /// Counts an object that is to leave its tier.
     pub(super) fn left(&mut self, tier: Tier, size: u64) {
         if let Some((_, bytes)) = &mut self.pressed[tier] {
             *bytes = bytes.saturating_sub(size);
         }
     }
 
-    /// What somebody should know of each tier that is over the mark.
+    /// What an operator should know about each tier that is over the mark.
     pub(super) fn notes(&self) -> Vec<(Tier, String)> {
         let note = |tier: Tier| {
-            // Where all tiers share their devices it is those that are full, which is told elsewhere.
+            // If all tiers are on the same devices, those are full, which the status tells elsewhere.
             (self.full[tier] && self.is_apart[tier]).then(|| {
                 let note = match (self.pressed[tier], tier.colder().any(|colder| !self.full[colder])) {
                     (Some((_, bytes)), _) => format!("it is over {:.0} % full: {bytes} bytes more are to leave it", HIGH * 100.0),
@@ -168,7 +174,7 @@ impl Tiering {
                 return Room::default();
             };
             let drives = roster.healthy();
-            // A device that several drives share is theirs in parts.
+            // If several drives are on one device, each counts for its part of it.
             let devices = Devices::of(&drives);
             let (mut used, mut total) = (0, 0);
             for drive in &drives {
@@ -211,7 +217,7 @@ mod tests {
         assert_eq!(pressures(&none, [850, 0, 0]).of(Tier::Hot), None);
         let pressed = pressures(&none, [860, 0, 0]);
         let pressure = pressed.of(Tier::Hot).unwrap();
-        // 60 bytes of the drives are 40 of bodies, and those cost nothing to lose.
+        // 60 bytes of the drives are 40 bytes of bodies, and those have no regret.
         assert!(pressure.regret <= LEAST_REGRET && pressure.full.is_none(), "{pressure:?}");
         let more = pressures(&none, [920, 0, 0]).of(Tier::Hot).unwrap();
         assert!((0.001..0.0015).contains(&more.regret), "{more:?}");
@@ -220,13 +226,13 @@ mod tests {
     }
 
     #[test]
-    fn no_more_leaves_than_has_to() {
+    fn no_more_bytes_leave_than_have_to() {
         let mut pressed = pressures(&Pressures::default(), [860, 0, 0]);
         pressed.left(Tier::Hot, 39);
         assert!(pressed.of(Tier::Hot).is_some());
         pressed.left(Tier::Hot, 39);
         assert_eq!(pressed.of(Tier::Hot), None);
-        // What is on its way out is counted as gone.
+        // Bytes on their way out count as gone.
         let leaving = PerTier { hot: 40, ..PerTier::default() };
         let rooms = PerTier { hot: room(860), warm: room(0), cold: room(0) };
         assert_eq!(Pressures::new(&Pressures::default(), &rooms, &regrets(), &leaving).of(Tier::Hot), None);

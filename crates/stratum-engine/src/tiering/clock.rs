@@ -1,12 +1,12 @@
-//! Whether the wall clock leaps.
+//! Notices when the wall clock leaps.
 
 use std::time::Duration;
 use stratum_storage::ambient::UnixMillis;
 
-/// What a clock is set by in good times is no leap.
+/// A smaller change than this is an ordinary correction of the clock.
 pub(super) const LEAST_LEAP: Duration = Duration::from_secs(5);
 
-/// Holds the wall clock beside the one that never leaps.
+/// Compares the wall clock with the monotonic one, which never leaps.
 #[derive(Debug)]
 pub(super) struct Watch {
     now: UnixMillis,
@@ -18,7 +18,7 @@ impl Watch {
         Watch { now, monotonic }
     }
 
-    /// By how many seconds the clock leapt since the last look, if by more than `most`.
+    /// By how many seconds the wall clock leapt since the last look, if by more than `most`.
     pub(super) fn look(&mut self, now: UnixMillis, monotonic: Duration, most: Duration) -> Option<i64> {
         let passed = monotonic.saturating_sub(self.monotonic).as_millis() as i64;
         let leap = (now as i64).saturating_sub(self.now as i64).saturating_sub(passed);
@@ -32,10 +32,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_leap_is_what_the_other_clock_does_not_show() {
+    fn a_leap_is_a_difference_between_the_clocks() {
         let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
         let mut watch = Watch::new(1_000_000_000, second);
-        // A process that was stopped for a day: both went on.
+        // A process that was stopped for a day: both clocks went on.
         assert_eq!(watch.look(1_086_400_000, second * 86_401, hour), None);
         assert_eq!(watch.look(1_090_000_000, second * 86_402, hour), None, "set by an hour less a second");
         assert_eq!(watch.look(2_000_001_000, second * 86_403, hour), Some(910_000));

@@ -1,5 +1,5 @@
-//! What objects' bytes are, by all that is known of them: it says how they are coded when they are moved, and is told by
-//! explanations.
+//! What kind of data objects' bytes are, from all sources together. It decides how they are coded when they are
+//! moved, and explanations tell it.
 
 use super::Tiering;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use stratum_metadata::{Foreseen, Foresight};
 use stratum_tiering::content::{Content, Samples, Shrinks, Unseen};
 use stratum_tiering::usage::{Looked, Usage};
 
-/// Why nothing was seen of an object where somebody looks.
+/// Why nothing is known of an object although the classifier runs.
 const NOT_YET: &str = "its turn is still to come, or more came at a time than are looked at, or it was written before \
     anybody looked, or what was seen made room for others";
 
-/// Why nothing is seen of some objects, whoever looks: what was seen would lie on the drives as it is.
+/// Why encrypted objects are not looked at: the result would be stored unencrypted.
 const SEALED: &str = "it is encrypted, and what its bytes are is its owner's alone";
 
-/// What was seen of objects, and who looks. A cheap handle.
+/// What the classifier saw in objects, and whether it runs. A cheap handle.
 #[derive(Clone, Debug)]
 pub struct Contents {
     usage: Arc<Usage>,
@@ -32,7 +32,7 @@ impl Contents {
         &self.usage
     }
 
-    /// What an object's bytes are.
+    /// What kind of data an object's bytes are.
     pub fn of(&self, bucket: BucketId, key: &str, record: &ObjectRecord) -> Content {
         if record.attributes.encryption.is_some() {
             return Content::of(Err(Unseen { why: SEALED, siblings: None }), None);
@@ -58,7 +58,7 @@ impl Foresight for Contents {
 }
 
 impl Tiering {
-    /// What an object's bytes are.
+    /// What kind of data an object's bytes are.
     pub fn content(&self, bucket: BucketId, key: &str, record: &ObjectRecord) -> Content {
         self.contents.of(bucket, key, record)
     }

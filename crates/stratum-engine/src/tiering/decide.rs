@@ -1,4 +1,4 @@
-//! One object: what is known of it, what is decided of it, and the command that says so.
+//! One object: what is known of it, what is decided about it, and the command for that.
 
 use super::Tiering;
 use super::capacity::Pressures;
@@ -17,11 +17,11 @@ use stratum_tiering::tier::Tier;
 use stratum_tiering::usage::Known;
 use stratum_tiering::usage::accounts::{Account, AccountName};
 
-/// Woken objects that are decided of at once.
+/// The most woken objects that are decided about in one step.
 const WOKEN: usize = 1_024;
-/// Changes that one command says.
+/// The most changes in one command.
 const CHANGES: usize = 256;
-/// Billionths of a dollar in one.
+/// Billionths of a dollar in a dollar.
 const NANOS: f64 = 1e9;
 
 /// Why nothing could be decided now. Nothing is lost: the next walk decides it.
@@ -44,7 +44,7 @@ pub(super) struct Subject {
     pub(super) known: Known,
 }
 
-/// A change of an object's tier, and what is told of it.
+/// A change of an object's tier, and what metrics and status tell of it.
 #[derive(Clone, Debug)]
 pub(super) struct Change {
     pub(super) change: TierChange,
@@ -52,7 +52,7 @@ pub(super) struct Change {
     pub(super) to: Tier,
     pub(super) reason: TierReason,
     pub(super) size: u64,
-    /// What the move itself costs.
+    /// What the move itself costs, in dollars.
     pub(super) cost: f64,
 }
 
@@ -73,7 +73,7 @@ impl Subject {
 }
 
 impl Tiering {
-    /// What is known of an object; nothing of one without bytes, which lies nowhere.
+    /// What is known of an object; `None` for one without bytes, which is in no tier.
     pub(super) fn subject(
         &self,
         bucket: &BucketRecord,
@@ -97,8 +97,9 @@ impl Tiering {
         })
     }
 
-    /// The tier that counts: where it was decided that it belongs, since the move is under way, or else where it lies. Only
-    /// what was never decided of is asked for its place, and an object of several parts then lies where all that is new does.
+    /// The tier that counts for a decision: the one in which the object belongs by earlier decisions, as its move is
+    /// under way; without any, the one in which its body is. An object of several parts about which nothing was
+    /// decided counts as being in the tier for new objects.
     pub(super) fn belongs_in(&self, record: &ObjectRecord, now: UnixMillis) -> Tier {
         let lies = || match &record.body {
             Body::Blob(blob) => tier_of(&self.volumes.table, blob),
@@ -107,7 +108,7 @@ impl Tiering {
         tier_of_store(record.attributes.belongs_in(now).or_else(lies).unwrap_or(blob::Tier::JOURNAL))
     }
 
-    /// What a decision changes, if it changes anything.
+    /// The change that follows from a decision, if any.
     pub(super) fn change(
         &self,
         bucket: BucketId,
@@ -146,7 +147,7 @@ impl Tiering {
         Some(Change { change, from, to, reason, size: record.size, cost })
     }
 
-    /// Decides of those who were woken: read where they are slow, or suddenly read much.
+    /// Decides about the woken objects: those that were read where reads are slow, or suddenly read much.
     pub(super) async fn decide_woken(&self, policy: &Policy, now: UnixMillis) -> Result<(), TieringError> {
         let woken = self.usage.take_woken(WOKEN);
         if woken.is_empty() {
@@ -172,7 +173,7 @@ impl Tiering {
         self.propose(changes).await
     }
 
-    /// Has changes made, and tells of them.
+    /// Commits changes, and counts and logs them.
     pub(super) async fn propose(&self, changes: Vec<Change>) -> Result<(), TieringError> {
         for some in changes.chunks(CHANGES) {
             let command = Command::DecideTiers(some.iter().map(|one| one.change.clone()).collect());
@@ -185,7 +186,7 @@ impl Tiering {
         Ok(())
     }
 
-    /// Enters into a bucket's account of this month.
+    /// Adds to a bucket's account of this month.
     pub(super) fn charge(&self, bucket: u64, by: Account, now: UnixMillis) {
         let month = super::ledger::month_of(self.day(), now);
         self.usage.charge(AccountName { month, bucket }, by);

@@ -1,4 +1,5 @@
-//! Why an object lies where it lies, and what would change that: decided anew as of now, by the same function as by the walk.
+//! Explains why an object is in its tier and what would change that: it is decided anew as of now, by the same
+//! function that a walk uses.
 
 use super::Tiering;
 use serde::Serialize;
@@ -9,37 +10,37 @@ use stratum_tiering::policy::{Decision, Features};
 use stratum_tiering::signals::{HALF_LIFE_DAYS, Read, SPIKE_READS, Signals};
 use stratum_tiering::tier::Tier;
 
-/// What is decided of an object now, and on what it stands.
+/// What is decided about an object now, and the figures behind it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
     #[serde(flatten)]
     pub decision: Decision,
     pub own: Option<Use>,
-    /// The group's: all objects whose keys begin so.
+    /// The use of its group: all objects whose keys share its prefix.
     pub group: Option<Use>,
     pub prefix: String,
-    /// What would change it, in words.
+    /// What would change the decision, in words.
     pub changes: Vec<String>,
 }
 
-/// How something is used, for a person or a program to read.
+/// How an object or a group is used, for a person or a program to read.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Use {
     pub reads: u32,
-    /// Milliseconds of Unix time.
+    /// When the last read was, in milliseconds of Unix time.
     pub last: Option<UnixMillis>,
-    /// The last pause between two sessions of reads.
+    /// The length of the last pause between two sessions of reads, in days.
     pub gap_days: Option<f64>,
-    /// Reads and bytes a day, each by half-lives of so many days.
+    /// Half-lives in days; for each of them, reads and bytes a day.
     pub half_life_days: [f64; 4],
     pub daily_reads: [f64; 4],
     pub daily_bytes: [f64; 4],
-    /// The mean share of the object that a read takes; the shares of reads that took a part, and that went on where the one
-    /// before ended.
+    /// The mean share of the object that a read takes; the share of reads that took a part; and the share of reads
+    /// that went on where the one before ended. All are 0 to 1.
     pub share: f64,
     pub ranged: f64,
     pub sequential: f64,
-    /// The shares of the hours of the day, in UTC, and of the weekdays from Monday on.
+    /// The shares of the hours of the day (UTC), and of the weekdays from Monday on.
     pub hours: [f64; 24],
     pub weekdays: [f64; 7],
     pub spikes: bool,
@@ -70,7 +71,7 @@ impl Tiering {
         Tier::ALL.into_iter().filter(|tier| self.has[*tier])
     }
 
-    /// Decides of an object as of now; nothing where tiering by use is off, or the object has no bytes.
+    /// Decides about an object as of now; `None` if tiering by use is off or the object has no bytes.
     pub fn explain(
         &self,
         bucket: &BucketRecord,
@@ -94,7 +95,8 @@ impl Tiering {
         })
     }
 
-    /// What the same function says if nothing is read until it is asked again, if it is read once now, and if it is read often.
+    /// What the same function decides if nothing is read until the next review, if the object is read once now, and
+    /// if it is read often.
     fn changes(&self, features: &Features<'_>, decision: &Decision, now: UnixMillis) -> Vec<String> {
         let Some(policy) = self.policy else { return Vec::new() };
         let mut changes = Vec::new();

@@ -1,7 +1,7 @@
-//! What each bucket holds in each tier, and what tiering has saved and spent on it this month.
+//! What each bucket holds in each tier, and what tiering saved and spent for it this month.
 //!
-//! *Saved* is against all in hot: what its storage would have cost there and didn't, from walk to walk. *Spent* are the moves, and
-//! what reads from warm and cold cost more than the same ones from hot.
+//! *Saved* is compared with keeping everything in hot: how much less storage cost, from walk to walk. *Spent* is the
+//! cost of moves, and how much more reads from warm and cold cost than the same reads from hot.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use stratum_tiering::day::{Day, MONTH_DAYS};
 use stratum_tiering::prices::Prices;
 use stratum_tiering::tier::{PerTier, Tier};
 
-/// Buckets that are kept account of: some 300 bytes each.
+/// The most buckets of which accounts are kept: some 300 bytes each.
 const BUCKETS: usize = 100_000;
 
 /// Objects and their bytes, as clients see them, by the tier in which they belong.
@@ -34,35 +34,35 @@ impl Held {
         }
     }
 
-    /// What storing it costs a month.
+    /// What storing them costs a month, in dollars.
     pub fn month(&self, prices: &Prices) -> f64 {
-        // A tier that holds nothing may be one that the store doesn't have.
+        // A tier that holds nothing may be one that the store lacks, with a price beyond all bounds.
         let held = Tier::ALL.into_iter().filter(|tier| self.bytes[*tier] > 0);
         held.map(|tier| prices.storage_month(tier, self.bytes[tier])).sum()
     }
 
-    /// What it would cost a month if all of it were in hot.
+    /// What they would cost a month if all were in hot, in dollars.
     pub fn month_in_hot(&self, prices: &Prices) -> f64 {
         let bytes: u64 = Tier::ALL.into_iter().map(|tier| self.bytes[tier]).sum();
         prices.storage_month(Tier::Hot, bytes)
     }
 }
 
-/// What this month has brought, in dollars.
+/// What tiering saved and spent this month, in dollars.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Month {
-    /// When it began: months have 30.4375 days, and the first began with 1970.
+    /// When the month began: months have 30.4375 days, and the first one began with 1970.
     pub begins: UnixMillis,
     pub saved: f64,
     pub spent: f64,
-    /// Objects and bytes that were sent to another tier since it began, or since the server did, by the reason.
+    /// Objects and bytes that were sent to another tier since then, or since the start of the server, by the reason.
     pub moved: MovedByReason,
 }
 
-/// Objects that were sent to other tiers, and their bytes, by the reason's name.
+/// Objects that were sent to other tiers, and their bytes, by the name of the reason.
 pub type MovedByReason = BTreeMap<String, (u64, u64)>;
 
-/// Which month it is.
+/// The number of the month, counted from 0 in 1970.
 pub(super) fn month_of(day: Day, now: UnixMillis) -> u32 {
     (day.between(0, now) / MONTH_DAYS) as u32
 }
@@ -72,7 +72,7 @@ pub(super) fn beginning_of(month: u32, day: Day) -> UnixMillis {
     day.days(f64::from(month) * MONTH_DAYS)
 }
 
-/// What a bucket's storage in the colder tiers saves in so long, beside all of it in hot.
+/// What a bucket's storage saves in so many months, compared with keeping everything in hot.
 pub(super) fn saved(held: &Held, prices: &Prices, months: f64) -> f64 {
     (held.month_in_hot(prices) - held.month(prices)) * months
 }
@@ -88,11 +88,11 @@ pub struct Ledger {
 #[derive(Clone, Debug, Default)]
 struct Entry {
     held: Held,
-    /// When it was gone over last.
+    /// When a walk last finished the bucket.
     at: Option<UnixMillis>,
     month: u32,
     moved: MovedByReason,
-    /// Gone over by the present walk.
+    /// Whether the present walk has come to the bucket.
     is_there: bool,
 }
 
@@ -104,7 +104,7 @@ impl Ledger {
         Some((entry.held, moved))
     }
 
-    /// A walk has gone over a bucket. What it held until then, and since when.
+    /// Records that a walk has finished a bucket. Returns what the bucket held until then, and since when.
     pub(super) fn walked(
         &mut self,
         bucket: BucketId,
@@ -117,13 +117,13 @@ impl Ledger {
         before
     }
 
-    /// A walk has ended: buckets that it didn't come by hold nothing any more.
+    /// Records the end of a walk: buckets that it didn't come to hold nothing any more.
     pub(super) fn ended(&mut self, now: UnixMillis) {
         self.buckets.retain(|_, entry| std::mem::take(&mut entry.is_there));
         self.walked = Some(now);
     }
 
-    /// An object is sent to another tier.
+    /// Counts an object that is sent to another tier.
     pub(super) fn moved(&mut self, bucket: BucketId, reason: TierReason, bytes: u64, month: u32) {
         let Some(entry) = self.entry(bucket) else { return };
         entry.is_there = true;
@@ -134,7 +134,7 @@ impl Ledger {
         (*objects, *sum) = (*objects + 1, *sum + bytes);
     }
 
-    /// A bucket's entry; none where there is no room for it.
+    /// A bucket's entry; `None` if there is no room for it.
     fn entry(&mut self, bucket: BucketId) -> Option<&mut Entry> {
         if self.buckets.len() >= BUCKETS && !self.buckets.contains_key(&bucket.0) {
             return None;
@@ -151,7 +151,7 @@ mod tests {
     const BUCKET: BucketId = BucketId(7);
 
     #[test]
-    fn what_is_saved_is_what_hot_would_have_cost() {
+    fn savings_are_compared_with_keeping_all_in_hot() {
         let mut held = Held::default();
         held.count(Tier::Hot, GIB);
         held.count(Tier::Cold, 2 * GIB);

@@ -1,11 +1,11 @@
-//! Where the store's words and the policy's meet: tiers, and reasons.
+//! Translates between the store's types and the policy's: tiers, and reasons.
 
 use stratum_metadata::record::TierReason;
 use stratum_storage::blob;
 use stratum_tiering::policy::Rule;
 use stratum_tiering::tier;
 
-/// The policy's word for a tier of the store.
+/// The policy's type for a tier of the store.
 pub fn tier_of_store(tier: blob::Tier) -> tier::Tier {
     match tier {
         blob::Tier::Hot => tier::Tier::Hot,
@@ -14,7 +14,7 @@ pub fn tier_of_store(tier: blob::Tier) -> tier::Tier {
     }
 }
 
-/// The store's word for a tier of the policy.
+/// The store's type for a tier of the policy.
 pub fn tier_of_policy(tier: tier::Tier) -> blob::Tier {
     match tier {
         tier::Tier::Hot => blob::Tier::Hot,
@@ -23,7 +23,8 @@ pub fn tier_of_policy(tier: tier::Tier) -> blob::Tier {
     }
 }
 
-/// What is kept of the rule that took an object to another tier. Those that only keep it where it is take it nowhere.
+/// The reason that a record keeps for the rule that moved an object. Rules that only keep an object in its tier have
+/// none.
 pub(super) fn reason_of(rule: Rule) -> Option<TierReason> {
     match rule {
         Rule::Pin => Some(TierReason::Pin),
@@ -37,7 +38,7 @@ pub(super) fn reason_of(rule: Rule) -> Option<TierReason> {
     }
 }
 
-/// Whether an object's use decided, rather than what somebody wants.
+/// Whether the object's use decided, rather than somebody's wish.
 pub(super) fn is_by_use(reason: TierReason) -> bool {
     match reason {
         TierReason::Capacity | TierReason::Spike | TierReason::Model => true,
@@ -49,7 +50,7 @@ pub(super) fn is_by_use(reason: TierReason) -> bool {
     }
 }
 
-/// A reason, for metrics and reports.
+/// The name of a reason, for metrics and reports.
 pub fn name_of(reason: TierReason) -> &'static str {
     match reason {
         TierReason::ByHand => "by-hand",
@@ -63,7 +64,7 @@ pub fn name_of(reason: TierReason) -> &'static str {
     }
 }
 
-/// A reason, after "because".
+/// A reason in words, to stand after "because".
 pub fn in_words(reason: TierReason) -> &'static str {
     match reason {
         TierReason::ByHand => "an operator moved it",

@@ -1,4 +1,4 @@
-//! What lies where, for a bucket or the objects under a prefix.
+//! Reports which objects are in which tier, for a bucket or for the objects under a prefix.
 
 use super::ledger::{beginning_of, month_of};
 use super::{Held, Month, Tiering};
@@ -7,19 +7,19 @@ use stratum_metadata::{ReadError, ReadView, Walk};
 use stratum_storage::ambient::UnixMillis;
 use stratum_tiering::usage::accounts::{Account, AccountName};
 
-/// Pages of a walk that one report goes over: some thousands of objects. The next report goes on from there.
+/// Pages of a walk in one report: some thousands of objects. The next report goes on from there.
 const PAGES: usize = 8;
 
-/// What a report says.
+/// The figures of a report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reported {
     pub held: Held,
-    /// The last key that was counted, where there are more.
+    /// The last key that was counted, if there are more.
     pub after: Option<String>,
 }
 
 impl Tiering {
-    /// What a bucket held when the last walk came by it, and what this month brought; nothing before it did.
+    /// What a bucket held when the last walk came to it, and what this month brought; `None` before the first walk.
     pub fn report(&self, bucket: BucketId, now: UnixMillis) -> Option<(Held, Month, Option<UnixMillis>)> {
         let month = month_of(self.day(), now);
         let Account { saved, spent } = self.usage.account(AccountName { month, bucket: bucket.0 });
@@ -29,7 +29,7 @@ impl Tiering {
         Some((held, month, ledger.walked))
     }
 
-    /// Counts the objects under a prefix, or a page of them that follows a key. Blocks.
+    /// Counts the objects under a prefix, or a page of them that begins after a key. Blocks.
     pub fn count_under(
         &self,
         view: &ReadView,

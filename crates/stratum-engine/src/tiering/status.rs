@@ -1,4 +1,4 @@
-//! How deciding goes, for an operator.
+//! The state of tiering by use, for an operator.
 
 use super::Tiering;
 use super::walk::Walked;
@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, VecDeque};
 use stratum_storage::ambient::UnixMillis;
 use stratum_tiering::tier::Tier;
 
-/// Decisions that are told of.
+/// How many of the last decisions the status tells.
 const RECENT: usize = 20;
 
-/// Whether objects are moved by their use, and why not.
+/// Whether objects are moved by their use; if not, why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
@@ -23,7 +23,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// In words; nothing while it decides.
+    /// Why not, in words; `None` if they are.
     pub fn why_not(self) -> Option<&'static str> {
         match self {
             Standing::Deciding => None,
@@ -37,14 +37,14 @@ impl Standing {
     }
 }
 
-/// A bucket that is watched before anything in it is moved by its use.
+/// A bucket that is being watched before anything in it is moved by its use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WarmingUp {
     pub bucket: String,
     pub ends: UnixMillis,
 }
 
-/// A decision that was made lately.
+/// A recent decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recent {
     /// The bucket's number.
@@ -56,20 +56,20 @@ pub struct Recent {
     pub at: UnixMillis,
 }
 
-/// How deciding goes.
+/// The state of tiering by use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TieringStatus {
     pub standing: Standing,
-    /// The last walk over all objects; nothing before there was one.
+    /// The last walk over all objects; `None` before the first.
     pub last_walk: Option<Walked>,
-    /// Objects that the walk that is under way has gone over.
+    /// How many objects the walk under way has gone over.
     pub walking: Option<u64>,
     pub warming_up: Vec<WarmingUp>,
-    /// Tiers that are almost full, and what that means.
+    /// Tiers that are almost full, and what follows from that.
     pub full: BTreeMap<String, String>,
     /// How often the wall clock leapt since the start.
     pub clock_leaps: u64,
-    /// The last decisions, the latest one first.
+    /// The last decisions, the latest first.
     pub recent: VecDeque<Recent>,
 }
 
@@ -81,7 +81,7 @@ impl TieringStatus {
 }
 
 impl Tiering {
-    /// How deciding goes.
+    /// The state of tiering by use.
     pub fn status(&self) -> TieringStatus {
         let standing = self.standing();
         let state = self.state.lock();

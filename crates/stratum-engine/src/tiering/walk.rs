@@ -1,4 +1,4 @@
-//! The walk: every object is looked at once in an eighth of a day, a page at a time, with a rest after each page.
+//! The walk: looks at every object once in an eighth of a day, a page at a time, with a rest after each page.
 
 use super::Tiering;
 use super::capacity::{Pressures, Regrets};
@@ -19,36 +19,38 @@ use stratum_tiering::tier::{PerTier, Tier};
 use stratum_tiering::usage::SlowReads;
 use stratum_tiering::usage::accounts::Account;
 
-/// A page is followed by a rest of so many times its own length: a walk takes a fifth of a processor, at most.
+/// The rest after a page, as a multiple of the time that the page took: a walk takes a fifth of a processor at most.
 const RESTS: u32 = 4;
-/// Of all objects one part in so many may be sent down for its use in a walk, and so many whatever there are: a clock that was
-/// wrong at the start, or a mistake in the prices, doesn't move a whole store before anybody can look.
+/// In one walk, at most one of so many objects is sent to a colder tier because of its use, but at least
+/// `SENT_DOWN_AT_LEAST` may be: a clock that was wrong at the start, or a mistake in the prices, must not move a
+/// whole store before anybody can look.
 const SENT_DOWN: u64 = 8;
 const SENT_DOWN_AT_LEAST: u64 = 1_024;
-/// Buckets whose warm-up is told.
+/// The most buckets that the status tells as being watched.
 const TOLD: usize = 100;
 
-/// What a walk came to.
+/// The result of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Walked {
-    /// When it ended.
+    /// When the walk ended.
     pub at: UnixMillis,
     pub seconds: f64,
     pub objects: u64,
-    /// How many of them were sent to another tier.
+    /// How many objects were sent to another tier.
     pub decided: u64,
-    /// How many would have been, and are left to later walks: since many were, or since there is no room where they belong.
+    /// How many more should be, but are left to later walks: too many were sent already, or their tier has no room.
     pub put_off: u64,
     pub waiting_for_room: u64,
-    /// Records that couldn't be read.
+    /// Records that could not be read.
     pub damaged: u64,
-    /// Objects and bytes of bodies by tier, and what of them was stored of those in one body that lie where they belong.
+    /// Objects and bytes by tier; and, for objects of one body that are in their tier, their plaintext and stored
+    /// bytes.
     pub held: Held,
     pub plain: PerTier<u64>,
     pub stored: PerTier<u64>,
 }
 
-/// The walk that is under way, and when it goes on.
+/// The walk under way, and when the next page is due.
 #[derive(Default)]
 pub(super) struct Walking {
     underway: Option<Underway>,
@@ -60,19 +62,19 @@ struct Underway {
     walk: Walk,
     began: Duration,
     walked: Walked,
-    /// How many may still be sent down.
+    /// How many more objects this walk may send to colder tiers for their use.
     left: u64,
     pressures: Pressures,
     regrets: PerTier<Regrets>,
-    /// Bytes that lie in a tier and are on their way out of it.
+    /// Bytes in each tier that are on their way out of it.
     leaving: PerTier<u64>,
-    /// The bucket of the objects that it goes over now, and what it holds.
+    /// The bucket that the walk is in, and what it has found there so far.
     bucket: Option<(BucketRecord, Held)>,
     warming_up: Vec<WarmingUp>,
 }
 
 impl Tiering {
-    /// Walks on if it is time, by a page. Says how long to rest.
+    /// Does a page of the walk if it is time. Returns how long to rest.
     pub(super) async fn walk_on(
         &self,
         policy: &Policy,
@@ -84,7 +86,7 @@ impl Tiering {
         if began < walking.next || *stop.borrow() {
             return Ok(walking.next.saturating_sub(began));
         }
-        // If it fails, the next one begins anew.
+        // If this page fails, the next one begins a new walk.
         let mut underway = walking.underway.take().unwrap_or_else(|| self.begin_walk(began));
         let view = self.metadata.local();
         let (changes, is_last) = blocking::in_place(|| self.page(&view, policy, &mut underway, now))?;
@@ -120,7 +122,7 @@ impl Tiering {
         }
     }
 
-    /// A page of objects, and what is to change of them. Blocks.
+    /// Reads a page of objects, and returns what is to change of them. Blocks.
     fn page(
         &self,
         view: &ReadView,
@@ -149,7 +151,7 @@ impl Tiering {
         Ok((changes, page.is_last))
     }
 
-    /// Goes on to a bucket, unless it is there. False if it is being deleted.
+    /// Goes on to a bucket, unless the walk is in it. False if the bucket is being deleted.
     fn enter(
         &self,
         view: &ReadView,
@@ -172,7 +174,7 @@ impl Tiering {
         Ok(true)
     }
 
-    /// The bucket that was gone over is done.
+    /// Ends the bucket that the walk was in.
     fn leave(&self, underway: &mut Underway, now: UnixMillis) {
         if let Some((bucket, held)) = underway.bucket.take() {
             underway.walked.held.add(&held);
@@ -232,7 +234,7 @@ impl Tiering {
         state.pressures = pressures;
     }
 
-    /// What reads from warm and cold cost more than the same ones from hot, since the walk before.
+    /// Adds to the accounts how much more reads from warm and cold cost than from hot, since the last walk.
     fn charge_slow_reads(&self, now: UnixMillis) {
         let prices = &self.prices;
         for ((bucket, tier), SlowReads { reads, bytes }) in self.usage.take_slow() {
@@ -244,14 +246,14 @@ impl Tiering {
         }
     }
 
-    /// What presses, as of the last walk.
+    /// The pressures, as of the last walk.
     pub(super) fn pressures(&self) -> Pressures {
         self.state.lock().pressures.clone()
     }
 }
 
 impl Underway {
-    /// Whether a decision is carried out by this walk.
+    /// Whether this walk carries a decision out.
     fn lets(&mut self, decision: &Decision) -> bool {
         if decision.tier == decision.terms.tier {
             return false;
@@ -278,12 +280,12 @@ impl Underway {
     }
 }
 
-/// Whether it counts among those of which a walk sends down no more than a part.
+/// Whether a decision counts towards the limit of moves to colder tiers in one walk.
 fn goes_down_to_save(decision: &Decision) -> bool {
     decision.by == Rule::Model && decision.tier > decision.terms.tier
 }
 
-/// What is stored of a body, parity not counted.
+/// The stored bytes of a body, without parity.
 fn stored(blob: &BlobRef) -> u64 {
     match &blob.place {
         Place::Packed(at) => at.length.into(),

@@ -1,11 +1,11 @@
-//! A journal that ends before what a checkpoint holds has lost something: no start goes on from that.
+//! A journal that ends before the last entry of a checkpoint has lost something, and no start may go on from it.
 
 use crate::store::{body, with_bucket};
 use std::fs;
 use std::path::{Path, PathBuf};
 use stratum_metadata::OpenError;
 
-/// The folders of the drives' journals, and where they are kept. Only members of the epochs that there were have one.
+/// For each drive that ever was a member of the journal: its journal's folder, and the folder where a copy is kept.
 fn journals(dir: &Path) -> impl Iterator<Item = (PathBuf, PathBuf)> {
     let folder = |number| (dir.join(format!("hot/{number}/journal")), dir.join(format!("kept/{number}")));
     (0..6).map(folder)
@@ -19,7 +19,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The journal is what it was when it was kept, and the index is lost.
+/// Puts the kept copies of the journal back, and removes the index.
 fn put_the_old_journal_back(dir: &Path) {
     fs::remove_dir_all(dir.join("sled")).unwrap();
     for (journal, kept) in journals(dir) {

@@ -1,4 +1,4 @@
-//! Space comes back from volumes that are mostly garbage, and small volumes become few.
+//! Compaction frees the space of volumes that are mostly garbage, and merges small volumes.
 
 use crate::evacuation::random;
 use crate::store::{Store, with_bucket};
@@ -18,7 +18,7 @@ impl Store {
         Compactor::new(self.mover(), Arc::new(System), Duration::ZERO)
     }
 
-    /// Puts all objects anew, in an order that makes neighbours die at different times.
+    /// Overwrites all objects, in an order in which neighbours are overwritten at different times.
     async fn overwrite(&self, round: u64) {
         for part in 0..5 {
             let numbers = (part..COUNT).step_by(5);
@@ -28,7 +28,7 @@ impl Store {
     }
 }
 
-/// What the volumes take of the disk, holes left out.
+/// Bytes that the volumes take on the disk, without holes.
 fn used(dir: &Path) -> u64 {
     let drives = (0..6).filter_map(|drive| std::fs::read_dir(dir.join(format!("hot/{drive}/volumes"))).ok());
     let files = drives.flatten().map(|entry| entry.unwrap().metadata().unwrap());
@@ -36,7 +36,7 @@ fn used(dir: &Path) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn garbage_comes_back_and_little_is_written_for_it() {
+async fn the_space_of_garbage_is_freed_with_little_writing() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_bucket(dir.path()).await;
     store.overwrite(0).await;
@@ -53,7 +53,7 @@ async fn garbage_comes_back_and_little_is_written_for_it() {
         garbage > packed / 2 * LENGTH as u64,
         "{garbage} of {packed} bodies, three quarters of them dead"
     );
-    // Without room nothing happens, and nothing is lost by waiting.
+    // Without room nothing is moved, and waiting loses nothing.
     store.volumes.table.set_reserve(u64::MAX / 2);
     compactor.look(&stop).await.unwrap();
     let waiting = compactor.status();

@@ -1,4 +1,4 @@
-//! Volumes are emptied while clients go on, and nothing is lost however that ends.
+//! Volumes are emptied while clients go on, and nothing is lost however the evacuation ends.
 
 use crate::store::{BUCKET, Store, key, record, with_bucket};
 use bytes::Bytes;
@@ -118,15 +118,15 @@ impl Store {
     }
 }
 
-/// Bytes that no other seed gives.
+/// Random bytes, different for each seed.
 pub fn random(seed: u64, length: usize) -> Bytes {
     let mut bytes = vec![0; length];
     Simulated::new(0, seed).fill(&mut bytes);
     bytes.into()
 }
 
-/// Bodies of every kind, in a volume that is then sealed by a restart: small ones in stripes of which every other
-/// body is dead again, large ones, one of several extents.
+/// Bodies of every kind in a volume that is then sealed by a restart: small ones in stripes of which every other body
+/// is deleted again, large ones, and one with several extents.
 async fn filled(dir: &Path) -> (Store, BTreeMap<u64, Bytes>) {
     let store = with_bucket(dir).await;
     let mut expected = BTreeMap::new();
@@ -173,14 +173,14 @@ async fn every_kind_of_body_moves_and_the_volume_goes() {
     store.check_all(&expected).await;
     assert!(store.read_part(1).await == one && store.read_part(2).await == two);
 
-    // It is all durable: the next run finds it.
+    // All of it is durable: the next run finds it.
     let store = store.restart(|dir| std::fs::remove_dir_all(dir.join("sled")).unwrap()).await;
     store.check_all(&expected).await;
     assert!(store.read_part(1).await == one && store.read_part(2).await == two);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_changes_meanwhile_is_passed_over() {
+async fn bodies_that_change_meanwhile_are_skipped() {
     let dir = tempfile::tempdir().unwrap();
     let (store, mut expected) = filled(dir.path()).await;
     let store = Arc::new(store);
@@ -217,7 +217,7 @@ async fn what_changes_meanwhile_is_passed_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_is_cut_off_is_gone_on_with() {
+async fn an_interrupted_evacuation_is_continued() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, expected) = filled(dir.path()).await;
     let live = store.volumes.stats().live;
@@ -264,7 +264,7 @@ fn damage(file: &Path, at: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_can_t_be_read_stays_and_is_counted() {
+async fn a_body_that_cannot_be_read_stays_and_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let (store, expected) = filled(dir.path()).await;
     let Some(Place::Packed(packed)) = store.place(1) else { panic!("it is packed") };
@@ -272,7 +272,7 @@ async fn what_can_t_be_read_stays_and_is_counted() {
     let store = store
         .restart(|dir| {
             for (shard, file) in shard_files(dir).iter().enumerate() {
-                // Two bad ones are repaired on the way, three are not.
+                // Two damaged fragments of a stripe are reconstructed, three are not.
                 if shard < 3 {
                     damage(file, extents[0].start + 1000);
                     damage(file, packed.stripe + 1000);

@@ -1,5 +1,5 @@
-//! What becomes of bytes in volumes whose command didn't take effect: they are given back at once where that is known,
-//! whoever waits for the answer, and kept where it isn't.
+//! What becomes of bytes in volumes whose command didn't take effect: they are freed at once if that is known,
+//! whoever waits for the answer, and kept if it isn't known.
 
 use crate::store::{BUCKET, Store, add_bucket, key, record, with_bucket};
 use bytes::Bytes;
@@ -17,7 +17,7 @@ fn large() -> Bytes {
     vec![7; LENGTH].into()
 }
 
-/// Waits until that is so, for far longer than it takes.
+/// Waits until the condition holds, for far longer than that should take.
 async fn soon(what: &str, is_so: impl AsyncFn() -> bool) {
     for _ in 0..2_000 {
         if is_so().await {
@@ -29,20 +29,20 @@ async fn soon(what: &str, is_so: impl AsyncFn() -> bool) {
 }
 
 impl Store {
-    /// The command that puts a body under the key of that number.
+    /// The command that puts a body under key number `number`.
     fn put_command(&self, number: u64, written: &Written, condition: WriteCondition) -> Command {
         let record = record(number, LENGTH as u64, Body::Blob(written.blob.clone()));
         Command::PutObject { bucket: BUCKET, key: key(number), record, condition }
     }
 
-    /// Writes a body and proposes it.
+    /// Writes a body and proposes its command.
     async fn propose(&self, number: u64, condition: WriteCondition) -> Result<Outcome, CommitError> {
         let written = self.write(&large()).await;
         let command = self.put_command(number, &written, condition);
         self.metadata.commit(command, written.hold).await
     }
 
-    /// Bytes that were punched since the last look.
+    /// Bytes that were punched since the last call.
     async fn punched(&self) -> u64 {
         self.volumes.tend().await.unwrap().punched
     }
@@ -67,7 +67,7 @@ fn absent() -> WriteCondition {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_goes_back_when_its_command_is_refused() {
+async fn a_body_is_freed_when_its_command_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_bucket(dir.path()).await;
     assert!(matches!(store.propose(1, absent()).await, Ok(Outcome::Object(_))));
@@ -79,7 +79,7 @@ async fn a_body_goes_back_when_its_command_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_goes_back_when_the_journal_has_no_room_for_its_command() {
+async fn a_body_is_freed_when_the_journal_has_no_room_for_its_command() {
     let dir = tempfile::tempdir().unwrap();
     let store = short(dir.path()).await;
     store.propose(1, absent()).await.unwrap();
@@ -104,12 +104,12 @@ async fn room_is_asked_for_before_a_body_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_goes_back_when_the_server_stops_before_its_command_is_taken() {
+async fn a_body_is_freed_when_the_server_stops_before_its_command_is_taken() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_bucket(dir.path()).await;
     let written = store.write(&large()).await;
     store.write(&large()).await.hold.proposed();
-    // What the volumes would record themselves isn't taken any more, either.
+    // Commands that the volumes would propose themselves aren't taken any more either.
     let command = store.put_command(1, &written, absent());
     store.metadata.shutdown();
     assert_eq!(store.metadata.commit(command, written.hold).await, Err(NotWritten::Stopped.into()));
@@ -117,12 +117,12 @@ async fn a_body_goes_back_when_the_server_stops_before_its_command_is_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_that_nobody_proposed_goes_back() {
+async fn a_body_that_nobody_proposed_is_freed() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_bucket(dir.path()).await;
     drop(store.write(&large()).await);
     assert!(store.punched().await > LENGTH as u64);
-    // Nor is it proposed by who goes away before its command is in the queue.
+    // A body whose client goes away before its command is in the queue isn't proposed either.
     let written = store.write(&large()).await;
     let command = store.put_command(1, &written, absent());
     drop(store.metadata.commit(command, written.hold));
@@ -131,13 +131,13 @@ async fn a_body_that_nobody_proposed_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_goes_away_while_its_command_is_on_its_way_neither_leaves_nor_frees_anything() {
+async fn a_client_that_goes_away_while_its_command_is_on_its_way_leaves_and_frees_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = with_bucket(dir.path()).await;
     let sent_and_gone = async |number: u64| {
         let written = store.write(&large()).await;
         let command = store.put_command(number, &written, absent());
-        // The first look at it proposes the command.
+        // The first poll proposes the command.
         let _ = store.metadata.commit(command, written.hold).now_or_never();
     };
     for number in 0..20 {

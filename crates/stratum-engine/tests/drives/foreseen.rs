@@ -1,4 +1,4 @@
-//! What an object's bytes were seen to be spares a probe when it is moved, or the coding.
+//! What the classifier saw in an object's bytes spares a probe when the object is moved, or spares coding it.
 
 use crate::evacuation::random;
 use crate::store::{BUCKET, key};
@@ -26,7 +26,7 @@ async fn put(store: &Tiered, number: u64, body: &Bytes, seen: Option<Seen>) {
 fn what_was_seen_decides_whether_a_body_is_coded() {
     in_virtual_time(async {
         let store = Machine::new().form().await;
-        // Its first bytes shrink nowhere; all else does.
+        // Only the first bytes of this body don't shrink.
         let late: Bytes = [random(7, 400_000), lines(30_000)].concat().into();
         let unsure = Seen { confidence: 80, ..VIDEO };
         let (large, small) = (lines(20_000), lines(200));
@@ -49,7 +49,7 @@ fn what_was_seen_decides_whether_a_body_is_coded() {
 }
 
 #[test]
-fn what_was_seen_of_an_object_that_was_replaced_counts_for_nothing() {
+fn what_was_seen_in_a_replaced_object_does_not_count() {
     in_virtual_time(async {
         let store = Machine::new().form().await;
         let body = lines(20_000);

@@ -1,4 +1,4 @@
-//! Lifecycle is carried out while a store is open, on days of a few seconds under the machine's clock.
+//! Lifecycle rules are carried out while a store is open, with days of milliseconds by the machine's clock.
 
 use crate::store::{BUCKET, Store, add_bucket_to, key};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use stratum_storage::task::Task;
 use stratum_tiering::day::Day;
 use tokio::sync::watch;
 
-/// So short that what a test writes is over a day old at once.
+/// So short that whatever a test writes is more than a day old at once.
 const DAY: Duration = Duration::from_millis(10);
 
 async fn configure(store: &Store, change: BucketChange) {
@@ -34,7 +34,7 @@ async fn rules(store: &Store, rule: Rule) {
     configure(store, BucketChange::Document { kind: DocumentKind::Lifecycle, document }).await;
 }
 
-/// Goes over everything twice: what was written before is due by then.
+/// Two passes over everything: in the second one, whatever was written before is due.
 async fn pass(store: &Store) -> Arc<Lifecycle> {
     tokio::time::sleep(DAY * 3).await;
     let days = Days(Day::new(NonZeroU64::new(DAY.as_millis() as u64).unwrap()));
@@ -98,7 +98,8 @@ async fn versions_and_lone_markers_go_and_what_is_locked_stays() {
         change: ObjectChange::LegalHold(LegalHold::On),
     };
     store.metadata.commit(command, Bytes::new()).await.unwrap();
-    // A marker comes over each, and then what is under it goes, but for the newest and for what is held.
+    // A marker is put over each object. Then the versions below are deleted, except the newest one and those that are
+    // held.
     rules(
         &store,
         Rule {
@@ -164,7 +165,7 @@ async fn a_class_changes_and_an_upload_is_aborted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_listens_is_told_of_what_lifecycle_does() {
+async fn webhooks_are_notified_of_what_lifecycle_does() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).await;
     add_bucket_to(&store).await;
@@ -204,7 +205,7 @@ async fn whoever_listens_is_told_of_what_lifecycle_does() {
     );
 }
 
-/// Of what waits to be told: what happened, and to which key.
+/// The events that wait to be delivered: what happened, and to which key.
 async fn happened(store: &Store) -> Vec<(EventKind, Vec<u8>)> {
     let events = store.metadata.local().events("hook", 100).await.unwrap();
     events.into_iter().map(|event| (event.kind, event.about.key)).collect()

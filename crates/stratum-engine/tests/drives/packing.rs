@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use stratum_metadata::listing::{ListRequest, Position};
 
-/// Puts objects, deleting every third of them again.
+/// Puts objects, and deletes every third of them again.
 async fn fill(store: &Store, numbers: std::ops::Range<u64>) {
     for number in numbers {
         store.put(number, &body(number)).await;
@@ -35,7 +35,7 @@ async fn bodies_leave_the_journal_and_are_read_from_their_stripes() {
     store.tend_until(|store| store.is_packed(1) && store.is_packed(400)).await;
     check(&store, 0..1_500).await;
 
-    // The stripes lose their bodies one after the other, and go when they are empty.
+    // The stripes lose their bodies one after the other, and are dropped when they are empty.
     assert!(store.metadata.local().volumes().unwrap()[0].live > 0);
     for number in (0..1_500).filter(|number| number % 3 != 0) {
         store.delete(number).await;

@@ -1,5 +1,5 @@
-//! The committer panics with bodies in volumes in its hands: they are given back where their command surely isn't in the
-//! journal, and kept where it may be.
+//! The committer panics while it holds bodies in volumes: they are freed if their command is certainly not in the
+//! journal, and kept if it may be.
 
 use crate::store::{BUCKET, Store, add_bucket, key, record};
 use bytes::Bytes;
@@ -14,14 +14,14 @@ use stratum_storage::drive::Drive;
 use stratum_storage::journal::{Journal, LostBodies, Search, Verify};
 use tracing_mutex::parkinglot::Mutex;
 
-/// When whoever appends panics.
+/// When the caller of an append panics.
 #[derive(Clone, Copy, PartialEq)]
 enum When {
     Before,
     After,
 }
 
-/// A journal that has its caller panic once.
+/// A journal that makes its caller panic once.
 struct Panicking {
     journal: Arc<Journal>,
     when: Arc<Mutex<Option<When>>>,
@@ -118,7 +118,7 @@ impl LocalLog for Panicking {
 const LENGTH: usize = 200_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_body_goes_back_only_where_its_command_is_surely_not_in_the_journal() {
+async fn a_body_is_freed_only_if_its_command_is_certainly_not_in_the_journal() {
     let dir = tempfile::tempdir().unwrap();
     let plan = Arc::new(Mutex::new(None));
     let when = plan.clone();
@@ -136,7 +136,7 @@ async fn a_body_goes_back_only_where_its_command_is_surely_not_in_the_journal() 
         while store.metadata.is_available() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        // The second failure in a row is looked after a second later.
+        // After a second failure in a row the index is rebuilt a second later.
         let comes_back = async {
             while !store.metadata.is_available() {
                 store.metadata.tend_index();

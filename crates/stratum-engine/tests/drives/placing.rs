@@ -1,4 +1,4 @@
-//! Small bodies leave the journal for the tier where their objects belong.
+//! Small bodies are packed from the journal into the tier where their objects belong.
 
 use crate::store::{BUCKET, body, unmarked};
 use bytes::Bytes;
@@ -99,7 +99,7 @@ async fn put_part(engine: &Engine, upload: UploadId, tier: Option<Tier>, body: B
     engine.metadata.commit(command, body).await.unwrap();
 }
 
-/// Fills the journal, and packs until these objects and the part of each of these uploads have left it.
+/// Fills the journal, and packs until these objects and the one part of each of these uploads have left it.
 async fn pack(engine: &Engine, keys: &[&str], uploads: &[u64]) {
     for number in 0..1_500 {
         put(engine, &format!("filler/{number}"), None, body(number)).await;
@@ -159,7 +159,7 @@ async fn small_bodies_are_packed_where_their_objects_belong() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_belongs_in_a_tier_that_takes_nothing_is_packed_as_hot_and_reviewed() {
+async fn bodies_for_a_tier_that_takes_nothing_are_packed_as_hot_and_reviewed() {
     let dir = tempfile::tempdir().unwrap();
     let engine = store(dir.path()).await;
     // There are no cold drives.

@@ -1,5 +1,5 @@
-//! A journal that is short beside what is written: writes slow down and wait for packing and a checkpoint, and for
-//! nothing else.
+//! A journal that is small compared with what is written: writes slow down and wait for packing and a checkpoint, and
+//! for nothing else.
 
 use crate::store::{BUCKET, Store, add_bucket, body, key};
 use bytes::Bytes;
@@ -14,7 +14,8 @@ use stratum_storage::drive::Threads;
 use tokio::runtime::Handle;
 
 const SEGMENT: u64 = 512 << 10;
-/// The longest that a write may be refused for: many times what packing and two checkpoints take, on a busy machine too.
+/// The longest time for which a write may be refused: many times what packing and two checkpoints take, even on a
+/// busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 const WRITERS: u64 = 8;
 
@@ -30,7 +31,7 @@ fn look_after(store: &Store) -> Supervisor {
     supervisor
 }
 
-/// Puts until it is taken; says for how long it was refused.
+/// Puts an object until it is accepted; returns for how long it was refused.
 async fn put(store: &Store, key: Vec<u8>, body: &Bytes) -> Duration {
     let begun = System.monotonic();
     let mut refused = Duration::ZERO;
@@ -43,7 +44,8 @@ async fn put(store: &Store, key: Vec<u8>, body: &Bytes) -> Duration {
     refused
 }
 
-/// Many writers write so many objects each, over and over the same keys; the longest that one of them was refused for.
+/// Many writers put so many objects each, over and over under the same keys; returns the longest time for which a
+/// write was refused.
 async fn write(store: &Arc<Store>, each: u64, keys: u64) -> Duration {
     let writers = (0..WRITERS).map(|writer| {
         let store = store.clone();
@@ -93,11 +95,11 @@ async fn steady_writes_go_on_with_a_cap_of_four_segments() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn steady_writes_go_on_where_hardly_anything_is_packed() {
-    // What is packed leaves entries behind; here nothing is, when the journal is full.
+    // Packing leaves entries behind; here hardly anything is packed when the journal is full.
     steady_writes_go_on(SEGMENT, 4).await;
 }
 
-/// The worst there is to pack: moving such a body takes as much of the journal as the body did.
+/// The worst case for packing: moving such a body takes as much of the journal as the body did.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_journal_full_of_tiny_bodies_with_long_names_takes_writes_again() {
     let dir = tempfile::tempdir().unwrap();
@@ -107,7 +109,7 @@ async fn a_journal_full_of_tiny_bodies_with_long_names_takes_writes_again() {
     while store.try_put(long(number), &Bytes::from_static(b"x")).await.is_ok() {
         number += 1;
     }
-    // Deletes fill what is left: nothing goes any more.
+    // Deletes fill the rest of the journal, until they are refused, too.
     let delete = || {
         let delete = Command::DeleteObject(Deletion::of(BUCKET, b"gone".to_vec(), 0));
         store.metadata.commit(delete, Bytes::new())

@@ -1,4 +1,4 @@
-//! A sealed body is moved as it is: nobody in the background has its key.
+//! A sealed body is moved unchanged, since no background task has its key.
 
 use crate::store::{BUCKET, key};
 use crate::tiers::{Machine, Tiered, in_virtual_time};
@@ -11,7 +11,7 @@ use stratum_metadata::command::{Command, KeyChange, KeyHolder, Outcome, WriteCon
 use stratum_metadata::record::{Attributes, Body, Encryption, EncryptionMode, ObjectRecord, VersionId};
 use stratum_storage::blob::{BlobRef, Form, Place, Tier};
 
-/// What shrinks well, so that whoever coded it anew would change it.
+/// A body that shrinks well, so that coding it anew would change it.
 fn plain(length: usize) -> Bytes {
     b"the same words again and again, ".iter().copied().cycle().take(length).collect()
 }
@@ -51,7 +51,7 @@ fn a_sealed_body_goes_from_tier_to_tier_as_it_is() {
             let bytes = sealed(number as u8, &plain(length));
             store.put_as(number, Form::Sealed, &bytes, length as u64).await;
         }
-        // All at once, so that small ones are packed with others, and one by one.
+        // First all at once, so that small ones are packed with others, then one by one.
         for tier in [Tier::Warm, Tier::Cold, Tier::Hot, Tier::Warm] {
             store.wish(lengths.map(|(number, _)| number), tier).await;
             store.step().await;
@@ -73,7 +73,7 @@ fn encryption(key: u8) -> Encryption {
 }
 
 #[test]
-fn a_key_is_exchanged_only_where_it_is_what_was_looked_at() {
+fn a_key_is_replaced_only_if_it_is_the_one_that_was_read() {
     in_virtual_time(async {
         let store = Machine::new().form().await;
         store.put(1, &plain(10)).await;

@@ -1,4 +1,4 @@
-//! A store of six drives in a folder, that can be stopped, hurt and started again.
+//! A store of six drives in a folder that can be stopped, damaged and started again.
 
 use bytes::Bytes;
 use std::ops::Deref;
@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 pub const BUCKET: BucketId = BucketId(1);
 const SEGMENT: u64 = 4 << 20;
-/// Packing starts at a quarter of it, checkpoints at another: a few segments.
+/// Packing starts when a quarter of it is full, checkpoints when another quarter is: a few segments.
 const CAP: u64 = 8 * SEGMENT;
 
 pub struct Store {
@@ -50,12 +50,12 @@ impl Store {
         Store::open_with(dir, SEGMENT, CAP).await
     }
 
-    /// A store whose journal has that cap, and segments as long as that or shorter.
+    /// A store whose journal has this cap, and segments of this length or less.
     pub async fn open_with(dir: &Path, segment_bytes: u64, cap: u64) -> Result<Store, OpenError> {
         Store::open_over(dir, segment_bytes, cap, |journal| journal).await
     }
 
-    /// A store whose metadata has something between it and the journal.
+    /// A store whose metadata commits through a log that wraps the journal.
     pub async fn open_over(
         dir: &Path,
         segment_bytes: u64,
@@ -79,7 +79,7 @@ impl Store {
         }
     }
 
-    /// Ends this run and starts the next. What `between` does happens to the folder of a stopped server.
+    /// Ends this run and starts the next. `between` may change the folder of the stopped store.
     pub async fn restart(self, between: impl FnOnce(&Path)) -> Store {
         self.try_restart(between).await.unwrap()
     }
@@ -129,7 +129,7 @@ impl Store {
         assert!(matches!(outcome, Ok(Outcome::Object(_))), "{outcome:?}");
     }
 
-    /// Small objects that lie in packed stripes at once, as if the packer had been there.
+    /// Puts small objects that lie in packed stripes at once, as if the packer had moved them.
     pub async fn put_packed(&self, bodies: &[(u64, Bytes)]) {
         let packing: Vec<PackBody> = bodies.iter().map(|(number, body)| packed_body(*number, body)).collect();
         let nothing = BlobRef::plain(Place::Empty);
@@ -169,7 +169,7 @@ impl Store {
         }
     }
 
-    /// The object's bytes, from wherever they are.
+    /// The object's bytes, wherever they are stored.
     pub async fn read(&self, number: u64) -> Option<Bytes> {
         match self.place(number)? {
             Place::Journal { index, length, crc32c } => {
@@ -188,7 +188,7 @@ impl Store {
         Ok(bytes.into())
     }
 
-    /// Packs and takes checkpoints until that is so.
+    /// Packs and takes checkpoints until the condition holds.
     pub async fn tend_until(&self, settled: impl Fn(&Store) -> bool) {
         let (stop, stopped) = watch::channel(false);
         let packer = self.tasks().into_iter().find(|task| task.row().name == "pack").unwrap();
@@ -211,12 +211,12 @@ impl Store {
     }
 }
 
-/// For a packer that has nothing to give up.
+/// For a packer that must not give any body up.
 pub fn unmarked() -> Arc<Mark> {
     Arc::new(|| Ok(()))
 }
 
-/// The threads of a run that has just ended may hold its drives a moment longer.
+/// Opens the drives. The threads of a run that has just ended may hold them a moment longer.
 pub async fn open_foundation(
     config: &SetConfig,
     options: journal::Options,

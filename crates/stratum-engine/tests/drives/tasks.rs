@@ -1,4 +1,4 @@
-//! The list of background tasks, as the documentation tells it.
+//! The list of background tasks agrees with the documentation.
 
 use crate::store::Store;
 use stratum_storage::task::{Executor, Row};

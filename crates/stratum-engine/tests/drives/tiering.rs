@@ -1,4 +1,4 @@
-//! Where objects belong is decided by their use while a store is open, under a clock of the test's own.
+//! The tiers of objects are decided by their use while a store is open, by a clock that the test sets.
 
 use crate::store::{BUCKET, add_bucket_to, key, open_foundation, record};
 use bytes::Bytes;
@@ -24,7 +24,7 @@ const DAY: u64 = 86_400_000;
 const BEGIN: UnixMillis = 1_701_500_000_000;
 const GIB: u64 = 1 << 30;
 
-/// A wall clock that leaps beside one that doesn't.
+/// A wall clock that leaps, and a monotonic clock that doesn't.
 #[derive(Debug)]
 struct Clocks {
     wall: AtomicU64,
@@ -52,7 +52,7 @@ impl Clock for Clocks {
     }
 }
 
-/// A store of three tiers that decides only when it is told to.
+/// A store of three tiers that decides only when the test tells it to.
 struct Tiers {
     engine: Engine,
     clocks: Arc<Clocks>,
@@ -80,7 +80,7 @@ impl Tiers {
         Tiers { engine, clocks, _dir: dir }
     }
 
-    /// An object that says it is a GiB, written now.
+    /// Puts an object whose record says that it has a GiB.
     async fn put(&self, number: u64, class: StorageClass) {
         let body = Bytes::from_static(b"x");
         let place = Place::ThisEntry { length: 1, crc32c: crc32c::crc32c(&body) };
@@ -108,7 +108,7 @@ impl Tiers {
         self.engine.tiering.step(&stopped).await;
     }
 
-    /// A whole walk, when one is due again.
+    /// Does a whole walk, once one is due again.
     async fn walk(&self) {
         self.clocks.pass(DAY / 8);
         let before = self.engine.tiering.status().last_walk;
@@ -125,7 +125,7 @@ impl Tiers {
         self.engine.metadata.local().object(BUCKET, &key(number)).unwrap().unwrap()
     }
 
-    /// Where an object belongs, and the reason of the last decision.
+    /// The tier in which an object belongs, and the reason of the last decision.
     fn told(&self, number: u64) -> (Tier, Option<TierReason>) {
         let attributes = self.record(number).attributes;
         let last = attributes.tiering.last().map(|decision| decision.reason);
@@ -148,11 +148,11 @@ async fn what_is_not_used_goes_down_and_comes_back_when_it_is_read() {
     tiers.clocks.pass(6 * DAY);
     tiers.read(2, 1, false);
     tiers.walk().await;
-    // The week of watching; a class isn't a matter of use.
+    // The bucket is being watched for a week; storage classes don't depend on use.
     assert_eq!(tiers.told(1), (Tier::Hot, None));
     assert_eq!(tiers.told(3), (Tier::Cold, Some(TierReason::StorageClass)));
     assert_eq!(tiers.engine.tiering.status().warming_up.len(), 1);
-    // Its group, of which another member was read, is quiet for eight days since.
+    // Another object of its group was read, so the group has had no read for eight days only now.
     tiers.clocks.pass(7 * DAY);
     tiers.walk().await;
     assert_eq!((tiers.told(1), tiers.told(2)), ((Tier::Hot, None), (Tier::Hot, None)));
@@ -172,7 +172,7 @@ async fn what_is_not_used_goes_down_and_comes_back_when_it_is_read() {
     tiers.step().await;
     assert_eq!(tiers.told(1), (Tier::Hot, Some(TierReason::Spike)));
     assert_eq!(tiers.told(2), (Tier::Cold, Some(TierReason::Model)));
-    // Nothing is decided again at once, or of what is where it belongs.
+    // No decision is made again at once, or about an object that is in its tier.
     tiers.walk().await;
     assert_eq!(tiers.record(1).attributes.tiering.all().len(), 2);
     let status = tiers.engine.tiering.status();
@@ -200,7 +200,7 @@ async fn a_clock_that_leaps_moves_nothing() {
     tiers.walk().await;
     assert_eq!(tiers.told(1), (Tier::Hot, None));
     assert_eq!(tiers.engine.tiering.status().clock_leaps, 1);
-    // A year later by the wall clock it isn't a year.
+    // By the wall clock a year has passed, but not by the monotonic one.
     tiers.clocks.pass(6 * DAY);
     tiers.walk().await;
     assert_eq!(tiers.told(1), (Tier::Hot, None));
@@ -259,7 +259,7 @@ async fn a_move_by_hand_and_a_pin_are_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn where_nothing_is_decided_it_is_said_why() {
+async fn the_status_says_why_nothing_is_decided() {
     for (config, level, standing) in [
         (TieringConfig { policy: None, ..TieringConfig::default() }, Level::NEWEST, Standing::Off),
         (TieringConfig::default(), Level::FIRST, Standing::OldLevel),

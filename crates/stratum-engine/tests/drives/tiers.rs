@@ -1,4 +1,4 @@
-//! A store of three tiers on simulated drives, in virtual time, whose moves are made step by step.
+//! A store of three tiers on simulated drives, in virtual time, in which the test makes moves step by step.
 
 use crate::store::{BUCKET, key, record};
 use bytes::Bytes;
@@ -42,10 +42,10 @@ impl Clock for Virtual {
     }
 }
 
-/// What lasts from one run of the store to the next.
+/// What survives from one run of the store to the next.
 pub struct Machine {
     pub power: Arc<Power>,
-    /// What background work may take.
+    /// How much of the drives' throughput background work may take.
     pub budget: Budget,
     disks: BTreeMap<Tier, Vec<Arc<SimulatedDrive>>>,
     entropy: Arc<Simulated>,
@@ -53,7 +53,7 @@ pub struct Machine {
     began: Instant,
 }
 
-/// A run of it.
+/// A run of the store.
 pub struct Tiered {
     engine: Engine,
     going: watch::Sender<bool>,
@@ -110,7 +110,7 @@ impl Machine {
         self.folder.path().join("index")
     }
 
-    /// Opens the store; nothing if the power failed over that.
+    /// Opens the store; `None` if the power failed meanwhile.
     pub async fn open(&self) -> Option<Tiered> {
         let base = 1_700_000_000_000 + self.began.elapsed().as_millis() as u64;
         let clock: Arc<dyn Clock> = Arc::new(Virtual { base, began: Instant::now() });
@@ -139,7 +139,7 @@ impl Machine {
         store
     }
 
-    /// The run ends as if it was killed; its drives keep what they had synced, and more or less of the rest.
+    /// Ends the run as a kill would; its drives keep what they had synced, and a random part of the rest.
     pub fn kill(&self, store: Tiered, seed: u64) {
         store.engine.shutdown();
         drop(store);
@@ -153,7 +153,7 @@ impl Tiered {
         self.stop.clone()
     }
 
-    /// Tells what is under way to end.
+    /// Tells work that is under way to end.
     pub fn tell_to_stop(&self) {
         self.going.send(true).unwrap();
     }
@@ -163,7 +163,7 @@ impl Tiered {
         self.put_as(number, Form::Plaintext, body, body.len() as u64).await;
     }
 
-    /// As [`Tiered::put`], of stored bytes of that form that hold so many bytes of plaintext.
+    /// As [`Tiered::put`], with stored bytes of this form that hold so many bytes of plaintext.
     pub async fn put_as(&self, number: u64, form: Form, body: &Bytes, size: u64) {
         let (blob, bytes): (BlobRef, NewBytes) = if body.len() <= 32 << 10 {
             let place = Place::ThisEntry { length: body.len() as u32, crc32c: crc32c::crc32c(body) };
@@ -192,7 +192,7 @@ impl Tiered {
         }
     }
 
-    /// Where it lies; nothing of what is in the journal.
+    /// The tier in which an object lies; `None` while it is in the journal.
     pub fn tier(&self, number: u64) -> Option<Tier> {
         tier_of(&self.volumes.table, &self.blob(number))
     }
@@ -201,7 +201,7 @@ impl Tiered {
         self.object(number).attributes.review.is_some()
     }
 
-    /// What reads an object that is in a volume.
+    /// A reader of an object that is in a volume.
     pub fn reader(&self, number: u64) -> PlaintextReader {
         let (record, blob) = (self.object(number), self.blob(number));
         let reader = &self.volumes.reader;
@@ -218,7 +218,7 @@ impl Tiered {
         }
     }
 
-    /// Decides about objects by hand.
+    /// Makes decisions about objects, as an operator would.
     pub async fn wish(&self, numbers: impl IntoIterator<Item = u64>, tier: Tier) {
         let objects: Vec<_> = numbers.into_iter().map(|number| (key(number), self.object(number))).collect();
         let count = objects.len() as u64;
@@ -227,14 +227,14 @@ impl Tiered {
         assert_eq!(decided, Ok(count));
     }
 
-    /// One step of the task, after which what was freed is free.
+    /// Does one step of the task, then frees what it released.
     pub async fn step(&self) -> Next {
         let next = self.reviews.step(&self.stop).await;
         self.free().await;
         next
     }
 
-    /// Steps, waiting as the task says, for so long.
+    /// Does steps for so long, with the pauses that the task asks for.
     pub async fn steps_for(&self, time: Duration) {
         let until = Instant::now() + time;
         while Instant::now() < until {
@@ -267,7 +267,7 @@ pub async fn collect(mut reader: PlaintextReader) -> Bytes {
     bytes.into()
 }
 
-/// In virtual time, on one thread.
+/// Runs `work` in virtual time, on one thread.
 pub fn in_virtual_time(work: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(work);

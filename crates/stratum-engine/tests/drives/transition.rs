@@ -1,4 +1,4 @@
-//! Objects go to other tiers, and nothing is lost or repeated without end, whatever stands in their way.
+//! Objects are moved to other tiers, and nothing is lost or repeated endlessly, whatever goes wrong.
 
 use crate::evacuation::random;
 use crate::store::unmarked;
@@ -12,7 +12,8 @@ use stratum_storage::drive::simulated::Op;
 use stratum_storage::pace::Class;
 use stratum_storage::task::{Next, Task};
 
-/// Objects of every kind: in the journal, of its own extents, one that shrinks so far that it is packed.
+/// Objects of every kind: small ones in the journal, one with extents, and one that shrinks so much that it is
+/// packed.
 async fn filled(store: &Tiered) -> BTreeMap<u64, Bytes> {
     let lines: Bytes = b"GET /index.html HTTP/1.1 200\n".repeat(20_000).into();
     let bodies = [(1, random(1, 5_000)), (2, random(2, 900_000)), (3, lines), (4, random(4, 32 << 10))];
@@ -28,7 +29,7 @@ async fn all_read_back(store: &Tiered, bodies: &BTreeMap<u64, Bytes>) {
     }
 }
 
-/// One whose background takes four turns of a MiB in a second, so that a test gets between them.
+/// A store whose background work takes four turns of a MiB in a second, so that a test can act between them.
 fn slow() -> Machine {
     let mut machine = Machine::new();
     machine.budget.bytes_per_second = 4 << 20;
@@ -40,7 +41,7 @@ fn turns(store: &Tiered) -> u64 {
 }
 
 #[test]
-fn every_kind_of_body_goes_and_comes_back() {
+fn every_kind_of_body_is_moved_there_and_back() {
     in_virtual_time(async {
         let machine = Machine::new();
         let store = machine.form().await;
@@ -74,7 +75,7 @@ fn a_copy_that_reads_back_wrong_is_freed_and_the_object_stays_where_it_was() {
         store.put(5, &large).await;
         bodies.insert(5, large);
         let before: Vec<_> = bodies.keys().map(|number| store.blob(*number)).collect();
-        // More of the tier's drives lie than parity can tell.
+        // More of the tier's drives return wrong bytes than parity can correct.
         machine.of(Tier::Warm).iter().take(3).for_each(|disk| disk.rot_reads(Some(1)));
         store.wish(bodies.keys().copied(), Tier::Warm).await;
         store.steps_for(Duration::from_secs(60)).await;
@@ -88,7 +89,7 @@ fn a_copy_that_reads_back_wrong_is_freed_and_the_object_stays_where_it_was() {
         assert!(!warm.is_empty(), "copies were written");
         all_read_back(&store, &bodies).await;
         let written = machine.used(Tier::Warm);
-        // They do what they are told again, and it is tried again, into what was freed or beside it.
+        // The drives return right bytes again. The moves are tried again, into the freed space or beside it.
         machine.of(Tier::Warm).iter().for_each(|disk| disk.rot_reads(None));
         store.steps_for(Duration::from_secs(620)).await;
         for number in bodies.keys() {
@@ -99,7 +100,7 @@ fn a_copy_that_reads_back_wrong_is_freed_and_the_object_stays_where_it_was() {
             );
         }
         all_read_back(&store, &bodies).await;
-        // A tier in which all of them are has so much more.
+        // In a tier that holds all of the objects, that much more is written.
         store.wish(bodies.keys().copied(), Tier::Cold).await;
         store.step().await;
         let full = machine.used(Tier::Cold);
@@ -141,11 +142,11 @@ fn a_body_that_can_t_be_read_puts_off_its_own_object_and_no_other() {
 }
 
 #[test]
-fn a_full_tier_is_waited_for_without_a_loop_and_others_go_on() {
+fn a_full_tier_is_not_asked_in_a_loop_and_moves_to_others_go_on() {
     in_virtual_time(async {
         let machine = Machine::new();
         let store = machine.form().await;
-        // More than a page of them belong there.
+        // More of them than a page belong in the full tier.
         let bodies: BTreeMap<u64, Bytes> = (0..1_500).map(|number| (number, random(number, 600))).collect();
         for (number, body) in &bodies {
             store.put(*number, body).await;
@@ -160,7 +161,7 @@ fn a_full_tier_is_waited_for_without_a_loop_and_others_go_on() {
         let waiting = store.reviews.status().waiting;
         assert!(waiting["warm"].contains("delete something or add space"), "{waiting:?}");
         let (turns_before, used) = (turns(&store), machine.used(Tier::Warm));
-        // What belongs elsewhere is nobody's to wait for, however many wait before it.
+        // An object for another tier waits for nothing, however many wait before it.
         store.wish([2_001], Tier::Cold).await;
         store.steps_for(Duration::from_secs(1)).await;
         assert_eq!(store.tier(2_001), Some(Tier::Cold));
@@ -203,7 +204,7 @@ fn a_tier_with_too_few_drives_is_waited_for_and_goes_on_when_they_are_back() {
         let machine = Machine::new();
         let store = machine.form().await;
         let bodies = filled(&store).await;
-        // All but two fail with the first write.
+        // All drives but two fail at the first write.
         machine.of(Tier::Warm).iter().skip(2).for_each(|disk| disk.fail_nth(Op::Write, 1));
         store.wish(bodies.keys().copied(), Tier::Warm).await;
         store.steps_for(Duration::from_secs(40)).await;
@@ -239,7 +240,7 @@ fn the_power_may_fail_at_any_step_of_a_move() {
             store.steps_for(Duration::from_secs(1)).await;
             assert!(bodies.keys().all(|number| store.tier(*number) == Some(Tier::Warm)), "after {steps}");
             all_read_back(&store, &bodies).await;
-            // What a copy left that nobody names counts for nobody, and the hot tier is empty but for its journal.
+            // Copies that no record names don't count as live, and nothing is left in the hot tier's volumes.
             let lines = store.blob(3).len();
             let rest = bodies.values().map(|body| body.len() as u64).sum::<u64>() - bodies[&3].len() as u64;
             assert_eq!((store.live(Tier::Hot), store.live(Tier::Warm)), (0, rest + lines));
@@ -253,7 +254,7 @@ fn the_power_may_fail_at_any_step_of_a_move() {
 }
 
 #[test]
-fn what_is_stopped_between_copy_and_swap_leaves_nothing() {
+fn a_move_that_is_stopped_between_copy_and_swap_leaves_nothing() {
     in_virtual_time(async {
         let machine = slow();
         let store = machine.form().await;
@@ -284,7 +285,7 @@ fn a_reader_reads_on_while_its_object_is_moved_and_freed() {
         let machine = Machine::new();
         let store = machine.form().await;
         let bodies = filled(&store).await;
-        // Packed ones, too.
+        // Packed bodies, too.
         store.wish(bodies.keys().copied(), Tier::Cold).await;
         store.step().await;
         for tier in [Tier::Hot, Tier::Warm, Tier::Hot] {
@@ -305,17 +306,17 @@ fn a_reader_reads_on_while_its_object_is_moved_and_freed() {
     });
 }
 
-/// Objects that wait for others to be carried.
+/// Objects that must wait, since others are being carried.
 const CROWD: std::ops::Range<u64> = 10..22;
 
 #[test]
-fn what_is_overwritten_at_any_moment_of_its_move_keeps_what_is_new() {
+fn an_object_that_is_overwritten_during_its_move_keeps_the_new_bytes() {
     in_virtual_time(async {
         for moment in 0..16 {
             let machine = slow();
             let store = machine.form().await;
             let mut bodies = filled(&store).await;
-            // More than are carried at a time, so that some wait to be opened.
+            // More objects than are carried at the same time, so that some wait to be opened.
             for number in CROWD {
                 let body = random(number, 100_000);
                 store.put(number, &body).await;

@@ -1,5 +1,5 @@
-//! Bodies in the journal that are bad in every copy: packing goes on around them, and gives up none that a drive may
-//! still have.
+//! Bodies in the journal that are damaged in every copy: packing goes on without them, and gives no body up that a
+//! drive may still have.
 
 use crate::store::{Store, body, with_bucket};
 use bytes::Bytes;
@@ -13,12 +13,12 @@ use stratum_storage::blob::Place;
 const ROTTEN: u64 = 3;
 const ALL: [usize; 6] = [0, 1, 2, 3, 4, 5];
 
-/// A body of which there is no other.
+/// A body with bytes that no other body has.
 fn only() -> Bytes {
     b"a body of which there is no other ".repeat(200).into()
 }
 
-/// The segments of the journals below these drives' folders that hold it, each with where.
+/// Where the body is in the journals of these drives: the drive, the segment's file, and the offset.
 fn copies(folder: &Path, drives: &[usize]) -> Vec<(usize, PathBuf, u64)> {
     let (of_body, mut found) = (only(), Vec::new());
     for drive in drives {
@@ -32,7 +32,7 @@ fn copies(folder: &Path, drives: &[usize]) -> Vec<(usize, PathBuf, u64)> {
     found
 }
 
-/// Changes a byte of it on these drives; on how many it was.
+/// Changes a byte of the body on these drives; returns on how many of them it was.
 fn rot(folder: &Path, drives: &[usize]) -> usize {
     let copies = copies(folder, drives);
     for (_, path, at) in &copies {
@@ -55,7 +55,7 @@ async fn fill(store: &Store, numbers: std::ops::Range<u64>) {
     }
 }
 
-/// The number of objects in what is lost, as the status counts them.
+/// The number of objects with lost bodies, as the status counts them.
 fn unreadable(store: &Store) -> u64 {
     let (first, lost) = (store.metadata.first_entry(), store.metadata.lost_bodies());
     let is_lost = |piece| matches!(piece, Piece::Entry(entry) if entry < first || lost.has(entry));

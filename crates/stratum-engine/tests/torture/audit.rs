@@ -1,5 +1,5 @@
-//! Whether the books are right: what volumes count as live is what records name, no two records name the same bytes,
-//! and nothing lies on the drives that no record knows.
+//! Checks the accounts: volumes count as live what records name, no two records name the same bytes, and there is
+//! nothing on the drives that no record knows.
 
 use crate::hardware::Disk;
 use crate::model::Model;
@@ -12,18 +12,18 @@ use stratum_storage::blob::{BlobRef, Place, VolumeId};
 use stratum_storage::format::layout::{extent_end, packed_end};
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
-/// What records name of a volume.
+/// What records name in a volume.
 #[derive(Default)]
 struct Named {
     live: u64,
-    /// Extents and packed stripes: where each begins and ends.
+    /// Where each extent and packed stripe begins and ends.
     ranges: BTreeSet<(u64, u64)>,
-    /// Extents, of which each has one owner.
+    /// The number of extents, each of which has one owner.
     extents: usize,
     stripes: BTreeSet<u64>,
 }
 
-/// To be called when what was deleted is swept.
+/// To be called after deleted things have been swept.
 pub async fn audit(run: &Run, model: &Model) -> Result<(), String> {
     let (blobs, volumes) = at_one_moment(run, model).await?;
     let geometry = |id: VolumeId| volumes.iter().find(|volume| volume.id == id).map(|volume| volume.geometry);
@@ -57,7 +57,8 @@ pub async fn audit(run: &Run, model: &Model) -> Result<(), String> {
     Ok(())
 }
 
-/// What records and volumes say of the same state: read again while bodies move in between, as beside a drain.
+/// The bodies that records name, and the volumes, of the same state: both are read again if bodies moved in between,
+/// as while a drive is drained.
 async fn at_one_moment(run: &Run, model: &Model) -> Result<(Vec<BlobRef>, Vec<VolumeRecord>), String> {
     loop {
         let applied = run.metadata.applied_index();

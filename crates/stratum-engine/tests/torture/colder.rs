@@ -1,8 +1,8 @@
-//! Warm and cold drives, in most stores: objects are sent there and back by hand, and in each tier as many drives as it
-//! may do without are lost, rot, come back stale or are replaced.
+//! Warm and cold drives, in most stores. Objects are sent there and back by an operator's decisions. In each tier, as
+//! many drives as it can do without are lost, rot, come back stale or are replaced.
 //!
-//! Where an object belongs is decided, and lasts like everything that is acknowledged. When all is quiet and nothing is
-//! wrong, every object lies there.
+//! A decision lasts like everything that is acknowledged. When nothing happens any more and no drive is wrong, every
+//! object is in its tier.
 
 use crate::dice::Dice;
 use crate::hardware::{Disk, Harm, Seat};
@@ -22,14 +22,15 @@ use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::simulated::{Op, Power};
 use stratum_storage::set::{Root, TierConfig};
 
-/// A seed's store has more than one tier unless the seed is a multiple of this: those tell what they always did.
+/// The store of a seed has more than one tier unless the seed is a multiple of this: those seeds tell the stories
+/// that they told before there were tiers.
 const HOT_ALONE: u64 = 5;
 /// Steps of a hundred that are about tiers, in stores that have several.
 const OF_100_STEPS: u64 = 20;
-/// How often it is looked whether everything is where it belongs, ten seconds apart: a body that couldn't be moved is put
-/// off for ten minutes.
+/// How many times it is checked whether everything is in its tier, ten seconds apart: a body that couldn't be moved
+/// is put off for ten minutes.
 const WAIT: usize = 80;
-/// How often it is looked whether all is whole again, five seconds apart.
+/// How many times it is checked whether everything is whole again, five seconds apart.
 const WAIT_TO_BE_WHOLE: usize = 24;
 
 const SHAPES: [(u64, (usize, Geometry)); 4] = [
@@ -44,12 +45,12 @@ pub fn has_tiers(seed: u64) -> bool {
     !seed.is_multiple_of(HOT_ALONE)
 }
 
-/// A tier's disks, each at the position of its number.
+/// The disks of a tier, each at the position of its number.
 pub struct Shelf {
     pub tier: Tier,
     pub geometry: Geometry,
     pub disks: Vec<Disk>,
-    /// What bodies that come to it are coded with.
+    /// The codec for bodies that are moved into the tier.
     pub codec: Option<Compression>,
 }
 
@@ -75,7 +76,7 @@ impl Shelf {
         TierConfig { tier: self.tier, geometry: self.geometry, drives }
     }
 
-    /// A disk that something may happen to: one that is hurt already, or one more.
+    /// A disk to be hurt: one that is hurt already, or one more.
     fn victim(&self, dice: &Dice, worn: bool) -> Option<usize> {
         let most = if worn { 0 } else { usize::from(self.geometry.m) };
         let lost: usize = self.disks.iter().map(|disk| usize::from(disk.is_lost()) + disk.lost_before).sum();

@@ -1,5 +1,5 @@
-//! A block of the index that no drive gives for a while, over a life or two. What is in it isn't served, and never shown as
-//! something else; all else is; and when a copy is there again nothing is missing.
+//! A block of the index that no drive can give for a while, during a life or two. What is in it isn't served, and
+//! never shown as something else; everything else is served; and when a copy is readable again nothing is missing.
 
 use crate::dice::Dice;
 use crate::hardware::Hardware;
@@ -11,25 +11,26 @@ use stratum_metadata::command::WriteCondition;
 use stratum_storage::drive::OpenHow;
 use stratum_storage::drive::simulated::SimulatedDrive;
 
-/// What lies around the bit, by which it is known again.
+/// Bytes around the wrong bit, by which it is recognised later.
 const AROUND: u64 = 32;
 const WRITES: u64 = 12;
 
-/// Stories of this kind come to it: so that all others stay as they are.
+/// Whether this seed's story has such a block; only some have, so that the other seeds tell the stories that they
+/// told before.
 pub fn comes_to(seed: u64) -> bool {
     seed % 4 == 1
 }
 
-/// A bit that is wrong on every drive.
+/// A bit that is wrong in every drive's copy.
 pub struct Dark {
     path: String,
     bit: u64,
-    /// The bytes around it, while it is.
+    /// The bytes around the wrong bit.
     around: Vec<u8>,
 }
 
 impl Dark {
-    /// Somewhere in a range file.
+    /// Flips a bit somewhere in a range file, on every drive.
     pub fn fall(hardware: &Hardware, dice: &Dice) -> Option<Dark> {
         let is_range = |path: &String| path.starts_with("checkpoint/") && path.ends_with(".00000000");
         let mut paths: Vec<String> = hardware.disks.iter().flat_map(|disk| disk.drive.files()).collect();
@@ -48,7 +49,7 @@ impl Dark {
         Some(Dark { path, bit, around })
     }
 
-    /// It is as it was, wherever it is still wrong.
+    /// Flips the bit back wherever it is still wrong; returns on how many drives.
     pub fn lift(self, hardware: &Hardware) -> usize {
         let is_wrong = |drive: &Arc<SimulatedDrive>| {
             around(drive, &self.path, self.bit / 8).is_some_and(|bytes| bytes == self.around)
@@ -73,7 +74,7 @@ fn around(drive: &Arc<SimulatedDrive>, path: &str, at: u64) -> Option<Vec<u8>> {
     (read == bytes.len()).then_some(bytes)
 }
 
-/// A life in it: whatever is answered is right.
+/// A life while the block is lost: whatever is answered must be right.
 pub async fn live(life: &mut Life<'_>) -> String {
     let (mut unknown, mut refused) = (looks(life).await, 0);
     for _ in 0..WRITES {
@@ -91,7 +92,7 @@ pub async fn live(life: &mut Life<'_>) -> String {
     format!("{unknown} looks without an answer, {refused} puts refused, checkpoint {is_taken}")
 }
 
-/// Looks at every object; says of how many there was no answer.
+/// Looks at every object; returns for how many there was no answer.
 async fn looks(life: &mut Life<'_>) -> usize {
     let mut unknown = 0;
     for (key, open) in &life.model.objects {
@@ -109,8 +110,8 @@ async fn looks(life: &mut Life<'_>) -> usize {
     unknown
 }
 
-/// The newest checkpoint is what the next start begins on.
+/// Takes a checkpoint, on which the next start begins.
 pub fn take_checkpoint(run: &Run) {
-    // A store that can't take one now has an older one.
+    // A store that can't take one now begins on an older one.
     let _ = run.metadata.force_checkpoint();
 }

@@ -1,9 +1,9 @@
 //! A backup, and the day when it is needed: the journal and all checkpoints are gone from every drive, and so is the
-//! index. The volumes are still there.
+//! index. Only the volumes are still there.
 //!
-//! The store goes back to where the backup was taken. What it then holds is what it held at that moment; of each body
-//! that lies where it lay then, every byte must read back. Bodies that were moved or freed since are lost, and it is
-//! known which: the client writes them anew.
+//! The store is restored to the moment of the backup, and must then hold what it held at that moment. Every body that
+//! is still where it was then must be readable in full. Bodies that were moved or freed since are lost; it must be
+//! known which ones these are, and the client writes them again.
 
 use crate::dice::Dice;
 use crate::hardware::Hardware;
@@ -24,13 +24,13 @@ use stratum_storage::journal::{Export, Exported, History, Refounding, refound};
 use stratum_storage::set::Set;
 use stratum_storage::volume::VolumeRecord;
 
-/// A backup as it is when it is unpacked, and what the store held then.
+/// An unpacked backup, and what the store held when it was taken.
 pub struct Backup {
     disk: Arc<SimulatedDrive>,
     model: Model,
 }
 
-/// Takes one, as the server does for who asks for it.
+/// Takes a backup, as the server does on request.
 pub async fn back_up(life: &mut Life<'_>) -> String {
     let disk = SimulatedDrive::new("backup", u64::MAX, &Arc::new(Power::default()));
     match copy_out(life.run, disk.attach().as_ref()) {
@@ -76,7 +76,7 @@ fn copy_out(run: &Run, to: &dyn DriveIo) -> Result<u64, String> {
     Ok(last)
 }
 
-/// Everything but the volumes goes, and comes back from the backup. Gives what the store must hold then.
+/// Loses everything but the volumes, and restores the backup. Returns what the store must hold then.
 pub async fn strike(hardware: &mut Hardware, dice: &Dice, model: &Model, backup: &Backup) -> Model {
     hardware.all_well();
     let before = Before::of(&Outside::look(hardware, None).expect("the store can be looked at"));
@@ -108,16 +108,16 @@ pub async fn strike(hardware: &mut Hardware, dice: &Dice, model: &Model, backup:
     model
 }
 
-/// The state that was lost, and the one of the backup.
+/// The state that was lost, and the state of the backup.
 struct Then {
     before: Before,
     restored: Outside,
 }
 
-/// What is wanted of the state that was lost. It lay on the drives, and is gone with them.
+/// What must be known of the lost state, read before it is lost.
 struct Before {
     volumes: Vec<VolumeRecord>,
-    /// Of each key where its bytes lay.
+    /// For each key, where its bytes were.
     blobs: BTreeMap<Vec<u8>, Option<Vec<(BlobRef, u64)>>>,
 }
 
@@ -130,7 +130,7 @@ impl Before {
 }
 
 impl Then {
-    /// What a key holds again.
+    /// The record of a key after the restore.
     fn find(
         &self,
         key: &[u8],
@@ -146,7 +146,7 @@ impl Then {
         found.unwrap_or_else(|| panic!("{name} was {open:?} and is restored as {record:?}")).clone()
     }
 
-    /// Whether its bytes are still there. Where they were not touched since they must be.
+    /// Whether the object's bytes are still there. If they were not touched since the backup, they must be.
     async fn is_readable(&self, key: &[u8], record: &ObjectRecord, content: &Content) -> bool {
         let name = String::from_utf8_lossy(key);
         if let Some(bytes) = self.restored.bytes(record).await {
@@ -165,8 +165,8 @@ impl Then {
         false
     }
 
-    /// Whether it is packed in one of these stripes: of one that is lost as a whole a piece may still be there, and with
-    /// it some of the bodies. They are given up with the others, since nothing heals such a stripe.
+    /// Whether the object is packed in one of these stripes. A lost stripe may still have some pieces, and with them
+    /// some bodies; those are given up with the others, since nothing heals such a stripe.
     fn is_in(&self, record: &ObjectRecord, stripes: &HashSet<(VolumeId, u64)>) -> bool {
         let is_in = |(blob, _): &(BlobRef, u64)| match &blob.place {
             Place::Packed(at) => stripes.contains(&(at.volume, at.stripe)),
@@ -175,7 +175,7 @@ impl Then {
         self.restored.blobs(record).is_some_and(|blobs| blobs.iter().any(is_in))
     }
 
-    /// Whether the volume is on the files that the backup knows, or in the object, and that is as it was.
+    /// Whether the volume is still in the files, or in the object, that the backup knows, and those are unchanged.
     fn is_untouched(&self, volume: VolumeId) -> bool {
         let place = |volumes: &[VolumeRecord]| {
             let record = volumes.iter().find(|record| record.id == volume);
@@ -185,7 +185,7 @@ impl Then {
     }
 }
 
-/// Makes the backup the store's history; when the power fails meanwhile it is done again.
+/// Makes the backup the store's history; if the power fails meanwhile, it is done again.
 fn restore(hardware: &Hardware, dice: &Dice, backup: &Arc<SimulatedDrive>) {
     loop {
         if dice.percent(40) {

@@ -1,6 +1,6 @@
-//! Drives that are drained, kept after all, taken out and added while the store serves, each as an operator would.
+//! Drives that are drained, kept after all, taken out and added while the store serves, as an operator would do it.
 //!
-//! The power may fail at any step of it. What the set then is, the next start tells ([`Hardware::learn`]).
+//! The power may fail at any step. The next start then tells which drives the set has ([`Hardware::learn`]).
 //!
 //! [`Hardware::learn`]: crate::hardware::Hardware::learn
 
@@ -12,12 +12,12 @@ use stratum_storage::blob::Tier;
 use stratum_storage::drive::Drive;
 use stratum_storage::set::{Changed, Root};
 
-/// Positions that a set gets at most: each makes everything slower.
+/// The most positions that a set gets: each makes everything slower.
 const MOST: usize = 9;
-/// How often it is looked whether a drive is empty, five seconds apart.
+/// How many times it is checked whether a drive is empty, five seconds apart.
 const WAIT: usize = 48;
 
-/// Some drive is to leave. Mostly it is waited until it is empty, and then it is taken out.
+/// Drains a drive. Usually waits until it is empty, and then takes it out.
 pub async fn drain(life: &mut Life<'_>) -> String {
     let Some(drive) = pick(life, Seat::Serving) else { return String::new() };
     if !drive.takes_new() || !can_do_without(life, &drive) {
@@ -33,7 +33,7 @@ pub async fn drain(life: &mut Life<'_>) -> String {
     if life.dice.percent(70) { wait(life, &drive).await } else { format!("drive {at}") }
 }
 
-/// A drive that was to leave is emptied, and taken out.
+/// Waits until a drive that is being drained is empty, and takes it out.
 pub async fn remove(life: &mut Life<'_>) -> String {
     match pick(life, Seat::Leaving) {
         Some(drive) => wait(life, &drive).await,
@@ -41,7 +41,7 @@ pub async fn remove(life: &mut Life<'_>) -> String {
     }
 }
 
-/// A drive that was to leave stays.
+/// Ends the draining of a drive, which stays.
 pub async fn keep(life: &mut Life<'_>) -> String {
     let Some(drive) = pick(life, Seat::Leaving) else { return String::new() };
     let at = usize::from(drive.position());
@@ -49,7 +49,7 @@ pub async fn keep(life: &mut Life<'_>) -> String {
         assert!(life.is_down() || life.is_faulty(), "drive {at} can't be kept: {error}");
         return format!("drive {at}: {error}");
     }
-    // The journal may have left it already; see `add`.
+    // The journal may have removed it from its members already; see `add`.
     if take_into_use(life, at) {
         life.hardware.disks[at].seat = Seat::Serving;
     }
@@ -71,14 +71,15 @@ pub async fn add(life: &mut Life<'_>) -> String {
             return format!("drive {at}: {error}");
         }
     }
-    // Until the journal has it, too, it is none that the set could do without others for.
+    // Until the journal has taken it in, too, the set can't do without others because of it.
     if take_into_use(life, at) {
         life.hardware.disks[at].seat = Seat::Serving;
     }
     format!("drive {at}")
 }
 
-/// Whether the journal counts on that drive now. It takes those that are well: a drive that fails meanwhile is no error.
+/// Has the journal take the drive in; whether it counts on the drive now. It takes only healthy drives: that one
+/// fails meanwhile is no error.
 fn take_into_use(life: &Life<'_>, at: usize) -> bool {
     life.run.set.repair();
     if let Err(error) = life.run.journal.join(&life.run.set.drives(Tier::Hot)) {
@@ -90,7 +91,7 @@ fn take_into_use(life: &Life<'_>, at: usize) -> bool {
     there.is_some_and(|drive| life.run.journal.counts_on(drive.id()))
 }
 
-/// Some drive of that seat.
+/// A random drive with that seat.
 fn pick(life: &Life<'_>, seat: Seat) -> Option<Arc<Drive>> {
     let drives: Vec<Arc<Drive>> = life.run.hot_drives();
     let has = |drive: &&Arc<Drive>| life.hardware.disks[usize::from(drive.position())].seat == seat;
@@ -98,14 +99,14 @@ fn pick(life: &Life<'_>, seat: Seat) -> Option<Arc<Drive>> {
     life.dice.pick(&drives).map(|drive| Arc::clone(drive))
 }
 
-/// Whether enough drives would be left to write to, as the server counts.
+/// Whether enough drives would be left to write to, by the server's own count.
 fn can_do_without(life: &Life<'_>, leaving: &Drive) -> bool {
     let drives = life.run.hot_drives();
     let left = drives.iter().filter(|drive| drive.takes_new() && drive.id() != leaving.id()).count();
     left > usize::from(life.hardware.geometry.m)
 }
 
-/// Waits until nothing is left on a drive that leaves; then mostly takes it out.
+/// Waits until nothing is left on a drive that is being drained; then usually takes it out.
 async fn wait(life: &mut Life<'_>, drive: &Arc<Drive>) -> String {
     let at = usize::from(drive.position());
     for _ in 0..WAIT {
@@ -133,7 +134,8 @@ fn is_empty(life: &Life<'_>, drive: &Drive) -> bool {
     !is_used && can_do_without(life, drive)
 }
 
-/// A change that failed may have been made all the same: until the next start the disk stays where it is.
+/// Takes an empty drive out. A change that failed may have been made all the same, so the disk stays in its place
+/// until the next start.
 fn take_out(life: &mut Life<'_>, drive: &Arc<Drive>) -> String {
     let at = usize::from(drive.position());
     match life.run.set.remove(std::slice::from_ref(drive)) {

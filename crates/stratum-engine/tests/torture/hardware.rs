@@ -1,7 +1,8 @@
 //! The machine: drives that can be hurt, power that can fail, and the folder of the index.
 //!
-//! Misfortune is kept within what the store promises to survive: at any time at most `m` drives are *hurt* (they may
-//! lack bytes or hold wrong ones, and nothing has made that good yet) or *away*. The index may always be lost: it is
+//! Misfortune stays within what the store promises to survive: at any time at most `m` drives are *hurt* (they may
+//! lack bytes or hold wrong ones, which has not been repaired yet) or *away*. The index may be lost at any time,
+//! since it need not last.
 //! none of the things that must last.
 
 use crate::colder::Shelf;
@@ -22,13 +23,13 @@ use stratum_storage::scrub::ScrubCursor;
 use stratum_storage::set::{DriveState, Root, Set, SetConfig, TierConfig};
 use tracing_mutex::parkinglot::Mutex;
 
-/// What a disk is to the set.
+/// The part that a disk has in the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seat {
     Serving,
-    /// On its way out.
+    /// Being drained.
     Leaving,
-    /// It was to be added, and nobody knows yet whether it was.
+    /// It was being added when the power failed, and nobody knows yet whether it was.
     Doubtful,
     /// Taken out for good: neither plugged in nor in the configuration.
     Out,
@@ -37,13 +38,13 @@ pub enum Seat {
 /// How many milliseconds an index may take to close.
 const PATIENCE: u32 = 2_000;
 
-/// What a disk may lack since something befell it.
+/// What a disk may lack since something happened to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Harm {
     None,
-    /// What it was asked failed: the store knows what it lacks, and makes it good by itself.
+    /// An operation failed: the store knows what the disk lacks, and repairs it by itself.
     Missed,
-    /// It may lack anything and hold anything: only who reads all of it finds out.
+    /// It may lack anything and hold anything: only reading all of it shows what.
     Unknown,
 }
 
@@ -52,10 +53,10 @@ pub struct Disk {
     pub drive: Arc<SimulatedDrive>,
     pub seat: Seat,
     pub harm: Harm,
-    /// Drives that were here before this one, and of which not everything has come back yet.
+    /// Drives that were at this position before, and whose content has not been restored completely.
     pub lost_before: usize,
     pub away: bool,
-    /// Something is still to go wrong.
+    /// Whether an operation is still to fail.
     pub armed: bool,
     pub snapshot: Option<Snapshot>,
 }
@@ -66,7 +67,7 @@ impl Disk {
         Disk { drive, seat, harm: Harm::None, lost_before: 0, away: false, armed: false, snapshot: None }
     }
 
-    /// Whether it is one of the set's, as far as is known.
+    /// Whether it belongs to the set, as far as is known.
     pub fn is_in(&self) -> bool {
         matches!(self.seat, Seat::Serving | Seat::Leaving)
     }
@@ -76,7 +77,7 @@ impl Disk {
         self.harm > Harm::None
     }
 
-    /// It is taken away, with whatever it holds.
+    /// Takes the disk away, with whatever it holds.
     pub fn take_out(&mut self) {
         self.seat = Seat::Out;
         (self.harm, self.away) = (Harm::None, false);
@@ -89,7 +90,7 @@ impl Disk {
         self.is_hurt() || self.away
     }
 
-    /// A blank disk lies where it was, which is none of the set yet.
+    /// Puts a blank disk in its place, which doesn't belong to the set yet.
     pub fn swap(&mut self) {
         self.lost_before += 1;
         self.harm = Harm::Unknown;
@@ -97,13 +98,13 @@ impl Disk {
         self.calm();
     }
 
-    /// A kind of operation fails, once.
+    /// Makes the n-th operation of a kind fail, once.
     pub fn fail_nth(&mut self, op: Op, n: u64) {
         (self.harm, self.armed) = (self.harm.max(Harm::Missed), true);
         self.drive.fail_nth(op, n);
     }
 
-    /// It holds what it did when somebody remembered it.
+    /// Restores what the disk held when it was last remembered.
     pub fn return_stale(&mut self) -> bool {
         let Some(snapshot) = &self.snapshot else { return false };
         self.drive.rollback(snapshot);
@@ -111,7 +112,7 @@ impl Disk {
         true
     }
 
-    /// Wrong bytes, fewer bytes or no bytes in some file. Says in which.
+    /// Damages some file: flips a bit, cuts it or removes it. Returns what it did.
     pub fn rot(&mut self, dice: &Dice, keep: impl Fn(&String) -> bool) -> Option<String> {
         let files: Vec<String> = self.drive.files().into_iter().filter(keep).collect();
         let path = dice.pick(&files)?;
@@ -133,14 +134,14 @@ impl Disk {
             file.set_len(kept).and_then(|()| file.sync()).ok()?;
             return Some(format!("cut {path} from {len} to {kept} bytes"));
         }
-        // The front of a file is what it is known by: as likely to be hit as all the rest.
+        // The beginning of a file identifies it, so it is hit as often as all the rest.
         let reach = if dice.percent(50) { len.min(16 << 10) } else { len };
         let bit = dice.within(0..reach * 8);
         self.drive.flip_bit(path, bit).ok()?;
         Some(format!("flipped bit {bit} of {path}"))
     }
 
-    /// What was to go wrong soon doesn't.
+    /// Cancels the failures that are still to come.
     fn calm(&mut self) {
         self.armed = false;
         for op in [Op::Read, Op::Write, Op::Sync, Op::Name] {
@@ -151,33 +152,32 @@ impl Disk {
 
 pub struct Hardware {
     pub geometry: Geometry,
-    /// Those of the hot tier.
+    /// The disks of the hot tier.
     pub disks: Vec<Disk>,
     /// The other tiers, in some stores.
     pub colder: Vec<Shelf>,
-    /// Where cold volumes go, in some of those.
+    /// The remote store for cold volumes, in some of those.
     pub remote: Option<RemoteStore>,
     pub power: Arc<Power>,
     pub entropy: Arc<Simulated>,
-    /// The set was formed: from now on drives may be missing.
+    /// Whether the set was formed: from then on drives may be missing.
     pub formed: bool,
     /// The wall clock, in milliseconds.
     pub now: u64,
-    /// How far scrub is, as it is kept beside the index.
+    /// How far scrub has come, which is kept beside the index.
     pub scrub: Arc<Mutex<ScrubCursor>>,
-    /// What it holds was restored: nothing may be lost before all of it has been looked through.
+    /// Whether the store was restored: then no drive may be lost before all of it has been checked.
     pub worn: bool,
     /// The last backup that was taken.
     pub backup: Option<Backup>,
-    /// What the store began at, or is to begin at.
+    /// The level at which the store begins.
     pub first_level: Level,
     shared: bool,
     plugged: usize,
     folder: tempfile::TempDir,
 }
 
-/// How many drives, and how bodies are spread over them. Some sets are so small that they can't start without `m` of
-/// their drives.
+/// The number of drives and the geometry. Some sets are so small that they can't start without `m` of their drives.
 const SHAPES: [(u64, (usize, Geometry)); 7] = [
     (1, (1, Geometry { k: 1, m: 0 })),
     (1, (2, Geometry { k: 1, m: 1 })),
@@ -192,7 +192,7 @@ impl Hardware {
     pub fn new(dice: &Dice, first_level: Level, is_tiered: bool, has_remote: bool) -> Hardware {
         let (count, geometry) = dice.weighted(&SHAPES);
         let power = Arc::new(Power::default());
-        // Mostly a device each; sometimes all of them on one.
+        // Usually each drive has its own device; sometimes all are on one.
         let shared = dice.percent(20);
         let device = |number: usize| if shared { 1 } else { number as u64 };
         let disk = |number: usize| Disk::new(Tier::Hot, number, device(number), &power, Seat::Serving);
@@ -217,8 +217,8 @@ impl Hardware {
         }
     }
 
-    /// The index's folder, when nobody has it open any more. Its own threads may let go of it later than the store did,
-    /// and who finds it locked builds it anew: that would be another story.
+    /// The index's folder, once nobody has it open any more. Its own threads may close it later than the store, and a
+    /// start that finds it locked would rebuild it, which would make another story.
     pub fn index(&self) -> PathBuf {
         let index = self.folder.path().join("index");
         for file in files_below(&index).into_iter().filter(|path| path.ends_with("db")) {
@@ -232,14 +232,14 @@ impl Hardware {
         index
     }
 
-    /// The remote store as a configuration names it, at the time that it is now.
+    /// The remote store as a configuration names it, at the present time.
     pub fn remote_store(&self) -> Option<Arc<dyn ObjectStore>> {
         let store = &self.remote.as_ref()?.store;
         store.set_time(self.now);
         Some(Arc::new(store.clone()))
     }
 
-    /// The set as a configuration names it. Drives do their work on whatever thread asks.
+    /// The set as a configuration names it. Drives do their work on the calling thread.
     pub fn config(&self) -> SetConfig {
         let named = self.disks.iter().enumerate().filter(|(_, disk)| disk.seat != Seat::Out);
         let root = |(number, disk): (usize, &Disk)| match disk.away {
@@ -247,7 +247,8 @@ impl Hardware {
             false => Root::Open(disk.drive.attach()),
         };
         let drives: Vec<Root> = named.map(root).collect();
-        // Where drives left, a configuration that gives none has the geometry that follows from their number.
+        // After drives were taken out, a configuration without a geometry gets the one that follows from their
+        // number.
         let fits = self.geometry.shards() <= drives.len();
         let geometry = if fits { self.geometry } else { Geometry::for_drives(drives.len()) };
         let tier = TierConfig { tier: Tier::Hot, geometry, drives };
@@ -256,14 +257,14 @@ impl Hardware {
         SetConfig { tiers: tiers.collect(), threads: Threads::Caller }
     }
 
-    /// One disk more, which the configuration names from now on; the one that was to be added before, if that is still
-    /// in doubt. Says where it is.
+    /// Plugs in one more disk, which the configuration names from now on. It is the one that was to be added before,
+    /// if that is still in doubt. Returns its position.
     pub fn plug_in(&mut self) -> usize {
         let number = self.disks.len();
         match self.doubtful() {
             Some(at) => at,
             None => {
-                // Its folder is nobody's: one that was named before may be the place of a drive that was taken out.
+                // Its folder has a new name: one that was used before may be that of a drive that was taken out.
                 self.plugged += 1;
                 let name = number + 100 * self.plugged;
                 let device = if self.shared { 1 } else { name as u64 };
@@ -273,7 +274,7 @@ impl Hardware {
         }
     }
 
-    /// Whether it is not known which disks the set has.
+    /// Whether it isn't known which disks the set has.
     pub fn is_changing(&self) -> bool {
         self.doubtful().is_some()
     }
@@ -282,13 +283,13 @@ impl Hardware {
         self.disks.iter().position(|disk| disk.seat == Seat::Doubtful)
     }
 
-    /// The set doesn't know the disk that was to be added: it isn't named any more. Gives it, if there was one.
+    /// Unplugs the disk that was to be added, since the set doesn't know it; returns it if there was one.
     pub fn unplug(&mut self) -> Option<Disk> {
         self.doubtful()?;
         self.disks.pop()
     }
 
-    /// What a set that serves says of its drives settles what was in doubt.
+    /// Settles what was in doubt by what a set that serves says of its drives.
     pub fn learn(&mut self, set: &Set) {
         let mut known = 0;
         for slot in set.slots().into_iter().filter(|slot| slot.tier == Tier::Hot) {
@@ -303,7 +304,7 @@ impl Hardware {
         self.disks.truncate(known);
     }
 
-    /// How many disks are the set's.
+    /// How many disks the set has.
     pub fn count(&self) -> usize {
         self.all().filter(|disk| disk.is_in()).count()
     }
@@ -313,7 +314,7 @@ impl Hardware {
         self.disks.iter().chain(self.colder.iter().flat_map(|shelf| &shelf.disks))
     }
 
-    /// The disk that a drive of the set is on.
+    /// The disk on which a drive of the set is.
     pub fn disk(&self, drive: &Drive) -> &Disk {
         let shelf = self.colder.iter().find(|shelf| shelf.tier == drive.tier());
         let disks = shelf.map_or(&self.disks, |shelf| &shelf.disks);
@@ -329,8 +330,8 @@ impl Hardware {
         self.may_be_lost().saturating_sub(self.lost_with(&[]))
     }
 
-    /// Whether the store must do without these, too. One that is hurt is counted already; but where it came after a drive
-    /// that is not made good yet, the set may know both of them, and misses two.
+    /// Whether the store can do without these disks, too. One that is hurt counts already; but if it came in place of
+    /// a drive whose content isn't restored yet, the set may know both, and lacks two.
     pub fn may_lose(&self, disks: &[usize]) -> bool {
         self.lost_with(disks) <= self.may_be_lost()
     }
@@ -339,16 +340,16 @@ impl Hardware {
         if self.worn { 0 } else { usize::from(self.geometry.m) }
     }
 
-    /// How many drives are lost when these are.
+    /// How many drives are lost if these disks are.
     fn lost_with(&self, disks: &[usize]) -> usize {
         let is_lost = |at: usize, disk: &Disk| disk.is_hurt() || disk.away || disks.contains(&at);
         let lost = |(at, disk): (usize, &Disk)| usize::from(is_lost(at, disk)) + disk.lost_before;
         self.disks.iter().enumerate().map(lost).sum()
     }
 
-    /// Whether the store can do without `m` of its drives: smaller sets wait until they are back.
+    /// Whether the store can't start without `m` of its drives, and waits until they are back.
     pub fn is_small(&self) -> bool {
-        // Where drives leave, the journal may have let go of one that is lost before.
+        // If drives are being drained, the journal may have removed a lost one from its members already.
         let leave = self.disks.iter().any(|disk| matches!(disk.seat, Seat::Leaving | Seat::Out));
         let stays = |disk: &&Disk| disk.seat == Seat::Serving && !(leave && (disk.is_hurt() || disk.away));
         self.disks.iter().filter(stays).count() <= 2 * usize::from(self.geometry.m)
@@ -359,7 +360,7 @@ impl Hardware {
         self.disks.iter().any(|disk| disk.away || disk.is_hurt())
     }
 
-    /// A drive that something may happen to: one that is hurt already, or one more.
+    /// A drive to be hurt: one that is hurt already, or one more.
     pub fn victim(&self, dice: &Dice) -> Option<usize> {
         let is_there = |at: usize| self.disks[at].is_in() && !self.disks[at].away;
         let may = |at: &usize| self.formed && is_there(*at) && self.may_lose(&[*at]);
@@ -367,26 +368,26 @@ impl Hardware {
         dice.pick(&victims).copied()
     }
 
-    /// The power comes back: each drive decides what became of what it had not synced.
+    /// Turns the power on again: each drive decides what became of writes that it had not synced.
     pub fn power_cycle(&self, dice: &Dice) {
         let seed = dice.number();
         self.all().for_each(|disk| disk.drive.crash(seed));
         self.power.restore();
     }
 
-    /// The process ends, and with it all its open files.
+    /// Ends the process, and with it all its open files.
     pub fn kill(&self) {
         self.all().for_each(|disk| disk.drive.kill());
     }
 
-    /// A kind of operation fails on a drive, once, soon.
+    /// Makes an operation of some kind fail on a drive, once, soon.
     pub fn fail_soon(&mut self, dice: &Dice) -> Option<String> {
         let at = self.victim(dice)?;
         let op = dice.weighted(&[(3, Op::Write), (3, Op::Sync), (1, Op::Name), (2, Op::Read)]);
         Some(self.fail_nth(at, op, dice.magnitude(1..60)))
     }
 
-    /// A write or sync fails on a drive, very soon.
+    /// Makes a write or sync fail on a drive, very soon.
     pub fn miss_soon(&mut self, dice: &Dice) -> Option<String> {
         let at = self.victim(dice)?;
         let op = dice.weighted(&[(1, Op::Write), (1, Op::Sync)]);
@@ -398,36 +399,36 @@ impl Hardware {
         format!("drive {at} fails its {n}th {op:?}")
     }
 
-    /// Every drive is back, with whatever it holds.
+    /// Brings every drive back, with whatever it holds.
     pub fn all_return(&mut self) {
         self.all_mut().for_each(|disk| disk.away = false);
     }
 
-    /// Every drive is back, and does what it is told, and so does the remote store.
+    /// Brings every drive back, without faults, and the remote store, too.
     pub fn all_well(&mut self) {
         self.all_return();
         self.calm();
         self.remote.iter().for_each(RemoteStore::well);
     }
 
-    /// Nothing more goes wrong than has.
+    /// Cancels all failures that are still to come.
     pub fn calm(&mut self) {
         self.all_mut().for_each(Disk::calm);
         self.remote.iter().for_each(|remote| remote.store.calm());
     }
 
-    /// A drive is taken out, and a blank one put in its place, which is none of the set yet.
+    /// Takes a drive out, and puts a blank one in its place, which doesn't belong to the set yet.
     pub fn swap(&mut self, at: usize) {
         self.disks[at].swap();
     }
 
-    /// Everything that was ever acknowledged is again on all the drives that it should be on.
+    /// Records that everything that was ever acknowledged is again on all drives on which it should be.
     pub fn is_whole_again(&mut self) {
         self.worn = false;
         self.all_mut().for_each(|disk| disk.lost_before = 0);
     }
 
-    /// And none of them holds anything that is wrong, or will.
+    /// Records that, besides, no drive holds anything wrong, or will.
     pub fn is_sound_again(&mut self) {
         self.is_whole_again();
         let sound = |disk: &&mut Disk| !disk.armed && !disk.away;
@@ -445,16 +446,16 @@ impl Hardware {
         self.all().any(|disk| disk.armed)
     }
 
-    /// Wrong bytes, fewer bytes or no bytes in some file of some drive.
+    /// Damages some file of some drive: flips a bit, cuts it or removes it.
     pub fn rot(&mut self, dice: &Dice) -> Option<String> {
         let at = self.victim(dice)?;
         let small = self.is_small();
-        // A small set that loses both files of an identity has lost the drive, and waits for it for ever.
+        // A small set that loses both files of an identity has lost the drive, and would wait for it for ever.
         let rotten = self.disks[at].rot(dice, |path| !(small && path == "identity"))?;
         Some(format!("drive {at} {rotten}"))
     }
 
-    /// The journal and the checkpoints are gone from all drives, and so is the index.
+    /// Removes the journal and the checkpoints from all drives, and the index.
     pub fn lose_all_but_volumes(&self) {
         for disk in &self.disks {
             let io = disk.drive.attach();
@@ -463,14 +464,14 @@ impl Hardware {
                     io.remove(&format!("{folder}/{}", entry.name))
                         .expect("a drive that does what it is told");
                 }
-                // What was removed before, too: some drives have no such folder.
+                // This makes earlier removals durable, too. Some drives have no such folder.
                 let _ = io.sync_dir(folder);
             }
         }
         let _ = std::fs::remove_dir_all(self.index());
     }
 
-    /// Remembers what a drive holds now, to return stale later.
+    /// Remembers what a drive holds now, to bring it back stale later.
     pub fn remember(&mut self, dice: &Dice) {
         let at = dice.within(0..self.disks.len() as u64) as usize;
         self.disks[at].snapshot = Some(self.disks[at].drive.snapshot());
@@ -494,7 +495,7 @@ impl Hardware {
         }
         while dice.percent(35) && self.spare() > 0 {
             let at = dice.within(0..self.disks.len() as u64) as usize;
-            // One that is hurt is counted already, and may be missing as well.
+            // A drive that is hurt counts already, so it may be missing as well.
             if self.disks[at].is_in() {
                 self.disks[at].away = true;
                 told.push(format!("drive {at} is away"));
@@ -528,7 +529,8 @@ impl Hardware {
                 "the index is lost"
             }
             1 => {
-                // How long its files are, its own threads decide: what is rolled for them must not be the story's.
+                // The index's own threads decide how long its files are, so the numbers that are rolled for them must
+                // not be taken from the story's dice.
                 damage(&index, &Dice::new(dice.number()));
                 "the index is damaged"
             }

@@ -1,9 +1,9 @@
-//! A few users, each with a key and a policy: all three are written by one command, which holds only if no identity has changed
-//! since they were read. Whatever befalls the store, each user is there whole, as last acknowledged, or not at all; and of
-//! two changes that were worked out from the same state one is refused.
+//! A few users, each with a key and a policy. All three records are written by one command, which is applied only if
+//! no identity has changed since they were read. Whatever happens to the store, each user exists completely, as last
+//! acknowledged, or not at all; and of two changes that were worked out from the same state, one is refused.
 //!
-//! One store in three has them, so that the others' seeds tell the stories that they told before. A store of level 1 keeps none,
-//! and gets them when it is raised.
+//! One store in three has them, so that the other seeds tell the stories that they told before. A store of level 1
+//! can't have any, and gets them when it is raised.
 
 use crate::life::Life;
 use crate::model::Open;
@@ -19,21 +19,21 @@ use stratum_metadata::record::{
 };
 use stratum_storage::blob::Index;
 
-/// Steps of a hundred that are about them.
+/// Steps of a hundred that are about users.
 const OF_100_STEPS: u64 = 8;
 const USERS: u64 = 5;
 const ACCOUNT: &str = "owner";
 
-/// What there must be of each user: the number of the change that made them last, which is in all three records.
+/// For each user, the number of the change that wrote them last, which all three records hold.
 #[derive(Clone, Debug)]
 pub struct Identities {
-    /// Whether anybody changes them.
+    /// Whether this story has users.
     are_played: bool,
     users: BTreeMap<u64, Open<Option<u64>>>,
 }
 
 impl Identities {
-    /// None yet, in the store of that seed.
+    /// No users yet; the seed decides whether the story has any.
     pub fn none(seed: u64) -> Identities {
         Identities { are_played: seed % 3 == 2, users: BTreeMap::new() }
     }
@@ -42,7 +42,7 @@ impl Identities {
         self.users.get(&user).cloned().unwrap_or(Open::known(None))
     }
 
-    /// Whether it is known of everybody what there is: while an answer is missing, its change may still come.
+    /// Whether it is known of every user what there must be: a change without an answer may still take effect.
     fn are_certain(&self) -> bool {
         self.users.values().all(|open| open.certain().is_some())
     }
@@ -59,7 +59,7 @@ impl Identities {
     }
 }
 
-/// A user is made anew, or goes.
+/// The change of a user, who is written anew or removed.
 #[derive(Clone, Copy, Debug)]
 struct Change {
     user: u64,
@@ -108,7 +108,7 @@ pub async fn perhaps_step(life: &mut Life<'_>) -> Option<String> {
     Some(format!("Identities {told}"))
 }
 
-/// After a start: everybody is as they should be, and what was open is decided.
+/// After a start: checks that every user is as they should be; from then on what was open is known.
 pub fn settle(life: &mut Life<'_>) {
     look(life, true);
 }
@@ -133,7 +133,7 @@ fn look(life: &mut Life<'_>, decides: bool) {
     }
 }
 
-/// The change that a user is of; all three records must say the same.
+/// The change by which a user was written last; all three records must say the same.
 fn found(run: &Run, user: u64) -> Result<Option<u64>, ReadError> {
     let view = run.metadata.local();
     let record = view.identity(IdentityKind::User, &at(user))?.map(|record| record.created);

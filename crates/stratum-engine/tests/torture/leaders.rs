@@ -1,6 +1,6 @@
-//! The drives that know the journal's end, when no more than may be lost do: a crash in the middle of a group leaves it
-//! on some of the members. Whether it counts then, the next start decides, once and for all: without them it never was,
-//! and with them it may not go even if they are lost right after.
+//! The drives that know the journal's end, if those are no more than may be lost: a crash in the middle of a group
+//! leaves the group on some of the members only. Whether it counts is decided once and for all by the next start.
+//! Without these drives it never was; with them it must stay, even if they are lost right after.
 
 use crate::hardware::Hardware;
 use crate::outside::as_drive;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use stratum_storage::ambient::Clock;
 use stratum_storage::journal::{History, Run};
 
-/// Takes all of them away, if the store must go on without them.
+/// Takes these drives away, if the store must be able to go on without them.
 pub fn take_leaders(hardware: &mut Hardware) -> Option<String> {
     let leaders = leaders(hardware);
     if leaders.is_empty() || !hardware.may_lose(&leaders) {
@@ -19,7 +19,7 @@ pub fn take_leaders(hardware: &mut Hardware) -> Option<String> {
     Some(format!("drives {leaders:?}, which know the journal's end, are away"))
 }
 
-/// The disks that hold the last entry of all that any of them holds.
+/// The disks that hold the journal's last entry.
 fn leaders(hardware: &Hardware) -> Vec<usize> {
     let there = hardware.disks.iter().enumerate().filter(|(_, disk)| disk.is_in() && !disk.away);
     let runs: Vec<(usize, Vec<Run>)> = there.map(|(at, _)| (at, runs(hardware, at))).collect();
@@ -30,7 +30,7 @@ fn leaders(hardware: &Hardware) -> Vec<usize> {
     runs.iter().filter(|(_, runs)| holds(runs)).map(|(at, _)| *at).collect()
 }
 
-/// What a disk has of the journal.
+/// The runs of the journal that a disk holds.
 fn runs(hardware: &Hardware, at: usize) -> Vec<Run> {
     let disk = &hardware.disks[at].drive;
     let clock: Arc<dyn Clock> = Arc::new(Virtual::new(hardware.now));

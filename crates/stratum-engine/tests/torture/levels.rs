@@ -1,27 +1,28 @@
-//! Some stores begin at the level before the newest, as a server of before the upgrade left them, and are raised in the
-//! middle of a life. What was written before is read, moved, overwritten and deleted beside what came after, and the level
-//! never falls, but for a backup that is older than the raise.
+//! Some stores begin at the level before the newest, as a server from before an upgrade left them, and are raised in
+//! the middle of a life. What was written before the raise is read, moved, overwritten and deleted beside what came
+//! after. The level never falls, except when a backup from before the raise is restored.
 
 use crate::life::{Ended, Life};
 use crate::run::Run;
 use stratum_metadata::record::Level;
 
-/// A step of a life raises the store that often of a hundred times.
+/// Steps of a hundred that raise the store.
 const RAISED_OF_100_STEPS: u64 = 2;
 
-/// Where the store of that seed begins: one in four before the newest. For the others nothing is rolled here.
+/// The level at which the store of that seed begins: for one in four, the one before the newest. For the other seeds
+/// nothing is rolled here.
 pub fn first_of(seed: u64) -> Level {
     if seed % 4 == 3 { Level::FIRST } else { Level::NEWEST }
 }
 
-/// Sometimes raises a store that isn't yet.
+/// Sometimes raises a store that isn't raised yet.
 pub async fn perhaps_raise(life: &mut Life<'_>) {
     if can_rise(life) && life.dice.percent(RAISED_OF_100_STEPS) {
         raise(life).await;
     }
 }
 
-/// Raises a store that isn't yet. Where nobody knows whether it is, the next start tells.
+/// Raises a store that isn't raised yet. If nobody knows whether it was raised, the next start tells.
 pub async fn raise(life: &mut Life<'_>) {
     if !can_rise(life) {
         return;
@@ -43,7 +44,7 @@ pub async fn raise(life: &mut Life<'_>) {
     life.trace.note(life.hardware.power.steps(), || format!("Raise {told}"));
 }
 
-/// After a start: the level is one that the store may have, and is known from now on.
+/// After a start: checks that the level is one that the store may have; from now on it is known.
 pub fn check(life: &mut Life<'_>) {
     let found = life.run.metadata.level();
     let open = &life.model.level;

@@ -1,7 +1,8 @@
-//! One life of the store: what a client does to it, what befalls it meanwhile, and whether every answer is right.
+//! One life of the store: what a client does with it, what happens to it meanwhile, and whether every answer is
+//! right.
 //!
-//! As long as the power is on and enough drives are there, nothing may be refused for ever: whoever tries again gets
-//! through within a bounded time. Reads never fail at all.
+//! As long as the power is on and there are enough drives, nothing may be refused for ever: a client that tries again
+//! must succeed within a bounded time. Reads never fail.
 
 use crate::colder;
 use crate::dice::Dice;
@@ -28,7 +29,7 @@ use stratum_storage::ambient::Entropy;
 use stratum_storage::blob::{Form, Place};
 use stratum_storage::drive::Drive;
 
-/// Tries of a write that should succeed, a second apart: the packer waits five after a failure.
+/// Tries of a write that should succeed, a second apart: the packer pauses for five seconds after a failure.
 const TRIES: usize = 40;
 const KEYS: u64 = 30;
 
@@ -50,7 +51,7 @@ pub enum Ended {
     },
 }
 
-/// What a client does, or what befalls the store.
+/// What a client does, or what happens to the store.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Put,
@@ -146,7 +147,7 @@ impl Life<'_> {
         }
     }
 
-    /// A drive that nothing happened to must not be given up.
+    /// A drive to which nothing happened must not be given up.
     pub fn check_drives(&self) {
         for drive in self.run.set.all_drives() {
             let disk = self.hardware.disk(&drive);
@@ -159,7 +160,7 @@ impl Life<'_> {
         self.hardware.power.is_off() || !self.may_write()
     }
 
-    /// Whether something is or may still go wrong with a drive.
+    /// Whether something is wrong with a drive, or may still go wrong.
     pub fn is_faulty(&self) -> bool {
         self.hardware.worn || self.hardware.all().any(Disk::is_hurt)
     }
@@ -168,7 +169,7 @@ impl Life<'_> {
     pub fn may_write(&self) -> bool {
         let (drives, m) = (self.run.hot_drives(), usize::from(self.hardware.geometry.m));
         let open = drives.iter().filter(|drive| drive.takes_new()).count();
-        // One that was added when too few others were left is none of the journal's yet.
+        // A drive that was added when too few others were left is not yet a member of the journal.
         let is_journals = |drive: &&Arc<Drive>| drive.is_healthy() && self.run.journal.counts_on(drive.id());
         let members = drives.iter().filter(is_journals).count();
         let healthy = drives.iter().filter(|drive| drive.is_healthy()).count();
@@ -210,7 +211,7 @@ impl Life<'_> {
         }
     }
 
-    /// Tries a write until it is answered, unless the store can't be expected to.
+    /// Tries a write until it is answered, unless the store can't be expected to answer.
     pub async fn persist(&self, what: &str, mut attempt: impl AsyncFnMut(&Run) -> Wrote) -> Ended {
         let (mut maybe, mut reasons) = (false, BTreeSet::new());
         for _ in 0..TRIES {
@@ -270,7 +271,7 @@ impl Life<'_> {
         }
     }
 
-    /// The power fails when some of the journal's members have a group, and others don't.
+    /// The power fails when some of the journal's members have a group and others don't.
     pub async fn fail_within_a_group(&mut self) {
         let (key, piece) = (self.key(), self.model.piece(100));
         // Each of `m+1` members writes and syncs.
@@ -284,7 +285,7 @@ impl Life<'_> {
         }
     }
 
-    /// A drive fails under some longer bodies.
+    /// A drive fails while some longer bodies are written.
     pub async fn miss_writes(&mut self) {
         let Some(told) = self.hardware.miss_soon(self.dice) else { return };
         self.trace.note(self.hardware.power.steps(), || told);
@@ -295,7 +296,7 @@ impl Life<'_> {
         }
     }
 
-    /// A conditional put is tried once: trying again may meet its own effect.
+    /// A conditional put is tried only once: a second try may meet its own effect.
     async fn put_if(&mut self) -> String {
         let (key, piece) = (self.key(), self.new_piece());
         let open = self.model.object(&key);
@@ -374,8 +375,8 @@ impl Life<'_> {
         String::from_utf8_lossy(&key).into_owned()
     }
 
-    /// Reads a key: it must hold one of the things that it may. Gives what it holds. Of what the remote store keeps from
-    /// us no bytes are seen.
+    /// Reads a key, which must hold one of the things that it may hold. Returns what it holds. Of bytes that the
+    /// remote store keeps from us, nothing is seen.
     async fn check_key(&self, key: &[u8]) -> Option<Option<Content>> {
         let name = String::from_utf8_lossy(key);
         let open = self.model.object(key);
@@ -516,7 +517,7 @@ impl Life<'_> {
         }
     }
 
-    /// The same by folders, where all is certain.
+    /// Checks lists with folders, if everything is certain.
     async fn check_folders(&self) {
         let mut expected = BTreeSet::new();
         for (key, open) in &self.model.objects {
@@ -582,7 +583,7 @@ impl Life<'_> {
         id.to_string()
     }
 
-    /// An upload that is there unless it has expired.
+    /// An upload that exists unless it has expired.
     fn some_upload(&self) -> Option<(UploadId, Upload)> {
         let there = |(_, upload): &(&UploadId, &Upload)| upload.there.certain() == Some(&true);
         let known: Vec<_> = self.model.uploads.iter().filter(there).collect();
@@ -672,7 +673,8 @@ impl Life<'_> {
         millis.to_string()
     }
 
-    /// A device is full for a while: puts may be refused, reads and deletes go on, and then all is well again.
+    /// A device is full for a while: puts may be refused, reads and deletes go on, and afterwards everything works
+    /// again.
     async fn full_drive(&mut self) -> String {
         let at = self.dice.within(0..self.hardware.disks.len() as u64) as usize;
         let all = self.dice.percent(50);
@@ -699,7 +701,7 @@ impl Life<'_> {
         format!("{} with {left} bytes left", if all { "all".into() } else { at.to_string() })
     }
 
-    /// After a start: everything is there, and what was open is decided.
+    /// After a start: checks that everything is there; from then on what was open is known.
     pub async fn settle(&mut self) {
         levels::check(self);
         versions::settle(self).await;
@@ -724,7 +726,8 @@ impl Life<'_> {
         self.list_uploads().await;
     }
 
-    /// After a restore: what is lost is known, and never read wrong. It is deleted, and so are all uploads.
+    /// After a restore: checks that it is known what is lost, and that nothing is read wrong. Then deletes what is
+    /// lost, and aborts all uploads.
     async fn settle_restored(&mut self, lost: BTreeSet<Vec<u8>>) {
         for key in lost {
             if let (Ok(Some((_, bytes))), Some(Some(content))) =
@@ -741,7 +744,7 @@ impl Life<'_> {
         for (id, upload) in self.model.uploads.clone() {
             self.abort_upload(id, &upload).await;
         }
-        // What was deleted is swept.
+        // Deleted things are swept.
         tokio::time::sleep(Duration::from_secs(5)).await;
         if !self.is_down() {
             self.model.restored = None;

@@ -1,12 +1,14 @@
-//! Torture: whole stores on simulated drives, each run from a seed, with power cuts, failing, stale, blank and rotting
-//! drives, full disks, drives that are replaced, added and taken out, an index that is lost or damaged, and a backup that
-//! is all there is beside the volumes.
-//! Most have three tiers, between which objects are moved by hand, and some of those a remote store, which fails in its own ways. Some begin at the level before the newest, and are raised. After each life every acknowledged object is there, and what lies on the drives
-//! agrees with itself.
+//! Torture: whole stores on simulated drives, each run from a seed. The power is cut; drives fail, are stale, blank
+//! or rotting; disks are full; drives are replaced, added and taken out; the index is lost or damaged; sometimes only
+//! a backup is left beside the volumes.
+//!
+//! Most stores have three tiers, between which objects are moved by an operator's decisions, and some of those a
+//! remote store, which fails in its own ways. Some begin at the level before the newest, and are raised. After each
+//! life every acknowledged object must be there, and the drives' content must be consistent.
 //!
 //! `cargo test` plays a bounded number of seeds. `./torture` at the root plays any number: a failing seed is printed,
-//! and `./torture --seed S --verbose` plays it again, step by step. The same seed always tells the same story: a failure
-//! that doesn't repeat is a failure of this promise.
+//! and `./torture --seed S --verbose` plays it again, step by step. The same seed always tells the same story: a
+//! failure that doesn't repeat breaks this promise, and is a failure itself.
 
 mod audit;
 mod colder;
@@ -35,13 +37,14 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// What `cargo test` plays...
+/// The number of seeds that `cargo test` plays...
 const BOUNDED: u64 = 60;
-/// ... and before those, seeds that found a fault once. In the one the power fails in the middle of `drive replace`, and the
-/// drive that took the place is taken away, too, while the one before it is not made good yet. In the other only a drive
-/// that is replaced knew a group at the end of a segment, which the next one begins with.
+/// ... and before those, seeds that once found a fault. In the first one the power fails in the middle of `drive
+/// replace`, and the new drive is taken away, too, while the content of the one before it is not restored yet. In the
+/// second one, only a drive that is replaced has a group at the end of a segment, after which the next segment
+/// begins.
 const REMARKABLE: [u64; 2] = [3_000_070, 7_201_600];
-/// A seed that takes longer than this hangs.
+/// A seed that takes longer than this counts as hanging.
 const LONGEST: Duration = Duration::from_secs(120);
 
 const USAGE: &str = "torture [--seeds N] [--from S] [--jobs J]   plays N seeds from S on, in J processes
@@ -54,9 +57,10 @@ struct Arguments {
     jobs: u64,
     verbose: bool,
     twice: bool,
-    /// Which seeds was left open.
+    /// Whether no seeds were named, so that the remarkable ones are played, too.
     remarkable: bool,
-    /// The exit code is the number of seeds that failed, at most 255: for the process that shares them out.
+    /// Whether the exit code is the number of seeds that failed, at most 255: for the process that shares the seeds
+    /// out.
     count: bool,
 }
 
@@ -92,7 +96,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What a test runner says besides (filters, `--nocapture`) is passed over.
+/// Other arguments of a test runner (filters, `--nocapture`) are ignored.
 fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let mut arguments = Arguments {
         seeds: BOUNDED,
@@ -124,14 +128,14 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
     Ok(arguments)
 }
 
-/// Plays the seeds one after the other; says how many failed.
+/// Plays the seeds one after the other; returns how many failed.
 fn play_all(arguments: &Arguments) -> u64 {
     let remarkable = REMARKABLE.into_iter().filter(|_| arguments.remarkable);
     let seeds = remarkable.chain(arguments.from..arguments.from + arguments.seeds);
     seeds.filter(|seed| !plays_well(*seed, arguments)).count() as u64
 }
 
-/// Shares the seeds among processes: the store's parts share what is one a process. Says how many seeds failed.
+/// Shares the seeds among processes, since some things are one for each process. Returns how many seeds failed.
 fn in_processes(arguments: &Arguments, jobs: u64) -> u64 {
     let program = std::env::current_exe().expect("this program has a path");
     let share = arguments.seeds.div_ceil(jobs);
@@ -149,7 +153,7 @@ fn in_processes(arguments: &Arguments, jobs: u64) -> u64 {
                 .expect("a process")
         })
         .collect();
-    // One that was killed has failed, too.
+    // A process that was killed has failed, too.
     let failed = |mut child: Child| child.wait().ok().and_then(|status| status.code()).unwrap_or(1);
     children.into_iter().map(|child| u64::from(failed(child).unsigned_abs())).sum()
 }
@@ -170,7 +174,7 @@ fn plays_well(seed: u64, arguments: &Arguments) -> bool {
     false
 }
 
-/// Plays a seed on a thread of its own, so that one that hangs is noticed; gives the sum of its story.
+/// Plays a seed on a thread of its own, so that one that hangs is noticed; returns the digest of its story.
 fn play(seed: u64, verbose: bool) -> Result<u64, String> {
     let (tell, told) = mpsc::channel();
     let playing = move || {

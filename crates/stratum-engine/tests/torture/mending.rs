@@ -1,5 +1,5 @@
-//! What makes damage good: volumes are looked through, and shards that are flawed, or none too well placed, are
-//! written anew while everything else goes on.
+//! Repairs damage: volumes are checked, and shards that are damaged, or badly placed, are rebuilt while everything
+//! else goes on.
 
 use crate::hardware::{Harm, Seat};
 use crate::life::Life;
@@ -13,10 +13,10 @@ use stratum_storage::inspect::{self, Verified};
 use stratum_storage::pace::Class;
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
-/// How often it is looked whether all is whole again, five seconds apart.
+/// How many times it is checked whether everything is whole again, five seconds apart.
 const WAIT: usize = 24;
 
-/// Looks through every sealed volume, and rebuilds.
+/// Checks every sealed volume, and rebuilds damaged shards.
 pub async fn heal(life: &mut Life<'_>) -> String {
     life.run.pace().hurry(life.dice.percent(50));
     let (mut rebuilt, mut passed_over) = (0, 0);
@@ -35,7 +35,7 @@ pub async fn heal(life: &mut Life<'_>) -> String {
     format!("{rebuilt} shards, passed over {passed_over}")
 }
 
-/// Moves everything out of some sealed volume.
+/// Moves all bodies out of some sealed volume.
 pub async fn evacuate(life: &Life<'_>) -> String {
     let Ok(volumes) = life.run.metadata.local().volumes() else { return String::new() };
     let sealed = |record: &&VolumeRecord| matches!(record.state, VolumeState::Sealed { .. });
@@ -53,14 +53,14 @@ pub async fn evacuate(life: &Life<'_>) -> String {
     }
 }
 
-/// A drive is taken out, a blank one is put in its place, and all that it held comes back.
+/// Takes a drive out, puts a blank one in its place, and waits until all that it held is restored.
 pub async fn replace(life: &mut Life<'_>) -> String {
     if life.hardware.is_small() {
         return String::new();
     }
     let Some(at) = life.hardware.victim(life.dice) else { return String::new() };
     life.hardware.swap(at);
-    // It takes a look at the drives to see that this one is gone.
+    // The set must first notice that the drive is gone.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let replaced = life.run.set.replace(Tier::Hot, at, true, life.hardware.entropy.as_ref());
     if let Err(error) = replaced {
@@ -91,8 +91,8 @@ pub async fn replace(life: &mut Life<'_>) -> String {
     format!("drive {at}; {lacks}")
 }
 
-/// Drives failed, and are back: what they missed comes back without anybody looking for it, and then as many drives may
-/// be lost again as ever. For a start: before anything was read.
+/// Drives failed, and are back. What they missed must be restored without anybody looking for it, after which as many
+/// drives as ever may be lost again. To be called at a start, before anything is read.
 pub async fn recover(life: &mut Life<'_>) {
     life.hardware.calm();
     if !life.hardware.is_known_to_lack() || life.run.healthy() < life.hardware.count() {
@@ -116,10 +116,10 @@ pub async fn recover(life: &mut Life<'_>) {
     panic!("what drives missed doesn't come back: {lacks}");
 }
 
-/// What is not on all the drives that it should be on.
+/// Something that is not on all drives on which it should be.
 pub struct Lack {
     pub what: String,
-    /// It is still being written, and is looked at when it is closed.
+    /// Whether it is still being written, and so is checked only when it is closed.
     pub is_open: bool,
 }
 
@@ -135,10 +135,10 @@ impl std::fmt::Display for Lack {
     }
 }
 
-/// Why not everything that was ever acknowledged is on all the drives that it should be on, if that is so.
+/// What of everything that was ever acknowledged is not on all drives on which it should be; `None` if all is.
 pub async fn lacking(life: &Life<'_>) -> Option<Lack> {
     let status = life.run.healer.status();
-    // What the remote store lost doesn't come back.
+    // What the remote store lost can't be restored.
     let lost = remote::lost_volumes(life);
     let gone = life.run.healer.lost().stripes().filter(|(volume, _)| lost.contains(volume)).count() as u64;
     if status.missing_fragments > gone || status.bad_fragments > 0 {
@@ -152,13 +152,13 @@ pub async fn lacking(life: &Life<'_>) -> Option<Lack> {
         |record: &&VolumeRecord| record.state != VolumeState::Dropped && !lost.contains(&record.id);
     for record in volumes.iter().filter(is_expected) {
         match inspect::verify(&life.run.volumes.table, record.id).await {
-            // Where nothing is live there is nothing to lose.
+            // A volume without live bodies has nothing to lose.
             Ok(verified) if verified.is_whole() || verified.stripes == 0 => {}
             Ok(verified) => {
                 let is_open = record.state == VolumeState::Open;
                 return Some(Lack { what: format!("{}: {verified:?}", record.id), is_open });
             }
-            // It went meanwhile.
+            // The volume was dropped meanwhile.
             Err(_) => {}
         }
     }
@@ -170,7 +170,7 @@ pub async fn lacking(life: &Life<'_>) -> Option<Lack> {
     checkpoints_lack(life).map(Lack::of)
 }
 
-/// What the last two checkpoints lack of being on as many drives as they should be.
+/// Which of the last two checkpoints is not on as many drives as it should be.
 fn checkpoints_lack(life: &Life<'_>) -> Option<String> {
     let mut sound: BTreeMap<Index, usize> = BTreeMap::new();
     for copy in audit(&life.run.set.drives(Tier::Hot)) {
@@ -181,7 +181,7 @@ fn checkpoints_lack(life: &Life<'_>) -> Option<String> {
     short.map(|(index, count)| format!("the checkpoint at {index} is sound on {count} drives"))
 }
 
-/// The flawed shards of a volume; sometimes a good one, to move it.
+/// The damaged shards of a volume; sometimes a good one, in order to move it.
 async fn wanted(life: &Life<'_>, volume: VolumeId, shards: usize) -> BTreeSet<u8> {
     let before = life.misled();
     let verified = match inspect::verify(&life.run.volumes.table, volume).await {
@@ -205,7 +205,7 @@ fn flawed(verified: &Verified) -> BTreeSet<u8> {
         .collect()
 }
 
-/// Whether the shard was written anew. What stands in its way must be a reason.
+/// Rebuilds a shard; returns whether that succeeded. A failure must have a reason.
 async fn rebuild(life: &Life<'_>, volume: VolumeId, shard: u8) -> bool {
     let Some(_claim) = life.run.volumes.table.try_claim(volume) else { return false };
     match life.run.volumes.rebuilder.rebuild_shard(volume, shard, life.run.pace(), Class::Heal).await {

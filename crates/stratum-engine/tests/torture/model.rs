@@ -1,7 +1,7 @@
-//! What the store must hold: a map, and for each key that a failed write left open, all that it may hold.
+//! What the store must hold: a map, and for each key that a failed write left open, everything that it may hold.
 //!
-//! A write whose outcome is unknown leaves the key with one possibility more. The next life decides which it is, and
-//! from then on it must stay so.
+//! A write whose outcome is unknown adds one possibility to its key. The next life decides which one it is, and from
+//! then on it must stay so.
 
 use crate::identities::Identities;
 use crate::versions::Versions;
@@ -11,10 +11,10 @@ use stratum_metadata::record::{ETag, Level, UploadId};
 use stratum_storage::ambient::{Entropy, Simulated};
 use stratum_storage::blob::Tier;
 
-/// One piece in so many shrinks when it is coded.
+/// One piece in this many shrinks when it is coded.
 const SHRINKING: u64 = 3;
 
-/// Bytes that are made from a number when they are needed.
+/// Bytes that are generated from a number when they are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
     pub id: u64,
@@ -72,7 +72,7 @@ impl Content {
     }
 }
 
-/// All that may be true of something: one possibility unless a failure left it open.
+/// Everything that may be true of something: one possibility, unless a failure left it open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open<T>(Vec<T>);
 
@@ -81,7 +81,7 @@ impl<T: Clone + PartialEq> Open<T> {
         Open(vec![value])
     }
 
-    /// It may have become this, too.
+    /// Adds a possibility.
     pub fn or(&mut self, value: T) {
         if !self.0.contains(&value) {
             self.0.push(value);
@@ -92,7 +92,7 @@ impl<T: Clone + PartialEq> Open<T> {
         self.0.contains(value)
     }
 
-    /// What it is, if that is known.
+    /// The value, if it is known.
     pub fn certain(&self) -> Option<&T> {
         match self.0.as_slice() {
             [only] => Some(only),
@@ -100,14 +100,14 @@ impl<T: Clone + PartialEq> Open<T> {
         }
     }
 
-    /// It is one of these.
+    /// The value is one of these.
     pub fn one_of(values: impl IntoIterator<Item = T>) -> Open<T> {
         let mut open = Open(Vec::new());
         values.into_iter().for_each(|value| open.or(value));
         open
     }
 
-    /// It has turned out to be this.
+    /// Settles the value: it has turned out to be this.
     pub fn is(&mut self, value: T) {
         *self = Open::known(value);
     }
@@ -123,19 +123,19 @@ pub struct Upload {
     pub key: Vec<u8>,
     pub expires: u64,
     pub parts: BTreeMap<u16, Open<Option<Piece>>>,
-    /// It may be there, or not, or both.
+    /// Whether it is there, as far as is known.
     pub there: Open<bool>,
 }
 
-/// The store, as it must be.
+/// What the store must hold.
 #[derive(Clone, Debug)]
 pub struct Model {
     pub level: Open<Level>,
     pub objects: BTreeMap<Vec<u8>, Open<Option<Content>>>,
     pub uploads: BTreeMap<UploadId, Upload>,
-    /// Where objects belong of which that was decided.
+    /// For objects about which a tier was decided, the tier in which they belong.
     tiers: BTreeMap<Vec<u8>, Open<Option<Tier>>>,
-    /// It was restored from a backup since the last life, and of these objects the bytes are gone.
+    /// Set if the store was restored from a backup since the last life: the objects whose bytes are lost.
     pub restored: Option<BTreeSet<Vec<u8>>>,
     pub versions: Versions,
     pub identities: Identities,
@@ -143,14 +143,14 @@ pub struct Model {
 }
 
 impl Model {
-    /// A store that holds nothing yet, and begins at that level.
+    /// An empty store that begins at that level.
     pub fn new(level: Level, identities: Identities) -> Model {
         let (objects, uploads, tiers, versions) = Default::default();
         let (level, restored, pieces) = (Open::known(level), None, 0);
         Model { level, objects, uploads, tiers, restored, versions, identities, pieces }
     }
 
-    /// As the store was then; what was written since is not written a second time.
+    /// The model as it was at a backup; bytes that were written since are not used a second time.
     pub fn back_to(&self, then: &Model) -> Model {
         Model { pieces: self.pieces, restored: None, ..then.clone() }
     }
@@ -165,45 +165,45 @@ impl Model {
         self.objects.get(key).cloned().unwrap_or(Open::known(None))
     }
 
-    /// A write was acknowledged.
+    /// Records that a write was acknowledged.
     pub fn set(&mut self, key: &[u8], content: Option<Content>) {
         self.is(key, content);
         self.tiers.remove(key);
     }
 
-    /// It has turned out what is there.
+    /// Records what has turned out to be there.
     pub fn is(&mut self, key: &[u8], content: Option<Content>) {
         self.objects.insert(key.to_vec(), Open::known(content));
     }
 
-    /// Where an object belongs.
+    /// The tier in which an object belongs.
     pub fn tier(&self, key: &[u8]) -> Open<Option<Tier>> {
         self.tiers.get(key).cloned().unwrap_or(Open::known(None))
     }
 
-    /// That was decided.
+    /// Records that a tier was decided.
     pub fn belongs(&mut self, key: &[u8], tier: Tier) {
         self.is_to_lie(key, Some(tier));
     }
 
-    /// That may have been decided.
+    /// Records that a tier may have been decided.
     pub fn may_belong(&mut self, key: &[u8], tier: Tier) {
         let mut open = self.tier(key);
         open.or(Some(tier));
         self.tiers.insert(key.to_vec(), open);
     }
 
-    /// It has turned out what was decided.
+    /// Records which decision has turned out to be made.
     pub fn is_to_lie(&mut self, key: &[u8], tier: Option<Tier>) {
         self.tiers.insert(key.to_vec(), Open::known(tier));
     }
 
-    /// A write failed, and may have taken effect all the same.
+    /// Records that a write failed, and may have taken effect all the same.
     pub fn may_be(&mut self, key: &[u8], content: Option<Content>) {
         let mut open = self.object(key);
         open.or(content);
         self.objects.insert(key.to_vec(), open);
-        // Of what is new nothing was decided.
+        // About the new object nothing was decided.
         if let Some(tier) = self.tiers.get_mut(key) {
             tier.or(None);
         }

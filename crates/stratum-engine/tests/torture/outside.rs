@@ -1,5 +1,5 @@
-//! The store of a server that has ended, looked at from outside and left as it is, as `stratum fsck`, `rescue` and
-//! `restore` do.
+//! Looks at the store of a server that has ended from outside, and leaves it unchanged, as `stratum fsck`, `rescue`
+//! and `restore` do.
 
 use crate::hardware::Hardware;
 use crate::run::{BUCKET, Virtual, collect, frames};
@@ -34,7 +34,7 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// With an unpacked backup as one more drive, if there is one.
+    /// Reads the drives; if there is an unpacked backup, it counts as one more drive.
     pub fn look(hardware: &Hardware, backup: Option<&Arc<SimulatedDrive>>) -> Result<Outside, String> {
         let clock: Arc<dyn Clock> = Arc::new(Virtual::new(hardware.now));
         let remains = Remains::look(&hardware.config(), &clock).map_err(|error| error.to_string())?;
@@ -72,7 +72,7 @@ impl Outside {
         unreadable
     }
 
-    /// Checks everything; the text says what is wrong first.
+    /// Checks everything; the error says what is wrong.
     pub async fn check(&self) -> Result<String, String> {
         if let Some(doubt) = self.state.doubts().first() {
             return Err(doubt.to_string());
@@ -103,7 +103,7 @@ impl Outside {
         }
     }
 
-    /// All objects.
+    /// All objects, by key.
     pub fn objects(&self) -> Result<BTreeMap<Vec<u8>, ObjectRecord>, String> {
         let found = self.state.objects(BUCKET, None, usize::MAX).map_err(|error| error.to_string())?;
         let read = found.into_iter().map(|object| match object.record {
@@ -113,7 +113,7 @@ impl Outside {
         read.collect()
     }
 
-    /// The bodies that an object is made of, and how many bytes of plaintext each is; nothing if one of its parts is gone.
+    /// The bodies of an object, each with its bytes of plaintext; `None` if one of its parts is gone.
     pub fn blobs(&self, record: &ObjectRecord) -> Option<Vec<(BlobRef, u64)>> {
         match &record.body {
             Body::Blob(blob) => Some(vec![(blob.clone(), record.size)]),
@@ -149,7 +149,7 @@ impl Outside {
     }
 }
 
-/// An unpacked backup. No drive of a set has its id: ids are random.
+/// An unpacked backup as a drive. No drive of a set has its id, since ids are random.
 pub fn as_drive(disk: &Arc<SimulatedDrive>, clock: Arc<dyn Clock>) -> Arc<Drive> {
     let (io, id) = (ReadOnly::new(disk.attach()), DriveId(u128::MAX));
     Arc::new(Drive::new(id, Tier::Hot, u16::MAX, io, Threads::Caller, clock))

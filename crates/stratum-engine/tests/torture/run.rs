@@ -1,5 +1,5 @@
-//! One run of the store: the server's engine on simulated drives and without HTTP, with all that works in the background,
-//! and the operations that a client has.
+//! One run of the store: the server's engine on simulated drives and without HTTP, with all background tasks and the
+//! operations that a client has.
 
 use crate::colder::codecs;
 use crate::hardware::Hardware;
@@ -39,18 +39,18 @@ pub const SMALL: usize = 32 << 10;
 /// A segment holds a few dozen bodies, and the journal a few segments, so that packing and checkpoints are frequent.
 const SEGMENT: u64 = 256 << 10;
 const CAP: u64 = 8 * SEGMENT;
-/// A checkpoint is of several files and many blocks.
+/// A checkpoint has several files and many blocks.
 const CHECKPOINT_SIZES: CheckpointSizes =
     CheckpointSizes { block_bytes: 1 << 10, range_bytes: 8 << 10, changes_bytes: 32 << 10 };
-/// Volumes wait so long for a drive before they are written over fewer; drives that have been back for so long get their
-/// share of those.
+/// How long volumes wait for a drive before they are rewritten over fewer, and how long drives must be back before
+/// they get their share of those again.
 const NARROW_AFTER: Duration = Duration::from_secs(40);
-/// How often the small files are looked at.
+/// The pause between two looks at the small files.
 const FILES_INTERVAL: Duration = Duration::from_secs(10);
-/// How often a read looks a record up anew because its bytes have moved.
+/// How many times a read looks a record up again because its bytes have moved.
 pub const LOOKUPS: usize = 4;
 
-/// Time as the runtime has it: it stands still while anything runs, and jumps to what is waited for.
+/// The runtime's time: it stands still while anything runs, and then jumps to the next time that is waited for.
 #[derive(Debug)]
 pub struct Virtual {
     base: UnixMillis,
@@ -73,7 +73,7 @@ impl Clock for Virtual {
     }
 }
 
-/// An engine on this hardware, and what works in its background.
+/// An engine on this hardware, with its background tasks.
 pub struct Run {
     engine: Engine,
     tasks: Tasks,
@@ -107,24 +107,24 @@ impl From<OpenError> for NoStart {
     }
 }
 
-/// What became of a write.
+/// The result of a write.
 #[derive(Debug)]
 pub enum Wrote {
     Done,
     Refused(Refusal),
-    /// It failed, and surely had no effect.
+    /// It failed, and certainly had no effect.
     Nothing(String),
     /// It failed, and may have had its effect.
     Unknown(String),
 }
 
-/// Why bytes were not read.
+/// Why bytes could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum NotRead {
     /// They lie in the remote store, which can't be reached.
     #[error("{0}")]
     Unavailable(String),
-    /// They lay there, and aren't there any more, or are others.
+    /// They were in the remote store, and are gone or changed.
     #[error("{0}")]
     Lost(String),
     #[error("{0}")]
@@ -195,19 +195,20 @@ impl Run {
         Ok(Run { engine, tasks, supervisor })
     }
 
-    /// What tells background work to end.
+    /// The signal that ends background work.
     pub fn stopped(&self) -> Stop {
         self.supervisor.stopped()
     }
 
-    /// The background ends when it is done with what it is at.
+    /// Ends the background tasks, each after its present step.
     pub async fn stop(self) {
         self.supervisor.stop().await;
         self.engine.shutdown();
         nothing_failed(&self.tasks, &self.engine);
     }
 
-    /// Nothing is finished. What the index had not got yet is written out: its folder is meddled with otherwise.
+    /// Drops everything unfinished. Changes that the index lacks are written out, since its folder may be damaged
+    /// afterwards.
     pub fn abandon(self) {
         self.supervisor.abandon();
         self.engine.shutdown();
@@ -229,7 +230,7 @@ impl Run {
         self.metadata.commit(Command::CreateBucket(record.into()), Bytes::new()).await.into()
     }
 
-    /// As an operator decides about objects. None but the background changes their records meanwhile.
+    /// Decides about objects as an operator does. Only background tasks change their records meanwhile.
     pub async fn decide(&self, keys: &[Vec<u8>], wish: &TierWish) -> Wrote {
         let mut objects = Vec::new();
         for key in keys {
@@ -243,7 +244,7 @@ impl Run {
         decided.map(Outcome::Count).into()
     }
 
-    /// Where an object lies, if it doesn't lie where it belongs or is still to be looked at.
+    /// What is wrong with an object that isn't in its tier or still has a review; `None` if nothing is.
     pub fn stray(&self, key: &[u8]) -> Option<String> {
         let record = self.record(key).ok()??;
         let tier = record.attributes.belongs_in(self.clock.now())?;
@@ -254,7 +255,7 @@ impl Run {
             .then(|| format!("{} belongs in {tier:?} and is {:?}", String::from_utf8_lossy(key), record))
     }
 
-    /// The bodies that an object is made of.
+    /// The bodies of an object.
     pub fn blobs(&self, record: &ObjectRecord) -> Vec<BlobRef> {
         match &record.body {
             Body::Blob(blob) => vec![blob.clone()],
@@ -266,7 +267,7 @@ impl Run {
         }
     }
 
-    /// As an operator raises the store: to the newest level.
+    /// Raises the store to the newest level, as an operator does.
     pub async fn raise(&self) -> Wrote {
         self.metadata.raise_level(Level::NEWEST).await.map(|_| Outcome::Done).into()
     }
@@ -293,7 +294,8 @@ impl Run {
         .into()
     }
 
-    /// Stores a body the way its size asks for, and commits the command that names it: by the door that requests take.
+    /// Stores a body in the way that its size asks for, and commits the command that names it, through the same
+    /// functions as a request.
     pub async fn with_body(
         &self,
         piece: Piece,
@@ -352,8 +354,8 @@ impl Run {
         let is_known = |(number, piece): &&(u16, Piece)| {
             known.parts.iter().any(|part| part.number == *number && part.md5 == piece.md5())
         };
-        // As for a request: one that names a part which isn't there is refused, unless the upload itself is gone. Then the
-        // command says whether it was completed before.
+        // As for a request: a completion that names a missing part is refused, unless the upload itself is gone. In
+        // that case the command finds out whether it was completed before.
         let is_there = match self.metadata.local().upload(upload) {
             Ok(found) => found.is_some(),
             Err(error) => return Wrote::Nothing(error.to_string()),
@@ -400,7 +402,7 @@ impl Run {
         Err(NotRead::Otherwise("its bytes moved again and again".into()))
     }
 
-    /// The bytes of a record, or nothing if they have moved.
+    /// The bytes of a record; `None` if they have moved.
     pub async fn bytes_of(&self, record: &ObjectRecord) -> Result<Option<Bytes>, NotRead> {
         match &record.body {
             Body::Blob(blob) => self.read(blob, record.size).await,
@@ -423,7 +425,7 @@ impl Run {
         }
     }
 
-    /// A body of so many bytes of plaintext; nothing if it has moved.
+    /// A body of so many bytes of plaintext; `None` if it has moved.
     pub async fn read(&self, blob: &BlobRef, size: u64) -> Result<Option<Bytes>, NotRead> {
         match blob.place {
             Place::Journal { index, length, crc32c } => {
@@ -434,7 +436,7 @@ impl Run {
         }
     }
 
-    /// A range of a body in a volume; nothing if it has moved.
+    /// A range of a body in a volume; `None` if it has moved.
     pub async fn range(
         &self,
         blob: &BlobRef,
@@ -458,7 +460,7 @@ impl Run {
         }
     }
 
-    /// What reads a range of a body in a volume; nothing if it has moved.
+    /// A reader of a range of a body in a volume; `None` if it has moved.
     pub fn reader(&self, blob: &BlobRef, range: Range<u64>) -> Result<Option<BlobReader>, NotRead> {
         match self.volumes.reader.read(&self.volumes.reader.pin(), blob, range) {
             Ok(reader) => Ok(Some(reader)),
@@ -479,7 +481,7 @@ pub async fn collect(mut reader: BlobReader) -> Result<Bytes, NotRead> {
     Ok(bytes.into())
 }
 
-/// A range of a body that is coded; nothing if it has moved.
+/// A range of a coded body; `None` if it has moved.
 pub async fn frames(
     volumes: &Volumes,
     tables: &Tables,
@@ -517,7 +519,7 @@ pub fn object(content: &Content, modified: u64, body: Body) -> ObjectRecord {
     }
 }
 
-/// All that a server has, too.
+/// All background tasks that a server runs.
 fn background(engine: &Engine, tasks: &Tasks) -> Supervisor {
     let clock = engine.clock.clone();
     let mut supervisor = Supervisor::new(tasks.clone(), clock, Threads::Caller, &Handle::current());
@@ -527,7 +529,7 @@ fn background(engine: &Engine, tasks: &Tasks) -> Supervisor {
     supervisor
 }
 
-/// The background doesn't panic, not even once.
+/// Checks that no background task has panicked, not even once.
 fn nothing_failed(tasks: &Tasks, engine: &Engine) {
     for TaskHealth { name, failures, last_failure, .. } in tasks.health(engine.clock.as_ref()) {
         assert!(failures == 0, "{name} failed: {last_failure:?}");

@@ -1,5 +1,5 @@
-//! A scrub that was asked for: everything on the drives is read, what is found is repaired, and then as many drives may
-//! be lost again as if nothing had ever happened.
+//! A scrub that was asked for: everything on the drives is read, what is damaged is repaired, and after that as many
+//! drives may be lost as if nothing had ever happened.
 
 use crate::life::Life;
 use crate::mending::{Lack, lacking};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use stratum_storage::blob::Tier;
 use stratum_storage::journal::History;
 
-/// How often it is looked whether the pass has ended and all is sound, five seconds apart.
+/// How many times it is checked whether the pass has ended and everything is sound, five seconds apart.
 const WAIT: usize = 60;
 
 pub async fn scrub(life: &mut Life<'_>) -> String {
@@ -45,7 +45,7 @@ pub async fn scrub(life: &mut Life<'_>) -> String {
             life.hardware.is_sound_again();
             return format!("and all is sound: {found:?}");
         }
-        // What was being written when it was looked at has its turn now.
+        // Files that were being written at the first look are checked now.
         look_at_copies(run);
     }
     let is_faulty = life.hardware.is_armed() || run.healthy() < life.hardware.count();
@@ -59,7 +59,7 @@ pub async fn scrub(life: &mut Life<'_>) -> String {
     "did not end".into()
 }
 
-/// As the server looks at what is not in volumes.
+/// Reads everything that isn't in volumes, as the server does.
 fn look_at_copies(run: &Run) {
     run.set.repair();
     run.metadata.check_checkpoints();
@@ -69,7 +69,7 @@ fn look_at_copies(run: &Run) {
     }
 }
 
-/// What is wrong on the drives, in whatever copy.
+/// Something that is wrong on the drives, in any copy.
 async fn unsound_part(life: &Life<'_>) -> Option<Lack> {
     if let Some(lack) = lacking(life).await {
         return Some(lack);

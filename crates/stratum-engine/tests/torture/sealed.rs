@@ -1,4 +1,5 @@
-//! Bodies that are sealed now and then: whoever moves, packs, heals and checks them has no key, and they open in the end.
+//! Some bodies are sealed. The tasks that move, pack, heal and check them have no key, and in the end the bodies can
+//! be opened.
 
 use crate::model::Piece;
 use bytes::Bytes;
@@ -7,16 +8,16 @@ use stratum_cipher::{DataKey, Salt};
 use stratum_frames::{Coding, Compression, Seal};
 use stratum_storage::blob::Form;
 
-/// One piece in so many is sealed.
+/// One piece in this many is sealed.
 const SEALED: u64 = 5;
 
-/// The key of all of them.
+/// The key of all sealed bodies.
 pub fn key() -> DataKey {
     DataKey::new([7; 32])
 }
 
 impl Piece {
-    /// Its stored bytes, and what they are.
+    /// The stored bytes of a piece, and their form.
     pub fn stored(self, may_be_sealed: bool) -> (Form, Bytes) {
         let plain = self.bytes();
         if !may_be_sealed || plain.is_empty() || !self.id.is_multiple_of(SEALED) {

@@ -1,5 +1,5 @@
-//! A seed's whole story: lives, what ends each of them, what happens between them, and the end, when everything is
-//! deleted and all space must come back.
+//! The whole story of a seed: lives, what ends each of them, what happens between them, and the end, when everything
+//! is deleted and all space must be freed.
 
 use crate::audit::{audit, volume_files};
 use crate::colder::{self, all_lies_where_it_belongs};
@@ -23,7 +23,7 @@ use std::time::Duration;
 use stratum_metadata::command::Refusal;
 use stratum_storage::volume::VolumeState;
 
-/// Longer than the packer waits after a failure, and than any upload lives.
+/// Longer than the packer pauses after a failure, and than any upload lives.
 const LONG: Duration = Duration::from_secs(150);
 
 struct Story {
@@ -59,7 +59,7 @@ pub fn play(seed: u64, verbose: bool) -> Trace {
     story.trace
 }
 
-/// One thread, in virtual time: the same seed does the same.
+/// Runs `work` on one thread, in virtual time, so that the same seed does the same.
 fn in_virtual_time<T>(work: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build();
@@ -80,7 +80,7 @@ impl Story {
         in_virtual_time(async {
             let Some(run) = self.start().await else { return };
             self.live(&run, steps).await;
-            // Often it dies before the background has made anything good.
+            // It often dies before the background tasks have repaired anything.
             if graceful || self.dice.percent(30) {
                 self.audit(&run).await;
             }
@@ -112,8 +112,8 @@ impl Story {
         }
     }
 
-    /// The power fails in the middle of a group. Then the store starts and dies at once, again and again, and what one
-    /// start takes for true the next one finds, whoever is missing then.
+    /// The power fails in the middle of a group. Then the store starts and dies at once, again and again. What one
+    /// start decided about the group must hold for the next, whichever drives are missing then.
     fn relapse(&mut self) {
         if !self.hardware.formed {
             return;
@@ -132,7 +132,8 @@ impl Story {
         }
     }
 
-    /// A drive fails under what is written, and is back at the next start: what it missed comes back by itself.
+    /// A drive fails while something is written, and is back at the next start: what it missed must be restored by
+    /// itself.
     fn falter(&mut self) {
         self.hardware.all_return();
         if !self.hardware.formed || self.hardware.spare() < usize::from(self.hardware.geometry.m) {
@@ -148,7 +149,7 @@ impl Story {
         });
     }
 
-    /// A block of the index is bad on every drive, for a life or two, and then no more.
+    /// A block of the index is damaged on every drive, for a life or two, and then readable again.
     fn fall_dark(&mut self, dice: &Dice) {
         self.hardware.all_return();
         if !self.must_be_whole() || self.hardware.is_lacking() || self.hardware.is_changing() {
@@ -162,7 +163,7 @@ impl Story {
         self.trace.note(self.hardware.power.steps(), || dark.told());
         for _ in 0..dice.within(1..3) {
             let told = in_virtual_time(async {
-                // What every request needs may be in it.
+                // The lost block may hold what every request needs.
                 let run = match Run::start(&self.hardware).await {
                     Ok(run) => run,
                     Err(error) => return format!("no start: {error}"),
@@ -180,7 +181,7 @@ impl Story {
         self.brief_life(async |life: &mut Life<'_>| life.settle().await);
     }
 
-    /// Nothing else is done in it, or made good.
+    /// A life in which only this is done, and nothing is repaired.
     fn brief_life(&mut self, act: impl AsyncFnOnce(&mut Life<'_>)) {
         in_virtual_time(async {
             let Some(run) = self.start().await else { return };
@@ -191,7 +192,7 @@ impl Story {
         self.pass_away(false);
     }
 
-    /// What a start would find adds up.
+    /// Checks that what a start would find is consistent.
     fn fsck(&mut self) {
         if !self.must_be_whole() {
             return;
@@ -202,13 +203,13 @@ impl Story {
         self.trace.note(self.hardware.power.steps(), || told);
     }
 
-    /// Whether enough drives are there to say what the store holds, and none of that is known to be lost.
+    /// Whether there are enough drives to say what the store holds, and none of that is known to be lost.
     fn must_be_whole(&self) -> bool {
         let is_excused = self.hardware.is_small() && self.hardware.is_lacking();
         self.hardware.formed && !is_excused && self.model.restored.is_none()
     }
 
-    /// All but the volumes is lost, and a backup restored.
+    /// Loses all but the volumes, and restores a backup.
     fn strike(&mut self) {
         let Some(backup) =
             self.hardware.backup.take().filter(|_| self.must_be_whole() && !self.hardware.is_changing())
@@ -235,14 +236,14 @@ impl Story {
         }
     }
 
-    /// Starts the store, which must succeed where enough drives are there.
+    /// Starts the store, which must succeed if there are enough drives.
     async fn start(&mut self) -> Option<Run> {
         let mut outcome = Run::start(&self.hardware).await;
         if matches!(outcome, Err(NoStart::Changed(_)))
             && let Some(disk) = self.hardware.unplug()
         {
             outcome = Run::start(&self.hardware).await;
-            // A drive that was away may still know it, until the others have decided without it.
+            // A drive that was away may still know the disk, until the others have decided without it.
             self.hardware.disks.extend(outcome.is_err().then_some(disk));
         }
         let error = match outcome {
@@ -257,7 +258,7 @@ impl Story {
         let small = self.hardware.is_small() && self.hardware.is_lacking();
         match error {
             _ if self.hardware.power.is_off() => None,
-            // A fault that was waiting may take the one drive too many in the middle of a start.
+            // A failure that was still to come may take one drive too many in the middle of a start.
             _ if small => None,
             error => panic!("the store doesn't start: {error}"),
         }
@@ -286,7 +287,7 @@ impl Story {
         Life { run, hardware, model, dice, trace }
     }
 
-    /// The books, once what is due was swept.
+    /// Checks the accounts, once everything that is due has been swept.
     async fn audit(&mut self, run: &Run) {
         tokio::time::sleep(Duration::from_secs(4)).await;
         let outcome = audit(run, &self.model).await;
@@ -296,11 +297,11 @@ impl Story {
         outcome.expect("the books are right");
     }
 
-    /// All drives are back; everything is there, then everything is deleted, and all space comes back.
+    /// The end: all drives are back and everything is there; then everything is deleted, and all space must be freed.
     fn end(&mut self) {
         self.hardware.all_well();
         for last in [false, true] {
-            // What nobody names lasts a day in the remote store.
+            // Objects of the remote store that no record names are kept there for a day.
             self.hardware.now += if last { remote::DAY } else { 0 };
             in_virtual_time(async {
                 let Some(run) = self.start().await else { return };
@@ -328,7 +329,7 @@ impl Story {
             life.settle().await;
             life.trace.note(life.hardware.power.steps(), || told);
         }
-        // What is left is deleted at the newest level.
+        // The rest is deleted at the newest level.
         levels::raise(&mut life).await;
         for key in life.model.objects.keys().cloned().collect::<Vec<_>>() {
             life.delete_key(&key).await;
@@ -351,7 +352,7 @@ impl Story {
             let gone = volume.live == 0 && volume.state == VolumeState::Dropped;
             assert!(gone && !all_there, "{} is still there: {volume:?}", volume.id);
         }
-        // What a crash left beside the records is put aside at the second look.
+        // Files that a crash left and no record knows are quarantined at the second look.
         for _ in 0..2 {
             run.volumes.strays.quarantine_unknown(run.clock.now());
         }

@@ -1,4 +1,4 @@
-//! What happened, for people, and its sum, by which two runs of a seed are compared.
+//! What happened, for people to read, and its digest, by which two runs of a seed are compared.
 
 /// The steps of a seed.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ impl Trace {
         Trace { verbose, ..Trace::default() }
     }
 
-    /// Something happened when the drives had done that many writes, syncs and changes of names.
+    /// Notes an event; `steps` is how many writes, syncs and renames the drives had done by then.
     pub fn note(&mut self, steps: u64, text: impl FnOnce() -> String) {
         let text = text();
         self.lines += 1;

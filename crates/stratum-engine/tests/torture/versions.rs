@@ -1,8 +1,8 @@
-//! A second bucket, whose objects have versions: they are put, marked as deleted and deleted one by one, while versioning is
-//! enabled and suspended in turn. Whatever befalls the store, each key has the versions that were acknowledged, in their
-//! order, with their bytes, and no more.
+//! A second bucket, whose objects have versions: they are put, hidden by delete markers and deleted one by one, while
+//! versioning is enabled and suspended in turn. Whatever happens to the store, each key has exactly the versions that
+//! were acknowledged, in their order and with their bytes.
 //!
-//! A store of level 1 keeps none, and gets the bucket when it is raised.
+//! A store of level 1 can't have versions, and gets the bucket when it is raised.
 
 use crate::life::{Ended, Life};
 use crate::model::{Content, Open};
@@ -28,13 +28,14 @@ const OF_100_STEPS: u64 = 15;
 /// What the bucket must hold.
 #[derive(Clone, Debug)]
 pub struct Versions {
-    /// Nothing while the bucket isn't there.
+    /// `None` while there is no bucket.
     versioning: Open<Option<Versioning>>,
-    /// Of each key, the newest first.
+    /// The versions of each key, the newest first.
     keys: BTreeMap<Vec<u8>, Open<Vec<Kept>>>,
 }
 
-/// A version, or a delete marker, which has no content. Of one whose write wasn't answered the id shows when it is seen.
+/// A version, or a delete marker, which has no content. The id of a version whose write wasn't answered becomes known
+/// when the version is seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Kept {
     id: Option<VersionId>,
@@ -52,7 +53,7 @@ impl Versions {
         self.keys.get(key).cloned().unwrap_or(Open::known(Vec::new()))
     }
 
-    /// So many writes of this weren't answered, and then one was, if `made` has its id.
+    /// Records that a write wasn't answered so many times, and then was if `made` has its id.
     fn wrote(&mut self, key: &[u8], unanswered: u32, made: Option<VersionId>, content: Option<Content>) {
         let versioning = self.versioning.certain().copied().flatten();
         let id = (versioning == Some(Versioning::Suspended)).then_some(VersionId::NULL);
@@ -77,7 +78,7 @@ impl Versions {
     }
 }
 
-/// The null version is replaced, and another comes over what is there.
+/// Adds a version: a null version replaces the former null version, any other is put over what is there.
 fn with(kept: &[Kept], new: Kept) -> Vec<Kept> {
     let is_replaced = |kept: &&Kept| new.id == Some(VersionId::NULL) && kept.id == new.id;
     let others = kept.iter().filter(|kept| !is_replaced(kept)).cloned();
@@ -112,7 +113,7 @@ pub async fn perhaps_step(life: &mut Life<'_>) -> Option<String> {
         return None;
     }
     match life.model.versions.versioning.certain() {
-        // Nobody knows how the bucket is versioned, until the next start.
+        // Until the next start nobody knows how the bucket is versioned.
         None => return None,
         Some(None) => return Some(begin(life).await),
         Some(Some(_)) => {}
@@ -169,7 +170,7 @@ async fn configure(life: &mut Life<'_>, versioning: Versioning) -> String {
     format!("{versioning:?}")
 }
 
-/// Counts the answers that don't come, and keeps what comes at last.
+/// Counts the tries that weren't answered, and keeps the answer that came at last.
 #[derive(Default)]
 struct Answers {
     unanswered: Cell<u32>,
@@ -214,7 +215,7 @@ async fn put_once(
     .await
 }
 
-/// Tried once: trying again may meet its own effect. A delete marker is nothing to it.
+/// Tried only once: a second try may meet its own effect. A delete marker doesn't count as an object.
 async fn put_if_absent(life: &mut Life<'_>) -> String {
     let (key, piece, answers) = (life.key(), life.new_piece(), Answers::default());
     let open = life.model.versions.of(&key);
@@ -266,7 +267,7 @@ async fn delete(life: &mut Life<'_>, key: &[u8], id: VersionId) {
     }
 }
 
-/// A version of a key of which all is known.
+/// A version of a key about which everything is known.
 fn some_version(life: &Life<'_>) -> Option<(Vec<u8>, Kept)> {
     let keys = life.model.versions.keys.iter();
     let known = keys.filter_map(|(key, open)| Some((key, open.certain()?)));
@@ -306,10 +307,10 @@ async fn get(life: &mut Life<'_>) -> String {
     panic!("the bytes of {name} moved again and again")
 }
 
-/// A version as a listing shows it: of an object its ETag and size.
+/// A version as a listing shows it: the id, and for an object its ETag and size.
 type Shown = (VersionId, Option<(ETag, u64)>);
 
-/// All versions by key, or nothing once the power is off.
+/// All versions by key; `None` once the power is off.
 async fn list(life: &Life<'_>) -> Option<BTreeMap<Vec<u8>, Vec<Shown>>> {
     let max = life.dice.within(1..20) as usize;
     match list_of(life.run, max).await {
@@ -345,7 +346,7 @@ async fn list_of(run: &Run, max: usize) -> Result<BTreeMap<Vec<u8>, Vec<Shown>>,
     }
 }
 
-/// Each key has the versions of one of its possibilities. Gives them with their ids.
+/// Checks that each key has the versions of one of its possibilities. Returns them with their ids.
 fn check(life: &Life<'_>, listed: &BTreeMap<Vec<u8>, Vec<Shown>>) -> BTreeMap<Vec<u8>, Vec<Kept>> {
     let versions = &life.model.versions;
     assert!(
@@ -368,12 +369,12 @@ fn check(life: &Life<'_>, listed: &BTreeMap<Vec<u8>, Vec<Shown>>) -> BTreeMap<Ve
 
 fn fits((kept, (id, shown)): (&Kept, &Shown)) -> bool {
     let content = kept.content.as_ref().map(|content| (content.etag, content.len()));
-    // Of a write that wasn't answered while versions had ids of their own.
+    // The id of a version whose write wasn't answered, from a time when versions had ids of their own.
     let may_be = kept.id.map_or(*id != VersionId::NULL, |known| known == *id);
     may_be && content == *shown
 }
 
-/// After a start: everything is there, and what was open is decided.
+/// After a start: checks that everything is there; from then on what was open is known.
 pub async fn settle(life: &mut Life<'_>) {
     let found = match life.run.metadata.local().bucket(NAME) {
         Ok(found) => found.and_then(|bucket| bucket.configuration.versioning),
@@ -387,7 +388,7 @@ pub async fn settle(life: &mut Life<'_>) {
     life.model.versions.keys = kept.into_iter().map(|(key, kept)| (key, Open::known(kept))).collect();
 }
 
-/// All versions go, by their ids.
+/// Deletes all versions, by their ids.
 pub async fn delete_all(life: &mut Life<'_>) {
     let Some(listed) = list(life).await else { return };
     for (key, shown) in listed {

@@ -1,4 +1,4 @@
-//! What a pass does of what is due: each a command that holds only for what was looked at.
+//! Does what is due, each time by a command on the condition that nothing has changed since the look.
 
 use super::progress::Done;
 use super::{Action, Lifecycle, unchanged};
@@ -14,7 +14,7 @@ use stratum_metadata::record::{
 use stratum_storage::ambient::UnixMillis;
 
 impl Lifecycle {
-    /// Does it, if what was looked at is still there. What fails is due again in the next pass.
+    /// Does the action, if what was looked at is still there. What fails is due again in the next pass.
     pub(super) async fn act(
         &self,
         bucket: &BucketRecord,
@@ -44,7 +44,7 @@ impl Lifecycle {
         self.count();
     }
 
-    /// The current object is deleted, or a delete marker comes over it.
+    /// Deletes the current object, or puts a delete marker over it.
     async fn expire(
         &self,
         bucket: &BucketRecord,
@@ -64,8 +64,8 @@ impl Lifecycle {
         done
     }
 
-    /// The class changes first: should that be all that comes to be, the next look at the object takes it where its class
-    /// belongs.
+    /// The class is changed first. If the second command fails, the next review of the object moves it to its class's
+    /// tier.
     async fn transition(
         &self,
         bucket: &BucketRecord,
@@ -123,7 +123,7 @@ fn refused(refusal: &Refusal) -> Done {
     }
 }
 
-/// Who is told of what is done, by nobody's request.
+/// The notice for a change that no request asked for.
 fn notice(
     bucket: &BucketRecord,
     told: &stratum_events::Rules,

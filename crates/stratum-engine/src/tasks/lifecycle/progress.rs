@@ -1,70 +1,71 @@
-//! How lifecycle is doing: what was done, what the last pass came to, and what somebody should know of it.
+//! The progress of lifecycle: what was done, the result of the last pass, and what an operator should know.
 //!
-//! What is due is done by the pass that finds it. So what a pass leaves undone is overdue from then on, and says since when.
+//! What is due is done by the pass that finds it. So what a pass could not do is overdue from then on, and the status
+//! says since when.
 
 use serde::{Deserialize, Serialize};
 use stratum_lifecycle::Days;
 use stratum_storage::ambient::UnixMillis;
 
-/// Names of buckets that are told, at most.
+/// The most names of buckets that a note lists.
 const NAMES: usize = 5;
 
-/// How lifecycle is doing. All but the passes is counted since the start.
+/// The progress of lifecycle. All counts are since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LifecycleStatus {
-    /// Times that all buckets with rules were gone over.
+    /// How many times all buckets with rules were gone over.
     pub passes: u64,
     /// Current objects that expired.
     pub expired: u64,
-    /// Versions and delete markers that went for good.
+    /// Versions and delete markers that were deleted for good.
     pub deleted: u64,
     /// Versions that changed their storage class.
     pub transitioned: u64,
     /// Uploads that were aborted.
     pub aborted: u64,
-    /// Versions that were due and that object lock kept, counted in each pass.
+    /// Versions that were due but kept by object lock; each pass counts them again.
     pub locked: u64,
-    /// When the pass began that is under way.
+    /// When the pass under way began.
     pub began_at: Option<UnixMillis>,
     pub last_pass: Option<LastPass>,
 }
 
-/// What the last pass that ended found.
+/// The result of the last finished pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LastPass {
     pub finished_at: UnixMillis,
     pub seconds_taken: u64,
-    /// Buckets with rules in force.
+    /// Buckets with enabled rules.
     pub buckets: u64,
     /// Versions and uploads that were due.
     pub due: u64,
-    /// Of these, what object lock kept.
+    /// How many of these object lock kept.
     pub kept_by_lock: u64,
-    /// Of these, what couldn't be done, and why: the last of the reasons.
+    /// How many of these could not be done, and the last reason.
     pub overdue: u64,
     pub why: Option<String>,
     /// Since when every pass has left something undone.
     pub overdue_since_at: Option<UnixMillis>,
-    /// Buckets whose rules can't be read, so that nothing of them is done.
+    /// Buckets whose rules can't be read, so that none of them is carried out.
     pub unreadable: Vec<String>,
 }
 
-/// What became of something that was due.
+/// The result of something that was due.
 pub(super) enum Done {
     Expired,
     Deleted,
     Transitioned,
     Aborted,
-    /// Object lock keeps it.
+    /// Object lock keeps the version.
     Locked,
-    /// It isn't what was looked at any more.
+    /// It has changed since it was looked at.
     Changed,
     Failed(String),
 }
 
-/// The counts, and those of the pass that is under way.
+/// The counts since the start, and those of the pass under way.
 #[derive(Default)]
 pub(super) struct Progress {
     pub(super) status: LifecycleStatus,
@@ -77,7 +78,7 @@ impl Progress {
         self.pass = LastPass::default();
     }
 
-    /// A bucket's turn comes.
+    /// A pass comes to the next bucket.
     pub(super) fn bucket(&mut self) {
         self.pass.buckets += 1;
     }
@@ -121,7 +122,7 @@ impl Progress {
 }
 
 impl LifecycleStatus {
-    /// What somebody should know or do; nothing while all goes as it should.
+    /// What an operator should know or do; empty while all goes well.
     pub fn notes(&self, now: UnixMillis, days: Days) -> Vec<String> {
         let mut notes = Vec::new();
         let hours = |since: UnixMillis| now.saturating_sub(since) / 3_600_000;
