@@ -26,6 +26,7 @@ mod layout;
 mod listen;
 mod load;
 mod logging;
+mod lost;
 mod manual;
 mod master_keys;
 mod members;
@@ -97,6 +98,8 @@ enum Command {
     Drive(control::DriveArgs),
     /// Have a running server read and repair everything, or hold that.
     Scrub(control::ScrubArgs),
+    /// Show what of a running server's index no drive gives any more, and give it up.
+    Lost(lost::LostArgs),
     /// Show or raise the level at which the store is written.
     Level(control::LevelArgs),
     /// Move objects between tiers, and try out what tiering would cost.
@@ -184,6 +187,7 @@ fn main() -> ExitCode {
         Command::Drive(args) => control::drive(&args),
         Command::Pace(args) => control::pace(&args),
         Command::Scrub(args) => control::scrub(&args),
+        Command::Lost(args) => lost::run(&args),
         Command::Level(args) => control::level(&args),
         Command::Tier(args) => tier::run(args),
         Command::Explain(args) => tier::explain(&args),

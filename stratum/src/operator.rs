@@ -7,6 +7,7 @@ mod counts;
 pub mod events;
 pub mod explain;
 mod keys;
+mod lost;
 pub mod quotas;
 pub mod report;
 mod routes;
@@ -122,6 +123,9 @@ impl Operator {
             .route("/fsck", get(check_status), &[])
             .route("/fsck", post(check), &["quick", "repair"])
             .route("/restore/accept", post(accept_restored), &[])
+            .route("/lost", get(lost::show), &[])
+            .route("/lost/give-up", post(lost::give_up), &["token"])
+            .route("/lost/reclaim", post(lost::reclaim), &[])
             .route("/level", get(level), &[])
             .route("/level/raise", post(raise_level), &[])
             .route("/keys", get(keys::status), &[])

@@ -219,7 +219,8 @@ pub fn notes_of_lost(index: &IndexStatus) -> Vec<String> {
         let LostKeys { file, offset, drives, about, keys } = lost;
         format!(
             "about {about} keys of the index can't be read or changed, from {keys}: byte {offset} of {file} is bad on each of \
-             {}. All others are served. Bring back any drive that may have a sound copy, or restore a backup of the metadata",
+             {}. All others are served. Bring back any drive that may have a sound copy; `stratum lost show` says what it means to \
+             give them up",
             drives.join(", ")
         )
     };

@@ -21,10 +21,13 @@ mod levels;
 mod lost;
 mod manifest;
 mod merge;
+mod noted;
 mod output;
 mod range;
 mod single;
 mod stored;
+mod unknown;
+mod void;
 
 pub use audit::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
 pub use export::Export;
@@ -34,7 +37,10 @@ pub(crate) use closed::{Closed, Nothing};
 pub(crate) use files::Files;
 pub(crate) use merge::merge;
 pub(crate) use stored::Stored;
+pub(crate) use unknown::Unknown;
+pub(crate) use void::Void;
 
+use crate::keys::Tag;
 use crate::lost::LostBlock;
 use crate::record::Applied;
 use crate::tree::{Base, TreeError, Value};
@@ -48,6 +54,8 @@ use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::set::Finding;
 
+/// The first key that is part of a checkpoint: what has been applied stands in its header.
+const FIRST: &[u8] = &[Tag::Applied as u8 + 1];
 /// How many checkpoints are kept, and the journal since the oldest of them.
 pub(crate) const KEPT: usize = 2;
 
@@ -147,10 +155,8 @@ impl Checkpoint {
     }
 
     /// The blocks of it that are known to be lost.
-    pub(crate) fn lost_blocks(&self, files: &Files) -> Vec<Arc<LostBlock>> {
-        let lost = files.memory.lost.all().into_iter();
-        let is_ours = |id| self.ranges().any(|range| range.record.id == id);
-        lost.filter(|(id, _)| is_ours(*id)).map(|(_, block)| block).collect()
+    pub(crate) fn lost_blocks(&self) -> Vec<Arc<LostBlock>> {
+        self.ranges().flat_map(|range| range.lost_blocks()).collect()
     }
 
     /// Reads all of it, so that all is known that is lost.

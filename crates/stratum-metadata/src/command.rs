@@ -6,6 +6,7 @@
 
 pub(crate) mod v1;
 
+pub use crate::keys::KeyRange;
 use crate::record::{
     AccessKeyRecord, AccountName, BucketConfiguration, BucketDocument, BucketId, BucketRecord, DecodeError,
     DefaultEncryption, DocumentKind, ETag, Grant, IdentityKind, IdentityRecord, LastPart, LegalHold, Level,
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use stratum_storage::ambient::UnixMillis;
-use stratum_storage::blob::{BlobRef, Index, PackedAt, Place};
+use stratum_storage::blob::{BlobRef, Index, PackedAt, Place, VolumeId};
 use stratum_storage::volume::{VolumeEvent, WriterId};
 
 /// What must hold of the current object for a write to be carried out; evaluated atomically with the write.
@@ -248,6 +249,38 @@ impl fmt::Display for KeyHolder {
     }
 }
 
+/// What is given up of the state, since no drive gives the blocks of the index that it was in. It says which keys, so that it comes
+/// to the same on a machine that has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// In order, and none of them over another.
+    pub ranges: Vec<KeyRange>,
+    /// Keys in these that are known, and stay; in order.
+    pub kept: Vec<Vec<u8>>,
+    /// What the others add to the state's fingerprint, whatever they are.
+    pub fingerprint: u128,
+    pub now: UnixMillis,
+}
+
+/// What counts as live of volumes and uploads and nobody names: only records did that were given up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unnamed {
+    /// Extents, by where they begin. Passed over where their owner names them.
+    pub extents: Vec<(VolumeId, u64)>,
+    pub stripes: Vec<UnnamedOfStripe>,
+    /// Uploads that are gone, of which parts are left.
+    pub uploads: Vec<UploadId>,
+}
+
+/// How much of what is counted of a packed stripe nobody names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnnamedOfStripe {
+    pub volume: VolumeId,
+    pub stripe: u64,
+    pub live: u64,
+    pub bodies: u32,
+}
+
 /// What a quota is for. New variants go at the end: the number of a variant is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum QuotaOf {
@@ -422,6 +455,10 @@ pub enum Command {
     SumUsage {
         owner: String,
     },
+    /// Keys whose records nobody knows are there no more.
+    GiveUp(GivenUp),
+    /// Gives back what nobody names.
+    Reclaim(Unnamed),
 }
 
 /// Which commands may still be appended when the journal is nearly full, those that are refused first in front.
@@ -466,6 +503,8 @@ impl Command {
             | Command::DeleteObject(_)
             | Command::AbortUpload { .. }
             | Command::ForgetEvents { .. }
+            | Command::GiveUp(_)
+            | Command::Reclaim(_)
             | Command::Relocate { .. } => Urgency::MakesRoom,
             // They are few and short. Packing may need a new volume, and a checkpoint needs one more entry.
             Command::Volume(_) | Command::Sweep { .. } | Command::SetLevel(_) => Urgency::Packing,
@@ -487,7 +526,7 @@ pub enum Outcome {
     },
     Deleted(Deleted),
     /// Relocate, DecideTiers and RewrapKeys: how many of the moves or changes were applied. Sweep, CountUsage,
-    /// SumUsage and ForgetEvents: how many records were removed or counted; 0 when nothing was left to do.
+    /// SumUsage, ForgetEvents and Reclaim: how many records were removed or counted; 0 when nothing was left to do.
     Count(u64),
     Refused(Refusal),
 }
@@ -541,6 +580,8 @@ pub enum Refusal {
     UserQuotaExceeded,
     /// ChangeIdentities: they have changed since they were read: read again and propose again.
     IdentitiesChanged,
+    /// GiveUp: among the keys are some that others can't do without.
+    Indispensable,
 }
 
 impl fmt::Display for Outcome {
@@ -580,6 +621,7 @@ impl fmt::Display for Refusal {
             Refusal::LevelIs(level) => write!(f, "the store is of level {level}"),
             Refusal::QuotaExceeded => f.write_str("the bucket would hold more than its quota"),
             Refusal::UserQuotaExceeded => f.write_str("the owner's buckets would hold more than their quota"),
+            Refusal::Indispensable => f.write_str("others can't do without what is among the keys"),
             Refusal::IdentitiesChanged => f.write_str("users or policies have changed meanwhile"),
         }
     }

@@ -41,6 +41,7 @@ use crate::space::Space;
 use applier::Applier;
 use bytes::Bytes;
 use queue::Queue;
+pub(crate) use reply::Late;
 use reply::Proposal;
 use room::{Pace, Room};
 use std::sync::Arc;
@@ -154,8 +155,18 @@ impl Committer {
     /// [`Committer::commit`] for a caller on a thread of its own, for a command without a body that is never refused.
     /// Blocks.
     pub(crate) fn commit_blocking(&self, command: Command) -> Fate {
+        self.commit_in_turn(command, None)
+    }
+
+    /// [`Committer::commit_blocking`], of a command that the state makes of this one when it is proposed.
+    pub(crate) fn commit_late(&self, command: Command, late: Late) -> Fate {
+        self.shared.check_open()?;
+        self.commit_in_turn(command, Some(late))
+    }
+
+    fn commit_in_turn(&self, command: Command, late: Option<Late>) -> Fate {
         let (proposal, mut fate) = self.shared.proposal(Box::new(command.into()), Bytes::new().into())?;
-        self.shared.enqueue(proposal);
+        self.shared.enqueue(Proposal { late, ..proposal });
         let fate = match self.kind {
             Threads::Caller => {
                 self.shared.commit_waiting();
@@ -297,6 +308,9 @@ impl Shared {
         #[cfg(test)]
         self.applier.panics.at(Step::Takes);
         self.room.look();
+        if group.iter().any(|proposal| proposal.late.is_some()) {
+            group = self.propose_late(group);
+        }
         if self.machine.has_lost() {
             group = self.foreseen(group);
         }
@@ -319,7 +333,7 @@ impl Shared {
         let mut commands = Vec::with_capacity(group.len());
         let mut replies = Vec::with_capacity(group.len());
         let mut entries = Vec::with_capacity(group.len());
-        for Proposal { proposed, entry, reply } in group {
+        for Proposal { proposed, entry, reply, late: _ } in group {
             commands.push(*proposed);
             replies.push(reply.journaling());
             entries.push(entry);

@@ -5,11 +5,11 @@
 //! a diff. To write them anew, for a level that isn't released yet, run this file's ignored test.
 
 use crate::command::{
-    BucketChange, Command, CompletedPart, Deletion, IdentityChanges, IdentityWrite, KeyChange, KeyHolder,
-    Match, Move, NewBucket, ObjectChange, Pinning, Proposed, QuotaOf, TierChange, TierCondition,
-    WriteCondition,
+    BucketChange, Command, CompletedPart, Deletion, GivenUp, IdentityChanges, IdentityWrite, KeyChange,
+    KeyHolder, Match, Move, NewBucket, ObjectChange, Pinning, Proposed, QuotaOf, TierChange, TierCondition,
+    Unnamed, UnnamedOfStripe, WriteCondition,
 };
-use crate::keys::{self, DueKind};
+use crate::keys::{self, DueKind, KeyRange};
 use crate::record::*;
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -396,7 +396,24 @@ fn name(command: &Command) -> &'static str {
         Command::SumUsage { .. } => "sum-usage",
         Command::ChangeIdentities(_) => "change-identities",
         Command::ForgetEvents { .. } => "forget-events",
+        Command::GiveUp(_) => "give-up",
+        Command::Reclaim(_) => "reclaim",
     }
+}
+
+fn given_up() -> GivenUp {
+    let range = |from, to| KeyRange { from: keys::object(BUCKET, from), to: keys::object(BUCKET, to) };
+    GivenUp {
+        ranges: vec![range(b"a", b"c"), range(b"d", b"e")],
+        kept: vec![keys::object(BUCKET, b"b")],
+        fingerprint: u128::MAX - 1,
+        now: TIME,
+    }
+}
+
+fn unnamed() -> Unnamed {
+    let of_stripe = UnnamedOfStripe { volume: VOLUME, stripe: 8192, live: 77, bodies: 2 };
+    Unnamed { extents: vec![(VOLUME, 4096)], stripes: vec![of_stripe], uploads: vec![UPLOAD] }
 }
 
 fn named(name: &str) -> AccountName {
@@ -606,6 +623,8 @@ fn commands(level: Level) -> Vec<Sample> {
             Command::SumUsage { owner: "ann".into() },
             Command::ChangeIdentities(identity_changes()),
             Command::ForgetEvents { target: "hook".into(), events: vec![300, 301] },
+            Command::GiveUp(given_up()),
+            Command::Reclaim(unnamed()),
         ] {
             samples.push(sample(level, name(&command), Proposed::from(command)));
         }

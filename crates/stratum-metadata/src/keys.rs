@@ -4,8 +4,10 @@
 //! follows is escaped (`00` as `00 ff`, and `00 00` at its end), which keeps the order of the strings.
 //! `docs/format/metadata.md` has the table.
 
+mod range;
 mod tag;
 
+pub use range::KeyRange;
 pub(crate) use tag::{Tag, kind_of};
 
 use crate::record::{AccountName, BucketId, DocumentKind, IdentityKind, UploadId};
@@ -57,6 +59,11 @@ impl Builder {
 
 pub(crate) fn applied() -> Vec<u8> {
     Builder::new(Tag::Applied, 0).0
+}
+
+/// What of the checkpoint below counts for empty on this machine: no key of the state, as [`applied`] is none.
+pub(crate) fn void() -> Vec<u8> {
+    Builder::new(Tag::Applied, 1).bytes(&[0]).0
 }
 
 pub(crate) fn highest_ids() -> Vec<u8> {

@@ -54,6 +54,7 @@ mod store;
 mod sweep;
 mod transition;
 mod tree;
+mod unnamed;
 mod upkeep;
 mod usage;
 mod versions;
@@ -74,13 +75,15 @@ pub use pack::{Mark, Packer};
 pub use quarantine::{Quarantine, QuarantineStatus};
 pub use state::ApplyError;
 pub use store::{
-    IndexState, IndexStatus, LostKeys, Metadata, OpenError, Options, PartsToComplete, ReadView, RebuildStep,
+    ExportError, IndexState, IndexStatus, Loss, LossError, LostKeys, Metadata, OpenError, Options,
+    PartsToComplete, ReadView, RebuildStep,
 };
 pub use sweep::{Sweeper, Time};
 pub use transition::{
     Foreseen, Foresight, Reviews, TIERS_SINCE, TierWish, TransitionStatus, Transitions, Unforeseen, tier_of,
 };
 pub use tree::TreeError;
+pub use unnamed::{ReclaimError, Reclaimed};
 pub use usage::{Counter, QUOTAS_SINCE, UserUsage};
 pub use versions::{KeyVersion, VERSIONS_SINCE};
 pub use walk::{Walk, WalkPage, Walked};

@@ -3,7 +3,7 @@
 //! That it is lost is this machine's affair alone. What commands come to never depends on it, so that another machine, whose
 //! copy is fine, comes to the same state: what would need it isn't proposed.
 
-use crate::keys::{self, Tag};
+use crate::keys::{self, KeyRange, Tag};
 use crate::record::BucketId;
 use std::fmt;
 use std::ops::Bound;
@@ -45,6 +45,11 @@ impl LostBlock {
         }
     }
 
+    /// The keys that may be in it.
+    pub(crate) fn range(&self) -> KeyRange {
+        KeyRange { from: self.from.clone(), to: self.behind() }
+    }
+
     /// Which keys may be in it. `name` gives a bucket's, if that is known.
     pub(crate) fn in_words(&self, name: &dyn Fn(BucketId) -> Option<String>) -> String {
         let from = key_in_words(&self.from, name);
@@ -81,7 +86,7 @@ fn shown(what: &str, key: &[u8]) -> String {
     format!("{what} {digits}")
 }
 
-fn kind_in_words(kind: Tag) -> &'static str {
+pub(crate) fn kind_in_words(kind: Tag) -> &'static str {
     match kind {
         Tag::Applied | Tag::HighestIds | Tag::Level => "what all commands need",
         Tag::BucketById | Tag::BucketByName | Tag::BucketByOwner | Tag::DeletedBucket => "bucket",

@@ -11,11 +11,12 @@ mod health;
 mod moves;
 mod read_error;
 mod turn;
+mod void;
 
 pub(crate) use health::Failure;
 pub use read_error::ReadError;
 
-use crate::command::{Outcome, Proposed};
+use crate::command::{Command, Outcome, Proposed};
 use crate::fingerprint::fingerprint;
 use crate::keys::{self, Tag};
 use crate::layers::Layers;
@@ -35,6 +36,7 @@ use stratum_storage::ambient::Clock;
 use stratum_storage::blob::Index;
 use stratum_storage::volume::VolumeRecord;
 use tracing_mutex::parkinglot::{Mutex, RwLock};
+use void::Beneath;
 
 /// How long a scan holds the read lock before it lets writers pass.
 const SLICE: Duration = Duration::from_millis(1);
@@ -88,6 +90,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// Continues with a tree and what lies below it; the tree says which entry was applied last.
     pub(crate) fn open(open: Tree, below: Below, clock: Arc<dyn Clock>) -> Result<Machine, ApplyError> {
+        let below = below.with_void(&stack::void(&open, &below)?);
         let applied = match stack::applied(&open)? {
             Some(applied) => applied,
             None => {
@@ -166,7 +169,8 @@ impl Machine {
     }
 
     fn try_apply(&self, group: Vec<Entry>, applied: &mut Applied) -> Result<AppliedGroup, ApplyError> {
-        let mut view = View::at(self, applied.level);
+        let beneath = Beneath::new(self);
+        let mut view = View::at(&beneath, applied.level);
         let mut outcomes = Vec::with_capacity(group.len());
         let mut next = *applied;
         for entry in group {
@@ -174,6 +178,9 @@ impl Machine {
                 return Err(ApplyError::Gap { applied: next.index, index: entry.index });
             }
             (next.index, next.hash) = (entry.index, entry.hash);
+            if let Command::GiveUp(given_up) = &entry.proposed.command {
+                beneath.give_up(&mut view, given_up)?;
+            }
             outcomes.push(apply(&mut view, entry.index, entry.proposed)?);
         }
         next.level = view.level()?;
@@ -190,7 +197,13 @@ impl Machine {
                 self.moves.lock().remember(next.index, change.key);
             }
         }
-        self.write(&view, &next)?;
+        next.fingerprint = next.fingerprint.wrapping_add(view.correction());
+        let void = beneath.void();
+        let stored = void.as_ref().map(|void| void::stored(void, &mut view)).transpose()?;
+        self.write(&view, &next, stored)?;
+        if let Some(void) = &void {
+            self.have_void(void);
+        }
         if changes_buckets {
             self.bucket_changes.fetch_add(1, Ordering::Release);
         }
@@ -203,10 +216,12 @@ impl Machine {
         Ok(AppliedGroup { outcomes, volumes, freed: view.into_freed() })
     }
 
-    fn write(&self, view: &View<'_>, applied: &Applied) -> Result<(), TreeError> {
+    fn write(&self, view: &View<'_>, applied: &Applied, void: Option<Value>) -> Result<(), TreeError> {
         let (key, value) = (keys::applied(), Value::from(applied.encode().as_slice()));
-        let changes = view.changes().map(|change| (change.key, change.after));
-        let undrained = self.layers.write().put(changes.chain([(key.as_slice(), Some(&value))]));
+        let (void_key, changes) = (keys::void(), view.changes().map(|change| (change.key, change.after)));
+        let void = void.as_ref().map(|void| (void_key.as_slice(), Some(void)));
+        let beside = [(key.as_slice(), Some(&value))].into_iter().chain(void);
+        let undrained = self.layers.write().put(changes.chain(beside));
         if undrained > UNDRAINED { self.drain() } else { Ok(()) }
     }
 

@@ -7,7 +7,7 @@ use crate::record::{
     VersionId, decode,
 };
 use crate::tree::Value;
-use stratum_storage::blob::{BlobRef, Index, Place};
+use stratum_storage::blob::{BlobRef, Extent, Index, Place};
 
 /// The record of an owner.
 pub(crate) enum Owned {
@@ -81,6 +81,17 @@ pub(crate) fn find<E: From<DecodeError>>(
             Ok(part.map(|part| (key, Owned::Part(part))))
         }
     }
+}
+
+/// Whether the owner is there and names that extent.
+pub(crate) fn names<E: From<DecodeError>>(
+    owner: &Owner,
+    extent: &Extent,
+    get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
+) -> Result<bool, E> {
+    let Some((_, mut owned)) = find(owner, get)? else { return Ok(false) };
+    let place = owned.blob().map(|blob| &blob.place);
+    Ok(matches!(place, Some(Place::Extents(extents)) if extents.contains(extent)))
 }
 
 /// The version of a key that holds the body at that place, which entry `entry` brought; `None` if it was overwritten

@@ -263,7 +263,7 @@ fn part_of(sources: &Sources, index: Index, doubts: &mut Vec<Doubt>) -> Option<A
     part.look_for_lost();
     let name =
         |id| buckets::by_id(id, |key| Ok::<_, ReadError>(part.get(key)?)).ok()?.map(|bucket| bucket.name);
-    for block in part.lost_blocks(&files) {
+    for block in part.lost_blocks() {
         let (about, keys) = (block.keys, block.in_words(&name));
         doubts.push(Doubt::Lost { block: block.to_string(), about, keys });
     }

@@ -3,7 +3,7 @@
 //! A read looks into the open tree, then into what lies below it. While a tree is closed, the next checkpoint is
 //! being merged from that tree and the checkpoint before; when it is complete it replaces both.
 
-use crate::checkpoint::{Checkpoint, Closed, Nothing};
+use crate::checkpoint::{Checkpoint, Closed, Nothing, Void};
 use crate::keys;
 use crate::layers;
 use crate::record::{Applied, decode};
@@ -49,6 +49,22 @@ impl Below {
         }
     }
 
+    /// The same over the checkpoint that this makes of the one that there is.
+    fn over(&self, make: impl FnOnce(&Arc<Checkpoint>) -> Arc<Checkpoint>) -> Below {
+        match self {
+            Below::Nothing => Below::Nothing,
+            Below::Checkpoint(checkpoint) => Below::Checkpoint(make(checkpoint)),
+            Below::Closed(closed) => {
+                Below::Closed(Closed { over: closed.over.as_ref().map(make), ..closed.clone() })
+            }
+        }
+    }
+
+    /// The same, where these blocks count for empty.
+    pub(crate) fn with_void(&self, void: &Void) -> Below {
+        self.over(|checkpoint| checkpoint.with_void(void))
+    }
+
     fn state(&self) -> &dyn Base {
         match self {
             Below::Nothing => &Nothing,
@@ -68,6 +84,16 @@ impl Stack {
     /// A stack without an index: every call answers that the index is being rebuilt.
     pub(crate) fn away() -> Stack {
         Stack { open: Tree::away(), below: Below::Nothing }
+    }
+
+    /// The same, where these blocks count for empty.
+    pub(crate) fn with_void(&self, void: &Void) -> Stack {
+        Stack { open: self.open.clone(), below: self.below.with_void(void) }
+    }
+
+    /// The same, where all that is lost counts for empty.
+    pub(crate) fn passing_over_lost(&self) -> Stack {
+        Stack { open: self.open.clone(), below: self.below.over(Checkpoint::passing_over_lost) }
     }
 
     /// A key after `from` up to which a scan may go at a stretch: see [`Checkpoint::stretch`].
@@ -98,6 +124,21 @@ pub(crate) fn applied(tree: &Tree) -> Result<Option<Applied>, ApplyError> {
         Some(stored) => Ok(Some(decode(&stored)?)),
         None => over(tree),
     }
+}
+
+/// What counts for empty of what lies below a tree, by what stands in it and in a closed one.
+pub(crate) fn void(open: &Tree, below: &Below) -> Result<Void, ApplyError> {
+    let closed = match below {
+        Below::Closed(closed) => Some(&closed.tree),
+        Below::Nothing | Below::Checkpoint(_) => None,
+    };
+    let mut void = Void::default();
+    for tree in closed.into_iter().chain([open]) {
+        if let Some(stored) = tree.change(&keys::void())?.flatten() {
+            void.0.extend(decode::<Void>(&stored)?.0);
+        }
+    }
+    Ok(void)
 }
 
 impl Base for Stack {

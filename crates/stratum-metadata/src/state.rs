@@ -8,12 +8,14 @@ mod bodies;
 mod buckets;
 mod encryption;
 mod events;
+mod give_up;
 mod identities;
 mod level;
 mod locks;
 mod loose;
 mod objects;
 mod owners;
+mod reclaim;
 mod relocate;
 mod sweep;
 mod tiers;
@@ -24,6 +26,7 @@ mod view;
 mod volumes;
 
 pub(crate) use bodies::Freed;
+pub(crate) use give_up::is_dispensable;
 pub(crate) use loose::apply_loosely;
 pub(crate) use view::{Change, View};
 
@@ -122,6 +125,8 @@ pub(crate) fn apply(
         Command::SumUsage { owner } => usage::sum(view, &owner),
         Command::ChangeIdentities(changes) => identities::change(view, index, changes),
         Command::ForgetEvents { target, events } => events::forget(view, &target, events),
+        Command::GiveUp(given_up) => give_up::give_up(view, index, given_up),
+        Command::Reclaim(unnamed) => reclaim::reclaim(view, unnamed),
     };
     match step {
         Ok(outcome) => {

@@ -5,10 +5,12 @@
 
 mod bucket_cache;
 mod identities;
+mod loss;
 mod outage;
 mod reads;
 mod start;
 
+pub use loss::{Loss, LossError};
 pub use outage::{IndexState, IndexStatus};
 pub use reads::{PartsToComplete, ReadView};
 pub use start::RebuildStep;
@@ -46,6 +48,7 @@ use stratum_storage::blob::{Index, VolumeId};
 use stratum_storage::drive::{Roster, Threads};
 use stratum_storage::set::Finding;
 use stratum_storage::volume::{LiveStripe, Table, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord};
+use tracing_mutex::parkinglot::Mutex;
 
 /// Why the state could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +126,20 @@ impl OpenError {
     }
 }
 
+/// Why the state isn't copied out.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(
+        "a part of the index is lost, and a backup would lack it: {0}. Bring back any drive that may have a sound copy, or give \
+         up what is lost (`stratum lost show` says what that is)"
+    )]
+    Lost(Arc<LostBlock>),
+    #[error("what was lost is given up, and no checkpoint was taken since: try again in a minute")]
+    GivenUp,
+}
+
 /// Keys that can't be looked up, because no drive can give the block that holds them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -170,6 +187,8 @@ struct Inner {
     bucket_ids: AtomicU64,
     volume_ids: AtomicU64,
     provisional: AtomicBool,
+    /// Held by who gives back what nobody names.
+    reclaiming: Mutex<()>,
 }
 
 impl fmt::Debug for Metadata {
@@ -240,6 +259,7 @@ impl Metadata {
             bucket_ids: highest.bucket.into(),
             volume_ids: highest.volume.into(),
             provisional: AtomicBool::new(false),
+            reclaiming: Mutex::default(),
         };
         Ok(Metadata { inner: Arc::new(inner) })
     }
@@ -383,9 +403,18 @@ impl Metadata {
     }
 
     /// The newest checkpoint that can be read, to be copied out; `None` if there is none yet. Blocks.
-    pub fn export_checkpoint(&self) -> Result<Option<checkpoint::Export>, ReadError> {
+    ///
+    /// # Errors
+    /// Also while something of it is known to be lost.
+    pub fn export_checkpoint(&self) -> Result<Option<checkpoint::Export>, ExportError> {
         let newest = checkpoint::newest(self.inner.upkeep.files());
         let newest = newest.map_err(|error| ReadError::Unavailable(error.to_string()))?;
+        if let Some(block) = newest.iter().find_map(|newest| newest.lost_blocks().into_iter().next()) {
+            return Err(ExportError::Lost(block));
+        }
+        if self.inner.machine.checkpoint().is_some_and(|checkpoint| !checkpoint.void().is_empty()) {
+            return Err(ExportError::GivenUp);
+        }
         Ok(newest.map(checkpoint::Export::new))
     }
 
@@ -411,18 +440,21 @@ impl Metadata {
 
     /// The keys of the index that no drive can give, as far as a read has needed them. Everything else is served.
     pub fn lost_keys(&self) -> Vec<LostKeys> {
-        let Inner { machine, upkeep, .. } = self.inner.as_ref();
-        let Some(checkpoint) = machine.checkpoint() else { return Vec::new() };
+        let Some(checkpoint) = self.inner.machine.checkpoint() else { return Vec::new() };
+        self.told(checkpoint.lost_blocks().iter().map(Arc::as_ref))
+    }
+
+    fn told<'a>(&self, blocks: impl Iterator<Item = &'a LostBlock>) -> Vec<LostKeys> {
         let view = self.local();
         let name = |bucket| view.bucket_of(bucket).ok().flatten().map(|bucket| bucket.name);
-        let told = |block: Arc<LostBlock>| LostKeys {
+        let told = |block: &LostBlock| LostKeys {
             file: block.file.clone(),
             offset: block.offset,
             drives: block.drives.clone(),
             about: block.keys,
             keys: block.in_words(&name),
         };
-        checkpoint.lost_blocks(upkeep.files()).into_iter().map(told).collect()
+        blocks.map(told).collect()
     }
 
     /// Whether an entry of the journal needs a lost block, so that nothing is written until the block is readable
@@ -459,6 +491,20 @@ impl Metadata {
             self.inner.machine.fail("it holds something else than was applied");
         }
         taken
+    }
+
+    /// Whether the state was restored and isn't accepted yet.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.inner.provisional.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn reclaiming(&self) -> &Mutex<()> {
+        &self.inner.reclaiming
+    }
+
+    /// [`Metadata::commit`] for a thread of its own, of a command without a body. Blocks.
+    pub(crate) fn commit_blocking(&self, command: Command) -> Result<Outcome, CommitError> {
+        self.inner.committer.commit_blocking(command)
     }
 
     pub(crate) fn state(&self) -> &Arc<Machine> {
@@ -499,7 +545,7 @@ impl VolumeLog for Metadata {
     }
 
     fn is_provisional(&self) -> bool {
-        self.inner.provisional.load(Ordering::Acquire)
+        self.is_held_back()
     }
 
     fn takes_uploads(&self) -> bool {

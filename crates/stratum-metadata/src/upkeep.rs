@@ -4,7 +4,7 @@
 //! acknowledgement is only as durable as the entries before it.
 
 use crate::awaited::Waiting;
-use crate::checkpoint::{self, Checkpoint, CheckpointError, Files, Sizes};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, Files, Sizes, Void};
 use crate::index_dir::IndexDir;
 use crate::log::{ClosedSegment, LocalLog, LogError};
 use crate::machine::Machine;
@@ -55,6 +55,8 @@ pub(crate) struct Upkeep {
     checkpoints: Mutex<()>,
     /// Of which checkpoint, and how many lost blocks of it, it was asked whether they are in the one before.
     asked_of_lost: Mutex<Option<(Index, usize)>>,
+    /// What is noted of what is lost.
+    noted_lost: Mutex<Void>,
 }
 
 impl Upkeep {
@@ -79,11 +81,17 @@ impl Upkeep {
             whole_on: Mutex::default(),
             checkpoints: Mutex::default(),
             asked_of_lost: Mutex::default(),
+            noted_lost: Mutex::default(),
         }
     }
 
     /// The state was brought up on that checkpoint.
     pub(crate) fn begin_on(&self, checkpoint: Option<&Checkpoint>, log: &dyn LocalLog) {
+        let noted = self.files.noted_lost();
+        if let Some(checkpoint) = checkpoint {
+            checkpoint.look_at(&noted);
+        }
+        *self.noted_lost.lock() = noted;
         let bytes = checkpoint.map_or(0, Checkpoint::bytes);
         self.set_bytes(bytes);
         log.set_cap(log.usage().cap.max(bytes));
@@ -138,7 +146,7 @@ impl Upkeep {
             return false;
         };
         let index = checkpoint.applied().index;
-        let lost = (index, checkpoint.lost_blocks(&self.files).len());
+        let lost = (index, checkpoint.lost_blocks().len());
         if self.asked_of_lost.lock().replace(lost) == Some(lost) {
             return false;
         }
@@ -161,6 +169,11 @@ impl Upkeep {
     ) -> Result<(), CheckpointError> {
         let _alone = self.checkpoints.lock();
         self.take(machine, log, index)
+    }
+
+    /// No checkpoint is merged while this lives.
+    pub(crate) fn between_checkpoints(&self) -> MutexGuard<'_, ()> {
+        self.checkpoints.lock()
     }
 
     /// The state as it is at some moment of this call, as a checkpoint: the last one if nothing was applied since, else a
@@ -281,6 +294,7 @@ impl Upkeep {
     pub(crate) fn heal(&self, machine: &Machine, log: &dyn LocalLog) -> Result<(), HealError> {
         if let Some(checkpoint) = machine.checkpoint() {
             checkpoint.retry_lost();
+            self.note_lost(&checkpoint);
         }
         if self.files.has_bad() {
             let _alone = self.checkpoints.lock();
@@ -308,6 +322,18 @@ impl Upkeep {
 }
 
 impl Upkeep {
+    /// Notes what is lost, so that the next start knows of it, too.
+    fn note_lost(&self, checkpoint: &Checkpoint) {
+        let (mut noted, lost) = (self.noted_lost.lock(), checkpoint.lost());
+        if *noted == lost {
+            return;
+        }
+        match self.files.note_lost(&lost) {
+            Ok(()) => *noted = lost,
+            Err(error) => tracing::warn!(%error, "what is lost of the index can't be noted; trying again"),
+        }
+    }
+
     fn heal_checkpoints(&self, machine: &Machine) -> std::io::Result<usize> {
         let _alone = self.checkpoints.lock();
         let copied = checkpoint::heal(&self.files)?;

@@ -98,7 +98,7 @@ pub const FAMILIES: &[Family] = &[
     family(Gauge, "stratum_index_cache_bytes", Unit::Bytes, "Blocks of the checkpoint that are kept in memory."),
     family(Gauge, "stratum_index_filter_bytes", Unit::Bytes, "Filters that tell which keys aren't in the checkpoint, in memory."),
     family(Gauge, "stratum_index_changes_bytes", Unit::Bytes, "Keys and values that changed since the checkpoint; at 16 MiB the next one is due."),
-    family(Gauge, "stratum_index_lost_blocks", Unit::Count, "Blocks of the index that no drive gives: their keys are neither read nor changed."),
+    family(Gauge, "stratum_index_lost_blocks", Unit::Count, "Blocks of the index that no drive gives: their keys are neither read nor changed, until they are there again or given up."),
     family(Gauge, "stratum_checkpoint_bytes", Unit::Bytes, "Size of the last checkpoint."),
     family(Counter, "stratum_checkpoints_total", Unit::Count, "Checkpoints taken."),
     family(Counter, "stratum_hedged_reads_total", Unit::Count, "Reads that were also asked of other drives, as one was late."),

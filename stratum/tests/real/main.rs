@@ -16,6 +16,7 @@ mod hook;
 mod keys;
 mod levels;
 mod listening;
+mod lost;
 mod lost_bodies;
 mod members;
 mod metrics;

@@ -27,7 +27,9 @@ impl From<Refusal> for S3Error {
             Refusal::NoSuchUpload => Code::NoSuchUpload.into(),
             Refusal::QuotaExceeded => S3Error::quota_exceeded("bucket"),
             Refusal::UserQuotaExceeded => S3Error::quota_exceeded("user"),
-            Refusal::UploadChanged | Refusal::IdentitiesChanged => Code::OperationAborted.into(),
+            Refusal::UploadChanged | Refusal::IdentitiesChanged | Refusal::Indispensable => {
+                Code::OperationAborted.into()
+            }
             Refusal::VolumeGone | Refusal::VolumeState | Refusal::LevelIs(_) => {
                 S3Error::new(Code::SlowDown).because("the volume is being dropped")
             }

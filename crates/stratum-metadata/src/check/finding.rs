@@ -69,7 +69,7 @@ pub enum Finding {
     )]
     Extent { owner: String, volume: VolumeId, offset: u64, problem: String },
     #[error(
-        "the extent at {offset} of {volume} belongs to {owner}, which doesn't name it: its space stays taken"
+        "the extent at {offset} of {volume} belongs to {owner}, which doesn't name it: its space stays taken until `stratum lost reclaim`"
     )]
     ExtentWithoutOwner { owner: String, volume: VolumeId, offset: u64 },
     #[error(
@@ -82,7 +82,9 @@ pub enum Finding {
     VolumeLive { volume: VolumeId, kept: u64, counted: u64 },
     #[error("{what} at {offset} of {volume} ends at {end}, beyond the volume's high water of {high_water}")]
     HighWater { volume: VolumeId, what: &'static str, offset: u64, end: u64, high_water: u64 },
-    #[error("part {number} of upload {upload} belongs to no upload and no object: its space stays taken")]
+    #[error(
+        "part {number} of upload {upload} belongs to no upload and no object: its space stays taken until `stratum lost reclaim`"
+    )]
     PartWithoutOwner { upload: String, number: u16 },
     #[error(
         "{keys} uploads are known by their keys and {uploads} by their ids: this is a mistake of the server's own, please report it"

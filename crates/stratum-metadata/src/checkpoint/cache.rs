@@ -80,6 +80,10 @@ impl Memory {
         metrics::gauge!("stratum_index_cache_bytes").set(self.blocks.weight() as f64);
     }
 
+    pub(super) fn forget(&self, address: BlockAddress) {
+        self.blocks.remove(&address);
+    }
+
     /// A filter that stays in memory, if there is room for it.
     pub(super) fn filter(self: &Arc<Memory>, filter: BloomFilter) -> Option<Filter> {
         let bytes = size_of_val(filter.as_slice()) as u64;

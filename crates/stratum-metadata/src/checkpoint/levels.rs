@@ -61,6 +61,17 @@ impl Levels {
         Ok(nearest)
     }
 
+    /// The same files, each as that makes it.
+    pub(super) fn map(&self, each: impl Fn(&Arc<Range>) -> Arc<Range>) -> Levels {
+        let level = |level: &Level| Level::new(level.ranges().iter().map(&each).collect());
+        Levels { base: level(&self.base), sunk: level(&self.sunk), run: level(&self.run) }
+    }
+
+    /// Whether a block of any of its files counts for empty.
+    pub(super) fn has_void(&self) -> bool {
+        self.ranges().any(|range| !range.void().is_empty())
+    }
+
     /// Whether a block of any of its files is known to be lost.
     pub(super) fn has_lost(&self) -> bool {
         self.ranges().any(|range| range.lost().is_some())

@@ -22,30 +22,22 @@ impl Lost {
         self.any.load(Ordering::Acquire)
     }
 
-    pub(super) fn all(&self) -> Vec<(RangeId, Arc<LostBlock>)> {
-        self.blocks.lock().iter().map(|((id, _), block)| (*id, block.clone())).collect()
-    }
-
-    /// One of a file.
-    pub(super) fn of(&self, id: RangeId) -> Option<Arc<LostBlock>> {
+    /// Those of a file.
+    pub(super) fn of(&self, id: RangeId) -> Vec<Arc<LostBlock>> {
         if !self.any() {
-            return None;
+            return Vec::new();
         }
         let blocks = self.blocks.lock();
-        blocks.iter().find(|((of, _), _)| *of == id).map(|(_, block)| block.clone())
+        blocks.range((id, 0)..=(id, u64::MAX)).map(|(_, block)| block.clone()).collect()
     }
 
-    /// Where those of a file begin.
-    pub(super) fn offsets(&self, id: RangeId) -> Vec<u64> {
-        self.blocks.lock().keys().filter(|(of, _)| *of == id).map(|(_, offset)| *offset).collect()
-    }
-
-    /// Adds one; says whether it wasn't known.
-    pub(super) fn enter(&self, id: RangeId, block: Arc<LostBlock>) -> bool {
-        let mut blocks = self.blocks.lock();
-        let is_new = blocks.insert((id, block.offset), block).is_none();
+    /// Adds one, or gives the one that it is known as until it is read; says whether it wasn't known.
+    pub(super) fn enter(&self, id: RangeId, block: LostBlock) -> (Arc<LostBlock>, bool) {
+        let (mut blocks, place) = (self.blocks.lock(), (id, block.offset));
+        let is_new = !blocks.contains_key(&place);
+        let known = blocks.entry(place).or_insert_with(|| Arc::new(block)).clone();
         self.note(&blocks);
-        is_new
+        (known, is_new)
     }
 
     /// It was read after all.
@@ -54,6 +46,13 @@ impl Lost {
         if let Some(block) = blocks.remove(&(id, offset)) {
             tracing::info!(file = block.file, offset, "a block that was lost can be read again");
         }
+        self.note(&blocks);
+    }
+
+    /// Nobody asks for it any more.
+    pub(super) fn forget(&self, id: RangeId, offset: u64) {
+        let mut blocks = self.blocks.lock();
+        blocks.remove(&(id, offset));
         self.note(&blocks);
     }
 

@@ -9,7 +9,8 @@
 //! from what they hold. Memory is needed for a block of each input.
 //!
 //! Where a block is lost, the merge goes around it: a range of the base that has one is *carried*, which is to be named again as
-//! it is, and what changed in it goes to the new run. Of the run such a range sinks below it ([`Levels`]).
+//! it is, and what changed in it goes to the new run. Of the run such a range sinks below it ([`Levels`]). Where its keys were
+//! given up there is nothing to go around any more: what is left of the range is written anew.
 //!
 //! A merge that was cut off by the end of its process goes on where it was: the files that it had finished lie where they
 //! were written, and the same pairs come in the same order.
@@ -20,9 +21,9 @@ use super::level::Level;
 use super::levels::Levels;
 use super::manifest::Manifest;
 use super::range::{RUN_NUMBERS, Range, RangeId, RangeWriter};
-use super::{Checkpoint, CheckpointError};
-use crate::keys::Tag;
+use super::{Checkpoint, CheckpointError, FIRST};
 use crate::layers;
+use crate::lost::LostBlock;
 use crate::record::Applied;
 use crate::tree::{Base, TreeError, Value};
 use std::io;
@@ -30,8 +31,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use stratum_storage::drive::Drive;
 
-/// The first key that is part of a checkpoint: what has been applied stands in its header.
-const FIRST: &[u8] = &[Tag::Applied as u8 + 1];
 /// After all keys.
 const END: &[u8] = &[0xff];
 /// A file is small below this part of a range's size.
@@ -63,6 +62,7 @@ pub(crate) fn merge(
 fn try_merge(closed: &Closed, files: &Files, turn: &dyn Fn(u64)) -> Result<Checkpoint, CheckpointError> {
     let closed = &closed.with_lost_sunk()?;
     let aside = &Aside::of(closed);
+    aside.check()?;
     let destination = Destination::of(closed, aside, files)?;
     let listing = files.listing();
     let before = closed.over.as_ref().map(|checkpoint| checkpoint.applied().index);
@@ -98,6 +98,8 @@ struct Aside {
     carried: Vec<Arc<Range>>,
     /// Whether what has sunk stays between the two.
     keeps_sunk: bool,
+    /// A block that is lost, where a file would have to stay of which another block was given up.
+    hinders: Option<Arc<LostBlock>>,
 }
 
 impl Aside {
@@ -117,7 +119,16 @@ impl Aside {
         };
         let all = ranges.iter().zip(is_lost).enumerate();
         let carried = all.filter(|(number, (_, is_lost))| *is_lost || lies_under(*number));
-        Aside { carried: carried.map(|(_, (range, _))| range.clone()).collect(), keeps_sunk }
+        let carried: Vec<Arc<Range>> = carried.map(|(_, (range, _))| range.clone()).collect();
+        let mut stays = carried.iter().chain(sunk.iter().filter(|_| keeps_sunk));
+        let has_void = stays.any(|range| !range.void().is_empty());
+        let hinders = levels.ranges().find_map(|range| range.lost()).filter(|_| has_void);
+        Aside { carried, keeps_sunk, hinders }
+    }
+
+    /// What was given up never comes into a later checkpoint: after a start nobody would know of it.
+    fn check(&self) -> Result<(), TreeError> {
+        self.hinders.clone().map_or(Ok(()), |block| Err(TreeError::Lost(block)))
     }
 
     fn carries(&self, range: &Arc<Range>) -> bool {
@@ -142,7 +153,10 @@ impl<'a> Destination<'a> {
         };
         let anew = Destination::Base { former: Some(former), aside };
         let has_risen = !former.sunk.ranges().is_empty() && !aside.keeps_sunk;
-        if has_risen || former.run.bytes() >= longest_run(former.base.bytes(), files.sizes.changes_bytes) {
+        if has_risen
+            || former.has_void()
+            || former.run.bytes() >= longest_run(former.base.bytes(), files.sizes.changes_bytes)
+        {
             return Ok(anew);
         }
         match closed.tree.is_whole()? {
@@ -289,7 +303,10 @@ impl Merge<'_> {
             // A file that was there before ends in this range.
             let is_begun = self.through.as_deref().is_some_and(|last| last >= from);
             let is_rewritten = !aside.carries(range)
-                && (is_small || is_begun || self.destination.changes_between(self.closed, from, to)?);
+                && (is_small
+                    || is_begun
+                    || !range.void().is_empty()
+                    || self.destination.changes_between(self.closed, from, to)?);
             if is_rewritten {
                 self.rewrite(from, to)?;
             } else {

@@ -6,8 +6,10 @@
 
 mod copy;
 mod lost;
+mod void;
 mod writer;
 
+pub(super) use void::voided;
 pub(super) use writer::RangeWriter;
 
 use super::block::{self, Block};
@@ -18,7 +20,7 @@ use crate::fingerprint::fingerprint;
 use crate::tree::{TreeError, Value};
 use fastbloom::BloomFilter;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
@@ -161,12 +163,14 @@ impl RangeRecord {
 /// A range file that is read.
 pub(super) struct Range {
     pub(super) record: RangeRecord,
-    copies: Copies,
+    copies: Arc<Copies>,
     memory: Arc<Memory>,
     /// Its number in memory.
     number: u64,
     /// Nothing if it has no room.
-    filter: OnceLock<Option<Filter>>,
+    filter: Arc<OnceLock<Option<Filter>>>,
+    /// Where blocks begin that count for empty, whatever the drives hold.
+    void: BTreeSet<u64>,
 }
 
 impl Range {
@@ -179,7 +183,14 @@ impl Range {
     ) -> Range {
         let copies = Copies::new(format!("{dir}/{}", record.id.name()), record.salt(), holders, bad);
         let number = memory.next_range();
-        Range { record, copies, memory, number, filter: OnceLock::new() }
+        Range {
+            record,
+            copies: Arc::new(copies),
+            memory,
+            number,
+            filter: Arc::default(),
+            void: BTreeSet::new(),
+        }
     }
 
     /// Goes on with the copies on these drives.
@@ -206,24 +217,33 @@ impl Range {
         block_of(framed).map_err(|error| NoFrame::Away(error.to_string()))
     }
 
-    /// The index of the blocks: as it lies or, where no copy gives it, made of them anew.
-    fn index(&self) -> Result<Arc<Block>, TreeError> {
-        match self.load(self.record.index) {
+    /// The index of the blocks: as it lies or, where no copy gives it, made of them anew. Nothing where it is passed over.
+    fn index(&self) -> Result<Option<Arc<Block>>, TreeError> {
+        if self.is_void(self.record.index) {
+            return Ok(None);
+        }
+        let index = match self.load(self.record.index) {
             Err(NoFrame::Lost { drives, .. }) => self.index_of_blocks(&drives),
             loaded => loaded.map_err(away),
-        }
+        };
+        self.unless_passed_over(index)
     }
 
-    /// The block of that part, which the index names beside its first key.
-    fn block_at(&self, index: &Block, first: &[u8], part: Part) -> Result<Arc<Block>, TreeError> {
-        self.load(part).map_err(|error| self.no_block(index, first, part, error))
+    /// The block of that part, which the index names beside its first key. Nothing where it is passed over.
+    fn block_at(&self, index: &Block, first: &[u8], part: Part) -> Result<Option<Arc<Block>>, TreeError> {
+        if self.is_void(part) {
+            return Ok(None);
+        }
+        self.unless_passed_over(self.load(part).map_err(|error| self.no_block(index, first, part, error)))
     }
 
     /// The block in which a key would be.
     fn block_for(&self, key: &[u8]) -> Result<Option<Arc<Block>>, TreeError> {
-        let index = self.index()?;
-        let found = index.last_through(key);
-        found.map(|(first, place)| self.block_at(&index, &first, part_of(&place)?)).transpose()
+        let Some(index) = self.index()? else { return Ok(None) };
+        match index.last_through(key) {
+            Some((first, place)) => self.block_at(&index, &first, part_of(&place)?),
+            None => Ok(None),
+        }
     }
 
     /// False only of a key that isn't there.
@@ -271,14 +291,15 @@ impl Range {
         if !self.may_hold(key)? {
             return Ok(None);
         }
-        let found = self.unless_passed_over(self.block_for(key))?.flatten().and_then(|block| block.get(key));
+        let found = self.block_for(key)?.and_then(|block| block.get(key));
         Ok(found.map(|value| Value::from(value.as_slice())))
     }
 
     /// The first key of the block that lies so many on from the one in which `from` would be; nothing if there are fewer.
     pub(super) fn block_beyond(&self, from: &[u8], blocks: usize) -> Result<Option<Vec<u8>>, TreeError> {
         let (mut left, mut found) = (blocks, None);
-        let visited = self.index()?.visit(from, &mut |first, _| {
+        let Some(index) = self.index()? else { return Ok(None) };
+        let visited = index.visit(from, &mut |first, _| {
             left = left.saturating_sub(usize::from(first > from));
             if left > 0 {
                 return ControlFlow::Continue(());
@@ -296,14 +317,12 @@ impl Range {
         to: &[u8],
         visit: &mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, TreeError> {
-        let Some(index) = self.unless_passed_over(self.index())? else {
-            return Ok(ControlFlow::Continue(()));
-        };
+        let Some(index) = self.index()? else { return Ok(ControlFlow::Continue(())) };
         let start = index.last_through(from).map_or_else(Vec::new, |(first, _)| first);
         let mut failed = None;
         let flow = index.visit(&start, &mut |first, place| {
             let block = part_of(place).and_then(|part| self.block_at(&index, first, part));
-            let visited = self.unless_passed_over(block).map(|block| {
+            let visited = block.map(|block| {
                 block.map_or(Some(ControlFlow::Continue(())), |block| {
                     block.visit(from, &mut |key, value| match key < to {
                         true => visit(key, &Value::from(value)),

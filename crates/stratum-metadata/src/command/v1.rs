@@ -229,7 +229,9 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
         | Now::CountUsage { .. }
         | Now::SumUsage { .. }
         | Now::ChangeIdentities(_)
-        | Now::ForgetEvents { .. } => return Err(TakesLevel(Level::SECOND)),
+        | Now::ForgetEvents { .. }
+        | Now::GiveUp(_)
+        | Now::Reclaim(_) => return Err(TakesLevel(Level::SECOND)),
     })
 }
 

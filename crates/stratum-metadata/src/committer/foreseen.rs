@@ -9,6 +9,29 @@ use super::reply::Proposal;
 use crate::fate::NotWritten;
 
 impl Shared {
+    /// Proposes those that are made by the state as it is then: each by itself, and nothing is applied in between. Gives the
+    /// others.
+    pub(super) fn propose_late(&self, group: Vec<Proposal>) -> Vec<Proposal> {
+        let (late, others): (Vec<_>, Vec<_>) =
+            group.into_iter().partition(|proposal| proposal.late.is_some());
+        for proposal in late {
+            self.applier.settle();
+            let urgency = proposal.proposed.command.urgency();
+            if let Some(block) = self.machine.halted() {
+                self.applier.tell(proposal.reply, Err(NotWritten::Lost(block).into()));
+                continue;
+            }
+            match proposal.completed(&self.machine, self.longest_group()) {
+                Ok(proposal) if self.order.has_room(proposal.bytes(), urgency) => {
+                    self.propose(self.order.as_ref(), vec![proposal], urgency);
+                }
+                Ok(proposal) => self.applier.tell(proposal.reply, Err(NotWritten::Busy.into())),
+                Err((reply, why)) => self.applier.tell(reply, Err(why.into())),
+            }
+        }
+        others
+    }
+
     /// The commands of a group that need no lost block; the proposers of the others are told.
     pub(super) fn foreseen(&self, group: Vec<Proposal>) -> Vec<Proposal> {
         self.applier.settle();

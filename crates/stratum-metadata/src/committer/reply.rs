@@ -61,12 +61,17 @@ impl Drop for Reply {
     }
 }
 
+/// Makes a command by the state as it is when that is proposed: of at most so many bytes.
+pub(crate) type Late = Box<dyn FnOnce(&Machine, usize) -> Result<Command, NotWritten> + Send>;
+
 /// A command on its way.
 pub(super) struct Proposal {
     /// Boxed, since it is large and is passed from thread to thread.
     pub(super) proposed: Box<Proposed>,
     pub(super) entry: LogEntry,
     pub(super) reply: Reply,
+    /// Makes the command anew, where that is left to the last moment.
+    pub(super) late: Option<Late>,
 }
 
 impl Proposal {
@@ -94,7 +99,25 @@ impl Proposal {
         let entry = LogEntry { command, body };
         let (asker, fate) = oneshot::channel();
         let reply = Reply { asker: Some(asker), hold, reaches: Reaches::Queue };
-        Ok((Proposal { proposed, entry, reply }, fate))
+        Ok((Proposal { proposed, entry, reply, late: None }, fate))
+    }
+
+    /// With the command that the state as it is now makes; else whom to tell why there is none.
+    pub(super) fn completed(
+        mut self,
+        machine: &Machine,
+        most: usize,
+    ) -> Result<Proposal, (Reply, NotWritten)> {
+        let Some(late) = self.late.take() else { return Ok(self) };
+        let encoded = late(machine, most).and_then(|command| {
+            self.proposed.command = command;
+            let encoded = self.proposed.encode(machine.level());
+            encoded.map_err(|takes| NotWritten::Unavailable(takes.to_string()))
+        });
+        match encoded {
+            Ok(command) => Ok(Proposal { entry: LogEntry { command, body: self.entry.body }, ..self }),
+            Err(why) => Err((self.reply, why)),
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {

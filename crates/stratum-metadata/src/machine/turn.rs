@@ -58,6 +58,9 @@ impl Machine {
             // Another state has taken its place meanwhile, so the checkpoint belongs to a former one.
             _ => return None,
         }
+        // What was given up since the tree was closed.
+        let void = stack.below.checkpoint().map(|former| former.void()).unwrap_or_default();
+        let checkpoint = checkpoint.with_void(&void);
         let next = Stack { open: stack.open.clone(), below: Below::Checkpoint(checkpoint) };
         Some(std::mem::replace(&mut *stack, Arc::new(next)))
     }

@@ -2,7 +2,7 @@
 
 use super::view::View;
 use super::{ApplyError, Step};
-use crate::command::Refusal;
+use crate::command::{Refusal, UnnamedOfStripe};
 use crate::keys;
 use crate::record::{ExtentRecord, Level, Owner, StripeRecord};
 use stratum_storage::blob::{BlobRef, Extent, Index, PackedAt, Place, VolumeId};
@@ -101,18 +101,47 @@ pub(super) fn release(view: &mut View<'_>, blob: &BlobRef) -> Result<(), ApplyEr
 }
 
 fn release_packed(view: &mut View<'_>, at: &PackedAt) -> Result<(), ApplyError> {
-    let key = keys::stripe(at.volume, at.stripe);
-    if let Some(mut stripe) = view.get::<StripeRecord>(key.clone())? {
-        stripe.live = counted(at.volume, stripe.live.checked_sub(u64::from(at.length)))?;
-        stripe.bodies = counted(at.volume, stripe.bodies.checked_sub(1))?;
-        if stripe.bodies == 0 {
-            view.remove(key)?;
-            view.free(Freed::Stripe(PackedAt { payload: stripe.payload, ..*at }));
-        } else {
-            view.put(key, &stripe)?;
-        }
+    let length = u64::from(at.length);
+    if let Some(stripe) = view.get::<StripeRecord>(keys::stripe(at.volume, at.stripe))? {
+        let live = counted(at.volume, stripe.live.checked_sub(length))?;
+        let bodies = counted(at.volume, stripe.bodies.checked_sub(1))?;
+        leave_in_stripe(view, at.volume, at.stripe, StripeRecord { live, bodies, ..stripe })?;
     }
-    lower_live(view, at.volume, u64::from(at.length))
+    lower_live(view, at.volume, length)
+}
+
+/// Nobody owns these of a stripe's bodies. Nothing happens where it has fewer.
+pub(super) fn release_unnamed(view: &mut View<'_>, unnamed: &UnnamedOfStripe) -> Result<bool, ApplyError> {
+    let UnnamedOfStripe { volume, stripe: at, live, bodies } = *unnamed;
+    let Some(stripe) = view.get::<StripeRecord>(keys::stripe(volume, at))? else { return Ok(false) };
+    let left = stripe.live.checked_sub(live).zip(stripe.bodies.checked_sub(bodies));
+    let Some((left, bodies)) = left else { return Ok(false) };
+    leave_in_stripe(view, volume, at, StripeRecord { live: left, bodies, ..stripe })?;
+    lower_live(view, volume, live)?;
+    Ok(true)
+}
+
+/// So much is left of a packed stripe; if that is nothing, it goes.
+fn leave_in_stripe(
+    view: &mut View<'_>,
+    volume: VolumeId,
+    stripe: u64,
+    left: StripeRecord,
+) -> Result<(), ApplyError> {
+    let key = keys::stripe(volume, stripe);
+    if left.bodies > 0 {
+        return view.put(key, &left);
+    }
+    view.remove(key)?;
+    view.free(Freed::Stripe(PackedAt {
+        volume,
+        stripe,
+        payload: left.payload,
+        offset: 0,
+        length: 0,
+        crc32c: 0,
+    }));
+    Ok(())
 }
 
 /// Adds live bytes to a volume, which reach up to `end` in its files.

@@ -7,8 +7,8 @@
 
 use super::view::View;
 use super::{
-    ApplyError, Step, Stop, bodies, buckets, encryption, identities, locks, objects, relocate, versions,
-    volumes,
+    ApplyError, Step, Stop, bodies, buckets, encryption, give_up, identities, locks, objects, relocate,
+    versions, volumes,
 };
 use crate::command::{Command, Deletion, WriteCondition};
 use crate::keys;
@@ -60,6 +60,7 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
         Command::Volume(
             event @ (VolumeEvent::Opened { .. } | VolumeEvent::Sealed { .. } | VolumeEvent::Uploaded { .. }),
         ) => drop(volumes::event(view, event)?),
+        Command::GiveUp(given_up) => drop(give_up::give_up(view, index, given_up)?),
         // Uploads under way are not rescued, and garbage may stay.
         Command::CreateUpload { .. }
         | Command::AbortUpload { .. }
@@ -70,6 +71,7 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
         | Command::SumUsage { .. }
         | Command::ForgetEvents { .. }
         | Command::SetLevel(_)
+        | Command::Reclaim(_)
         | Command::Volume(_) => {}
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 mod counts;
 mod events;
+mod give_up;
 mod identities;
 mod levels;
 mod tiers;

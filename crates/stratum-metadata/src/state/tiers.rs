@@ -5,7 +5,7 @@
 
 use super::view::View;
 use super::{ApplyError, Step, owners};
-use crate::command::{Outcome, Pinning, TierChange};
+use crate::command::{Outcome, Pinning, TierChange, TierCondition};
 use crate::keys;
 use crate::owned::{self, Owned};
 use crate::record::{BucketId, ObjectRecord, Owner};
@@ -23,7 +23,13 @@ pub(super) fn decide(view: &mut View<'_>, changes: Vec<TierChange>) -> Step {
 fn apply(view: &mut View<'_>, change: TierChange) -> Result<bool, ApplyError> {
     let TierChange { bucket, key, version, committed, condition, decision, pinning, review } = change;
     let owner = Owner::Object { bucket, key: key.clone(), version, committed };
-    let Some((at, mut owned)) = owned::find(&owner, |key| view.value(key))? else { return Ok(false) };
+    let Some((at, mut owned)) = owned::find(&owner, |key| view.value(key))? else {
+        // A version that went by its own command left the reviews with it; one that was given up did not.
+        if let TierCondition::Reviewed(time) = condition {
+            view.remove(keys::review(time, bucket, &key, committed))?;
+        }
+        return Ok(false);
+    };
     let (Owned::Current(record) | Owned::NonCurrent(record)) = &mut owned else { return Ok(false) };
     if !condition.holds(record) {
         return Ok(false);

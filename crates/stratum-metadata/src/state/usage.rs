@@ -38,10 +38,7 @@ pub(super) fn set(view: &mut View<'_>, index: Index, of: QuotaOf, quota: Option<
         }
         (QuotaOf::Bucket(bucket), Some(quota)) => {
             buckets::require(view, bucket)?;
-            let begun = BucketUsage {
-                counted: Counted::Below(keys::objects_of(bucket)),
-                ..BucketUsage::empty(quota, index)
-            };
+            let begun = begun(bucket, quota, index);
             let before = of_bucket(view, bucket)?;
             let now = before.clone().map_or(begun, |usage| BucketUsage { quota, ..usage });
             put(view, bucket, before.as_ref(), Some(&now))?;
@@ -90,6 +87,18 @@ fn total_with(view: &mut View<'_>, bucket: BucketId) -> Result<Option<(String, U
     let below: Option<SummedBelow> = view.get(keys::user_summed(&record.owner))?;
     let is_in = below.is_none_or(|SummedBelow(name)| record.name.as_bytes() < name.as_slice());
     Ok(is_in.then_some((record.owner, total)))
+}
+
+/// Begins a bucket's count anew, if it is counted: what it was isn't known any more.
+pub(super) fn begin_anew(view: &mut View<'_>, index: Index, bucket: BucketId) -> Result<(), ApplyError> {
+    let Some(before) = of_bucket(view, bucket)? else { return Ok(()) };
+    put(view, bucket, Some(&before), Some(&begun(bucket, before.quota, index)))
+}
+
+/// A count that is to go over all that is there.
+fn begun(bucket: BucketId, quota: Quota, since: Index) -> BucketUsage {
+    let counted = Counted::Below(keys::objects_of(bucket));
+    BucketUsage { counted, ..BucketUsage::empty(quota, since) }
 }
 
 /// Adds the next of an owner's buckets, by name, to the owner's total, if there is a quota.

@@ -36,11 +36,13 @@ pub(crate) struct View<'a> {
     level: Option<Level>,
     /// The writer that proposed the command that is being applied.
     proposer: Option<WriterId>,
+    /// What the fingerprint changes by beside what the changes say.
+    correction: u128,
 }
 
 impl<'a> View<'a> {
     pub(crate) fn new(base: &'a dyn Base) -> Self {
-        View { base, slots: BTreeMap::new(), freed: Vec::new(), level: None, proposer: None }
+        View { base, slots: BTreeMap::new(), freed: Vec::new(), level: None, proposer: None, correction: 0 }
     }
 
     /// [`View::new`] for a base whose level is known.
@@ -86,6 +88,15 @@ impl<'a> View<'a> {
         self.freed
     }
 
+    /// The fingerprint changes by so much more than the changes say: of keys that went nobody knows what they held.
+    pub(super) fn correct(&mut self, by: u128) {
+        self.correction = self.correction.wrapping_add(by);
+    }
+
+    pub(crate) fn correction(&self) -> u128 {
+        self.correction
+    }
+
     pub(super) fn free(&mut self, freed: Freed) {
         self.freed.push(freed);
     }
@@ -101,7 +112,7 @@ impl<'a> View<'a> {
         })
     }
 
-    pub(super) fn contains(&mut self, key: Vec<u8>) -> Result<bool, ApplyError> {
+    pub(crate) fn contains(&mut self, key: Vec<u8>) -> Result<bool, ApplyError> {
         Ok(self.slot(key)?.now.is_some())
     }
 
@@ -131,7 +142,7 @@ impl<'a> View<'a> {
     }
 
     /// Visits the pairs with `from <= key < to` in order, pending writes included, until `visit` breaks or fails.
-    pub(super) fn scan(
+    pub(crate) fn scan(
         &self,
         from: &[u8],
         to: &[u8],

@@ -2,6 +2,7 @@
 
 mod buckets;
 mod following;
+mod given_up;
 mod holds;
 mod levels;
 mod lost;

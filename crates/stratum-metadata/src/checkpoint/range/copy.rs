@@ -17,7 +17,9 @@ impl Range {
             parts.extend(part_of(place));
             ControlFlow::Continue(())
         };
-        if self.index().is_ok_and(|index| index.visit(&[], place).is_some()) {
+        if let Ok(Some(index)) = self.index()
+            && index.visit(&[], place).is_some()
+        {
             parts.extend([self.record.filter, self.record.index]);
             return parts;
         }

@@ -61,8 +61,9 @@ impl Range {
         drives: &[Arc<Drive>],
     ) -> TreeError {
         let file = self.copies.path().to_owned();
-        let block = Arc::new(LostBlock { file, offset, drives: labels(drives), keys, from, to });
-        if self.memory.lost.enter(self.record.id, block.clone()) {
+        let block = LostBlock { file, offset, drives: labels(drives), keys, from, to };
+        let (block, is_new) = self.memory.lost.enter(self.record.id, block);
+        if is_new {
             drives.iter().for_each(|drive| drive.found_rot());
             tracing::error!(%block, keys, "a block of the index is lost: what is in it isn't served, all else is");
         }
@@ -84,14 +85,47 @@ impl Range {
 
     /// A block of it that is known to be lost.
     pub(in crate::checkpoint) fn lost(&self) -> Option<Arc<LostBlock>> {
-        self.memory.lost.of(self.record.id)
+        self.lost_blocks().into_iter().next()
+    }
+
+    /// The blocks of it that are known to be lost, but for those that count for empty.
+    pub(in crate::checkpoint) fn lost_blocks(&self) -> Vec<Arc<LostBlock>> {
+        let mut lost = self.memory.lost.of(self.record.id);
+        lost.retain(|block| !self.void.contains(&block.offset));
+        lost
+    }
+
+    /// What is lost is in nobody's memory, either: from now on it is read only after it was found.
+    pub(in crate::checkpoint) fn forget_lost_in_memory(&self) {
+        self.lost_blocks().iter().for_each(|block| self.memory.forget((self.number, block.offset)));
+    }
+
+    /// How many pairs were in the blocks that no copy gives.
+    pub(in crate::checkpoint) fn lost_pairs(&self) -> Result<u64, TreeError> {
+        let mut sound = 0;
+        let _ = self.scan(&[], &[0xff], &mut |_, _| {
+            sound += 1;
+            ControlFlow::Continue(())
+        })?;
+        Ok(self.record.pairs.saturating_sub(sound))
     }
 
     /// Reads all of its blocks, whatever is in memory, so that those that are lost are known, and those that aren't any more.
     pub(in crate::checkpoint) fn look(&self) {
-        let Ok(index) = self.index() else { return };
+        self.look_where(|_| true);
+    }
+
+    /// The same of the block that begins there.
+    pub(in crate::checkpoint) fn look_at(&self, offset: u64) {
+        self.look_where(|part| part.offset == offset);
+    }
+
+    fn look_where(&self, is_meant: impl Fn(Part) -> bool) {
+        let Ok(Some(index)) = self.index() else { return };
         let _ = index.visit(&[], &mut |first, place| {
             if let Ok(part) = part_of(place)
+                && is_meant(part)
+                && !self.is_void(part)
                 && let Err(error) = self.read(part)
             {
                 let _ = self.no_block(&index, first, part, error);
@@ -102,7 +136,7 @@ impl Range {
 
     /// Reads again what of it is known to be lost.
     pub(in crate::checkpoint) fn retry(&self) {
-        let lost = self.memory.lost.offsets(self.record.id);
+        let lost: Vec<u64> = self.lost_blocks().iter().map(|block| block.offset).collect();
         if lost.contains(&self.record.index.offset)
             && let Err(NoFrame::Lost { drives, .. }) = self.read(self.record.index)
         {

@@ -5,26 +5,26 @@ use super::*;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-const KEYS: u16 = 600;
+pub(super) const KEYS: u16 = 600;
 /// Small, so that a block has a few keys, and nothing goes into a run but where that is asked for.
-const SIZES: Sizes = Sizes { block_bytes: 512, range_bytes: 8 << 10, changes_bytes: 0 };
+pub(super) const SIZES: Sizes = Sizes { block_bytes: 512, range_bytes: 8 << 10, changes_bytes: 0 };
 
-struct World {
-    metadata: Metadata,
-    log: MemoryLog,
+pub(super) struct World {
+    pub(super) metadata: Metadata,
+    pub(super) log: MemoryLog,
     clock: Arc<Simulated>,
     roster: Roster,
     sizes: Sizes,
-    dir: tempfile::TempDir,
+    pub(super) dir: tempfile::TempDir,
 }
 
-fn key(number: u16) -> String {
+pub(super) fn key(number: u16) -> String {
     format!("key-{number:05}")
 }
 
 impl World {
     /// With a checkpoint of so many keys, and without what led to it: nothing of it is in memory or in the journal.
-    async fn new(sizes: Sizes) -> World {
+    pub(super) async fn new(sizes: Sizes) -> World {
         let (dir, log, clock) =
             (tempfile::tempdir().unwrap(), MemoryLog::default(), Arc::new(Simulated::new(1_000, 1)));
         let roster = drives(dir.path(), 2);
@@ -39,12 +39,12 @@ impl World {
     }
 
     /// Takes a checkpoint, and lets go of the journal before the one before.
-    fn checkpoint(&self) {
+    pub(super) fn checkpoint(&self) {
         self.metadata.try_checkpoint().unwrap();
         self.metadata.inner.upkeep.packed_through(self.log.last(), &self.log);
     }
 
-    fn restart(self) -> World {
+    pub(super) fn restart(self) -> World {
         let World { metadata, log, clock, roster, sizes, dir } = self;
         metadata.shutdown();
         drop(metadata);
@@ -52,13 +52,13 @@ impl World {
         World { metadata, log, clock, roster, sizes, dir }
     }
 
-    async fn put(&self, number: u16, tag: u8) -> Result<Outcome, CommitError> {
+    pub(super) async fn put(&self, number: u16, tag: u8) -> Result<Outcome, CommitError> {
         let command = put(&key(number), tag, WriteCondition::default());
         self.metadata.commit(command, Bytes::from_static(b"x")).await
     }
 
     /// The range files of the newest checkpoint, as they lie on a drive: their names.
-    fn ranges(&self) -> Vec<String> {
+    pub(super) fn ranges(&self) -> Vec<String> {
         let newest = format!("{:016x}.", self.metadata.newest_checkpoint());
         let files = std::fs::read_dir(self.dir.path().join("hot/0/checkpoint")).unwrap();
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
@@ -68,7 +68,7 @@ impl World {
     }
 
     /// Changes a bit of a file on these drives: back, where it was changed before.
-    fn flip(&self, name: &str, drives: &[u16]) {
+    pub(super) fn flip(&self, name: &str, drives: &[u16]) {
         for drive in drives {
             let path: PathBuf = self.dir.path().join(format!("hot/{drive}/checkpoint/{name}"));
             let mut bytes = std::fs::read(&path).unwrap();
@@ -89,7 +89,7 @@ impl World {
         (0..KEYS).map(tag).collect()
     }
 
-    fn lost(&self) -> BTreeSet<u16> {
+    pub(super) fn lost(&self) -> BTreeSet<u16> {
         (0..KEYS).zip(self.tags()).filter(|(_, tag)| tag.is_none()).map(|(number, _)| number).collect()
     }
 }

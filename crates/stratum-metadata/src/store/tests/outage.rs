@@ -77,10 +77,8 @@ pub(super) fn is_whole(metadata: &Metadata) {
     let machine = &metadata.inner.machine;
     let mut sum = 0u128;
     machine
-        .scan(&[], &[0xff], |key, value| {
-            if key != keys::applied() {
-                sum = sum.wrapping_add(fingerprint(key, value));
-            }
+        .scan(&keys::highest_ids(), &[0xff], |key, value| {
+            sum = sum.wrapping_add(fingerprint(key, value));
             ControlFlow::Continue(())
         })
         .unwrap();

@@ -1,0 +1,137 @@
+//! `stratum lost`: what of the index no drive gives any more, and giving it up.
+
+use crate::client::{Operator, ServerArg};
+use crate::control::ended;
+use crate::output;
+use clap::{Args, Subcommand};
+use std::fmt::Write;
+use std::process::ExitCode;
+use stratum_metadata::{Loss, LostKeys, Reclaimed};
+
+/// What `stratum lost` takes.
+#[derive(Args)]
+pub struct LostArgs {
+    #[command(subcommand)]
+    action: LostAction,
+}
+
+#[derive(Subcommand)]
+enum LostAction {
+    /// Show which keys of the index are lost, how many records at most, and whether they can be given up. Reads all of the index.
+    Show(ServerArg),
+    /// Give up what was shown: these records are there no more, all else is written, merged and backed up again.
+    GiveUp(GiveUpArgs),
+    /// Give back the space of what only records named that were given up.
+    Reclaim(ServerArg),
+}
+
+#[derive(Args)]
+struct GiveUpArgs {
+    /// What `stratum lost show` named it: if something else is lost by now, nothing is given up.
+    #[arg(long)]
+    token: String,
+    #[command(flatten)]
+    server: ServerArg,
+}
+
+/// 1 where something is lost.
+pub fn run(args: &LostArgs) -> ExitCode {
+    match &args.action {
+        LostAction::Show(server) => ended(|| {
+            let loss: Loss = Operator::new(server)?.get("lost")?;
+            output::print(shown(&loss));
+            Ok(loss.blocks.is_empty())
+        }),
+        LostAction::GiveUp(args) => ended(|| {
+            let query = [("token", args.token.as_str())];
+            let loss: Loss = Operator::new(&args.server)?.post("lost/give-up", &query)?;
+            output::print(given_up(&loss));
+            Ok(true)
+        }),
+        LostAction::Reclaim(server) => ended(|| {
+            let Reclaimed { extents, stripes, uploads } = Operator::new(server)?.post("lost/reclaim", &[])?;
+            output::line(format_args!(
+                "Given back: {extents} extents of larger bodies, a part of {stripes} packed stripes, and the parts of {uploads} uploads."
+            ));
+            Ok(true)
+        }),
+    }
+}
+
+fn shown(loss: &Loss) -> String {
+    if loss.blocks.is_empty() {
+        return "Nothing of the index is lost.\n".into();
+    }
+    let mut text = format!("Lost of the index: {}.\n", amount(loss));
+    for LostKeys { file, offset, drives, keys, .. } in &loss.blocks {
+        // Writing to a string doesn't fail.
+        let _ = writeln!(
+            text,
+            "  from {keys}\n    byte {offset} of {file} is bad on each of {}",
+            drives.join(", ")
+        );
+    }
+    let way = match &loss.refusal {
+        Some(refusal) => format!("It can't be given up: {refusal}.\n"),
+        None => format!(
+            "Any drive that may have a sound copy brings all of it back. To do without: objects and versions among these keys are \
+             there no more then, or lack a part, and what they took on the drives stays taken until \
+             `stratum lost reclaim`.\n  stratum lost give-up --token {}\n",
+            loss.token
+        ),
+    };
+    text + &way
+}
+
+fn given_up(loss: &Loss) -> String {
+    format!("Given up: {}. What their bytes take is given back by `stratum lost reclaim`.\n", amount(loss))
+}
+
+fn amount(loss: &Loss) -> String {
+    let (blocks, buckets) = (loss.blocks.len(), loss.buckets.join(", "));
+    let of = match (loss.buckets.is_empty(), loss.more_buckets) {
+        (true, _) => String::new(),
+        (false, 0) => format!(", of the buckets {buckets}"),
+        (false, more) => format!(", of the buckets {buckets} and {more} more"),
+    };
+    format!(
+        "{} records at most, in {blocks} {}{of}",
+        loss.at_most,
+        if blocks == 1 { "block" } else { "blocks" }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_shown_what_would_be_given_up_and_how() {
+        let block = LostKeys {
+            file: "checkpoint/7.0".into(),
+            offset: 32,
+            drives: vec!["hot/0".into(), "hot/1".into()],
+            about: 3,
+            keys: "object 'a' in bucket photos to before object 'b'".into(),
+        };
+        let loss = Loss {
+            blocks: vec![block],
+            at_most: 240,
+            buckets: vec!["photos".into()],
+            token: "00ff".into(),
+            ..Loss::default()
+        };
+        let text = shown(&loss);
+        assert!(
+            text.starts_with("Lost of the index: 240 records at most, in 1 block, of the buckets photos.\n")
+        );
+        assert!(text.contains("from object 'a' in bucket photos to before object 'b'\n    byte 32 of"));
+        assert!(text.ends_with("stratum lost give-up --token 00ff\n"), "{text}");
+        let refused = shown(&Loss { refusal: Some("why".into()), ..loss });
+        assert!(
+            refused.ends_with("It can't be given up: why.\n") && !refused.contains("--token"),
+            "{refused}"
+        );
+        assert_eq!(shown(&Loss::default()), "Nothing of the index is lost.\n");
+    }
+}
