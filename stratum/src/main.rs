@@ -46,7 +46,7 @@ mod restore;
 mod root;
 mod scrubbing;
 mod serve;
-mod session_key;
+mod sessions;
 mod shown;
 mod simulate;
 mod status;

@@ -20,9 +20,10 @@ use crate::opening::{self, Opened};
 use crate::operator::{Around, Operator};
 use crate::otlp::Otlp;
 use crate::root::RootCredentials;
+use crate::sessions::Sessions;
 use crate::telemetry::Telemetry;
 use crate::webhook::Webhooks;
-use crate::{ServerArgs, demo, logging, output, session_key, stopping};
+use crate::{ServerArgs, demo, logging, output, stopping};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,7 +39,7 @@ use stratum_api::server::tls::Certificate;
 use stratum_api::server::{Connections, Limits, Server};
 use stratum_api::traces::Traces;
 use stratum_auth::{Identities, Verifier, Version2};
-use stratum_cipher::{DataKey, KeyService};
+use stratum_cipher::KeyService;
 use stratum_engine::Engine;
 use stratum_engine::supervisor::{Supervisor, Tasks};
 use stratum_metadata::record::Level;
@@ -209,8 +210,8 @@ fn serve_store(
     let Audits { audit, tasks } = Audits::of(&config.audit, to);
     tasks.into_iter().chain(exports).try_for_each(|task| supervisor.run(task))?;
 
-    let session_key = runtime.block_on(session_key::find(&layout.meta, keys.as_ref(), &System));
-    let keys = Keys { keys, session_key };
+    let sessions = runtime.block_on(Sessions::find(&layout.meta, keys.as_ref(), &System));
+    let keys = Keys { keys, sessions };
     let store = Arc::new(store(config, &engine, identities, keys, &load, Told { audit, traces }));
     supervisor.run(Arc::new(AccessLogTask::new(store.clone())))?;
     let admin = admin(token, &engine, operator.clone(), telemetry);
@@ -294,10 +295,10 @@ struct Told {
     traces: Traces,
 }
 
-/// What seals.
+/// What seals, and what is sealed with the one of sessions.
 struct Keys {
     keys: Arc<dyn KeyService>,
-    session_key: DataKey,
+    sessions: Sessions,
 }
 
 /// What requests are served from.
@@ -334,7 +335,7 @@ fn store(
         clock: Arc::new(System),
         entropy: Arc::new(System),
         keys: keys.keys,
-        session_key: keys.session_key,
+        console_sessions: Arc::new(keys.sessions),
     }
 }
 

@@ -25,7 +25,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use stratum_auth::{Identities, Mechanism, User, Verifier};
-use stratum_cipher::{DataKey, KeyService};
+use stratum_cipher::KeyService;
+pub use stratum_console::SessionKeeper;
 use stratum_lifecycle::{Days, Rules};
 use stratum_metadata::command::{Outcome, Proposed};
 use stratum_metadata::record::{BucketId, BucketRecord, ObjectOwnership, ObjectRecord};
@@ -123,8 +124,8 @@ pub struct Store {
     pub entropy: Arc<dyn Entropy>,
     /// The keys above those of encrypted objects.
     pub keys: Arc<dyn KeyService>,
-    /// What the console seals its sessions with.
-    pub session_key: DataKey,
+    /// What is kept of the console's sessions.
+    pub console_sessions: Arc<dyn SessionKeeper>,
 }
 
 /// In whose name a request works: whose buckets it lists, and who owns what it creates.

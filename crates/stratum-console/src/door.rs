@@ -4,9 +4,11 @@ use axum::body::Body;
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{Request, Response};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use stratum_cipher::DataKey;
 
 /// What is answered later.
@@ -34,6 +36,18 @@ pub struct Who {
     pub name: String,
     /// Whether they may operate the store.
     pub operates: bool,
+    pub holder: Holder,
+}
+
+/// Whose sessions are counted together: a user's with all their keys, or those of a role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The id of the account.
+    pub account: String,
+    /// The id of the user or role in it.
+    pub id: String,
+    /// Whether several people may be in it at once.
+    pub is_role: bool,
 }
 
 /// How somebody reached the console.
@@ -63,6 +77,21 @@ pub struct Link<'a> {
     pub seconds: u32,
 }
 
+/// What is kept of sessions over a restart.
+pub trait SessionKeeper: fmt::Debug + Send + Sync + 'static {
+    /// What they are sealed with: of who has it any cookie is believed.
+    fn key(&self) -> DataKey;
+
+    /// What was kept at last of those that have ended before their time; empty before anything was.
+    fn ended(&self) -> Vec<u8>;
+
+    /// Keeps that in its place, durably. It may block, and is asked one at a time.
+    ///
+    /// # Errors
+    /// Why it can't, in words.
+    fn keep(&self, ended: &[u8]) -> Result<(), String>;
+}
+
 /// The store, as the console reaches it.
 pub trait Door: Send + Sync + 'static {
     /// Who says the key and its secret, if it is its secret, compared in constant time; an error says why that can't be told now.
@@ -82,8 +111,7 @@ pub trait Door: Send + Sync + 'static {
     /// The path and query of a link that needs no signing in.
     fn presign<'a>(&'a self, key: &'a Key, link: &'a Link<'a>) -> Answering<'a, Option<String>>;
 
-    /// What sessions are sealed with: of who has it any cookie is believed.
-    fn session_key(&self) -> DataKey;
+    fn sessions(&self) -> Arc<dyn SessionKeeper>;
 
     /// Milliseconds of Unix time.
     fn now(&self) -> u64;

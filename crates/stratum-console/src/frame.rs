@@ -84,7 +84,7 @@ fn rail(part: Part, who: &Who, session: &Session) -> Markup {
                 }
             }
             div.who {
-                span.name title=(who.name) { (who.name) }
+                a.name title={ "Sessions of " (who.name) } href={ (crate::ROOT) "/sessions" } { (who.name) }
                 form method="post" action={ (crate::ROOT) "/sign-out" } {
                     (token(session))
                     button.quiet type="submit" { "Sign out" }

@@ -7,8 +7,8 @@
 //! routes that no browser runs anything from (`bytes_of`).
 //!
 //! * [`door`] is what the console needs of the world.
-//! * `visit` is one request: who is signed in, the form, and the guards against forged ones; `session` and `attempts` are
-//!   what stands behind signing in.
+//! * `visit` is one request: who is signed in, the form, and the guards against forged ones; `session`, `ended` and `attempts`
+//!   are what stands behind signing in and out.
 //! * `ask` sends requests and reads the answers.
 //! * `pages` has a file for each page, `frame` what all pages have; `shown` is how sizes and times read.
 //! * `assets` are the stylesheet and the scripts, whose work is what a page can't do alone: uploads with progress.
@@ -22,6 +22,7 @@ mod assets;
 mod attempts;
 mod bytes_of;
 mod door;
+mod ended;
 mod form;
 mod frame;
 mod headers;
@@ -33,7 +34,7 @@ mod sign_in;
 mod trouble;
 mod visit;
 
-pub use door::{Answering, Door, Key, Link, Via, Who};
+pub use door::{Answering, Door, Holder, Key, Link, SessionKeeper, Via, Who};
 pub use form::MOST_FORM_BYTES;
 
 use assets::Assets;

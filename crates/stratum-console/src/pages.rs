@@ -10,6 +10,7 @@ mod listing;
 mod object;
 mod people;
 mod report;
+mod sessions;
 mod settings;
 mod share;
 mod store;
@@ -43,7 +44,8 @@ pub fn routes() -> Router<Arc<Console>> {
         .route(at!(""), get(async || Redirect::to(crate::HOME)))
         .route(at!("/assets/{name}"), get(assets::serve))
         .route(at!("/sign-in"), get(sign_in::show).post(sign_in::enter))
-        .route(at!("/sign-out"), action(async |visit, _| Ok(sign_in::leave(&visit.via))))
+        .route(at!("/sign-out"), action(sessions::end))
+        .route(at!("/sessions"), page(sessions::show))
         .route(at!("/buckets"), page(buckets::list))
         .route(at!("/buckets/new"), page(buckets::new).merge(action(buckets::create)))
         .route(at!("/open"), page(buckets::open))

@@ -1,4 +1,4 @@
-//! Signing in and out, and what becomes of a form whose session ended meanwhile.
+//! Signing in, and what becomes of a form whose session ended meanwhile.
 
 use crate::Console;
 use crate::door::{Key, Via};
@@ -137,7 +137,8 @@ pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Res
         Ok(Some(who)) => {
             console.attempts.succeeded(source, access_key);
             tracing::info!(user = who.name, peer = %via.peer, "signed in to the console");
-            let Some((cookie, session)) = console.sessions.begin(console.door.as_ref(), key, &via.scheme)
+            let Some((cookie, session)) =
+                console.sessions.begin(console.door.as_ref(), key, who.holder.clone(), &via.scheme)
             else {
                 return again(
                     StatusCode::BAD_REQUEST,
@@ -202,17 +203,12 @@ pub fn once_more(frame: &Frame<'_>, token: &Markup, kept: &Kept) -> Markup {
     frame.page(Part::Aside, "Go on where you were", content)
 }
 
-/// The answer that ends a session.
-pub fn leave(via: &Via) -> Response {
-    let mut response = Redirect::to(&format!("{}/sign-in", crate::ROOT)).into_response();
-    end(via, &mut response);
-    response
-}
-
-fn end(via: &Via, response: &mut Response) {
-    if let Some(cookie) = Sessions::end(&via.scheme) {
+/// Has the browser forget a session that has ended.
+pub fn forget(via: &Via, mut response: Response) -> Response {
+    if let Some(cookie) = Sessions::forgotten(&via.scheme) {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
+    response
 }
 
 /// To the sign-in page, and back to where somebody was going.
@@ -224,9 +220,7 @@ pub fn away(at: &str) -> Response {
 /// The sign-in page, with a form that was sent too late.
 pub fn keeping(console: &Console, via: &Via, at: &str, fields: &Fields) -> Response {
     let shown = Shown { kept: Kept::of(at, fields), ..Shown::default() };
-    let mut response = (StatusCode::UNAUTHORIZED, sheet(console, &shown)).into_response();
-    end(via, &mut response);
-    response
+    forget(via, (StatusCode::UNAUTHORIZED, sheet(console, &shown)).into_response())
 }
 
 /// Whose key it is can't be said now.

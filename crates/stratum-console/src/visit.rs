@@ -136,7 +136,7 @@ impl FromRequestParts<Arc<Console>> for Visit {
         let found = match console.sessions.of(&head.headers, console.door.now()) {
             None => None,
             Some(session) => match console.door.who(&session.key()).await {
-                Ok(who) => who.map(|who| (session, who)),
+                Ok(who) => who.filter(|who| session.is_of(who)).map(|who| (session, who)),
                 Err(why) => return Err(sign_in::cannot_tell(console, &why)),
             },
         };

@@ -7,9 +7,10 @@ use http::uri::Scheme;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use stratum_cipher::DataKey;
-use stratum_console::{Answering, Door, Key, Link, Via, Who};
+use stratum_console::{Answering, Door, Holder, Key, Link, SessionKeeper, Via, Who};
 use tower_service::Service;
 
 /// Names that mean something to HTML, to addresses, to headers or to XML.
@@ -34,16 +35,47 @@ const HOSTILE: [&str; 14] = [
 struct Script<F> {
     answer: F,
     asked: Mutex<Vec<String>>,
+    sessions: Arc<Kept>,
+}
+
+/// What is kept of sessions; nothing can be while `is_full`.
+#[derive(Debug, Default)]
+struct Kept {
+    ended: Mutex<Vec<u8>>,
+    is_full: AtomicBool,
+}
+
+impl SessionKeeper for Kept {
+    fn key(&self) -> DataKey {
+        DataKey::new([7; 32])
+    }
+
+    fn ended(&self) -> Vec<u8> {
+        self.ended.lock().unwrap().clone()
+    }
+
+    fn keep(&self, ended: &[u8]) -> Result<(), String> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err("no space is left".into());
+        }
+        *self.ended.lock().unwrap() = ended.to_vec();
+        Ok(())
+    }
+}
+
+fn root() -> Who {
+    let holder = Holder { account: "root".into(), id: "root".into(), is_role: false };
+    Who { name: "<b>root</b>".into(), operates: true, holder }
 }
 
 impl<F: Fn(&str) -> Response<Body> + Send + Sync + 'static> Door for Script<F> {
     fn sign_in<'a>(&'a self, _: &'a Key, secret: &'a str) -> Answering<'a, Result<Option<Who>, String>> {
-        let who = (secret == "secret").then(|| Who { name: "<b>root</b>".into(), operates: true });
+        let who = (secret == "secret").then(root);
         Box::pin(async move { Ok(who) })
     }
 
     fn who<'a>(&'a self, _: &'a Key) -> Answering<'a, Result<Option<Who>, String>> {
-        Box::pin(async { Ok(Some(Who { name: "<b>root</b>".into(), operates: true })) })
+        Box::pin(async { Ok(Some(root())) })
     }
 
     fn send<'a>(&'a self, key: &'a Key, _: &'a Via, request: Request<Body>) -> Answering<'a, Response<Body>> {
@@ -61,8 +93,8 @@ impl<F: Fn(&str) -> Response<Body> + Send + Sync + 'static> Door for Script<F> {
         Box::pin(async move { Some(format!("{}?{}&X-Amz-Signature=0", link.path, link.query)) })
     }
 
-    fn session_key(&self) -> DataKey {
-        DataKey::new([7; 32])
+    fn sessions(&self) -> Arc<dyn SessionKeeper> {
+        self.sessions.clone()
     }
 
     fn now(&self) -> u64 {
@@ -79,6 +111,7 @@ struct Browser {
     routes: Router,
     cookie: String,
     asked: Arc<dyn Fn() -> Vec<String>>,
+    sessions: Arc<Kept>,
 }
 
 struct Page {
@@ -99,12 +132,14 @@ async fn send(routes: &Router, request: http::request::Builder, body: String) ->
 
 impl Browser {
     async fn of(answer: impl Fn(&str) -> Response<Body> + Send + Sync + 'static) -> Browser {
-        let script = Arc::new(Script { answer, asked: Mutex::default() });
+        let sessions = Arc::new(Kept::default());
+        let script = Arc::new(Script { answer, asked: Mutex::default(), sessions: sessions.clone() });
         let routes = stratum_console::routes(script.clone());
         let post = form("/sign-in", "");
         let page = send(&routes, post, "access-key=AKIA&secret=secret".into()).await;
         let cookie = page.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
-        Browser { routes, cookie, asked: Arc::new(move || std::mem::take(&mut script.asked.lock().unwrap())) }
+        let asked = Arc::new(move || std::mem::take(&mut *script.asked.lock().unwrap()));
+        Browser { routes, cookie, asked, sessions }
     }
 
     async fn get(&self, path: &str) -> Page {
@@ -492,4 +527,23 @@ async fn what_failed_lately_is_told_as_text() {
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     assert!(page.text.contains("Failed lately") && page.text.contains("1 minute ago"), "{}", page.text);
     assert_tame(&page, "failures");
+}
+
+#[tokio::test]
+async fn whoever_is_signed_out_is_told_if_that_cannot_be_kept() {
+    let browser = Browser::of(|_| Response::new(Body::empty())).await;
+    let page = browser.get("/sessions").await;
+    assert!(page.text.contains("End all my sessions") && page.text.contains("everybody"), "{}", page.text);
+    assert_tame(&page, "sessions");
+    assert_eq!(browser.post("/sign-out", &[("of", "others")]).await.status, StatusCode::BAD_REQUEST);
+    browser.sessions.is_full.store(true, Ordering::Relaxed);
+    let page = browser.post("/sign-out", &[]).await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        page.text.contains("You are signed out.") && page.text.contains("no space is left"),
+        "{}",
+        page.text
+    );
+    assert!(page.headers["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+    assert_eq!(browser.get("/sessions").await.status, StatusCode::SEE_OTHER, "it has ended all the same");
 }

@@ -25,16 +25,43 @@ fn is_in(server: &Server, cookie: &str) -> bool {
     ask(server, &head, "").starts_with("HTTP/1.1 200 ")
 }
 
-#[test]
-fn a_restart_signs_nobody_out_unless_the_key_of_the_sessions_is_gone() {
-    let mut server = Server::start();
+/// Signs root in: the cookie.
+fn sign_in(server: &Server) -> String {
     let form = format!("access-key={ACCESS_KEY}&secret={SECRET_KEY}");
     let head =
         "POST /_stratum/console/sign-in HTTP/1.1\r\ncontent-type: application/x-www-form-urlencoded\r\n";
-    let entered = ask(&server, head, &form);
+    let entered = ask(server, head, &form);
     let cookie = entered.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap_or(&entered);
-    let cookie = cookie.split(';').next().unwrap().to_owned();
-    assert!(is_in(&server, &cookie), "{entered}");
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+/// Signs the session out by the form of its own page.
+fn sign_out(server: &Server, cookie: &str) {
+    let head = format!("GET /_stratum/console/sessions HTTP/1.1\r\ncookie: {cookie}\r\n");
+    let page = ask(server, &head, "");
+    let token = page.split_once("name=\"token\" value=\"").and_then(|(_, rest)| rest.split_once('"'));
+    let head = format!(
+        "POST /_stratum/console/sign-out HTTP/1.1\r\ncookie: {cookie}\r\ncontent-type: application/x-www-form-urlencoded\r\n"
+    );
+    let answer = ask(server, &head, &format!("token={}", token.unwrap().0));
+    assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
+}
+
+#[test]
+fn what_was_signed_out_stays_so_over_a_restart() {
+    let mut server = Server::start();
+    let (gone, stays) = (sign_in(&server), sign_in(&server));
+    sign_out(&server, &gone);
+    assert!(!is_in(&server, &gone) && is_in(&server, &stays));
+    server.restart();
+    assert!(!is_in(&server, &gone) && is_in(&server, &stays));
+}
+
+#[test]
+fn a_restart_signs_nobody_out_unless_the_key_of_the_sessions_is_gone() {
+    let mut server = Server::start();
+    let cookie = sign_in(&server);
+    assert!(is_in(&server, &cookie));
     server.restart();
     assert!(is_in(&server, &cookie));
     server.kill();

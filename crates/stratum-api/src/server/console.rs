@@ -7,7 +7,7 @@
 use super::admin::{self, Admin};
 use crate::admission::{LEAST_MEMORY, Party};
 use crate::context::Store;
-use crate::identities::{Caller, Keys};
+use crate::identities::{Caller, Keys, MemberKind};
 use crate::on_behalf::OnBehalf;
 use crate::request_id::RequestIds;
 use crate::rights::may_operate;
@@ -20,8 +20,7 @@ use http_body::Body as _;
 use std::fmt;
 use std::sync::Arc;
 use stratum_auth::{AccessKey, AuthError, Keyring, Presign};
-use stratum_cipher::DataKey;
-use stratum_console::{Answering, Door, Key, Link, Via, Who};
+use stratum_console::{Answering, Door, Holder, Key, Link, SessionKeeper, Via, Who};
 use tower_service::Service;
 
 /// The console, mounted.
@@ -138,13 +137,20 @@ impl Inside {
 }
 
 fn who(caller: &Caller) -> Option<Who> {
-    let name = match caller {
-        Caller::User(user) if user.display_name.is_empty() => user.id.clone(),
-        Caller::User(user) => user.display_name.clone(),
-        Caller::Member(member) => member.arn.to_string(),
+    let (name, id, is_role) = match caller {
+        Caller::User(user) if user.display_name.is_empty() => (user.id.clone(), user.id.as_str(), false),
+        Caller::User(user) => (user.display_name.clone(), user.id.as_str(), false),
+        Caller::Member(member) => {
+            let is_role = member.kind == MemberKind::Role;
+            // What follows the id of a role's is what who assumed it called the session.
+            let id = member.id.split(':').next().unwrap_or_default();
+            (member.arn.to_string(), id, is_role)
+        }
         Caller::Nobody => return None,
     };
-    Some(Who { name, operates: may_operate(caller) })
+    let account = caller.owner()?.id.clone();
+    let holder = Holder { account, id: id.to_owned(), is_role };
+    Some(Who { name, operates: may_operate(caller), holder })
 }
 
 impl Door for Inside {
@@ -194,8 +200,8 @@ impl Door for Inside {
         })
     }
 
-    fn session_key(&self) -> DataKey {
-        self.store.session_key.clone()
+    fn sessions(&self) -> Arc<dyn SessionKeeper> {
+        self.store.console_sessions.clone()
     }
 
     fn now(&self) -> u64 {

@@ -343,3 +343,68 @@ async fn an_object_that_a_browser_would_run_gets_no_hold_of_the_console() {
     assert!(preview.header("content-security-policy").unwrap().starts_with("sandbox"));
     assert_eq!(preview.header("content-type"), Some("application/octet-stream"));
 }
+
+/// A session ends wherever its cookie is, and no other does.
+#[tokio::test]
+async fn who_signs_out_takes_a_copy_of_the_cookie_with_them() {
+    let rig = Rig::start().await;
+    let root = async || Browser::signed_in(&rig, ROOT).await;
+    let is_in = async |browser: &Browser<'_>| browser.get("/buckets/new").await.status == 200;
+    let (gone, stays, other) = (root().await, root().await, Browser::signed_in(&rig, OTHER).await);
+    // Neither a stranger nor another session's form ends it.
+    assert_eq!(send(&rig, "POST", "/sign-out", &form_headers(""), "").await.status, 401);
+    let forged = format!("token={}", other.token);
+    send(&rig, "POST", "/sign-out", &form_headers(&gone.cookie), &forged).await;
+    assert!(is_in(&gone).await);
+
+    let answer = gone.post("/sign-out", "").await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/_stratum/console/sign-in")));
+    assert!(answer.header("set-cookie").unwrap().contains("Max-Age=0"));
+    assert!(!is_in(&gone).await && is_in(&stays).await && is_in(&other).await);
+    // What it sends is kept to be sent again, and not done.
+    assert_eq!(gone.post("/buckets/new", "bucket=late").await.status, 401);
+    assert_eq!(rig.signed(ROOT, "HEAD", "/late", &[], b"").await.status, 404);
+
+    let also = root().await;
+    assert_eq!(stays.post("/sign-out", "of=mine").await.status, 303);
+    assert!(!is_in(&stays).await && !is_in(&also).await && is_in(&other).await);
+    // The clock stands still: one that begins now is another all the same.
+    let anew = root().await;
+    assert!(is_in(&anew).await);
+    assert_eq!(other.post("/sign-out", "of=everybody").await.status, 400, "that is the operator's");
+    assert!(is_in(&anew).await && is_in(&other).await);
+    assert_eq!(anew.post("/sign-out", "of=everybody").await.status, 303);
+    assert!(!is_in(&anew).await && !is_in(&other).await);
+    assert!(is_in(&root().await).await);
+}
+
+/// Temporary credentials are as many as anybody asks for: they count for their role, whose sessions nobody ends for all.
+#[tokio::test]
+async fn a_session_of_a_role_is_signed_out_alone() {
+    let rig = Rig::with(crate::rig::Choices { age: crate::rig::Age::New, ..Default::default() }).await;
+    let ada = crate::iam::user(&rig, "ada").await;
+    let role = crate::iam::session(&rig, "keeper", &ada, r#"{"AWS":"arn:aws:iam::root:user/ada"}"#).await;
+    let encoded = |text: &str| text.replace('%', "%25").replace('+', "%2B").replace('/', "%2F");
+    let token = encoded(role.token.as_deref().unwrap());
+    let body = format!("access-key={}&secret={}&session-token={token}", role.key, encoded(&role.secret));
+    let mut cookies = Vec::new();
+    for _ in 0..2 {
+        let answer = send(&rig, "POST", "/sign-in", &form_headers(""), &body).await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        cookies.push(answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned());
+    }
+    let page = async |cookie: &String| {
+        send(&rig, "GET", "/sessions", &[("host", HOST.to_owned()), ("cookie", cookie.clone())], "").await
+    };
+    let shown = page(&cookies[0]).await.text();
+    assert!(shown.contains("a session of a role") && !shown.contains("End all"), "{shown}");
+    let token = between(&shown, "name=\"token\" value=\"", "\"").unwrap();
+    let sign_out = async |of: &str| {
+        send(&rig, "POST", "/sign-out", &form_headers(&cookies[0]), &format!("token={token}{of}"))
+            .await
+            .status
+    };
+    assert_eq!(sign_out("&of=mine").await, 400);
+    assert_eq!(sign_out("").await, 303);
+    assert_eq!((page(&cookies[0]).await.status, page(&cookies[1]).await.status), (303, 200));
+}

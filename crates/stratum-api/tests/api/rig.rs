@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use stratum_api::admission::Admission;
 use stratum_api::audit::{Audit, AuditLines};
 use stratum_api::bodies::Bodies;
-use stratum_api::context::{Settings, Store};
+use stratum_api::context::{SessionKeeper, Settings, Store};
 use stratum_api::server::admin::Admin;
 use stratum_api::server::{Connections, Limits, Server};
 use stratum_auth::{AccessKey, Identities, SecretKey, User, Verifier, Version2};
@@ -440,7 +440,7 @@ async fn store(folder: &std::path::Path, choices: &Choices, clock: Arc<dyn Clock
         clock,
         entropy: Arc::new(System),
         keys: Arc::new(master_keys()),
-        session_key: DataKey::new(random()),
+        console_sessions: Arc::new(InMemory { key: DataKey::new(random()), ended: Mutex::default() }),
         want_of_space: Default::default(),
     }
 }
@@ -467,6 +467,28 @@ fn random() -> [u8; KEY_BYTES] {
     let mut bytes = [0; KEY_BYTES];
     stratum_storage::ambient::Entropy::fill(&System, &mut bytes);
     bytes
+}
+
+/// Sessions of the console that end with the rig.
+#[derive(Debug)]
+struct InMemory {
+    key: DataKey,
+    ended: Mutex<Vec<u8>>,
+}
+
+impl SessionKeeper for InMemory {
+    fn key(&self) -> DataKey {
+        self.key.clone()
+    }
+
+    fn ended(&self) -> Vec<u8> {
+        self.ended.lock().clone()
+    }
+
+    fn keep(&self, ended: &[u8]) -> Result<(), String> {
+        *self.ended.lock() = ended.to_vec();
+        Ok(())
+    }
 }
 
 /// The usual key, and another.
