@@ -60,14 +60,12 @@ pub struct Line<'a> {
     pub request: &'a str,
     pub operation: String,
     pub key: Option<&'a str>,
-    pub target: String,
+    /// Of a request as a whole.
+    pub whole: Option<Whole<'a>>,
     pub status: u16,
     pub error: Option<&'a str>,
     pub sent: Option<u64>,
     pub object_size: Option<u64>,
-    pub took: Duration,
-    pub referer: Option<&'a str>,
-    pub user_agent: Option<&'a str>,
     pub version: Option<&'a str>,
     pub signature: Option<&'static str>,
     pub auth: Option<&'static str>,
@@ -75,14 +73,41 @@ pub struct Line<'a> {
     pub tls: Option<Tls>,
 }
 
+/// What a request has that each of many objects that it was about hasn't.
+#[derive(Clone, Debug, Default)]
+pub struct Whole<'a> {
+    pub target: String,
+    pub took: Duration,
+    pub referer: Option<&'a str>,
+    pub user_agent: Option<&'a str>,
+}
+
+impl Whole<'_> {
+    fn target(&self) -> String {
+        format!("\"{}\"", quoted(&self.target))
+    }
+
+    /// In all, and until the answer began.
+    fn times(&self) -> String {
+        let millis = self.took.as_millis();
+        format!("{millis} {millis}")
+    }
+
+    fn came_by(&self) -> String {
+        let text = |text: Option<&str>| text.map_or("-".to_owned(), quoted);
+        format!("\"{}\" \"{}\"", text(self.referer), text(self.user_agent))
+    }
+}
+
 impl Line<'_> {
     fn write(&self, out: &mut String) {
         let text = |text: Option<&str>| text.filter(|text| !text.is_empty()).map_or("-".to_owned(), plain);
         let number = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
-        let millis = self.took.as_millis();
+        let whole = self.whole.as_ref();
+        let of_whole = |text: Option<String>, none: &str| text.unwrap_or_else(|| none.to_owned());
         let _ = writeln!(
             out,
-            "{} {} [{}] {} {} {} {} {} \"{}\" {} {} {} {} {millis} {millis} \"{}\" \"{}\" {} {} {} {} {} {} {} - -",
+            "{} {} [{}] {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} - -",
             text(Some(self.owner)),
             text(Some(self.bucket)),
             stamp(self.time),
@@ -91,13 +116,13 @@ impl Line<'_> {
             self.request,
             self.operation,
             text(self.key),
-            quoted(&self.target),
+            of_whole(whole.map(Whole::target), "-"),
             self.status,
             text(self.error),
             number(self.sent.filter(|bytes| *bytes > 0)),
             number(self.object_size),
-            self.referer.map_or("-".to_owned(), quoted),
-            self.user_agent.map_or("-".to_owned(), quoted),
+            of_whole(whole.map(Whole::times), "- -"),
+            of_whole(whole.map(Whole::came_by), "- -"),
             text(self.version),
             self.request,
             text(self.signature),
@@ -243,9 +268,12 @@ mod tests {
             request: "0123456789ABCDEF",
             operation: "REST.PUT.OBJECT".into(),
             key: Some("a b"),
-            target: "PUT /photos/a%20b HTTP/1.1".into(),
+            whole: Some(Whole {
+                target: "PUT /photos/a%20b HTTP/1.1".into(),
+                user_agent: Some(agent),
+                ..Whole::default()
+            }),
             status: 200,
-            user_agent: Some(agent),
             ..Line::default()
         }
     }
@@ -261,6 +289,9 @@ mod tests {
         let expected = "ann photos [14/Nov/2023:22:13:20 +0000] - bob 0123456789ABCDEF REST.PUT.OBJECT a%20b \
             \"PUT /photos/a%20b HTTP/1.1\" 200 - - - 0 0 \"-\" \"an agent\" - 0123456789ABCDEF - - - - - - -\n";
         assert_eq!(written(&line("an agent")), expected);
+        let of_one = Line { operation: "BATCH.DELETE.OBJECT".into(), whole: None, ..line("an agent") };
+        let expected = "BATCH.DELETE.OBJECT a%20b - 200 - - - - - - - - 0123456789ABCDEF - - - - - - -\n";
+        assert!(written(&of_one).ends_with(expected), "{}", written(&of_one));
         let over_tls = written(&Line { tls: Some(Tls::USUAL), ..line("an agent") });
         assert!(over_tls.ends_with(" - TLS_AES_256_GCM_SHA384 - - TLSv1.3 - -\n"), "{over_tls}");
         let forged = written(&line("x\" 200\nann photos"));

@@ -4,6 +4,7 @@
 //! that room refusals may take half, so that nobody who is refused often enough keeps a change from being told.
 
 use crate::address::Address;
+use crate::error::Code;
 use crate::text::Deadline;
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -59,11 +60,6 @@ impl Audit {
     /// Whether anybody keeps what is told.
     pub fn is_kept(&self) -> bool {
         self.0.is_some()
-    }
-
-    /// What is decided of a request from now on.
-    pub fn trail(&self) -> Arc<Trail> {
-        Arc::new(Trail(self.is_kept().then(Mutex::default)))
     }
 
     /// Tells of a request.
@@ -137,14 +133,19 @@ pub struct Touched {
     pub key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The code of its refusal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub code: Option<&'static str>,
+    /// Why it was refused.
+    #[serde(rename = "code", skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Code>,
 }
 
 impl Trail {
     /// Of who is to tell nobody.
     pub const OFF: Trail = Trail(None);
+
+    /// Of a request of which somebody is told, or nobody.
+    pub fn of(is_told: bool) -> Arc<Trail> {
+        Arc::new(Trail(is_told.then(Mutex::default)))
+    }
 
     pub fn decided(&self, decided: impl FnOnce() -> Decided) {
         let Some(marks) = &self.0 else { return };
@@ -158,6 +159,11 @@ impl Trail {
         if let Some(marks) = &self.0 {
             marks.lock().objects.push(touched());
         }
+    }
+
+    /// What was done to each of many.
+    pub fn all_touched(&self) -> Vec<Touched> {
+        self.0.as_ref().map(|marks| marks.lock().objects.clone()).unwrap_or_default()
     }
 }
 

@@ -18,6 +18,7 @@ mod error;
 mod groups;
 mod inline;
 mod managed;
+mod marker;
 mod roles;
 mod session;
 mod simulate;

@@ -4,6 +4,7 @@
 use crate::access_log::{self, Log, Logging};
 use crate::acl;
 use crate::admission::Party;
+use crate::audit::Trail;
 use crate::body::RequestBody;
 use crate::context::{Account, Caller, Context, Store};
 use crate::error::{Code, S3Error};
@@ -86,7 +87,7 @@ async fn deliver(store: &Arc<Store>, bucket: BucketId, log: &Log) -> Result<(), 
         scheme: Scheme::HTTP,
         tls: None,
         peer: None,
-        trail: store.audit.trail(),
+        trail: Trail::of(store.audit.is_kept()),
         trace: Trace::OFF,
         now,
     };

@@ -68,7 +68,8 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     let source = peer.map(|peer| peer.ip());
     let logged = Logged::of(store, &head);
     let asked = store.audit.is_kept().then(|| Asked::of(&method, &uri, &head.headers, source));
-    let mut seen = Seen::new(store.audit.trail(), store.traces.begin(&head.headers));
+    let trail = Trail::of(asked.is_some() || logged.is_some());
+    let mut seen = Seen::new(trail, store.traces.begin(&head.headers));
     let result = answer(store, id, head, &leftover, &mut seen).await;
     // Who asked for a `100 Continue` and got its answer without one can't tell whether a body is still awaited on
     // this connection (awscli takes the next answer on it for a body without end): RFC 9110, 10.1.1 says to close.
@@ -96,6 +97,15 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let told = error.as_ref().map(|(code, cause)| (*code, cause.as_deref()));
+    let sent = response.body().size_hint().exact().or_else(|| announced(&response)).unwrap_or(0);
+    let now = store.clock.monotonic();
+    let took = now.saturating_sub(began);
+    store.want_of_space.answered(response.status(), now);
+    if let Some(logged) = logged {
+        let came =
+            logged::Came { seen: &seen, request: id.as_str(), sent, error: told.map(|(code, _)| code), took };
+        logged.answered(store, &response, &came);
+    }
     if let Some(asked) = asked {
         asked.answered(
             &store.audit,
@@ -114,15 +124,6 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
                 trail: &seen.trail,
             },
         );
-    }
-    let sent = response.body().size_hint().exact().or_else(|| announced(&response)).unwrap_or(0);
-    let now = store.clock.monotonic();
-    let took = now.saturating_sub(began);
-    store.want_of_space.answered(response.status(), now);
-    if let Some(logged) = logged {
-        let came =
-            logged::Came { seen: &seen, request: id.as_str(), sent, error: told.map(|(code, _)| code), took };
-        logged.answered(store, &response, &came);
     }
     let is_signed = !matches!(seen.caller, Caller::Nobody);
     let named = seen.trace.name(is_signed);

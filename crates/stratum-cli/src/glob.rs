@@ -2,6 +2,9 @@
 //!
 //! Nothing else has a meaning, so that `photo[1].jpg` is itself. Nothing takes a star's meaning away, but commands have `--raw`.
 
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
+
 /// A pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
@@ -16,6 +19,28 @@ enum Token {
     One,
     Within,
     Anything,
+}
+
+impl Token {
+    fn is_star(&self) -> bool {
+        matches!(self, Token::Within | Token::Anything)
+    }
+
+    fn takes(&self, char: char) -> bool {
+        match self {
+            Token::Char(wanted) => *wanted == char,
+            Token::One | Token::Within => char != '/',
+            Token::Anything => true,
+        }
+    }
+
+    /// Whether both take some one character.
+    fn shares(&self, other: &Token) -> bool {
+        match (self, other) {
+            (Token::Char(char), other) | (other, Token::Char(char)) => other.takes(*char),
+            _ => true,
+        }
+    }
 }
 
 impl Glob {
@@ -95,6 +120,50 @@ impl Glob {
         }
     }
 
+    /// Whether there is a name that fits behind both of these: what is copied by its name from the one to the other fits again.
+    pub fn fits_again(&self, from: &str, to: &str) -> bool {
+        let (from, to) = (self.after(from), self.after(to));
+        let mut waiting: Vec<(usize, usize)> =
+            from.iter().flat_map(|one| to.iter().map(move |other| (*one, *other))).collect();
+        let mut seen: HashSet<(usize, usize)> = waiting.iter().copied().collect();
+        while let Some((one, other)) = waiting.pop() {
+            let next: Vec<_> = match (self.tokens.get(one), self.tokens.get(other)) {
+                (None, None) => return true,
+                (Some(first), Some(second)) if first.shares(second) => {
+                    let (ones, others) = (self.past(one), self.past(other));
+                    ones.flat_map(|one| others.clone().map(move |other| (one, other))).collect()
+                }
+                _ => Vec::new(),
+            };
+            waiting.extend(next.into_iter().filter(|pair| seen.insert(*pair)));
+        }
+        false
+    }
+
+    /// The tokens that may come next when that text has been taken; behind the last one is the end.
+    fn after(&self, text: &str) -> BTreeSet<usize> {
+        let mut at: BTreeSet<usize> = self.reached(0).collect();
+        for char in text.chars() {
+            let takes = |token: &usize| self.tokens.get(*token).is_some_and(|token| token.takes(char));
+            at = at.into_iter().filter(takes).flat_map(|token| self.past(token)).collect();
+        }
+        at
+    }
+
+    /// Where one is behind a character that the token has taken.
+    fn past(&self, token: usize) -> Range<usize> {
+        match self.tokens.get(token) {
+            Some(star) if star.is_star() => self.reached(token),
+            _ => self.reached(token + 1),
+        }
+    }
+
+    /// From that token on to all that stars let be reached by nothing.
+    fn reached(&self, token: usize) -> Range<usize> {
+        let stars = self.tokens.iter().skip(token).take_while(|token| token.is_star()).count();
+        token..token + stars + 1
+    }
+
     /// Whether a path fits: one without slashes is about the last name alone.
     pub fn fits_path(&self, path: &str) -> bool {
         match self.is_path {
@@ -143,7 +212,31 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_found_again_where_some_name_fits_in_both_places() {
+        for (pattern, from, to, again) in [
+            ("**", "", "copy/", true),
+            ("**.gz", "", "gz/", true),
+            ("*.gz", "", "gz/", false),
+            ("d/**", "d/", "d/e/", true),
+            ("d/**", "d/", "e/", false),
+            ("d/*", "d/", "d/e/", false),
+            ("d/*/x", "d/", "d/e/", false),
+            ("d/**/x", "d/", "d/e/", true),
+            ("*/x", "", "d/", false),
+            ("*/**x", "", "d/", true),
+            ("d/a*", "d/", "d/", true),
+            ("d?/**", "", "dd/", true),
+            ("**b", "", "a/", true),
+            ("a**", "", "b/", false),
+        ] {
+            assert_eq!(Glob::new(pattern).fits_again(from, to), again, "{pattern} {from} {to}");
+        }
+    }
+
+    #[test]
     fn a_hostile_pattern_ends() {
+        assert!(!Glob::new(&"*a".repeat(400)).fits_again("", "b/"));
+        assert!(Glob::new(&"**a".repeat(400)).fits_again("", "b/"));
         let pattern = "*a".repeat(40) + "b";
         assert!(!Glob::new(&pattern).fits(&"a".repeat(2000)));
         assert!(!Glob::new(&"**a*a".repeat(20)).fits(&"a/".repeat(500)));

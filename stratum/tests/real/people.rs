@@ -224,7 +224,17 @@ fn folders_go_up_and_come_back_the_same() {
     assert_eq!(person.keys("s3://box/q").len(), 4);
     person.does(&["cp", "s3://box/p/large", "s3://box/copy"]);
     assert_eq!(person.run(&["cat", "s3://box/copy"]).stdout, body(20 * MIB + 7));
-    assert!(person.fails(&["mv", "-r", "s3://box/p", "s3://box/p/within"], 2).contains("lies within"));
+    for within in [
+        ["mv", "-r", "s3://box/p", "s3://box/p/within"].as_slice(),
+        &["cp", "s3://box/**", "s3://box/within"],
+        &["mv", "s3://box/p/**.bin", "s3://box/p/within/"],
+    ] {
+        assert!(person.fails(within, 2).contains("lies within"), "{within:?}");
+    }
+    // A single star stays in its folder, and doesn't find what is put into another one.
+    person.does(&["cp", "s3://box/p/*", "s3://box/p/within/"]);
+    assert_eq!(person.keys("s3://box/p/within"), ["p/within/a", "p/within/large"]);
+    person.does(&["rm", "-r", "s3://box/p/within"]);
     let colder = ["s3://box/copy", "s3://box/copy", "--storage-class", "STANDARD_IA"];
     for onto_itself in
         [["mv"].iter().chain(&colder).copied().collect::<Vec<_>>(), vec!["cp", colder[0], colder[1]]]
@@ -490,6 +500,7 @@ fn nothing_is_copied_into_itself_by_another_name_of_its_endpoint() {
         ["sync", "--delete", "s3://box", "again://box/sub"],
         ["cp", "--recursive", "again://box", "s3://box/copy"],
         ["mv", "--recursive", "s3://box", "again://box/sub/further"],
+        ["cp", "--no-clobber", "again://box/**", "s3://box/copy"],
     ] {
         assert!(person.fails(&refused, 2).contains("both are names of one endpoint"), "{refused:?}");
     }

@@ -3,6 +3,13 @@
 //! Source: Amazon S3 API Reference, "Error responses".
 
 use http::StatusCode;
+use serde::{Serialize, Serializer};
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
 
 /// A code's name is its variant's, where Rust has one like it.
 macro_rules! name {

@@ -20,20 +20,21 @@ impl Serialize for Nothing {
 }
 
 /// Of the account.
-pub async fn list(list: &'static str) -> Result<Reply, IamError> {
+pub async fn list(call: &Call, list: &'static str) -> Result<Reply, IamError> {
+    call.page(Vec::new(), |()| String::new())?;
     result(&Nothing(list))
 }
 
 /// Of a user, who has to be there.
 pub async fn of_user(call: &Call, list: &'static str) -> Result<Reply, IamError> {
     must_be(call)?;
-    result(&Nothing(list))
+    self::list(call, list).await
 }
 
 /// Of a role, which has to be there.
 pub async fn of_role(call: &Call, list: &'static str) -> Result<Reply, IamError> {
     call.identity(IdentityKind::Role)?;
-    result(&Nothing(list))
+    self::list(call, list).await
 }
 
 /// A user's password, which it would sign in to Amazon's console with.

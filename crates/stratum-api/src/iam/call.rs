@@ -2,7 +2,7 @@
 
 use super::error::{Fault, IamError};
 use super::table::{About, Row};
-use super::valid;
+use super::{marker, valid};
 use crate::audit::Trail;
 use crate::channel::Tls;
 use crate::context::{Account, Caller, Store};
@@ -275,7 +275,7 @@ impl Call {
     /// The part of a list that is asked for: what comes after the marker, by a name of its own.
     ///
     /// # Errors
-    /// `ValidationError`.
+    /// `ValidationError`; for a marker, too, that no answer to this action gave.
     pub fn page<T>(&self, all: Vec<T>, name: impl Fn(&T) -> String) -> Result<Listed<T>, IamError> {
         let wrong = || Fault::ValidationError.because("MaxItems must be a number from 1 to 1000.");
         let most = match self.form.get("MaxItems") {
@@ -284,12 +284,15 @@ impl Call {
             }
             None => USUAL_ITEMS,
         };
-        let after = self.form.get("Marker");
-        let mut items: Vec<T> =
-            all.into_iter().filter(|item| after.is_none_or(|after| name(item).as_str() > after)).collect();
+        let unknown = || Fault::ValidationError.because("Marker is none that an answer to this action gave.");
+        let after =
+            self.form.get("Marker").map(|given| marker::read(self.row.name, given).ok_or_else(unknown));
+        let after = after.transpose()?;
+        let follows = |item: &T| after.as_ref().is_none_or(|after| name(item) > *after);
+        let mut items: Vec<T> = all.into_iter().filter(follows).collect();
         let is_last = items.len() <= most;
         items.truncate(most);
-        let marker = items.last().filter(|_| !is_last).map(name);
+        let marker = items.last().filter(|_| !is_last).map(|last| marker::write(self.row.name, &name(last)));
         Ok(Listed { items, marker })
     }
 

@@ -321,19 +321,25 @@ pub const ROWS: &[Row] = &[
     ),
     iam!("GetLoginProfile", Users, ["UserName"], |call| Box::pin(absent::login_profile(call))),
     iam!("DeleteLoginProfile", Users, ["UserName"], |call| Box::pin(absent::login_profile(call))),
-    iam!("ListVirtualMFADevices", Account, ["AssignmentStatus", "Marker", "MaxItems"], |_| Box::pin(
-        absent::list("VirtualMFADevices")
+    iam!("ListVirtualMFADevices", Account, ["AssignmentStatus", "Marker", "MaxItems"], |call| Box::pin(
+        absent::list(call, "VirtualMFADevices")
     )),
-    iam!("ListAccountAliases", Account, ["Marker", "MaxItems"], |_| Box::pin(absent::list("AccountAliases"))),
-    iam!("GetAccountPasswordPolicy", Account, [], |call| Box::pin(absent::password_policy(call))),
-    iam!("ListInstanceProfiles", Account, ["PathPrefix", "Marker", "MaxItems"], |_| Box::pin(absent::list(
-        "InstanceProfiles"
+    iam!("ListAccountAliases", Account, ["Marker", "MaxItems"], |call| Box::pin(absent::list(
+        call,
+        "AccountAliases"
     ))),
-    iam!("ListServerCertificates", Account, ["PathPrefix", "Marker", "MaxItems"], |_| Box::pin(
-        absent::list("ServerCertificateMetadataList")
+    iam!("GetAccountPasswordPolicy", Account, [], |call| Box::pin(absent::password_policy(call))),
+    iam!("ListInstanceProfiles", Account, ["PathPrefix", "Marker", "MaxItems"], |call| Box::pin(
+        absent::list(call, "InstanceProfiles")
     )),
-    iam!("ListSAMLProviders", Account, [], |_| Box::pin(absent::list("SAMLProviderList"))),
-    iam!("ListOpenIDConnectProviders", Account, [], |_| Box::pin(absent::list("OpenIDConnectProviderList"))),
+    iam!("ListServerCertificates", Account, ["PathPrefix", "Marker", "MaxItems"], |call| Box::pin(
+        absent::list(call, "ServerCertificateMetadataList")
+    )),
+    iam!("ListSAMLProviders", Account, [], |call| Box::pin(absent::list(call, "SAMLProviderList"))),
+    iam!("ListOpenIDConnectProviders", Account, [], |call| Box::pin(absent::list(
+        call,
+        "OpenIDConnectProviderList"
+    ))),
     iam!("GetAccountSummary", Account, [], |call| Box::pin(account::summary(call))),
     sts!(
         "AssumeRole",

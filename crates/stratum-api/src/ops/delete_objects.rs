@@ -58,7 +58,7 @@ fn time(text: &str) -> Option<u64> {
     headers::parse_http_date(text).or_else(iso)
 }
 
-/// Deletes one, and says so to the request's audit.
+/// Deletes one, and says so to the request's trail.
 async fn delete_one(
     ctx: &Context,
     bucket: &BucketRecord,
@@ -69,7 +69,7 @@ async fn delete_one(
     ctx.trail.touched(|| Touched {
         key: object.key.clone(),
         version: object.version_id.clone(),
-        code: outcome.as_ref().err().map(|error| error.code().name()),
+        refused: outcome.as_ref().err().map(S3Error::code),
     });
     outcome
 }
@@ -81,16 +81,15 @@ async fn delete_allowed(
     condition: WriteCondition,
 ) -> Result<Deleted, S3Error> {
     let key = ObjectKey::parse(object.key.clone().into_bytes())?;
-    for action in ctx.operation.actions_on_each(object.version_id.is_some()) {
-        let resource = Resource::Object(bucket, &key, object.version_id.as_deref());
+    let version = object.version_id.as_deref();
+    let resource = Resource::Object(bucket, &key, version);
+    for action in ctx.operation.actions_on_each(version.is_some()) {
         rights::authorise(&Asker::of(ctx), action, &resource)?;
     }
     if conditions::is_of_content(&condition) {
-        let resource = Resource::Object(bucket, &key, object.version_id.as_deref());
         rights::authorise_reading(&Asker::of(ctx), &resource)?;
     }
     let no_such_version = || S3Error::new(Code::NoSuchVersion);
-    let version = object.version_id.as_deref();
     let version = version.map(|id| VersionId::parse(id).ok_or_else(no_such_version)).transpose()?;
     Ok(delete_object::delete(ctx, bucket, &key, version, condition).await??)
 }

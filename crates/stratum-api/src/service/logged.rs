@@ -1,10 +1,12 @@
 //! A request to a bucket whose requests are logged, as its line has it.
 
 use super::{Seen, website};
-use crate::access_log::Line;
+use crate::access_log::{Line, Whole};
 use crate::address::{self, Address};
+use crate::audit::Touched;
 use crate::channel::Tls;
 use crate::context::Store;
+use crate::error::Code;
 use crate::operations;
 use http::header::{CONTENT_LENGTH, HOST, REFERER, USER_AGENT};
 use http::request::Parts;
@@ -73,7 +75,7 @@ impl Logged {
         })
     }
 
-    /// Keeps the line.
+    /// Keeps its line, and one of each object that it deleted among many.
     pub(super) fn answered<T>(&self, store: &Store, response: &Response<T>, came: &Came<'_>) {
         let Came { seen, request, sent, error, took } = *came;
         let whole = response.headers().get("content-range").and_then(|range| range.to_str().ok());
@@ -94,15 +96,17 @@ impl Logged {
             request,
             operation: operation(seen.operation, &self.method, self.key.is_some(), self.is_site),
             key: self.key.as_deref(),
-            target: self.target.clone(),
+            whole: Some(Whole {
+                target: self.target.clone(),
+                took,
+                referer: self.referer.as_deref(),
+                user_agent: self.user_agent.as_deref(),
+            }),
             status: response.status().as_u16(),
             error,
             sent: Some(sent)
                 .filter(|_| self.method != Method::HEAD && response.status() != StatusCode::NOT_MODIFIED),
             object_size,
-            took,
-            referer: self.referer.as_deref(),
-            user_agent: self.user_agent.as_deref(),
             version: seen.version.as_deref(),
             signature: seen.mechanism.map(|mechanism| match mechanism.version {
                 Version::V2 => "SigV2",
@@ -116,7 +120,24 @@ impl Logged {
             host: self.host.as_deref(),
             tls: self.tls,
         };
-        store.access_logs.tell(self.bucket.id, &line, store.clock.monotonic());
+        let tell = |line: &Line<'_>| store.access_logs.tell(self.bucket.id, line, store.clock.monotonic());
+        tell(&line);
+        seen.trail.all_touched().iter().for_each(|touched| tell(&of_one(&line, touched)));
+    }
+}
+
+/// The line of one of many objects that a request was to delete.
+fn of_one<'a>(request: &Line<'a>, touched: &'a Touched) -> Line<'a> {
+    Line {
+        operation: "BATCH.DELETE.OBJECT".into(),
+        key: Some(&touched.key),
+        whole: None,
+        status: touched.refused.map_or(StatusCode::NO_CONTENT, Code::status).as_u16(),
+        error: touched.refused.map(Code::name),
+        sent: None,
+        object_size: None,
+        version: touched.version.as_deref(),
+        ..request.clone()
     }
 }
 

@@ -95,9 +95,7 @@ impl CompleteMultipartUpload {
 
 impl CompletedPart {
     fn read(part: &Element) -> Result<Self, Malformed> {
-        if !part.children.iter().all(|child| is_known(&child.name)) {
-            return Err(Malformed::WrongElements);
-        }
+        part.only_where(is_known)?;
         let number = part.trimmed("PartNumber")?.ok_or(Malformed::WrongElements)?;
         let etag = part.trimmed("ETag")?.ok_or(Malformed::WrongElements)?;
         let mut checksums = Vec::new();
@@ -270,7 +268,7 @@ mod tests {
         assert_eq!(with(&part.repeat(10_001)), Err(Malformed::WrongCount));
         assert_eq!(with("<Part><PartNumber>1</PartNumber></Part>"), Err(Malformed::WrongElements));
         let unknown = part.replace("</Part>", "<ChecksumSHA3>a</ChecksumSHA3></Part>");
-        assert_eq!(with(&unknown), Err(Malformed::WrongElements));
+        assert_eq!(with(&unknown), Err(Malformed::Unknown("ChecksumSHA3".into())));
         assert!(with(&format!("{part}<Except/>")).is_err());
         assert_eq!(with("<Part><PartNumber>-1</PartNumber><ETag>a</ETag></Part>"), Ok(1));
         for wrong in ["+1", "--1", "-", "1.0", "one", "9999999999"] {

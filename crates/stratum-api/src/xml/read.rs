@@ -73,7 +73,12 @@ impl Element {
 
     /// Refuses children of any other name: what isn't understood is not ignored.
     pub fn only(&self, names: &[&str]) -> Result<(), Malformed> {
-        match self.children.iter().find(|child| !names.contains(&&*child.name)) {
+        self.only_where(|name| names.contains(&name))
+    }
+
+    /// As [`Element::only`], where more than a list says which names there may be.
+    pub fn only_where(&self, is_known: impl Fn(&str) -> bool) -> Result<(), Malformed> {
+        match self.children.iter().find(|child| !is_known(&child.name)) {
             None => Ok(()),
             Some(child) => Err(Malformed::Unknown(told(&child.name))),
         }

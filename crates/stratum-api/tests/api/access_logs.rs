@@ -109,6 +109,36 @@ async fn requests_become_lines_of_objects_in_the_target() {
     assert!(lines.iter().all(|line| !line.contains("unlogged")));
 }
 
+/// The request has its line, and each object that it names has one with what became of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_many_that_are_deleted_has_a_line() {
+    let client = client().await;
+    root(&client, "PUT", "/logs?policy", POLICY).await;
+    root(&client, "PUT", "/site/a%20key", "12345").await;
+    assert_eq!(root(&client, "PUT", "/site?logging", LOGGING).await.status, 200);
+    let document = "<Delete><Object><Key>a key</Key></Object>\
+        <Object><Key>b</Key><VersionId>nonsense</VersionId></Object></Delete>";
+    let digest = crate::policies::md5(document.as_bytes());
+    let headers = [("content-md5", digest.as_str()), ("user-agent", "a tool/1.0")];
+    let deleted = client.rig.signed(ROOT, "POST", "/site?delete", &headers, document.as_bytes()).await;
+    assert_eq!(deleted.status, 200, "{}", deleted.text());
+    deliver(&client).await;
+    let lines = lines(&client).await;
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let request = deleted.header("x-amz-request-id").unwrap();
+    assert!(
+        lines[0].contains(" REST.POST.MULTI_OBJECT_DELETE - \"POST /site?delete HTTP/1.1\" 200 "),
+        "{}",
+        lines[0]
+    );
+    // In the order in which they came to be deleted.
+    for came in ["a%20key - 204 - - - - - - - -", "b - 404 NoSuchVersion - - - - - - nonsense"] {
+        let expected = format!(" root {request} BATCH.DELETE.OBJECT {came} {request} SigV4 - AuthHeader ");
+        let has = |line: &String| line.starts_with("root site [") && line.contains(&expected);
+        assert!(lines[1..].iter().any(has), "{lines:?}\n{expected}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_lets_logs_in_no_more_gets_none() {
     let client = client().await;

@@ -620,6 +620,41 @@ async fn what_is_not_understood_is_refused() {
     refused(&root().iam(&rig, "PutUserPolicy", &parameters).await, 409, "LimitExceeded");
 }
 
+/// A list goes on where it ended, though the entry there is gone; and nowhere else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_goes_on_by_a_marker_that_it_gave() {
+    let rig = closed().await;
+    for name in ["ann", "bob", "carl"] {
+        done(root().iam(&rig, "CreateGroup", &[("GroupName", name)]).await);
+    }
+    let list = async |action: &str, marker: &str| {
+        root().iam(&rig, action, &[("MaxItems", "2"), ("Marker", marker)]).await
+    };
+    let first = done(root().iam(&rig, "ListGroups", &[("MaxItems", "2")]).await);
+    let marker = first.element("Marker").unwrap();
+    done(root().iam(&rig, "DeleteGroup", &[("GroupName", "bob")]).await);
+    let rest = done(list("ListGroups", &marker).await);
+    assert!(
+        rest.text().contains("<GroupName>carl<") && !rest.text().contains("<GroupName>ann<"),
+        "{}",
+        rest.text()
+    );
+    assert_eq!(rest.element("Marker"), None);
+    for (action, marker) in
+        [("ListGroups", "bob"), ("ListGroups", ""), ("ListUsers", &marker), ("ListAccountAliases", &marker)]
+    {
+        refused(&list(action, marker).await, 400, "ValidationError");
+    }
+    // Which of two counts nobody could tell.
+    for twice in [
+        &[("GroupName", "ann"), ("GroupName", "carl")][..],
+        &[("GroupName", "ann"), ("Action", "ListGroups")],
+    ] {
+        refused(&root().iam(&rig, "DeleteGroup", twice).await, 400, "InvalidInput");
+    }
+    assert!(done(root().iam(&rig, "ListGroups", &[]).await).text().contains("<GroupName>ann<"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_is_refused_before_the_body_is_read() {
     let rig = closed().await;

@@ -5,30 +5,32 @@
 use crate::place::{Place, Url};
 use crate::problem::{Outcome, Problem};
 use crate::sessions::Sessions;
-use crate::sources::{Extent, FilterArgs, find};
+use crate::sources::{Extent, FilterArgs, Meaning, find};
 use crate::transfer::{From, is_same};
 use futures_util::StreamExt;
 
-/// Refuses a target that lies within the source.
+/// Refuses a target that lies within a source which means many.
 ///
 /// # Errors
 /// `Usage`; what looking into both comes to.
 pub async fn check_apart(
     sessions: &Sessions,
-    source: &Place,
+    (source, extent): (&Place, Extent),
     target: &Place,
-    is_recursive: bool,
+    is_raw: bool,
 ) -> Result<(), Problem> {
     match (source, target) {
-        (Place::Remote(source), Place::Remote(target)) if is_recursive => {
-            if source.bucket != target.bucket || !target.folder().starts_with(&source.folder()) {
+        (Place::Remote(source), Place::Remote(target)) if extent == Extent::Many => {
+            let meaning = Meaning::of(source, is_raw);
+            let folder = source.with_key(meaning.folder());
+            if source.bucket != target.bucket || !lies_within(target, &meaning) {
                 return Ok(());
             }
             if source.site == target.site {
                 return Err(Problem::Usage(format!("{target} lies within {source}")));
             }
             // The same folder elsewhere is what mirrors have; and onto itself nothing is copied, nor deleted.
-            if source.folder() != target.folder() && are_one(sessions, source, target).await? {
+            if folder.folder() != target.folder() && are_one(sessions, &folder, target).await? {
                 let message = format!("{target} lies within {source}: both are names of one endpoint");
                 return Err(Problem::Usage(message));
             }
@@ -38,6 +40,17 @@ pub async fn check_apart(
             "neither source nor target is in a bucket: cp(1), mv(1) and rsync(1) are for that".into(),
         )),
         _ => Ok(()),
+    }
+}
+
+/// Whether what is brought there is meant, too. Of a pattern's own folder each is brought onto itself, which is another question.
+fn lies_within(target: &Url, meaning: &Meaning) -> bool {
+    match meaning {
+        Meaning::Folder(folder) => target.folder().starts_with(folder.as_str()),
+        Meaning::Pattern(glob) => {
+            let (from, to) = (meaning.folder(), target.folder());
+            from != to && glob.fits_again(&from, &to)
+        }
     }
 }
 

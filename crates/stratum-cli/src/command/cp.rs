@@ -204,8 +204,8 @@ async fn steps(
 ) -> Result<BoxStream<'static, Result<Work, Problem>>, Problem> {
     let extents = args.sources.iter().map(|source| extent(source, args.recursive, args.raw));
     let extents = extents.collect::<Result<Vec<_>, _>>()?;
-    for source in &args.sources {
-        check_apart(&engine.sessions, source, &args.target, args.recursive).await?;
+    for source in args.sources.iter().zip(extents.iter().copied()) {
+        check_apart(&engine.sessions, source, &args.target, args.raw).await?;
     }
     let is_many = args.sources.len() > 1 || extents.contains(&Extent::Many);
     let aim = Arc::new(Aim::of(&args.target, is_many)?);

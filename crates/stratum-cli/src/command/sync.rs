@@ -65,8 +65,9 @@ async fn work(
     args: &SyncArgs,
     engine: &Engine,
 ) -> Result<BoxStream<'static, Result<Work, Problem>>, Problem> {
-    check_apart(&engine.sessions, &args.source, &args.target, true).await?;
-    check_apart(&engine.sessions, &args.target, &args.source, true).await?;
+    for (from, to) in [(&args.source, &args.target), (&args.target, &args.source)] {
+        check_apart(&engine.sessions, (from, Extent::Many), to, true).await?;
+    }
     let target = match &args.target {
         Place::Remote(url) => Target::Prefix(url.with_key(url.folder())),
         Place::Local(path) => Target::Below(Arc::new(Root::new(path.clone()))),
