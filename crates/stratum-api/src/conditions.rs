@@ -134,9 +134,8 @@ pub fn range_counts(headers: &HeaderMap, object: &ObjectRecord) -> bool {
 /// Whether a write or a deletion asks about what the object is that is there, so that its answer tells whether that was guessed.
 /// Whether there is one at all (`*`) isn't that.
 pub fn are_of_content(operation: &Operation, headers: &HeaderMap) -> bool {
-    const HEEDING: [&str; 4] = ["PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject"];
     let is_of_deletion = headers.contains_key(MODIFIED_AT) || headers.contains_key(SIZE);
-    HEEDING.contains(&operation.name) && (is_of_deletion || is_of_content(&on_write(headers)))
+    headers::CONDITIONAL.contains(&operation.name) && (is_of_deletion || is_of_content(&on_write(headers)))
 }
 
 /// As [`are_of_content`], of a condition that was read.

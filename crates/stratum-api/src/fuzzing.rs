@@ -3,12 +3,15 @@
 use crate::address::Address;
 use crate::conditions::parse_etags;
 use crate::form::Form;
+use crate::headers;
 use crate::iam;
-use crate::operation::{Qualifier, Scope};
+use crate::operation::{Qualifier, Scope, on};
 use crate::operations;
 use crate::post_policy::PostPolicy;
 use crate::query::Query;
 use crate::range;
+use crate::rights::BRINGS;
+pub use crate::rights::{Because, Brings};
 use crate::tags::Tagged;
 use crate::xml;
 use crate::xml::acl::{Grantees, OwnershipControls, PublicAccessBlockConfiguration};
@@ -102,7 +105,7 @@ pub fn form(bytes: &[u8]) {
 }
 
 /// A request of an operation, and the rights that it needs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Example {
     pub operation: &'static str,
     pub method: &'static str,
@@ -111,34 +114,70 @@ pub struct Example {
     pub actions: Vec<&'static str>,
 }
 
-/// A request of every operation on the bucket `bucket` or its object `k`, from the table: whatever holds of all operations
-/// can be tried on those that come, too.
+/// A request of every operation on the bucket `bucket` or its object `k`, and where it is another right one that names a version,
+/// from the table: whatever holds of all operations can be tried on those that come, too.
 pub fn examples() -> Vec<Example> {
-    let example = |row: &'static operations::Row| {
+    let example = |row: &'static operations::Row, names_version: bool| {
         let path = match row.scope {
             Scope::Bucket => "/bucket",
             Scope::Object => "/bucket/k",
             Scope::Service | Scope::ObjectResponse => return None,
         };
+        let here = |named| row.actions(named).collect::<Vec<_>>();
+        let of_source = |named| row.source_actions(named).collect::<Vec<_>>();
+        let of_version = row.parameters.contains(&"versionId") && here(false) != here(true);
+        if names_version && !of_version && of_source(false).is_empty() {
+            return None;
+        }
         let mut query: Vec<String> = row.subresource.map(|name| format!("{name}=")).into_iter().collect();
         let mut headers = Vec::new();
         for qualifier in row.qualifiers {
             match *qualifier {
                 Qualifier::Parameter(name) => query.push(format!("{name}=1")),
                 Qualifier::Value(name, value) => query = vec![format!("{name}={value}")],
+                Qualifier::Header(name) if names_version => headers.push((name, "bucket/k?versionId=null")),
                 Qualifier::Header(name) => headers.push((name, "bucket/k")),
             }
         }
-        let actions = row.actions(false).chain(row.source_actions(false)).chain(row.actions_on_each(false));
+        if names_version && of_version {
+            query.push("versionId=null".into());
+        }
+        let of_each = row.actions_on_each(false);
         Some(Example {
             operation: row.name,
             method: row.method.name(),
             target: format!("{path}?{}", query.join("&")),
             headers,
-            actions: actions.collect(),
+            actions: [here(names_version && of_version), of_source(names_version)]
+                .into_iter()
+                .flatten()
+                .chain(of_each)
+                .collect(),
         })
     };
-    operations::all().filter_map(example).collect()
+    operations::all()
+        .flat_map(|row| [false, true].into_iter().filter_map(move |named| example(row, named)))
+        .collect()
+}
+
+/// A request of each operation with each header that it heeds and that brings a right, by the name that it has there.
+pub fn examples_with_headers() -> Vec<(Example, Brings)> {
+    let heeds = |example: &Example, brings: &Brings| {
+        let row = operations::all().find(|row| row.name == example.operation);
+        // A list of a bucket's is its operation's own.
+        let is_about = brings.because == Because::Lifts || row.is_some_and(|row| row.scope == Scope::Object);
+        is_about && row.is_some_and(|row| row.is_write() && headers::is_heeded(brings.header, row))
+    };
+    let with = |example: &Example, brings: Brings| {
+        let action = on(brings.action, example.target.contains("versionId"));
+        let headers = [example.headers.as_slice(), &[(brings.header, brings.example)]].concat();
+        (Example { headers, ..example.clone() }, Brings { action, ..brings })
+    };
+    let of = |example: Example| {
+        let heeded = BRINGS.iter().copied().filter(|brings| heeds(&example, brings));
+        heeded.map(|brings| with(&example, brings)).collect::<Vec<_>>()
+    };
+    examples().into_iter().flat_map(of).collect()
 }
 
 /// What a request asks for, from its raw parts.

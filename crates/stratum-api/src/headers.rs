@@ -9,7 +9,7 @@ mod known;
 
 pub use directive::Directive;
 pub use fold::hoist;
-pub use known::refuse_unheeded;
+pub use known::{CONDITIONAL, is_heeded, refuse_unheeded};
 
 use crate::checksum;
 use crate::error::{Code, S3Error};

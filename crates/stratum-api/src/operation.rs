@@ -105,7 +105,7 @@ impl Operation {
 }
 
 /// The right by the name of its action; to a version that is named it is another than to what is current.
-fn on(action: &'static str, names_version: bool) -> &'static str {
+pub fn on(action: &'static str, names_version: bool) -> &'static str {
     match action {
         _ if !names_version => action,
         "s3:GetObject" => "s3:GetObjectVersion",

@@ -28,7 +28,10 @@ mod facts;
 mod grants;
 mod own;
 
-pub use beside::{authorise_copied_tags, authorise_headers, authorise_reading, authorise_said};
+pub use beside::{
+    BRINGS, Because, Brings, authorise_copied_tags, authorise_headers, authorise_reading, authorise_said,
+    bypasses_governance,
+};
 pub use delivery::may_deliver_logs;
 pub use facts::{Asker, Said};
 

@@ -120,7 +120,7 @@ fn meaning(name: &str) -> Option<Meaning> {
 }
 
 /// The writes that ask of what is current whether they may.
-const CONDITIONAL: &[&str] = &["CompleteMultipartUpload", "CopyObject", "DeleteObject", "PutObject"];
+pub const CONDITIONAL: &[&str] = &["CompleteMultipartUpload", "CopyObject", "DeleteObject", "PutObject"];
 
 /// Refuses the headers that ask for what they wouldn't get.
 ///
@@ -135,6 +135,16 @@ pub fn refuse_unheeded(headers: &HeaderMap, operation: &Operation) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Whether a write of that operation does something because of the header, and isn't refused for it.
+pub fn is_heeded(header: &str, operation: &Operation) -> bool {
+    match header.strip_prefix("x-amz-").map(meaning) {
+        Some(Some(Meaning::Of(operations))) => operations.contains(&operation.name),
+        Some(Some(Meaning::Known | Meaning::Judged(_))) => true,
+        Some(_) => false,
+        None => HeaderName::try_from(header).is_ok_and(|name| check_standard(&name, operation).is_ok()),
+    }
 }
 
 /// HTTP's own headers that a write may not pass over (RFC 9110, 13.1 and 14.5): a condition on what it would change, and the

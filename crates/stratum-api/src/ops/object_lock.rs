@@ -19,8 +19,6 @@ use stratum_metadata::record::{Attributes, BucketRecord};
 /// More than any of these documents ever needs, in bytes.
 const MAX_BODY: u64 = 4 * 1024;
 
-const BYPASS_HEADER: &str = "x-amz-bypass-governance-retention";
-
 pub async fn get_configuration(_: &Context, bucket: &BucketRecord) -> S3Result {
     let lock = bucket.configuration.object_lock.as_ref();
     xml::answer(&ObjectLockConfiguration::of(lock.ok_or(Code::ObjectLockConfigurationNotFoundError)?))
@@ -84,7 +82,6 @@ fn attributes(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> Result<A
 
 /// Whether a retention in governance mode doesn't bind this request: it says so, and its caller may.
 pub fn bypasses_governance(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> bool {
-    let asks = ctx.header(BYPASS_HEADER).is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let resource = Resource::Object(bucket, key, ctx.query.get(version::PARAMETER));
-    asks && rights::authorise(&Asker::of(ctx), "s3:BypassGovernanceRetention", &resource).is_ok()
+    rights::bypasses_governance(&Asker::of(ctx), &resource)
 }

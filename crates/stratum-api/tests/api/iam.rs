@@ -640,9 +640,12 @@ async fn a_list_goes_on_by_a_marker_that_it_gave() {
         rest.text()
     );
     assert_eq!(rest.element("Marker"), None);
-    for (action, marker) in
-        [("ListGroups", "bob"), ("ListGroups", ""), ("ListUsers", &marker), ("ListAccountAliases", &marker)]
-    {
+    for (action, marker) in [
+        ("ListGroups", "bob"),
+        ("ListGroups", ""),
+        ("ListUsers", marker.as_str()),
+        ("ListAccountAliases", &marker),
+    ] {
         refused(&list(action, marker).await, 400, "ValidationError");
     }
     // Which of two counts nobody could tell.

@@ -1,10 +1,11 @@
-//! Every operation of the table, asked for by the owner, another user and nobody, under every kind of grant: what a new
-//! operation lets whom do is asked as soon as its row is there.
+//! Every operation of the table, asked for by the owner, another user and nobody, under every kind of grant, and with every header
+//! that brings a right: what a new operation, or a new header, lets whom do is asked as soon as its row is there.
 
 use crate::iam::{Holder, root, session, user};
 use crate::policies::{md5, put, shut};
-use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig};
-use stratum_api::fuzzing::{Example, examples};
+use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig, Signer};
+use std::collections::BTreeMap;
+use stratum_api::fuzzing::{Because, Example, examples, examples_with_headers};
 use stratum_metadata::record::ObjectOwnership;
 
 /// Who asks.
@@ -31,16 +32,22 @@ fn rows() -> Vec<Example> {
 }
 
 async fn ask(rig: &Rig, who: Who, row: &Example) -> Answer {
-    let digest = md5(DELETE);
-    let mut headers = row.headers.clone();
+    match who {
+        Who::Owner => ask_as(rig, Some(ROOT.into()), row).await,
+        Who::Other => ask_as(rig, Some(OTHER.into()), row).await,
+        Who::Nobody => ask_as(rig, None, row).await,
+    }
+}
+
+async fn ask_as(rig: &Rig, signer: Option<Signer<'_>>, row: &Example) -> Answer {
+    let (digest, mut headers) = (md5(DELETE), row.headers.clone());
     let body = if row.operation == "DeleteObjects" { DELETE } else { b"" };
     if !body.is_empty() {
         headers.push(("content-md5", &digest));
     }
-    match who {
-        Who::Owner => rig.signed(ROOT, row.method, &row.target, &headers, body).await,
-        Who::Other => rig.signed(OTHER, row.method, &row.target, &headers, body).await,
-        Who::Nobody => rig.send(row.method, &row.target, &headers, body).await,
+    match signer {
+        Some(signer) => rig.signed(signer, row.method, &row.target, &headers, body).await,
+        None => rig.send(row.method, &row.target, &headers, body).await,
     }
 }
 
@@ -155,27 +162,23 @@ async fn give(rig: &Rig, statement: Option<&str>) {
     }
 }
 
+/// A statement of a policy of their own, about everything in the bucket.
+fn own(effect: &str, element: &str, actions: &[&str]) -> String {
+    let actions: Vec<String> = actions.iter().map(|action| format!("\"{action}\"")).collect();
+    let resources = r#"["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]"#;
+    format!(r#"{{"Effect":"{effect}","{element}":[{}],"Resource":{resources}}}"#, actions.join(","))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_may_just_what_their_policies_name() {
     let rig = shut().await;
     let members = members(&rig).await;
-    let own = |effect: &str, element: &str, actions: &[&str]| {
-        let actions: Vec<String> = actions.iter().map(|action| format!("\"{action}\"")).collect();
-        let resources = r#"["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]"#;
-        format!(r#"{{"Effect":"{effect}","{element}":[{}],"Resource":{resources}}}"#, actions.join(","))
-    };
     let may = async |row: &Example| {
         let mut may = Vec::new();
         for member in &members {
             assert_eq!(rig.signed(ROOT, "DELETE", "/bucket?policy", &[], b"").await.status, 204);
             object(&rig).await;
-            let (digest, mut headers) = (md5(DELETE), row.headers.clone());
-            let body = if row.operation == "DeleteObjects" { DELETE } else { b"" };
-            if !body.is_empty() {
-                headers.push(("content-md5", &digest));
-            }
-            let answer = rig.signed(member.signer("s3"), row.method, &row.target, &headers, body).await;
-            may.push(!is_refused(row, &answer));
+            may.push(!is_refused(row, &ask_as(&rig, Some(member.signer("s3")), row).await));
         }
         may
     };
@@ -202,9 +205,14 @@ fn gives(permission: &str, of_object: bool, action: &str) -> bool {
         ("WRITE", false) => &["s3:PutObject", "s3:DeleteObject"],
         ("READ_ACP", false) => &["s3:GetBucketAcl"],
         ("WRITE_ACP", false) => &["s3:PutBucketAcl"],
-        ("READ", true) => &["s3:GetObject", "s3:GetObjectAttributes"],
-        ("READ_ACP", true) => &["s3:GetObjectAcl"],
-        ("WRITE_ACP", true) => &["s3:PutObjectAcl"],
+        ("READ", true) => &[
+            "s3:GetObject",
+            "s3:GetObjectVersion",
+            "s3:GetObjectAttributes",
+            "s3:GetObjectVersionAttributes",
+        ],
+        ("READ_ACP", true) => &["s3:GetObjectAcl", "s3:GetObjectVersionAcl"],
+        ("WRITE_ACP", true) => &["s3:PutObjectAcl", "s3:PutObjectVersionAcl"],
         ("FULL_CONTROL", _) => {
             return ["READ", "WRITE", "READ_ACP", "WRITE_ACP"]
                 .iter()
@@ -215,13 +223,120 @@ fn gives(permission: &str, of_object: bool, action: &str) -> bool {
     actions.contains(&action)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_list_grants_just_what_s3_maps_it_to() {
+/// Where lists are in use, with a bucket that was created with these headers.
+async fn with_lists(headers: &[(&str, &str)]) -> Rig {
     let ownership = ObjectOwnership::ObjectWriter;
     let choices =
         Choices { anonymous: false, age: Age::New, object_ownership: ownership, ..Choices::default() };
     let rig = Rig::with(choices).await;
-    assert_eq!(rig.signed(ROOT, "PUT", "/bucket", &[], b"").await.status, 200);
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket", headers, b"").await.status, 200);
+    rig
+}
+
+/// Has the one user have these statements, and no others.
+async fn give_user(rig: &Rig, statements: &[String]) {
+    let text = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
+    let put = [("UserName", "own"), ("PolicyName", "p"), ("PolicyDocument", &text)];
+    let answer = root().iam(rig, "PutUserPolicy", &put).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+/// Of each header that brings a right: without that the request is refused which is allowed without the header.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_takes_the_right_that_it_brings() {
+    let rig = with_lists(&[]).await;
+    let member = user(&rig, "own").await;
+    let mut tried = 0;
+    for (row, brings) in examples_with_headers() {
+        if brings.because == Because::Lifts {
+            continue;
+        }
+        let may = async |statements: &[String]| {
+            object(&rig).await;
+            give_user(&rig, statements).await;
+            !is_refused(&row, &ask_as(&rig, Some(member.signer("s3")), &row).await)
+        };
+        let (base, right) = (own("Allow", "Action", &row.actions), own("Allow", "Action", &[brings.action]));
+        let denied = own("Deny", "Action", &[brings.action]);
+        // It is the operation's own right.
+        if row.actions.contains(&brings.action) {
+            assert!(may(&[base]).await, "{row:?} {brings:?}");
+            continue;
+        }
+        tried += 1;
+        assert!(!may(std::slice::from_ref(&base)).await, "{row:?} {brings:?}");
+        assert!(may(&[base.clone(), right.clone()]).await, "{row:?} {brings:?}");
+        assert!(!may(&[base, right, denied]).await, "{row:?} {brings:?}");
+
+        // Somebody of another account, by the bucket's policy; who will own what they write may say who else reads it.
+        let may = async |statements: String| {
+            assert_eq!(rig.signed(ROOT, "DELETE", "/bucket?policy", &[], b"").await.status, 204);
+            object(&rig).await;
+            assert_eq!(put(&rig, &statements).await.status, 204);
+            !is_refused(&row, &ask(&rig, Who::Other, &row).await)
+        };
+        let to_other =
+            |effect: &str, actions: &[&str]| statement(effect, r#"{"AWS":"other"}"#, "Action", actions);
+        let (base, denied) = (to_other("Allow", &row.actions), to_other("Deny", &[brings.action]));
+        let is_owners = brings.because == Because::LetsIn;
+        assert_eq!(may(base.clone()).await, is_owners, "{row:?} {brings:?}");
+        let right = to_other("Allow", &[brings.action]);
+        assert!(may(format!("{base},{right}")).await, "{row:?} {brings:?}");
+        assert!(!may(format!("{base},{right},{denied}")).await, "{row:?} {brings:?}");
+    }
+    assert!(tried > 30, "{tried}");
+}
+
+/// What a header lifts binds whoever may not lift it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_lifts_nothing_without_its_right() {
+    let rig = with_lists(&[("x-amz-bucket-object-lock-enabled", "true")]).await;
+    let member = user(&rig, "own").await;
+    let lifting = examples_with_headers().into_iter().filter(|(_, brings)| brings.because == Because::Lifts);
+    let lifting: BTreeMap<_, _> =
+        lifting.map(|(row, brings)| ((row.operation, row.method), brings)).collect();
+    assert_eq!(lifting.len(), 3, "{lifting:?}");
+    for ((operation, method), brings) in lifting {
+        let may = async |statements: &[String]| {
+            let lock = [
+                ("x-amz-object-lock-mode", "GOVERNANCE"),
+                ("x-amz-object-lock-retain-until-date", "2090-01-01T00:00:00Z"),
+            ];
+            let locked = rig.signed(ROOT, "PUT", "/bucket/k", &lock, b"body").await;
+            let version = locked.header("x-amz-version-id").unwrap();
+            give_user(&rig, statements).await;
+            let (target, body) = match operation {
+                "DeleteObject" => (format!("/bucket/k?versionId={version}"), String::new()),
+                "DeleteObjects" => (
+                    "/bucket?delete".into(),
+                    format!("<Delete><Object><Key>k</Key><VersionId>{version}</VersionId></Object></Delete>"),
+                ),
+                "PutObjectRetention" => (
+                    format!("/bucket/k?retention&versionId={version}"),
+                    "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2080-01-01T00:00:00Z</RetainUntilDate></Retention>".into(),
+                ),
+                other => panic!("{other} lifts something: it is to be tried here"),
+            };
+            let digest = md5(body.as_bytes());
+            let headers = [(brings.header, brings.example), ("content-md5", digest.as_str())];
+            let answer = rig.signed(member.signer("s3"), method, &target, &headers, body.as_bytes()).await;
+            let is_refused = answer.text().contains("<Code>AccessDenied</Code>");
+            assert!(is_refused || answer.status / 100 == 2, "{operation}: {}", answer.text());
+            !is_refused
+        };
+        let base =
+            own("Allow", "Action", &["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObjectRetention"]);
+        let (right, denied) =
+            (own("Allow", "Action", &[brings.action]), own("Deny", "Action", &[brings.action]));
+        assert!(!may(std::slice::from_ref(&base)).await, "{operation}");
+        assert!(may(&[base.clone(), right.clone()]).await, "{operation}");
+        assert!(!may(&[base, right, denied]).await, "{operation}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_grants_just_what_s3_maps_it_to() {
+    let rig = with_lists(&[]).await;
     for permission in ["read", "write", "read-acp", "write-acp", "full-control"] {
         let header = format!("x-amz-grant-{permission}");
         for of_object in [false, true] {
