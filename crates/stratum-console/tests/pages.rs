@@ -216,7 +216,7 @@ fn tags(mut text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
 
 /// Nothing of a page comes of a name: no tag of a kind that we don't write, no attribute that runs or leads elsewhere.
 fn assert_tame(page: &Page, what: &str) {
-    const OURS: [&str; 57] = [
+    const OURS: [&str; 59] = [
         "a",
         "audio",
         "body",
@@ -244,6 +244,7 @@ fn assert_tame(page: &Page, what: &str) {
         "label",
         "legend",
         "li",
+        "line",
         "link",
         "main",
         "meta",
@@ -265,6 +266,7 @@ fn assert_tame(page: &Page, what: &str) {
         "table",
         "tbody",
         "td",
+        "text",
         "textarea",
         "th",
         "thead",
@@ -546,4 +548,44 @@ async fn whoever_is_signed_out_is_told_if_that_cannot_be_kept() {
     );
     assert!(page.headers["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
     assert_eq!(browser.get("/sessions").await.status, StatusCode::SEE_OTHER, "it has ended all the same");
+}
+
+#[tokio::test]
+async fn an_object_tells_when_it_was_read_and_where_it_lay() {
+    const DAY: u64 = 24 * 3_600 * 1_000;
+    let now = 1_795_961_109_000u64;
+    let one_of = |count: usize, at: usize| {
+        (0..count).map(|index| f64::from(u8::from(index == at))).collect::<Vec<_>>()
+    };
+    let explained = serde_json::json!({
+        "tier": "cold", "since": now - 7 * DAY, "sentence": HOSTILE[0],
+        "terms": {"now": now, "day": DAY, "is_read": true, "last": now - DAY},
+        "signals": {
+            "reads": 12, "last": now - DAY, "gap_days": 9.5, "half_life_days": [1.0 / 24.0, 1.0, 7.0, 30.0],
+            "daily_reads": [0.0, 0.35, 1.5, 4.0], "daily_bytes": [0.0, 0.0, 2048.0, 1e9],
+            "hours": one_of(24, 14), "weekdays": one_of(7, 1), "spikes": false,
+        },
+        "history": [{"tier": HOSTILE[2], "since": now - 30 * DAY, "sentence": HOSTILE[2]}, {"tier": "cold", "since": now - 7 * DAY, "sentence": "It went to cold."}],
+    });
+    let browser = Browser::of(move |_| Response::new(Body::from(explained.to_string()))).await;
+    let page = browser.get("/b/media/why?key=k").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert_tame(&page, "why");
+    for words in
+        ["12 reads are counted", "10 days", "Most: 14:00, 100.0 %", "Most: Tuesday", ">1.5<", "2.0 KiB"]
+    {
+        assert!(page.text.contains(words), "{words}: {}", page.text);
+    }
+    // The newest first; the read stands between the moves and now, at its age.
+    let places = ["read last ", "It went to cold."].map(|words| page.text.find(words).unwrap());
+    assert!(places.is_sorted() && page.text.contains(r#"cx="60.00%""#), "{}", page.text);
+    // Of what isn't current, nothing of its use is known.
+    let older = serde_json::json!({"tier": "hot", "since": now - DAY, "sentence": "It lies there.", "not_deciding": "it is older"});
+    let browser = Browser::of(move |_| Response::new(Body::from(older.to_string()))).await;
+    let page = browser.get("/b/media/why?key=k&version=1").await;
+    assert!(
+        page.text.contains("it lies where it was put") && !page.text.contains("When it is read"),
+        "{}",
+        page.text
+    );
 }

@@ -1,4 +1,7 @@
-//! *Why is it here?*: the sentence, what took the object from tier to tier, what a month costs in each, and what would change it.
+//! *Why is it here?*: the sentence, when the object was read and what took it from tier to tier, what a month costs in each, and what
+//! would change it.
+
+mod timeline;
 
 use crate::frame::{Part, Tone, badge, gauge, notice, tier, tier_class};
 use crate::names;
@@ -26,7 +29,7 @@ pub struct Explanation {
     decision: Option<Decision>,
     rules: Vec<(String, Value)>,
     terms: Option<Terms>,
-    signals: Option<Value>,
+    signals: Option<Use>,
     group: Option<Group>,
     class: Option<String>,
     class_confidence: Option<f64>,
@@ -54,6 +57,23 @@ struct Decision {
     by: Value,
 }
 
+/// How it is used, as far as is remembered of that.
+#[derive(Deserialize, Default, Debug)]
+#[serde(default)]
+struct Use {
+    reads: u64,
+    last: Option<u64>,
+    gap_days: Option<f64>,
+    /// Reads and bytes a day, by counts in which a read counts half after so many days.
+    half_life_days: Vec<f64>,
+    daily_reads: Vec<f64>,
+    daily_bytes: Vec<f64>,
+    /// The shares of the hours of the day and of the weekdays, Monday first.
+    hours: Vec<f64>,
+    weekdays: Vec<f64>,
+    spikes: bool,
+}
+
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 struct Group {
@@ -74,6 +94,7 @@ struct Moved {
 #[serde(default)]
 struct Terms {
     now: u64,
+    day: u64,
     size: u64,
     last: u64,
     group_last: u64,
@@ -124,7 +145,7 @@ pub async fn show(visit: Visit) -> Page {
         div.columns {
             div {
                 @if let Some(costs) = &explained.costs { (cost_bars(&explained, costs)) }
-                section.card { h2 { "What took it where it is" } (timeline(&explained)) }
+                section.card { h2 { "Accesses and moves" } (pin(&explained)) (timeline::timeline(&explained, visit.now())) }
             }
             div {
                 @if !explained.changes.is_empty() {
@@ -135,6 +156,7 @@ pub async fn show(visit: Visit) -> Page {
                     }
                 }
                 @if let Some(terms) = &explained.terms { section.card { h2 { "How it is used" } (usage(&explained, terms)) } }
+                @if let Some(used) = &explained.signals { section.card { h2 { "When it is read" } (timeline::habits(used, explained.terms.as_ref())) } }
                 section.card { h2 { "What it is" } (contents(&explained)) }
                 @if !explained.rules.is_empty() { section.card { h2 { "Who had a say" } (rules(&explained)) } }
             }
@@ -196,22 +218,11 @@ fn way_back(terms: &Terms) -> Markup {
     }
 }
 
-fn timeline(explained: &Explanation) -> Markup {
+fn pin(explained: &Explanation) -> Markup {
     html! {
         @if let Some(pin) = &explained.pin {
             p { (badge(Tone::Careful, "pinned")) " to " (tier(&pin.tier)) " by " (pin.by) " since " (moment(pin.since))
                 @if let Some(until) = pin.until { ", until " (moment(until)) } "." }
-        }
-        @if explained.history.is_empty() { p.muted { "Nothing moved it: it lies where it was put." } }
-        @else {
-            ol.timeline {
-                @for moved in explained.history.iter().rev() {
-                    li.(tier_class(&moved.tier)) {
-                        p.when { (tier(&moved.tier)) " " time { (moment(moved.since)) } }
-                        p { (moved.sentence) }
-                    }
-                }
-            }
         }
     }
 }

@@ -1,0 +1,323 @@
+//! When an object was read and where it lay meanwhile, on one axis of time: as far as is remembered, and no finer.
+//!
+//! Of reads nobody keeps a list. There are counts in which a read counts half after an hour, a day, a week and a month, the time of the
+//! last one, and the shares of hours and weekdays. So the axis is one of ages, with a column for each of these spans: a column says
+//! how many reads a day its count comes to, and the moves stand among them at their own times. Pictures say nothing that isn't said
+//! in words beside them.
+
+use super::{Explanation, Terms, Use};
+use crate::frame::{tier, tier_class};
+use crate::shown::{bytes, counted, moment, percent, span};
+use maud::{Markup, html};
+
+const DAY: u64 = 24 * 3_600 * 1_000;
+/// The picture's heights, in pixels: of the columns with their figures, of what lies where, and of it all.
+const COLUMNS: f64 = 74.0;
+const FIGURES: f64 = 16.0;
+const PLACES: f64 = 84.0;
+const HEIGHT: f64 = 122.0;
+
+/// The ages at which columns end, in days, the newest first: the spans of the counts, and a year.
+const ENDS: [f64; 5] = [1.0 / 24.0, 1.0, 7.0, 30.0, 365.0];
+
+/// An axis of ages: now at its right, and as wide for the last hour as for what is up to a year old.
+struct Axis {
+    now: u64,
+    day: u64,
+}
+
+impl Axis {
+    /// Where that time stands, in percent from the left. What is older than a year stands at its edge.
+    fn at(&self, time: u64) -> f64 {
+        let age = self.now.saturating_sub(time) as f64 / self.day as f64;
+        let column = ENDS.iter().position(|end| age <= *end);
+        let Some((column, end)) = column.and_then(|column| Some((column, *ENDS.get(column)?))) else {
+            return 0.0;
+        };
+        let within = match column.checked_sub(1).and_then(|newer| ENDS.get(newer)) {
+            None => age / end,
+            Some(newer) => (age / newer).ln() / (end / newer).ln(),
+        };
+        100.0 - (column as f64 + within) * 100.0 / ENDS.len() as f64
+    }
+
+    /// The left and the middle of a column, counted from now, in percent.
+    fn column(column: usize) -> (f64, f64) {
+        let width = 100.0 / ENDS.len() as f64;
+        let left = 100.0 - (column as f64 + 1.0) * width;
+        (left, left + width / 2.0)
+    }
+}
+
+/// What happened to it, as far as is known.
+enum Event<'a> {
+    Written(u64),
+    Read(u64, &'a Use),
+    Moved(&'a super::Moved),
+}
+
+impl Event<'_> {
+    fn when(&self) -> u64 {
+        match self {
+            Event::Written(when) | Event::Read(when, _) => *when,
+            Event::Moved(moved) => moved.since,
+        }
+    }
+}
+
+/// All of it: the picture, and the same in words, the newest first.
+pub fn timeline(explained: &Explanation, now: u64) -> Markup {
+    let terms = explained.terms.as_ref();
+    let axis = Axis { now: terms.map_or(now, |terms| terms.now), day: day(terms) };
+    let mut events = events(explained, terms);
+    events.sort_by_key(|event| std::cmp::Reverse(event.when()));
+    html! {
+        (picture(explained, &axis))
+        @if events.is_empty() { p.muted { "Nothing moved it: it lies where it was put." } }
+        ol.timeline {
+            @for event in &events {
+                @match event {
+                    Event::Moved(moved) => { li.(tier_class(&moved.tier)) {
+                        p.when { (tier(&moved.tier)) " " time { (moment(moved.since)) } }
+                        p { (moved.sentence) }
+                    } }
+                    Event::Read(when, used) => { li.read {
+                        p.when { "read last " time { (moment(*when)) } }
+                        p { (counted_reads(used)) }
+                    } }
+                    Event::Written(when) => { li {
+                        p.when { "written " time { (moment(*when)) } }
+                        p { "It wasn't read since, as far as is known." }
+                    } }
+                }
+            }
+        }
+    }
+}
+
+/// How long the store's day lasts, in milliseconds.
+fn day(terms: Option<&Terms>) -> u64 {
+    terms.map(|terms| terms.day).filter(|day| *day > 0).unwrap_or(DAY)
+}
+
+fn events<'a>(explained: &'a Explanation, terms: Option<&Terms>) -> Vec<Event<'a>> {
+    let read = explained.signals.as_ref().and_then(|used| Some(Event::Read(used.last?, used)));
+    let written =
+        terms.filter(|terms| !terms.is_read && terms.last > 0).map(|terms| Event::Written(terms.last));
+    explained.history.iter().map(Event::Moved).chain(read).chain(written).collect()
+}
+
+fn counted_reads(used: &Use) -> String {
+    let reads = counted(used.reads, "read");
+    match used.gap_days {
+        Some(days) => format!(
+            "{reads} are counted. The last pause between two times of reading was {}.",
+            counted_days(days)
+        ),
+        None if used.reads == 1 => "It is the only read that is counted.".into(),
+        None => format!("{reads} are counted, without a pause of half a day between them."),
+    }
+}
+
+fn counted_days(days: f64) -> String {
+    if days < 1.95 { format!("{days:.1} days") } else { format!("{days:.0} days") }
+}
+
+fn picture(explained: &Explanation, axis: &Axis) -> Markup {
+    let rates: &[f64] = explained.signals.as_ref().map_or(&[], |used| &used.daily_reads);
+    let most = rates.iter().copied().fold(0.0, f64::max);
+    let height = |rate: f64| if most > 0.0 { (COLUMNS - FIGURES) * rate / most } else { 0.0 };
+    let percent = |part: f64| format!("{part:.2}%");
+    let width = 100.0 / ENDS.len() as f64;
+    html! {
+        figure.ages {
+            figcaption.muted { "Reads a day, the last read as a dot, and the tier that it belonged in. To the left it is older, to the right there is more room for what is newer." }
+            svg aria-hidden="true" width="100%" height=(HEIGHT) {
+                @for (column, rate) in rates.iter().enumerate().take(ENDS.len()) {
+                    @let (left, middle) = Axis::column(column);
+                    @let tall = height(*rate).max(if *rate > 0.0 { 1.0 } else { 0.0 });
+                    rect.reads x=(percent(left + width * 0.08)) y=(COLUMNS - tall) width=(percent(width * 0.84)) height=(tall) rx="2" {}
+                    text x=(percent(middle)) y=(COLUMNS - tall - 4.0) text-anchor="middle" { (rate_shown(*rate)) }
+                }
+                line.ground x1="0" x2="100%" y1=(COLUMNS) y2=(COLUMNS) {}
+                @for (from, to, name) in places(explained, axis) {
+                    rect.(tier_class(name)) x=(percent(from)) y=(PLACES) width=(percent(to - from)) height="12" {}
+                }
+                @for moved in &explained.history {
+                    line.move x1=(percent(axis.at(moved.since))) x2=(percent(axis.at(moved.since))) y1=(PLACES - 4.0) y2=(PLACES + 16.0) {}
+                }
+                @if let Some(last) = explained.signals.as_ref().and_then(|used| used.last) {
+                    circle.last cx=(percent(axis.at(last))) cy=(COLUMNS) r="4.5" {}
+                }
+                @for (column, end) in ENDS.iter().enumerate() {
+                    @let (left, _) = Axis::column(column);
+                    text x=(percent(left)) y=(HEIGHT - 4.0) text-anchor=(if column + 1 == ENDS.len() { "start" } else { "middle" }) { (age(*end, axis.day)) }
+                }
+                text x="100%" y=(HEIGHT - 4.0) text-anchor="end" { "now" }
+            }
+        }
+    }
+}
+
+/// Which tier it belonged in, from where to where in percent. Where it lay before its first move that is known nobody says.
+fn places<'a>(explained: &'a Explanation, axis: &Axis) -> Vec<(f64, f64, &'a str)> {
+    let put = (explained.since, explained.tier.as_str());
+    let moves = explained.history.iter().map(|moved| (moved.since, moved.tier.as_str()));
+    let begins: Vec<(u64, &str)> = match explained.history.is_empty() {
+        true => vec![put],
+        false => moves.collect(),
+    };
+    let ends = begins.iter().skip(1).map(|(since, _)| *since).chain([axis.now]);
+    begins.iter().zip(ends).map(|((since, name), end)| (axis.at(*since), axis.at(end), *name)).collect()
+}
+
+/// `1 h`, `24 h`, `7 d`: short enough for a telephone.
+fn age(days: f64, day: u64) -> String {
+    let seconds = days * day as f64 / 1_000.0;
+    match seconds {
+        some if some < 60.0 => format!("{some:.0} s"),
+        some if some < 3_600.0 => format!("{:.0} min", some / 60.0),
+        some if some < 172_800.0 => format!("{:.0} h", some / 3_600.0),
+        some if some < 31_536_000.0 => format!("{:.0} d", some / 86_400.0),
+        some => format!("{:.0} y", some / 31_536_000.0),
+    }
+}
+
+/// Reads a day, in a few characters.
+fn rate_shown(rate: f64) -> String {
+    match rate {
+        none if none <= 0.0 => "0".into(),
+        some if some < 0.05 => "<0.1".into(),
+        some if some < 9.95 => format!("{some:.1}"),
+        some if some < 9_999.5 => format!("{some:.0}"),
+        some if some < 999_500.0 => format!("{:.0}k", some / 1e3),
+        some => format!("{:.0}M", some / 1e6),
+    }
+}
+
+const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+
+/// How often it is read, at which hours, and on which days.
+pub fn habits(used: &Use, terms: Option<&Terms>) -> Markup {
+    let day = day(terms);
+    let hour = |at: usize| format!("{at:02}:00");
+    let weekday = |at: usize| WEEKDAYS.get(at).copied().unwrap_or_default().to_owned();
+    let hours: Vec<(String, f64)> =
+        used.hours.iter().enumerate().map(|(at, share)| (hour(at), *share)).collect();
+    let days: Vec<(String, f64)> =
+        used.weekdays.iter().enumerate().map(|(at, share)| (weekday(at), *share)).collect();
+    html! {
+        table.rates {
+            caption.hidden { "How often it is read, by counts that forget at different speeds" }
+            thead { tr { th scope="col" { "A read counts half after" } th.number scope="col" { "Reads a day" } th.number scope="col" { "Bytes a day" } } }
+            tbody {
+                @for ((days, reads), read) in used.half_life_days.iter().zip(&used.daily_reads).zip(&used.daily_bytes) {
+                    tr {
+                        th scope="row" { (span((days * day as f64) as u64)) }
+                        td.number { (rate_shown(*reads)) }
+                        td.number { (bytes(*read as u64)) }
+                    }
+                }
+            }
+        }
+        @if used.spikes { p { "It is being read far more often than usual just now." } }
+        (shares("Hours of the day, UTC", &hours, |at| (at % 6 == 0).then(|| format!("{at} h"))))
+        (shares("Days of the week", &days, |at| Some(weekday(at).chars().take(2).collect())))
+        details {
+            summary { "Shares of its reads as a table" }
+            table {
+                thead { tr { th scope="col" { "When" } th.number scope="col" { "Share" } } }
+                tbody {
+                    @for (name, share) in hours.iter().chain(&days).filter(|(_, share)| *share > 0.0) {
+                        tr { th scope="row" { (name) } td.number { (percent(*share, 1.0)) } }
+                    }
+                }
+            }
+        }
+        p.muted { "Kept are counts, and no list of reads: they tell how it is used, not each time." }
+    }
+}
+
+/// Shares as bars; `label` names those that are to have a name below.
+fn shares(title: &str, all: &[(String, f64)], label: impl Fn(usize) -> Option<String>) -> Markup {
+    const TALL: f64 = 44.0;
+    let most =
+        all.iter().max_by(|(_, one), (_, other)| one.total_cmp(other)).filter(|(_, share)| *share > 0.0);
+    let width = 100.0 / all.len().max(1) as f64;
+    let at = |index: usize, within: f64| format!("{:.2}%", (index as f64 + within) * width);
+    html! {
+        figure.habit {
+            figcaption {
+                strong { (title) }
+                p.muted {
+                    @match most {
+                        Some((name, share)) => { "Most: " (name) ", " (percent(*share, 1.0)) }
+                        None => { "Nothing is known." }
+                    }
+                }
+            }
+            @if let Some((_, most)) = most {
+                svg aria-hidden="true" width="100%" height=(TALL + 18.0) {
+                    @for (index, (_, share)) in all.iter().enumerate() {
+                        @let tall = TALL * share / most;
+                        rect.reads x=(at(index, 0.1)) y=(TALL - tall) width=(at(0, 0.8)) height=(tall) {}
+                        @if let Some(label) = label(index) { text x=(at(index, 0.5)) y=(TALL + 14.0) text-anchor="middle" { (label) } }
+                    }
+                    line.ground x1="0" x2="100%" y1=(TALL) y2=(TALL) {}
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_795_961_109_000;
+
+    #[test]
+    fn the_axis_has_a_column_for_each_span_and_goes_one_way() {
+        let axis = Axis { now: NOW, day: DAY };
+        let at = |days: f64| axis.at(NOW - (days * DAY as f64) as u64);
+        assert_eq!(at(0.0), 100.0);
+        for (days, percent) in
+            [(1.0 / 24.0, 80.0), (1.0, 60.0), (7.0, 40.0), (30.0, 20.0), (365.0, 0.0), (9_000.0, 0.0)]
+        {
+            assert!((at(days) - percent).abs() < 0.01, "{days}: {}", at(days));
+        }
+        let ages = [0.001, 0.01, 0.05, 0.5, 1.5, 6.0, 8.0, 29.0, 31.0, 200.0, 364.0];
+        assert!(ages.windows(2).all(|pair| at(pair[0]) > at(pair[1])));
+        // A clock that is behind, and a day of two seconds.
+        assert_eq!(axis.at(NOW + 5), 100.0);
+        assert!((Axis { now: NOW, day: 2_000 }.at(NOW - 14_000) - 40.0).abs() < 0.01);
+        assert_eq!(
+            (age(1.0 / 24.0, DAY), age(1.0, DAY), age(365.0, DAY)),
+            ("1 h".into(), "24 h".into(), "1 y".into())
+        );
+        assert_eq!((age(1.0, 2_000), age(365.0, 2_000)), ("2 s".into(), "12 min".into()));
+    }
+
+    #[test]
+    fn it_lay_in_one_tier_after_the_other_until_now() {
+        let moved = |tier: &str, days: u64| super::super::Moved {
+            tier: tier.into(),
+            since: NOW - days * DAY,
+            ..Default::default()
+        };
+        let axis = Axis { now: NOW, day: DAY };
+        let explained =
+            Explanation { history: vec![moved("warm", 30), moved("cold", 7)], ..Explanation::default() };
+        let found = places(&explained, &axis);
+        assert_eq!(found.iter().map(|(_, _, tier)| *tier).collect::<Vec<_>>(), ["warm", "cold"]);
+        assert!((found[0].1 - found[1].0).abs() < f64::EPSILON && (found[1].1 - 100.0).abs() < f64::EPSILON);
+        let put = Explanation { tier: "hot".into(), since: NOW - DAY, ..Explanation::default() };
+        assert_eq!(places(&put, &axis).len(), 1);
+    }
+
+    #[test]
+    fn rates_are_short() {
+        let shown = [0.0, 0.001, 0.3, 9.99, 340.0, 12_345.0, 2e6].map(rate_shown);
+        assert_eq!(shown, ["0", "<0.1", "0.3", "10", "340", "12k", "2M"]);
+    }
+}
