@@ -56,7 +56,7 @@ impl ModelConfig {
             return Some(format!("the model wants more than {WINDOW_BYTES} bytes of each end of a file"));
         }
         if self.beg_size == 0 || self.end_size == 0 || self.min_file_size_for_dl > self.beg_size {
-            return Some("the model wants nothing of one end of a file".into());
+            return Some("the model must take bytes of both ends of a file, and its smallest file must fit into the first".into());
         }
         self.target_labels_space.is_empty().then(|| "the model has no labels".into())
     }

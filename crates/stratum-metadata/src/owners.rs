@@ -81,7 +81,7 @@ pub enum Piece {
     Entry(Index),
 }
 
-/// Calls `show` with every owner of bytes in pieces for which `is_among` is true. Goes over all objects and parts.
+/// Calls `see` with every owner of bytes in pieces for which `is_among` is true. Goes over all objects and parts.
 pub(crate) fn each_owner_in(
     machine: &Machine,
     is_among: &dyn Fn(Piece) -> bool,

@@ -50,12 +50,12 @@ pub struct Lifecycle {
     progress: Mutex<Progress>,
 }
 
-/// How far a pass has come. While it has no buckets, no pass is under way.
+/// How far a pass has come.
 #[derive(Default)]
 struct Pass {
     left: VecDeque<BucketRecord>,
     bucket: Option<Underway>,
-    /// Whether this pass has found a bucket with rules.
+    /// Whether a pass is under way, for which the buckets with rules were listed.
     is_begun: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Every key that is taken away, and every record that is changed, is found.
+//! Every key that is removed, and every record that is damaged, is found by a check.
 
 use super::*;
 use crate::command::{BucketChange, Command, CompletedPart, Deletion, Move, WriteCondition};
@@ -13,7 +13,7 @@ const GEOMETRY: Geometry = Geometry { k: 4, m: 2 };
 const OPEN: UploadId = UploadId(7 << 80);
 const DONE: UploadId = UploadId(8 << 80);
 
-/// A state with something of every kind.
+/// A state with a key and a record of every kind.
 struct State {
     memory: Memory,
     fingerprint: u128,
@@ -21,7 +21,7 @@ struct State {
     level: Level,
 }
 
-/// Bodies of which one is bad.
+/// A journal with bodies of which one may be damaged.
 struct Journal {
     bad: Option<Index>,
 }
@@ -89,7 +89,7 @@ impl State {
         self.fingerprint = self.sum();
     }
 
-    /// What a machine would say of it.
+    /// What has been applied to this state, as a machine would record it.
     fn applied(&self) -> Applied {
         Applied { index: self.index, hash: 0, fingerprint: self.fingerprint, level: self.level }
     }
@@ -129,7 +129,7 @@ impl State {
         findings
     }
 
-    /// What is found besides the fingerprint.
+    /// The findings, without that of the fingerprint.
     fn particulars(&self) -> Vec<Finding> {
         let mut findings = self.findings(&Journal { bad: None });
         findings.retain(|finding| *finding != Finding::Fingerprint);
@@ -183,7 +183,7 @@ fn a_sound_state_gives_nothing_to_find() {
     assert_eq!(checked.keys, state.memory.0.len() as u64);
 }
 
-/// Versions that aren't current are checked as objects are, and what they name is theirs.
+/// Noncurrent versions are checked as objects are, and must own what they name.
 #[test]
 fn versions_are_checked_as_objects_are() {
     let mut state = State::new();
@@ -211,7 +211,8 @@ fn versions_are_checked_as_objects_are() {
     assert!(without.particulars().iter().any(is_told), "it lies where another entry committed it");
 }
 
-/// What is current is the newest, or a delete marker is; and the null version among the others can be found.
+/// The current object must be the newest version, or the newest is a delete marker; and the null version among the
+/// others can be found.
 #[test]
 fn versions_lie_in_their_order() {
     let mut state = State::new();
@@ -250,9 +251,10 @@ fn versions_lie_in_their_order() {
     assert_eq!(problems(&put), [not_newer]);
 }
 
-/// By its level a state is read, and gone back from: what it is written at, what its key says and what its records are agree.
+/// The level of a state decides how it is read and whether an older binary can read it, so the state's level, its own
+/// key and its records must agree.
 #[test]
-fn a_level_that_is_not_the_state_s_is_told() {
+fn a_level_that_is_not_the_state_s_is_found() {
     let mut raised = State::new();
     raised.apply(Command::SetLevel(Level::SECOND));
     assert_eq!(raised.findings(&Journal { bad: None }), []);
@@ -272,9 +274,9 @@ fn a_level_that_is_not_the_state_s_is_told() {
     assert!(is_told(&found), "{found:?}");
 }
 
-/// A key of a kind that this binary doesn't know is no less than one that makes no sense.
+/// A key of a kind that this binary doesn't know is as much a finding as one that makes no sense.
 #[test]
-fn a_key_of_no_known_kind_is_told() {
+fn a_key_of_an_unknown_kind_is_found() {
     for tag in [0x00, 0x43, 0x60, 0x6f] {
         let mut state = State::new();
         state.memory.0.insert(vec![tag, 1], [2].as_slice().into());
@@ -285,14 +287,14 @@ fn a_key_of_no_known_kind_is_told() {
 }
 
 #[test]
-fn every_key_that_is_taken_away_is_missed() {
+fn every_key_that_is_removed_is_found() {
     let whole = State::new();
     for key in whole.memory.0.keys() {
         let mut state = State::new();
         state.memory.apply(std::iter::once((key.as_slice(), None)));
         let fingerprint = state.findings(&Journal { bad: None }).contains(&Finding::Fingerprint);
         assert!(fingerprint, "{key:?}");
-        // An object in the journal, and one in parts that are remembered, leave no trace elsewhere.
+        // An object in the journal, and one made of remembered parts, leave no trace under other keys.
         let traceless =
             key.ends_with(b"small") || key.ends_with(b"multi") && keys::is(keys::Tag::Object, key);
         if !traceless || key.ends_with(b"multi") {

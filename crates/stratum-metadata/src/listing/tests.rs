@@ -1,4 +1,4 @@
-//! Listings against a naive one: sort everything, roll up, cut into pages.
+//! Listings against a naive one, which sorts everything, rolls it up and cuts it into pages.
 
 use super::*;
 use crate::command::Command;
@@ -54,7 +54,7 @@ fn commands(keys: &BTreeSet<Vec<u8>>) -> Vec<Command> {
     };
     let mut commands = vec![bucket(6), bucket(7), bucket(8)];
     commands.extend(keys.iter().map(|key| put(BUCKET, key)));
-    // The neighbours must never show.
+    // Objects of neighbouring buckets must never show.
     commands.extend([BucketId(6), BucketId(8)].map(|bucket| put(bucket, &b"a/stranger".to_vec())));
     commands
 }

@@ -312,8 +312,8 @@ fn place(machine: &Machine, bucket: BucketId, key: &[u8], id: VersionId) -> Resu
     Ok(is_there.then_some(committed))
 }
 
-/// The versions of one key that are older than the one that `before` committed, one more than a page takes; and
-/// whether the first of them is the key's newest.
+/// The versions of one key that were committed before entry `older_than`, one more than a page takes; and whether the
+/// first of them is the key's newest.
 fn of_key(
     machine: &Machine,
     request: &VersionsRequest,

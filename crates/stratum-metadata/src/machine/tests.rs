@@ -1,4 +1,4 @@
-//! A state turns from one checkpoint to the next while it goes on changing.
+//! A state goes from one checkpoint to the next while it keeps changing.
 
 use super::*;
 use crate::checkpoint::{Files, Sizes, merge};
@@ -17,7 +17,7 @@ use stratum_storage::drive::{Drive, DriveId, Threads};
 const BUCKET: BucketId = BucketId(1);
 
 impl Machine {
-    /// Has the index lose a key behind everybody's back.
+    /// Makes the index lose a key without knowing it.
     pub(crate) fn lose(&self, key: &[u8]) {
         self.stack().open.lose(key);
     }
@@ -78,7 +78,7 @@ impl Running {
 
 type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// Everything but what has been applied.
+/// All keys and values, except the key of what has been applied.
 fn content(state: &dyn Base) -> Pairs {
     let mut pairs = Pairs::new();
     let visit = &mut |key: &[u8], value: &Value| {
@@ -155,7 +155,7 @@ proptest! {
 }
 
 #[test]
-fn a_turn_is_seen_by_nobody_who_reads_and_writes_meanwhile() {
+fn readers_and_writers_do_not_notice_a_turn() {
     let running = Mutex::new(Running::new());
     let machine = running.lock().machine.clone();
     let files = running.lock().files.clone();
@@ -167,7 +167,7 @@ fn a_turn_is_seen_by_nobody_who_reads_and_writes_meanwhile() {
                 round = round.wrapping_add(1);
                 for key in 0..60 {
                     running.lock().change(key, Some(round));
-                    // Nobody else changes it: what was applied is read.
+                    // No other task changes this key, so what was applied must be read.
                     let value = machine.get(&keys::object(BUCKET, &[key])).unwrap().unwrap();
                     let record: ObjectRecord = decode(&value).unwrap();
                     assert_eq!(record.etag, ETag::Md5([round; 16]));
@@ -208,7 +208,7 @@ fn a_state_that_took_another_s_place_takes_no_checkpoint_of_the_former() {
 }
 
 #[test]
-fn what_does_not_follow_is_not_applied() {
+fn an_entry_that_does_not_follow_the_last_is_not_applied() {
     for group in [&[3][..], &[1], &[2, 4]] {
         let running = Running::new();
         let command = || Command::Sweep { now: 0 };

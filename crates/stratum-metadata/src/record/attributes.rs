@@ -100,7 +100,7 @@ pub enum RetentionMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReplicationState {
     Pending,
-    /// The copy was made of the version as of that entry.
+    /// The copy is complete, as of that entry.
     Completed(Index),
     Failed,
     /// The version is itself a copy.

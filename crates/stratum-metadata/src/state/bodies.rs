@@ -144,7 +144,7 @@ fn leave_in_stripe(
     Ok(())
 }
 
-/// Adds live bytes to a volume, which reach up to `end` in its files.
+/// Adds live bytes to a volume; `end` says how far they reach in its files.
 fn raise_live(
     view: &mut View<'_>,
     volume: VolumeId,

@@ -25,7 +25,7 @@ pub(super) fn create(view: &mut View<'_>, index: Index, new: NewBucket) -> Step 
     Ok(Outcome::Bucket(Box::new(record)))
 }
 
-/// Writes the record where the state's level has it, and removes it from where another level had it.
+/// Writes what lies under the bucket's name and id at the state's level, in place of what an earlier level wrote.
 fn put(view: &mut View<'_>, record: &BucketRecord) -> Result<(), ApplyError> {
     let (under_name, under_id) =
         (keys::bucket_by_name(record.name.as_bytes()), keys::bucket_by_id(record.id));

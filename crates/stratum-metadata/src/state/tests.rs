@@ -1,4 +1,4 @@
-//! `apply` against a naive model, and against what must hold of every state.
+//! `apply` against a naive model, and against invariants of every state.
 
 mod counts;
 mod events;
@@ -26,7 +26,7 @@ use stratum_storage::volume::{Shard, VolumeEvent, VolumeRecord};
 const GEOMETRY: Geometry = Geometry { k: 4, m: 2 };
 const BUCKET: BucketId = BucketId(1);
 
-/// A state of plain memory, and the next index.
+/// A state in memory, and the index of the next entry.
 #[derive(Default)]
 struct Store {
     memory: Memory,
@@ -34,7 +34,7 @@ struct Store {
 }
 
 impl Store {
-    /// With a bucket and two volumes.
+    /// A store with a bucket and two volumes.
     fn new() -> Store {
         let mut store = Store::default();
         store.apply(create_bucket(BUCKET));
@@ -47,7 +47,7 @@ impl Store {
         self.apply_group(vec![command]).remove(0)
     }
 
-    /// Applies a group; a refused command must have left no trace.
+    /// Applies a group; a refused command must not have changed anything.
     fn apply_group(&mut self, commands: Vec<Command>) -> Vec<Outcome> {
         let mut view = View::new(&self.memory);
         let mut outcomes = Vec::new();
@@ -94,7 +94,7 @@ impl Store {
         decode(&value.unwrap()).unwrap()
     }
 
-    /// What the volumes, extents and stripes say is what the records name, no more and no less.
+    /// Checks that volumes, extents and stripes count exactly what the records name.
     fn check(&self) {
         let mut named: Vec<(Owner, BlobRef)> = Vec::new();
         for (key, record) in self.all::<ObjectRecord>(Tag::Object) {
@@ -313,7 +313,7 @@ fn a_small_put_writes_three_keys_at_most() {
     assert_eq!(store.keys_written(put_part(1, 1, 1, small())), 1);
 }
 
-/// Whoever codes a body anew says what its bytes are now, and that holds for the record with their place.
+/// A move with newly coded bytes also says their new form, and the record keeps form and place together.
 #[test]
 fn a_body_has_the_form_that_it_was_moved_with() {
     let mut store = Store::new();
@@ -429,7 +429,7 @@ fn upload_part(upload: u128, number: u16, tag: u8, blob: BlobRef) -> Command {
     Command::UploadPart { bucket, upload, part }
 }
 
-/// Completes an upload of these parts, as it was when its last part came with that entry.
+/// Completes an upload of these parts, as the proposer read it when its last part was that of entry `last_part`.
 fn complete_as_of(upload: u128, last_part: Option<Index>, numbers: &[u16], has_spare: bool) -> Command {
     let part = |number: &u16| PartSummary { number: *number, size: 10, checksum: None };
     let body = Body::Parts { upload: UploadId(upload), parts: numbers.iter().map(part).collect() };
@@ -474,7 +474,7 @@ fn an_upload_is_completed_as_its_proposer_read_it_or_not_at_all() {
     assert!(store.all::<LastPart>(Tag::LastPart).is_empty());
     assert_eq!(store.apply(Command::Sweep { now: 0 }), Outcome::Count(2), "the spare part, and the drop");
     store.check();
-    // An upload that is given up, and one that expires, leave nothing of this, either.
+    // An upload that is aborted, and one that expires, leave nothing of this either.
     for upload in [2, 3] {
         store.apply(create_upload(upload, "b"));
         store.apply(upload_part(upload, 1, 1, small()));
@@ -484,7 +484,7 @@ fn an_upload_is_completed_as_its_proposer_read_it_or_not_at_all() {
     assert!(store.all::<LastPart>(Tag::LastPart).is_empty());
 }
 
-/// A state that counts what is looked at.
+/// A state that counts how many keys are read.
 struct Counting<'a> {
     base: &'a Memory,
     looks: std::cell::Cell<usize>,
@@ -587,7 +587,7 @@ fn a_bucket_with_objects_stays_and_one_with_uploads_goes() {
     store.apply(put_part(1, 1, 1, extents(1, 4096, &[10])));
     let bucket = BUCKET;
     assert_eq!(store.apply(Command::DeleteBucket { bucket }), Outcome::Refused(Refusal::BucketNotEmpty));
-    // Within one group the deletion of the last object counts.
+    // The deletion of the last object counts for a later command in the same group.
     let outcomes = store.apply_group(vec![delete("a"), Command::DeleteBucket { bucket }]);
     assert_eq!(outcomes[1], Outcome::Done);
     let gone = Outcome::Refused(Refusal::NoSuchBucket);
@@ -638,7 +638,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// What stands under each key, by its tag.
+/// The object under each key, by its tag.
 #[derive(Default)]
 struct Model(BTreeMap<u8, u8>);
 
@@ -676,7 +676,7 @@ fn command(op: &Op, store: &Store, fresh: &mut u64) -> Command {
         }),
         Op::CreateUpload(upload, key) => {
             *fresh += 1;
-            // An id is random: never used twice.
+            // An id is random, and never used twice.
             let _ = upload;
             create_upload(u128::from(*fresh), &key.to_string())
         }

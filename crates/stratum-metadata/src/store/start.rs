@@ -205,7 +205,7 @@ fn confirms(log: &dyn LocalLog, applied: &Applied) -> bool {
     }
 }
 
-/// Applies the journal's entries after the state's last one, and hands each group's result to `each`. Bodies are
+/// Applies the journal's entries after the state's last one, and gives each group's result to `applied`. Bodies are
 /// verified, too: what the index lacks may be the end of the journal, which a crash could have torn.
 pub(super) fn replay(
     machine: &Machine,

@@ -1,4 +1,4 @@
-//! The whole of it over a journal of plain memory.
+//! The whole metadata over a journal in memory.
 
 mod buckets;
 mod following;
@@ -207,7 +207,7 @@ async fn a_full_journal_refuses_writes_but_not_deletes() {
     let refused = metadata.commit(put("b", 1, WriteCondition::default()), Bytes::from_static(b"x")).await;
     assert_eq!(refused, Err(NotWritten::Busy.into()));
     log.set_usage(Usage { bytes: 10, cap: 100 });
-    // The refusal has looked again, or the next one does.
+    // Either the refusal looked at the journal again, or the next one does.
     let _ = metadata.commit(put("b", 1, WriteCondition::default()), Bytes::from_static(b"x")).await;
     let accepted = metadata.commit(put("b", 1, WriteCondition::default()), Bytes::from_static(b"x")).await;
     assert!(matches!(accepted, Ok(Outcome::Object(_))));

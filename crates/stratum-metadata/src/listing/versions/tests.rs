@@ -1,4 +1,4 @@
-//! Pages of versions against a naive list, and while versions come and go.
+//! Pages of versions against a naive list, also while versions come and go.
 
 use super::*;
 use crate::command::{BucketChange, Command, Deletion, Outcome};
@@ -21,7 +21,7 @@ struct Store {
 }
 
 impl Store {
-    /// With three buckets, of which the one in the middle is versioned.
+    /// A store with three buckets, of which the middle one is versioned.
     fn new() -> Store {
         let dir = tempfile::tempdir().unwrap();
         let tree = Tree::open(dir.path()).unwrap();
@@ -90,7 +90,8 @@ impl Store {
     }
 }
 
-/// A name, and the version that it has there: its id, whether it is a marker, and whether it is the latest.
+/// A name in a listing, and the version under it: its id, whether it is a delete marker, and whether it is the
+/// latest.
 type Line = (Vec<u8>, Option<(VersionId, bool, bool)>);
 
 fn line(listed: &Listed<ListedVersion>) -> Line {
@@ -107,7 +108,7 @@ fn line(listed: &Listed<ListedVersion>) -> Line {
 enum Step {
     Put(usize),
     Mark(usize),
-    /// The version of that key at that place from the newest.
+    /// Deletes the n-th newest version of that key.
     Delete(usize, usize),
     Versioning(Versioning),
 }
@@ -124,7 +125,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Of each key its versions, the newest first, and which of them are delete markers.
+/// The versions of each key, the newest first, and which of them are delete markers.
 #[derive(Default)]
 struct Model(BTreeMap<Vec<u8>, Vec<(VersionId, bool)>>);
 
@@ -197,7 +198,7 @@ proptest! {
     }
 }
 
-/// What a client deletes page by page it goes on after, whether or not it is still there.
+/// A client that deletes the versions of a page asks for the next page after the last of them, which is gone then.
 #[test]
 fn a_page_begins_after_a_version_that_is_gone() {
     let store = Store::new();
@@ -249,7 +250,7 @@ fn a_version_that_stays_is_listed_once_however_it_is_moved() {
             let listed = versions(&store.machine, &request);
             let lines: Vec<Line> = match &listed {
                 Ok(page) => page.entries.iter().map(line).collect(),
-                // It says so where it can't tell.
+                // The listing says so if it can't tell.
                 Err(ReadError::Unavailable(_)) => continue,
                 Err(error) => panic!("{error}"),
             };

@@ -1,8 +1,8 @@
-//! A state whose counts don't agree with what is let go of fails, before anything is freed on their word.
+//! A state whose counts are less than what is released fails, before anything is freed because of them.
 
 use super::*;
 
-/// Takes a byte from what is counted as live in the first volume.
+/// Takes one byte off what is counted as live in the first volume.
 fn miscount(store: &mut Store) {
     let record = VolumeRecord { live: store.volume(1).live - 1, ..store.volume(1) };
     let mut view = View::new(&store.memory);
@@ -13,7 +13,7 @@ fn miscount(store: &mut Store) {
 }
 
 #[test]
-fn more_is_never_let_go_of_than_there_is() {
+fn more_is_never_released_than_is_counted() {
     let mut store = Store::new();
     store.apply(put("key", 1, extents(1, 4096, &[100]), WriteCondition::default()));
     miscount(&mut store);

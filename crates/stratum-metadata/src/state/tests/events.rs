@@ -1,4 +1,4 @@
-//! An event comes to be with what it is about, or not at all, and waits within a bound.
+//! An event is recorded if and only if what it is about happens, and a bounded number of events waits.
 
 use super::*;
 use crate::command::{BucketChange, Proposed};
@@ -78,7 +78,7 @@ fn what_was_delivered_goes_and_what_finds_no_room_is_counted() {
     for _ in 0..4 {
         store.tell(put("a", 1, small(), WriteCondition::default()), &PUT);
     }
-    // In tests three have room.
+    // In tests there is room for three.
     assert_eq!(store.queue(), EventQueue { waiting: 3, lost: 1 });
     let events: Vec<_> = store.events().iter().map(|event| event.sequencer).collect();
     let forget = |events: &[Index]| Command::ForgetEvents { target: "hook".into(), events: events.to_vec() };

@@ -1,4 +1,4 @@
-//! What a state refuses, or does otherwise, from level 2 on; and how it gets there.
+//! What a state refuses, or does differently, from level 2 on; and how it gets there.
 
 use super::*;
 use crate::command::{NewBucket, Proposed};
@@ -49,7 +49,7 @@ fn a_level_is_raised_and_never_lowered() {
         let refused = Outcome::Refused(Refusal::LevelIs(Level::SECOND));
         assert_eq!(store.apply(Command::SetLevel(level)), refused);
     }
-    // What was written before is read, and written anew as it changes.
+    // Records from before are read, and written in the new form when they change.
     let condition = WriteCondition { if_match: Some(Match::Any), ..WriteCondition::default() };
     assert!(matches!(store.apply(put("old", 2, small(), condition)), Outcome::Object(_)));
     assert_eq!(store.level_of(&old), 2);
@@ -109,7 +109,7 @@ fn no_two_buckets_get_one_id() {
             let Outcome::Bucket(bucket) = store.apply(create(name, chosen)) else { panic!() };
             assert_eq!(bucket.name, name);
             assert!(ids.insert(bucket.id), "{:?} is taken: {ids:?}", bucket.id);
-            // Nor the one of a bucket that is gone.
+            // It doesn't get the id of a deleted bucket either.
             if name == "three" {
                 assert_eq!(store.apply(Command::DeleteBucket { bucket: bucket.id }), Outcome::Done);
             }
@@ -117,7 +117,7 @@ fn no_two_buckets_get_one_id() {
     }
 }
 
-/// Who proposes a bucket has no say in its id: two that propose at once would choose the same.
+/// The proposer of a bucket doesn't choose its id: two that propose at the same time would choose the same.
 #[test]
 fn the_id_of_a_bucket_is_given_by_apply() {
     let mut store = Store::raised();
@@ -146,7 +146,8 @@ fn a_forgotten_volume_is_never_opened_again() {
     assert_eq!(store.apply(opened(2)), Outcome::Done);
 }
 
-/// Buckets of before the raise lie as they did, and are found and deleted as those are that came after.
+/// Records of buckets from before the raise stay where they are, and are found and deleted like those that came
+/// after.
 #[test]
 fn a_bucket_is_found_wherever_its_level_put_it() {
     let mut store = Store::new();

@@ -1,4 +1,4 @@
-//! What is decided of an object's tier stands in its record, and its review among the reviews.
+//! A decision about an object's tier is kept in its record, and its review among the reviews.
 
 use super::*;
 use crate::command::{Pinning, TierChange, TierCondition};
@@ -13,7 +13,7 @@ impl Store {
         store
     }
 
-    /// The reviews, which are those that the records say.
+    /// The reviews, after a check that they are those that the records say.
     fn reviews(&self) -> Vec<(UnixMillis, String)> {
         let reviews: Vec<(_, VersionId)> = self.all(Tag::Review);
         let parsed = reviews.into_iter().map(|(key, version)| {
@@ -51,7 +51,7 @@ fn a_review_comes_and_goes_with_what_the_record_says() {
     let mut store = Store::of_tiers();
     assert_eq!(store.apply(decide(change(None, Some(Tier::Cold), Some(70)))), Outcome::Count(1));
     assert_eq!(store.reviews(), [(70, "a".to_owned())]);
-    // Somebody decided anew meanwhile: what was found at the earlier review is of no interest.
+    // Another decision came meanwhile, so what the earlier review found is skipped.
     assert_eq!(store.apply(decide(change(Some(60), None, None))), Outcome::Count(0));
     assert_eq!(store.apply(decide(change(None, Some(Tier::Warm), Some(80)))), Outcome::Count(1));
     assert_eq!(store.reviews(), [(80, "a".to_owned())]);
@@ -77,9 +77,9 @@ fn what_is_overwritten_or_deleted_is_reviewed_no_more() {
     assert_eq!(store.apply(decide(change(None, Some(Tier::Cold), Some(70)))), Outcome::Count(0));
 }
 
-/// In a bucket that isn't versioned, what is written anew has the version and the entry of what was there.
+/// In a bucket that isn't versioned, a new object has the same version and entry as the one that it replaces.
 #[test]
-fn what_was_decided_of_a_looked_at_object_is_not_applied_to_a_new_one() {
+fn a_decision_about_an_object_is_not_applied_to_the_one_that_replaced_it() {
     let mut store = Store::of_tiers();
     let modified = store.object("a").unwrap().modified;
     let seen = |modified, decided| TierCondition::Unchanged { modified, decided };

@@ -1,4 +1,4 @@
-//! What is counted of a bucket is what it holds, whenever the count began and whatever came meanwhile.
+//! The count of a bucket is what the bucket holds, whenever the count began and whatever came meanwhile.
 
 use super::*;
 use crate::command::{BucketChange, NewBucket, QuotaOf};
@@ -38,7 +38,7 @@ impl Store {
         }
     }
 
-    /// What is counted of all the owner's buckets.
+    /// The total that is counted for all of the owner's buckets.
     fn counted(&self) -> UserTotal {
         let usages = self.all::<BucketUsage>(Tag::BucketUsage);
         let zero = UserTotal::default();
@@ -54,7 +54,7 @@ impl Store {
         }
     }
 
-    /// Bytes and objects, by looking.
+    /// The bytes and objects that the bucket holds, found by reading its records.
     fn held(&self) -> (u64, u64) {
         let current = self.all::<ObjectRecord>(Tag::Object).into_iter().map(|(_, object)| object.size);
         let versions =
@@ -149,7 +149,7 @@ fn a_bucket_of_a_user_with_a_quota_is_counted_from_its_beginning() {
 #[test]
 fn a_user_s_buckets_hold_no_more_together_than_the_quota() {
     let mut store = Store::of_quotas();
-    // What one bucket held before is in the sum; what the other does, once that is counted.
+    // What the first bucket held before is in the total; what the second held is added when it is counted.
     store.apply(set(Some(Quota::default())));
     store.count_all();
     store.apply(sized("before", 10));
@@ -193,7 +193,7 @@ fn a_total_takes_a_few_buckets_a_command_and_follows_those_that_are_in_it() {
     store.apply(sized_in(more[0], "a", 65));
     store.apply(sized_in(more[4], "a", 17));
     assert_eq!(store.total(), Some(UserTotal { bytes: 32 + 65, objects: 2 }), "the last isn't in it yet");
-    // Before what is next, and behind it.
+    // One bucket before the next name to be added, and one after it.
     let (low, high) = (store.bucket("a-low"), store.bucket("zebra"));
     for bucket in [low, high] {
         store.apply(sized_in(bucket, "a", 100));
@@ -214,13 +214,13 @@ fn a_total_takes_a_few_buckets_a_command_and_follows_those_that_are_in_it() {
 enum Step {
     Put(u8, u64),
     Delete(u8),
-    /// The version that comes so many after the first.
+    /// Deletes the n-th version.
     DeleteVersion(usize),
     Versioning(Versioning),
     Begin,
     Count,
     Sum,
-    /// Whether a quota is about the owner.
+    /// Sets or removes the owner's quota.
     OfOwner(bool),
 }
 

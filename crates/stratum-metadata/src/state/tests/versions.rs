@@ -1,4 +1,4 @@
-//! Versions that aren't current: their bodies are theirs wherever their records lie, and their bucket stays.
+//! Noncurrent versions own their bodies wherever their records lie, and their bucket can't be deleted.
 
 use super::*;
 use crate::command::{BucketChange, ObjectChange};
@@ -14,7 +14,7 @@ impl Store {
         self.memory.apply(changes.iter().map(|(key, value)| (key.as_slice(), value.as_ref())));
     }
 
-    /// What another version that is put under the key makes of the current one.
+    /// Makes the current object noncurrent, as another version that is put under the key does.
     fn supersede(&mut self, key: &str) {
         let record = self.object(key).unwrap();
         let (current, version) =
@@ -25,7 +25,7 @@ impl Store {
         });
     }
 
-    /// What makes the current one the version of that entry.
+    /// Makes the current object the version that this entry committed.
     fn commit(&mut self, key: &str, committed: Index) {
         let record = self.object(key).unwrap();
         let record = ObjectRecord { version: VersionId(committed.into()), committed, ..record };
@@ -38,7 +38,7 @@ impl Store {
         self.change(|view| view.put(at, &Version::DeleteMarker(marker)).unwrap());
     }
 
-    /// A store of level 2 with a bucket and a volume that anybody may fill.
+    /// A store of level 2 with a bucket, and a volume that any writer may fill.
     fn of_versions() -> Store {
         let mut store = Store::new();
         store.apply(Command::SetLevel(Level::SECOND));
@@ -73,16 +73,16 @@ fn a_body_is_moved_wherever_the_record_of_its_version_lies() {
     let [(_, Version::Object(version))] = versions.as_slice() else { panic!("{versions:?}") };
     assert_eq!(version.body, Body::Blob(to.clone()));
     store.check();
-    // It isn't there any more, nor is it another version's.
+    // The body isn't in its old place any more, and doesn't belong to another version.
     assert_eq!(store.apply(moved(owner("a", 0), from, extents(1, 819_200, &[100]))), Outcome::Count(0));
     assert_eq!(store.apply(moved(owner("a", 9), to, extents(1, 819_200, &[100]))), Outcome::Count(0));
     store.check();
 }
 
-/// The packer reads the command that brought a body. Which version of its key that became, and where the version lies by
-/// now, the state knows alone.
+/// The packer reads the command that brought a body. Only the state knows which version of the key that became, and
+/// where the version lies by now.
 #[test]
-fn whoever_holds_a_body_of_the_journal_is_found_wherever_its_version_lies() {
+fn the_owner_of_a_body_in_the_journal_is_found_wherever_its_version_lies() {
     for is_versioned in [false, true] {
         let mut store = Store::of_versions();
         store.apply(put("a", 1, small(), WriteCondition::default()));
@@ -112,7 +112,7 @@ fn whoever_holds_a_body_of_the_journal_is_found_wherever_its_version_lies() {
     }
 }
 
-/// Without versions the next one takes its place, and nobody holds the one before.
+/// Without versioning the next object replaces the one before, whose body then has no owner.
 #[test]
 fn a_body_that_was_overwritten_has_no_holder() {
     let mut store = Store::of_versions();
@@ -172,7 +172,7 @@ fn unconditional() -> WriteCondition {
     WriteCondition::default()
 }
 
-/// A version as a test looks at it: its id, and the tag of its ETag; none of a delete marker.
+/// A version as a test sees it: its id, and the tag of its ETag; `None` for a delete marker.
 type Seen = (VersionId, Option<u8>);
 
 impl Store {
@@ -202,7 +202,7 @@ impl Store {
         }
     }
 
-    /// All versions of a key, the newest first; and what must hold of where they lie does.
+    /// All versions of a key, the newest first, after a check that they lie where they must.
     fn versions(&self, key: &str) -> Vec<Seen> {
         let tag = |record: &ObjectRecord| match record.etag {
             ETag::Md5(md5) => Some(md5[0]),
@@ -262,7 +262,7 @@ fn deleted(outcome: Outcome) -> Deleted {
 const NULL: VersionId = VersionId::NULL;
 
 #[test]
-fn what_is_put_where_versions_are_kept_comes_over_what_was_there() {
+fn a_put_in_a_versioned_bucket_keeps_the_version_before() {
     let mut store = Store::of_versions();
     assert_eq!(store.put_version("a", 1), NULL);
     store.versioning(Versioning::Enabled);
@@ -346,7 +346,7 @@ fn a_suspended_bucket_replaces_the_null_version_wherever_it_lies() {
     store.check();
 }
 
-/// One that was there before its bucket was versioned is as old as can be, and no entry committed it.
+/// An object that was there before its bucket was versioned is older than all versions, and no entry committed it.
 #[test]
 fn the_null_version_of_before_is_found_among_the_others() {
     let mut store = Store::of_versions();
@@ -393,7 +393,7 @@ fn an_upload_becomes_a_version_and_its_parts_stay_with_it() {
 }
 
 #[test]
-fn a_marker_is_nothing_to_a_write_and_something_to_a_delete() {
+fn a_marker_counts_as_no_object_for_a_write_and_as_a_version_for_a_delete() {
     let mut store = versioned();
     store.put_version("a", 1);
     store.mark("a");
@@ -424,7 +424,7 @@ fn of_racing_writes_over_a_marker_one_wins() {
     assert!(outcomes[1..].iter().all(|outcome| *outcome == FAILED));
 }
 
-/// A bucket of before the raise is versioned like any other.
+/// A bucket from before the raise can be versioned like any other.
 #[test]
 fn a_bucket_that_level_1_made_can_be_versioned() {
     let mut store = Store::new();
@@ -444,11 +444,11 @@ fn a_bucket_that_level_1_made_can_be_versioned() {
 enum Step {
     Put(u8, bool),
     Mark(u8),
-    /// The version of that key at that place from the newest.
+    /// Deletes the n-th newest version of that key.
     DeleteVersion(u8, usize),
     DeleteNull(u8),
     Versioning(Versioning),
-    /// The body of that version of a key is moved.
+    /// Moves the body of the n-th newest version of a key.
     Move(u8, usize),
 }
 
@@ -464,7 +464,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Versions of each key, the newest first, as lists.
+/// The versions of each key, the newest first, as lists.
 #[derive(Default)]
 struct Lists {
     versioning: Option<Versioning>,
@@ -478,7 +478,7 @@ impl Lists {
         versions.insert(0, (id, tag));
     }
 
-    /// The id of what the entry makes.
+    /// The id of the version that this entry commits.
     fn id(&self, index: Index) -> VersionId {
         if self.versioning == Some(Versioning::Enabled) { VersionId::of_entry(index) } else { NULL }
     }
@@ -607,7 +607,7 @@ fn a_bucket_names_its_documents_and_takes_them_with_it() {
 }
 
 #[test]
-fn a_locked_version_stays_whoever_wants_it_gone() {
+fn a_locked_version_stays_whatever_would_delete_it() {
     let mut store = Store::of_versions();
     let lock = Command::ConfigureBucket {
         bucket: BUCKET,
@@ -640,7 +640,7 @@ fn a_locked_version_stays_whoever_wants_it_gone() {
     };
     assert!(matches!(store.apply(retain(1_000, false)), Outcome::Object(_)));
     assert_eq!(store.apply(retain(999, false)), Outcome::Refused(Refusal::Locked));
-    // A delete marker comes over it, and nothing of it goes.
+    // A delete marker is put over it, which deletes nothing.
     store.apply(Command::DeleteObject(Deletion::of(BUCKET, b"a".to_vec(), 10)));
     assert_eq!(store.apply(delete(999, false)), Outcome::Refused(Refusal::Locked));
     store.apply(change(ObjectChange::LegalHold(LegalHold::On)));

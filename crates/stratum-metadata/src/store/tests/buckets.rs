@@ -21,7 +21,7 @@ async fn a_bucket_that_was_read_is_read_as_it_is_now() {
     }
 }
 
-/// More buckets than are kept at a time.
+/// With more buckets than the cache keeps.
 #[tokio::test]
 async fn however_many_buckets_are_read_each_is_found() {
     let Store { metadata, log: _log, dir: _dir } = store();

@@ -1,4 +1,5 @@
-//! Two nodes that agree on one order: what either proposes both apply, in the same way, and each answers its own.
+//! Two nodes that agree on one order: both apply what either proposes, with the same result, and each answers its own
+//! proposers.
 
 use super::*;
 use crate::command::{Proposed, Urgency};
@@ -7,7 +8,7 @@ use crate::order::{Barrier, Committed, Follower, Group, Order, Rest};
 use std::time::Duration;
 use tracing_mutex::parkinglot::{Mutex, MutexGuard};
 
-/// What the nodes have agreed on lies in every node's journal, and goes to every node's follower.
+/// The agreed groups, which are in every node's journal and go to every node's follower.
 #[derive(Default)]
 struct Agreement {
     nodes: Mutex<Vec<Node>>,
@@ -18,7 +19,7 @@ struct Node {
     follower: Arc<dyn Follower>,
 }
 
-/// A node's part in it.
+/// One node's access to it.
 struct Member {
     number: usize,
     log: MemoryLog,
@@ -33,12 +34,12 @@ impl Order for Member {
     fn propose(&self, group: Group) -> Result<(), CommitError> {
         let Group { ticket, commands: _, entries, urgency } = group;
         let nodes = self.agreement.nodes.lock();
-        // It is in every journal before anybody is told of it.
+        // The group is in every journal before anybody is told of it.
         let appended: Result<Vec<_>, _> =
             nodes.iter().map(|node| node.log.append(entries.clone(), urgency)).collect();
         for ((number, node), appended) in nodes.iter().enumerate().zip(appended?) {
             let places = (appended.first..).zip(appended.hashes);
-            // What comes from elsewhere is bytes.
+            // From another node the commands come as bytes.
             let decoded = entries.iter().map(|entry| Proposed::decode(&entry.command).unwrap());
             let entries =
                 decoded.zip(places).map(|(proposed, (index, hash))| Entry { index, hash, proposed });
@@ -107,7 +108,7 @@ async fn what_one_node_proposes_both_apply_and_it_alone_answers() {
     let body = || Bytes::from_static(b"x");
     assert!(matches!(one.commit(put_if_absent("a", 1), body()).await, Ok(Outcome::Object(_))));
     assert!(matches!(other.commit(put_if_absent("b", 2), body()).await, Ok(Outcome::Object(_))));
-    // The state is one: a condition meets what the other node has written.
+    // They share one state: a condition sees what the other node has written.
     let refused = other.commit(put_if_absent("a", 3), body()).await;
     assert_eq!(refused, Ok(Outcome::Refused(Refusal::PreconditionFailed)));
     assert_eq!((one.applied_index(), keys_of(other).await), (4, vec!["a".into(), "b".into()]));
@@ -152,7 +153,7 @@ async fn what_was_acknowledged_by_one_node_is_read_from_the_other() {
     let (one, other) = (nodes[0].0.clone(), nodes[1].0.clone());
     one.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
     for number in 0..200 {
-        // Now the one is behind, now the other.
+        // Either node may be the one that is behind.
         let (writer, reader) = if number % 2 == 0 { (&one, &other) } else { (&other, &one) };
         let key = format!("{number}");
         writer.commit(put(&key, 7, WriteCondition::default()), Bytes::from_static(b"x")).await.unwrap();
@@ -162,7 +163,7 @@ async fn what_was_acknowledged_by_one_node_is_read_from_the_other() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_state_is_told_when_the_index_fails() {
+async fn a_read_that_waits_for_a_state_is_told_when_the_index_fails() {
     let nodes = two(Threads::Caller);
     let (one, other) = (&nodes[0].0, &nodes[1].0);
     one.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();

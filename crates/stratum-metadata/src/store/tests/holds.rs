@@ -1,4 +1,5 @@
-//! A volume stays open while a command that names something in it is on its way, whoever waits for the outcome.
+//! A volume stays open while a command that names something in it is on its way, even if nobody waits for the
+//! outcome.
 
 use super::*;
 use std::task::{Context, Poll, Waker};
@@ -8,7 +9,7 @@ use stratum_storage::drive::{Drive, DriveId};
 use stratum_storage::volume::{TierDrives, VolumeState};
 use stratum_storage::volumes::{Restore, Volumes};
 
-/// Metadata and volumes that do everything where they are asked.
+/// Metadata and volumes that do all their work on the calling thread.
 async fn deterministic(dir: &std::path::Path) -> (Metadata, Volumes) {
     let (power, clock) = (Arc::new(Power::default()), Arc::new(Simulated::new(1_000, 1)));
     let drive = |position: u16| {
@@ -43,14 +44,14 @@ async fn a_volume_stays_open_while_a_command_that_names_it_is_on_its_way() {
     let mut writer = volumes.writer.write(Tier::Hot, body.len() as u64).await.unwrap();
     writer.push(body).await.unwrap();
     let written = writer.finish().await.unwrap();
-    // The volume is full, and others write to the next one.
+    // The volume is full, and other writers go on in the next one.
     let mut others = Vec::new();
     while metadata.local().volumes().unwrap().len() < 2 {
         others.push(volumes.writer.write(Tier::Hot, 60 << 20).await.unwrap());
     }
     drop(others);
 
-    // Who asked goes away when the command is proposed, and before anything came of it.
+    // The client goes away after its command was proposed, and before there is an outcome.
     let record = ObjectRecord { size: 200_000, body: Body::Blob(written.blob), ..object(7) };
     let condition = WriteCondition::default();
     let command = Command::PutObject { bucket: BucketId(1), key: b"key".into(), record, condition };
@@ -61,7 +62,7 @@ async fn a_volume_stays_open_while_a_command_that_names_it_is_on_its_way() {
     let state = || metadata.local().volumes().unwrap()[0].state;
     assert_eq!(volumes.tend().await.unwrap().sealed, 0, "its outcome isn't known yet");
     assert_eq!((metadata.local().object(BucketId(1), b"key").unwrap(), state()), (None, VolumeState::Open));
-    // Whatever is proposed next is ordered behind it.
+    // Whatever is proposed next is ordered after it.
     metadata.commit(Command::Sweep { now: 0 }, Bytes::new()).await.unwrap();
     assert!(metadata.local().object(BucketId(1), b"key").unwrap().is_some());
     assert_eq!(volumes.tend().await.unwrap().sealed, 1, "nothing is on its way any more");

@@ -1,4 +1,4 @@
-//! A store's level: where it begins, how it is raised, and who is refused it.
+//! The level of a store: where it begins, how it is raised, and which binaries are refused.
 
 use super::*;
 use crate::command::Urgency;
@@ -55,7 +55,7 @@ async fn a_store_of_a_higher_level_is_refused_naming_both() {
     metadata.begin(Level::NEWEST).await.unwrap();
     metadata.shutdown();
     drop(metadata);
-    // What a newer binary would have written: first in its index alone, then in the journal.
+    // What a newer binary would have written: at first only in its index, then in the journal, too.
     let both = "level 3; this binary knows levels up to 2";
     let index = dir.path().join("sled");
     let current = IndexDir::new(&index, Vec::new().into()).current();

@@ -1,4 +1,4 @@
-//! The index fails while the store serves, and comes back by itself.
+//! The index fails while the store serves, and is rebuilt without a restart.
 
 use super::*;
 use crate::fingerprint::fingerprint;
@@ -72,7 +72,7 @@ fn tag_of(metadata: &Metadata, key: &str) -> Option<ETag> {
     Some(metadata.local().object(BucketId(1), key.as_bytes()).unwrap()?.etag)
 }
 
-/// The content is what was applied.
+/// Checks that the content is what was applied.
 pub(super) fn is_whole(metadata: &Metadata) {
     let machine = &metadata.inner.machine;
     let mut sum = 0u128;
@@ -85,7 +85,7 @@ pub(super) fn is_whole(metadata: &Metadata) {
     assert_eq!(sum, machine.applied().fingerprint);
 }
 
-/// What the writers were told: what is acknowledged, and what may be.
+/// What the writers were told: what was acknowledged, and what may have been written.
 type Told = (BTreeMap<String, u8>, BTreeMap<String, u8>);
 
 async fn write(metadata: Metadata, writer: u64) -> Told {
@@ -105,7 +105,7 @@ async fn write(metadata: Metadata, writer: u64) -> Told {
                 tokio::time::sleep(Duration::from_millis(3)).await;
             }
         }
-        // What was acknowledged is there, or nothing is said at all.
+        // What was acknowledged is found, or the read says that it can't tell.
         if let Some((key, tag)) = acknowledged.last_key_value()
             && let Ok(found) = metadata.local().object(BucketId(1), key.as_bytes())
         {
@@ -118,7 +118,7 @@ async fn write(metadata: Metadata, writer: u64) -> Told {
 async fn fails_under_load(after: u32, fault: Fault) {
     let world = World::new(0);
     world.metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
-    // Its look at the size must not be what runs into the fault.
+    // The look at the index's size must not be the call that fails.
     world.metadata.tend_index();
     faults::plan(&world.home(), after, 1, fault);
     let stop = Arc::new(AtomicBool::new(false));
@@ -142,7 +142,7 @@ async fn fails_under_load(after: u32, fault: Fault) {
     }
     let mut looks = 0;
     while !world.metadata.is_available() || world.metadata.index_status().rebuilds == 0 {
-        // A fault that nobody ran into yet.
+        // Until a call meets the planned fault.
         let _ = tag_of_any(&world.metadata);
         assert!(looks < 4_000, "{:?}", world.metadata.index_status());
         looks += 1;
@@ -185,7 +185,7 @@ async fn an_index_that_fails_under_load_comes_back_with_everything() {
 }
 
 #[tokio::test]
-async fn while_it_is_away_nothing_is_served_and_it_is_tried_again() {
+async fn while_the_index_is_away_nothing_is_served_and_a_rebuild_is_tried_again() {
     let world = World::new(0);
     let metadata = &world.metadata;
     metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
@@ -242,7 +242,7 @@ async fn the_rebuild_knows_of_a_raise_and_of_buckets_that_were_journaled_when_th
     world.metadata.tend_index();
     assert_eq!(world.metadata.level(), Level::SECOND);
     assert_eq!(world.metadata.local().bucket("bucket").unwrap(), None);
-    // What is proposed from here on is proposed to a state of that level.
+    // What is proposed from now on is proposed to a state of the new level.
     world.metadata.commit(bucket(1, "next"), Bytes::new()).await.unwrap();
     assert_eq!(world.metadata.local().bucket("next").unwrap().unwrap().id, BucketId(2));
     is_whole(&world.metadata);
@@ -267,7 +267,7 @@ async fn what_the_rebuild_has_applied_is_not_applied_again() {
 }
 
 #[tokio::test]
-async fn a_home_that_can_t_take_it_is_left_for_a_drive_and_gone_back_to() {
+async fn an_index_whose_home_fails_moves_to_a_drive_and_back() {
     let world = World::new(2);
     world.metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
     world.put("a", 1).await;
@@ -311,7 +311,7 @@ async fn an_index_that_lost_a_key_is_rebuilt_from_the_checkpoint_before() {
     assert_eq!(tag_of(&world.metadata, "b"), None, "nobody has noticed");
     world.metadata.take_checkpoint();
     assert!(!world.metadata.is_available() && world.metadata.newest_checkpoint() == checkpoint);
-    // A restart, too, must not go on with it.
+    // A restart must not go on with it either.
     world.metadata.tend_index();
     assert_eq!(tag_of(&world.metadata, "a"), Some(ETag::Md5([1; 16])));
     assert_eq!(tag_of(&world.metadata, "b"), Some(ETag::Md5([2; 16])));

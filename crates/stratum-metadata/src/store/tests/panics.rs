@@ -1,4 +1,4 @@
-//! A thread of the committer's panics: everybody is answered, nothing is served meanwhile, and it comes back.
+//! A thread of the committer panics: everybody is answered, nothing is served meanwhile, and the index is rebuilt.
 
 use super::outage::is_whole;
 use super::*;
@@ -6,16 +6,16 @@ use crate::committer::Step;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Far longer than anything here takes, far shorter than for ever.
+/// Far longer than anything here takes, and far from endless.
 const PATIENCE: Duration = Duration::from_secs(120);
 const WRITERS: u64 = 8;
-/// Of each writer; a panic is met long before.
+/// Puts of each writer, at most; the panic comes long before.
 const MOST_PUTS: u64 = 50_000;
 
 /// What the writers were told, by key.
 type Told = BTreeMap<String, Result<Outcome, CommitError>>;
 
-/// Puts until the planned panic has come and somebody hears that nothing is served.
+/// Puts objects until the planned panic has come and a put is told that nothing is served.
 async fn write(metadata: Metadata, writer: u64) -> Told {
     let mut told = Told::new();
     for number in 0..MOST_PUTS {
@@ -31,7 +31,8 @@ async fn write(metadata: Metadata, writer: u64) -> Told {
     told
 }
 
-/// What is told is true: what was acknowledged is there, what was not written isn't.
+/// Checks that what the writers were told is true: acknowledged objects are there, those that were not written
+/// aren't.
 fn check(metadata: &Metadata, told: &Told) {
     for (key, fate) in told {
         let is_there = metadata.local().object(BucketId(1), key.as_bytes()).unwrap().is_some();
@@ -53,7 +54,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
     tokio::time::timeout(PATIENCE, waits).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
-/// Who has the group when it happens: it surely wasn't written, or nobody knows.
+/// What the proposers of the group must be told: that it certainly wasn't written, or that nobody knows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Expected {
     NotWritten,
@@ -83,7 +84,7 @@ async fn panics(thread: Option<&'static str>, step: Step, expected: Expected) {
         .collect();
     known.dedup();
     assert_eq!(known, [expected]);
-    // Whoever comes now is told at once, and nothing is served from what nobody knows.
+    // A new command is told so at once, and nothing is served from a state that nobody knows.
     let refused = metadata.commit(put("late", 1, WriteCondition::default()), Bytes::new()).await;
     assert!(matches!(refused, Err(CommitError::NotWritten(NotWritten::Unavailable(_)))), "{refused:?}");
     assert!(metadata.local().object(BucketId(1), b"late").is_err());
