@@ -276,6 +276,10 @@ fn when_new_data_is_refused_the_status_says_so() {
     "#;
     let server = Server::with_bucket(folder.path(), plan);
     assert_eq!(server.send("PUT", "/bucket/large", &vec![7; 6_000_000]).0, 507);
+    // Nor do small ones fill what is kept for deletes and packing.
+    assert_eq!(server.send("PUT", "/bucket/small", &body(1)).0, 507);
+    assert_eq!(server.send("PUT", "/bucket/empty", &[]).0, 507);
+    assert_eq!(server.send("DELETE", "/bucket/small", &[]).0, 204);
     let (code, status) = server.status();
     assert_eq!((code, status["state"].as_str()), (Some(1), Some("full")), "{status}");
     assert!(server.notes(&["full", "507"]), "{status}");

@@ -16,6 +16,7 @@ mod fullness;
 mod hold;
 mod pack;
 mod room;
+mod small;
 
 pub use body::BlobWriter;
 pub use fullness::{Fill, Fullness};
@@ -45,6 +46,7 @@ pub struct Writer {
     recording: tokio::sync::Mutex<()>,
     /// Buffers of whole stripes.
     stripes: Arc<Buffers>,
+    allowed: small::Allowed,
 }
 
 /// A tier, and the volume that is written to.
@@ -71,6 +73,7 @@ impl Writer {
             next_id: next_id.into(),
             recording: Default::default(),
             stripes,
+            allowed: Default::default(),
         })
     }
 

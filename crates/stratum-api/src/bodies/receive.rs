@@ -131,7 +131,13 @@ impl Bodies {
     /// Whether a body of that length may be written now.
     async fn headroom(&self, length: Option<u64>) -> Result<Headroom, NotWritten> {
         let in_entry = length.unwrap_or(SMALL_MAX);
-        self.metadata.headroom(if in_entry <= SMALL_MAX { in_entry as usize } else { 0 }).await
+        if in_entry > SMALL_MAX {
+            return self.metadata.headroom(0).await;
+        }
+        if !self.writer.takes_small(in_entry) {
+            return Err(NotWritten::NoSpace);
+        }
+        self.metadata.headroom(in_entry as usize).await
     }
 
     /// What writing a body over [`SMALL_MAX`] holds at most; of any body if its length isn't known.

@@ -44,7 +44,7 @@ impl Writer {
         self.tiers.iter().map(|state| self.fullness_of(state)).collect()
     }
 
-    fn fullness_of(&self, state: &TierWriter) -> Fullness {
+    pub(super) fn fullness_of(&self, state: &TierWriter) -> Fullness {
         let (drives, reserve) = (state.healthy(), self.table.kept_free());
         let (devices, candidates) = (Devices::of(&drives), candidates(&drives, reserve));
         let fill = |candidate: &Candidate<&Arc<Drive>>| {

@@ -75,6 +75,25 @@ fn with_space_on_too_few_drives_writes_are_refused() {
 }
 
 #[test]
+fn small_bodies_leave_the_reserve_alone_too() {
+    run(async {
+        let mut world = World::new(G);
+        world.reserve = 1 << 20;
+        let server = world.start().await;
+        let takes_many = || (0..1000).all(|_| server.volumes.writer.takes_small(30_000));
+        assert!(takes_many());
+        for disk in &world.disks {
+            disk.set_capacity(Some(disk.used() + (2 << 20)));
+        }
+        assert!(!takes_many());
+        assert!(!server.volumes.writer.takes_small(0), "also an empty one takes an entry");
+        // As soon as there is space again.
+        world.disks.iter().for_each(|disk| disk.set_capacity(None));
+        assert!(server.volumes.writer.takes_small(30_000));
+    });
+}
+
+#[test]
 fn a_drive_that_has_no_space_in_the_middle_of_a_write_costs_its_shard_and_no_more() {
     run(async {
         for op in [Op::Write, Op::Sync] {
