@@ -8,6 +8,8 @@ import asyncio
 import datetime
 import hashlib
 import hmac
+import itertools
+import json
 import os
 import resource
 import time
@@ -25,22 +27,27 @@ class Target:
         self.port, self.scale, self.user = port, scale, user
         self.host = f"127.0.0.1:{port}"
 
-    def head(self, method, path, query=(), headers=(), body=b"", length=None):
-        """A signed request's head; its body isn't covered by the signature, so that any will do."""
+    def head(self, method, path, query=(), headers=(), body=b"", length=None, by=None, service="s3"):
+        """A head, signed by the user or by (key, secret[, token]); its body isn't covered by the signature, so that any will do."""
+        user = by or self.user
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         sent = {"host": self.host, "x-amz-date": now, "x-amz-content-sha256": "UNSIGNED-PAYLOAD", **dict(headers)}
+        if service != "s3":
+            sent["x-amz-content-sha256"] = hashlib.sha256(body).hexdigest()
+        if len(user) > 2:
+            sent["x-amz-security-token"] = user[2]
         quoted = urllib.parse.quote(path, safe="/-_.~")
         text = "&".join(f"{quote(name)}={quote(value)}" for name, value in sorted(query))
         names = ";".join(sorted(sent))
         lines = "".join(f"{name}:{sent[name]}\n" for name in sorted(sent))
         canonical = "\n".join([method, quoted, text, lines, names, sent["x-amz-content-sha256"]])
-        scope = f"{now[:8]}/us-east-1/s3/aws4_request"
+        scope = f"{now[:8]}/us-east-1/{service}/aws4_request"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
-        key = b"AWS4" + self.user[1].encode()
+        key = b"AWS4" + user[1].encode()
         for part in scope.split("/"):
             key = hmac.digest(key, part.encode(), "sha256")
         signature = hmac.digest(key, f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}".encode(), "sha256").hex()
-        credential = f"AWS4-HMAC-SHA256 Credential={self.user[0]}/{scope}"
+        credential = f"AWS4-HMAC-SHA256 Credential={user[0]}/{scope}"
         sent["authorization"] = f"{credential}, SignedHeaders={names}, Signature={signature}"
         if "transfer-encoding" not in sent:
             sent["content-length"] = str(len(body) if length is None else length)
@@ -166,6 +173,36 @@ async def slow_puts(target, upload, seconds):
     await trickle(target, seconds, 200, head, b"x" * (1 << 20), b"x" * 1024, 1)
 
 
+async def call(target, connection, service, action, by=None, **parameters):
+    """Asks IAM or STS; gives what an element of its answer holds."""
+    version = {"iam": "2010-05-08", "sts": "2011-06-15"}[service]
+    body = urllib.parse.urlencode({"Action": action, "Version": version, **parameters}).encode()
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    _, said = await target.ask(connection, "POST", "/", [], headers, body=body, by=by, service=service)
+    return lambda name: said.decode().partition(f"<{name}>")[2].partition("<")[0]
+
+
+async def sessions(target, upload, seconds):
+    """PUTs by many sessions of one role, which whoever may assume it makes for nothing."""
+    connection = await target.open(1 << 16)
+    await call(target, connection, "iam", "CreateUser", UserName="ann")
+    made = await call(target, connection, "iam", "CreateAccessKey", UserName="ann")
+    ann = (made("AccessKeyId"), made("SecretAccessKey"))
+    statement = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::mallory:user/ann"}, "Action": "sts:AssumeRole"}
+    policy = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    trust, policy = (json.dumps({"Version": "2012-10-17", "Statement": said}) for said in (statement, policy))
+    await call(target, connection, "iam", "CreateRole", RoleName="many", AssumeRolePolicyDocument=trust)
+    await call(target, connection, "iam", "PutRolePolicy", RoleName="many", PolicyName="own", PolicyDocument=policy)
+    keys = []
+    for number in range(100):
+        made = await call(target, connection, "sts", "AssumeRole", by=ann, RoleArn="arn:aws:iam::mallory:role/many",
+                          RoleSessionName=f"number-{number}")
+        keys.append((made("AccessKeyId"), made("SecretAccessKey"), made("SessionToken")))
+    keys = itertools.cycle(keys)
+    head = lambda: target.head("PUT", f"/{BUCKET}/slow", length=5 << 30, by=next(keys))
+    await trickle(target, seconds, 400, head, b"x" * (1 << 16), b"x" * 1024, 1)
+
+
 async def unsigned_puts(target, upload, seconds):
     head = lambda: f"PUT /{BUCKET}/k HTTP/1.1\r\nhost: {target.host}\r\ncontent-length: {1 << 30}\r\n\r\n".encode()
     await trickle(target, seconds, 500, head, b"x" * 1024, b"x" * 1024, 1)
@@ -268,6 +305,7 @@ ATTACKS = {
     "nothing (the attacker's own work, on the same machine)": nothing,
     "200 documents at 1 KB/s": slow_documents,
     "200 PUTs of 5 GiB at 1 KB/s": slow_puts,
+    "400 PUTs at 1 KB/s by 100 sessions of a role": sessions,
     "500 unsigned PUTs at 1 KB/s": unsigned_puts,
     "more connections than places": idle,
     "300 unread lists": unread,

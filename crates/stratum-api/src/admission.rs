@@ -1,9 +1,9 @@
-//! The bound on what all requests together may hold in memory, and how it is shared.
+//! The bound on what all requests together may hold in memory, and how it is shared ([`share`]).
 //!
 //! Whoever a request counts for is its [`Party`]: the user who signed it, or the address that an unsigned one came
-//! from. **A party may hold up to four times what is left free then, and an eighth of that where less than an eighth
-//! of the pool is left.** So one that is alone gets four fifths of the pool, and whoever comes next always finds some of
-//! it free: two that hold all that they may leave an eighth, and each further one eight ninths of what it found.
+//! from. Some of them anybody may make as many of as they like: users and roles of an account, and addresses. So all members of an
+//! account, and all strangers, together share the pool as one party does ([`Group`]), and what that gives them they share
+//! between them in the same way.
 //!
 //! A request is counted with [`LEAST_MEMORY`] from its signature until its answer is sent. What it needs beyond
 //! that it takes through its [`Memory`]: its worst case in one step where that is known, before it reserves or holds
@@ -13,10 +13,13 @@
 mod allowance;
 mod memory;
 mod party;
+mod share;
 
 pub use allowance::SMALL_PIECE_BYTES;
 pub use memory::{Admitted, Memory, Turn};
+use party::Group;
 pub use party::{Origin, Party};
+pub use share::{LAST_PART, is_fair};
 
 use crate::error::{Code, S3Error};
 use allowance::Allowance;
@@ -30,23 +33,8 @@ use tracing_mutex::parkinglot::Mutex;
 /// What a request in flight is counted with, in bytes: what its connection buffers, and an answer that fits there.
 pub const LEAST_MEMORY: u64 = 128 << 10;
 
-/// A party may hold so many times what it leaves free.
-const SHARE: u64 = 4;
-
-/// The last part of a pool, one in so many, is for those who hold little: so small a part of what they leave free.
-pub const LAST_PART: u64 = 8;
-
 /// How many long scans and documents of one party are worked on at once at least; more of them wait for each other.
 const MIN_TURNS: usize = 2;
-
-/// Whether somebody who has `held` of a pool of `total` may take `more` of it while `free` of it is free.
-pub fn is_fair(held: u64, more: u64, free: u64, total: u64) -> bool {
-    free.checked_sub(more).is_some_and(|left| {
-        let most =
-            if left >= total / LAST_PART { left.saturating_mul(SHARE) } else { left.div_ceil(LAST_PART) };
-        held.saturating_add(more) <= most
-    })
-}
 
 /// A pool of bytes. A cheap handle.
 #[derive(Clone, Debug)]
@@ -67,6 +55,8 @@ struct Pool {
 struct Holdings {
     used: u64,
     parties: HashMap<Party, Arc<Holding>>,
+    /// What the parties of a group hold together.
+    groups: HashMap<Group, Arc<AtomicU64>>,
     refused: u64,
 }
 
@@ -75,6 +65,8 @@ struct Holdings {
 struct Holding {
     /// Changes while the pool is locked, and nobody holds it when it comes to nothing.
     bytes: AtomicU64,
+    /// What it and all others of its group hold; nothing for whom the operator named.
+    group: Option<Arc<AtomicU64>>,
     turns: Arc<Semaphore>,
     allowance: Mutex<Allowance>,
 }
@@ -83,6 +75,12 @@ impl Holding {
     fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
+}
+
+/// What a party shares with others: so much of it is free.
+struct Room {
+    free: u64,
+    total: u64,
 }
 
 /// What the pool came to, for whoever asks how the server is.
@@ -139,14 +137,34 @@ impl Pool {
     fn enter(&self, party: &Party, bytes: u64) -> Result<Arc<Holding>, S3Error> {
         let mut holdings = self.holdings.lock();
         let holding = holdings.parties.get(party).cloned().unwrap_or_else(|| {
-            let turns = Arc::new(Semaphore::new(self.turns));
-            Arc::new(Holding { bytes: AtomicU64::new(0), turns, allowance: Mutex::default() })
+            let group = |group| holdings.groups.get(&group).cloned().unwrap_or_default();
+            Arc::new(Holding {
+                bytes: AtomicU64::new(0),
+                group: party.group().map(group),
+                turns: Arc::new(Semaphore::new(self.turns)),
+                allowance: Mutex::default(),
+            })
         });
         self.take_locked(&mut holdings, party, &holding, bytes)?;
         if holding.bytes() == bytes {
             holdings.parties.insert(party.clone(), holding.clone());
+            if let (Some(group), Some(bytes)) = (party.group(), &holding.group) {
+                holdings.groups.entry(group).or_insert_with(|| bytes.clone());
+            }
         }
         Ok(holding)
+    }
+
+    fn room(&self, holdings: &Holdings, holding: &Holding) -> Room {
+        let (free, total) = (self.total.saturating_sub(holdings.used), self.total);
+        match &holding.group {
+            None => Room { free, total },
+            Some(group) => {
+                let held = group.load(Ordering::Relaxed);
+                let free = share::most(held, free, total);
+                Room { free, total: held + free }
+            }
+        }
     }
 
     fn take(&self, party: &Party, holding: &Holding, bytes: u64) -> Result<(), S3Error> {
@@ -160,13 +178,16 @@ impl Pool {
         holding: &Holding,
         bytes: u64,
     ) -> Result<(), S3Error> {
-        let free = self.total.saturating_sub(holdings.used);
-        if !is_fair(holding.bytes(), bytes, free, self.total) {
+        let Room { free, total } = self.room(holdings, holding);
+        if !is_fair(holding.bytes(), bytes, free, total) {
             holdings.refused += 1;
-            return Err(self.refusal(bytes > free, party));
+            return Err(self.refusal(bytes > self.total.saturating_sub(holdings.used), party));
         }
         holdings.used += bytes;
         holding.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(group) = &holding.group {
+            group.fetch_add(bytes, Ordering::Relaxed);
+        }
         self.telemetry.used.set(holdings.used as f64);
         Ok(())
     }
@@ -178,12 +199,17 @@ impl Pool {
         if before <= bytes {
             holdings.parties.remove(party);
         }
+        if let (Some(group), Some(held)) = (party.group(), &holding.group)
+            && held.fetch_sub(bytes, Ordering::Relaxed) <= bytes
+        {
+            holdings.groups.remove(&group);
+        }
         self.telemetry.used.set(holdings.used as f64);
     }
 
-    /// Whether the party holds more than it leaves to all the others.
+    /// Whether the party holds more than it leaves to all the others that it shares with.
     fn is_pressed_by(&self, holding: &Holding) -> bool {
-        holding.bytes() > self.total.saturating_sub(self.holdings.lock().used)
+        holding.bytes() > self.room(&self.holdings.lock(), holding).free
     }
 
     fn refusal(&self, is_used_up: bool, party: &Party) -> S3Error {
@@ -315,15 +341,40 @@ mod tests {
         assert!(left[19] >= 7, "{left:?}");
     }
 
+    fn member(number: usize) -> Party {
+        Party::Member { account: "mallory".into(), principal: format!("arn:aws:iam::mallory:user/{number}") }
+    }
+
+    fn stranger(number: usize) -> Party {
+        Party::Address(Origin::of([192, 0, 2, number as u8].into()))
+    }
+
     #[test]
-    fn few_places_are_shared_to_the_last() {
-        // Of sixteen places one holds twelve; three others get one each, and one is nobody's to keep from the fifth.
-        let mut free = 16 - 12;
-        while is_fair(0, 1, free, 16) {
-            free -= 1;
+    fn however_many_there_are_of_a_group_others_and_their_next_one_find_some() {
+        for one_of_many in [member, stranger] {
+            however_many_there_are(one_of_many);
         }
-        assert_eq!(free, 1);
-        assert!(!is_fair(12, 1, 4, 16) && is_fair(11, 1, 5, 16));
+    }
+
+    fn however_many_there_are(one_of_many: fn(usize) -> Party) {
+        let pool = Admission::new(POOL);
+        let mut hogs = Vec::new();
+        for number in 0..3 {
+            let memory = pool.enter(one_of_many(number)).expect("room to begin");
+            hogs.push((takes_all_it_may(&memory), memory));
+        }
+        let next = pool.enter(one_of_many(3)).expect("room to begin");
+        drop(next.admit(4 << 20).expect("room for the group's next one"));
+        for number in 4..200 {
+            let Ok(memory) = pool.enter(one_of_many(number)) else { break };
+            hogs.push((takes_all_it_may(&memory), memory));
+        }
+        let held = pool.used();
+        assert!((POOL * 4 / 5 - (4 << 20)..=POOL * 4 / 5).contains(&held), "{held}");
+        let other = pool.enter(user(1)).expect("room for another user");
+        drop(other.admit(30 << 20).expect("and for what it writes"));
+        drop((hogs, other, next));
+        assert_eq!((pool.used(), pool.pool.holdings.lock().groups.len()), (0, 0));
     }
 
     /// Parties that want all.

@@ -333,7 +333,10 @@ fn party(caller: &Caller, head: &http::request::Parts) -> Party {
     let connection = head.extensions.get::<Arc<Connection>>();
     match (caller, connection) {
         (Caller::User(user), _) => Party::User(user.id.clone()),
-        (Caller::Member(member), _) => Party::User(member.id.clone()),
+        (Caller::Member(member), _) => Party::Member {
+            account: member.account.id.clone(),
+            principal: member.principal.as_str().to_owned(),
+        },
         (Caller::Nobody, Some(connection)) => Party::Address(connection.origin()),
         (Caller::Nobody, None) => Party::Address(Origin::of(Ipv4Addr::UNSPECIFIED.into())),
     }

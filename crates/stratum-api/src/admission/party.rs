@@ -6,8 +6,15 @@ use std::net::{IpAddr, Ipv6Addr};
 /// A user, or where an unsigned request came from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Party {
-    /// By its id.
+    /// Whom the configuration names, by its id.
     User(String),
+    /// A user or a role that was made in an account. All sessions of a role are one: who may assume it makes as many as they like.
+    Member {
+        /// The id of the account's owner.
+        account: String,
+        /// The ARN of the user or the role.
+        principal: String,
+    },
     Address(Origin),
 }
 
@@ -15,18 +22,37 @@ impl Party {
     /// `user` or `address`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Party::User(_) => "user",
+            Party::User(_) | Party::Member { .. } => "user",
             Party::Address(_) => "address",
         }
     }
 
-    /// The user's id, or the address.
+    /// The user's id, a member's ARN, or the address.
     pub fn name(&self) -> String {
         match self {
             Party::User(id) => id.clone(),
+            Party::Member { principal, .. } => principal.clone(),
             Party::Address(origin) => origin.to_string(),
         }
     }
+
+    /// Whom it shares with as one of many.
+    pub(super) fn group(&self) -> Option<Group> {
+        match self {
+            Party::User(_) => None,
+            Party::Member { account, .. } => Some(Group::Account(account.clone())),
+            Party::Address(_) => Some(Group::Strangers),
+        }
+    }
+}
+
+/// Parties of which anybody may have as many as they like.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Group {
+    /// The users and roles that were made in an account, by the id of its owner.
+    Account(String),
+    /// Who signs nothing.
+    Strangers,
 }
 
 impl fmt::Display for Party {

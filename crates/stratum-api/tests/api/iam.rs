@@ -191,6 +191,18 @@ pub async fn session(rig: &Rig, role: &str, by: &Holder, trust: &str) -> Holder 
     Holder::of(&assume(rig, by, &arn, &[]).await)
 }
 
+/// Another session of a role of root's account, of that name.
+pub async fn another_session(rig: &Rig, role: &str, by: &Holder, name: &str) -> Holder {
+    let arn = format!("arn:aws:iam::root:role/{role}");
+    Holder::of(&by.sts(rig, "AssumeRole", &[("RoleArn", &arn), ("RoleSessionName", name)]).await)
+}
+
+/// Lets a role of root's account do all of S3.
+pub async fn may_all(rig: &Rig, role: &str) {
+    let policy = [("RoleName", role), ("PolicyName", "own"), ("PolicyDocument", ALL)];
+    done(root().iam(rig, "PutRolePolicy", &policy).await);
+}
+
 async fn assume(rig: &Rig, by: &Holder, arn: &str, more: &[(&str, &str)]) -> Answer {
     let parameters = [&[("RoleArn", arn), ("RoleSessionName", "monday")], more].concat();
     by.sts(rig, "AssumeRole", &parameters).await
@@ -414,8 +426,7 @@ async fn a_session_may_what_its_role_may_until_it_ends() {
     let ann_alone = r#"{"AWS":"arn:aws:iam::root:user/ann"}"#;
     let session = session(&rig, "Reader", &ann, ann_alone).await;
     refused(&session.s3(&rig, "GET", "/bucket/k", b"").await, 403, "AccessDenied");
-    let own = [("RoleName", "reader"), ("PolicyName", "own"), ("PolicyDocument", ALL)];
-    done(root().iam(&rig, "PutRolePolicy", &own).await);
+    may_all(&rig, "reader").await;
     assert_eq!(session.s3(&rig, "GET", "/bucket/k", b"").await.text(), "body");
     let who = done(session.sts(&rig, "GetCallerIdentity", &[]).await);
     assert_eq!(who.element("Arn").as_deref(), Some("arn:aws:sts::root:assumed-role/Reader/monday"));

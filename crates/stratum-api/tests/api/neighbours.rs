@@ -1,6 +1,7 @@
 //! What one peer or user does must not take the server from the others.
 
-use crate::rig::{Answer, Choices, OTHER, ROOT, Rig, answer, noise, request};
+use crate::iam;
+use crate::rig::{Answer, Choices, OTHER, ROOT, Rig, Signer, answer, noise, request};
 use aws_sigv4::http_request::SignableBody;
 use std::time::Duration;
 use stratum_api::admission::Party;
@@ -32,11 +33,15 @@ async fn connect(rig: &Rig) -> TcpStream {
 
 /// A request by the other user whose body was announced and doesn't come.
 async fn begun(rig: &Rig, method: &str, target: &str, length: u64) -> TcpStream {
+    begun_by(rig, OTHER.into(), method, target, length).await
+}
+
+async fn begun_by(rig: &Rig, by: Signer<'_>, method: &str, target: &str, length: u64) -> TcpStream {
     let length = length.to_string();
     let headers = [("content-length", length.as_str()), ("expect", "100-continue")];
     let mut connection = connect(rig).await;
     connection
-        .write_all(&rig.sign(OTHER, method, target, &headers, SignableBody::UnsignedPayload))
+        .write_all(&rig.sign(by, method, target, &headers, SignableBody::UnsignedPayload))
         .await
         .unwrap();
     connection
@@ -104,6 +109,29 @@ async fn one_user_cannot_hold_all_the_memory() {
     assert_eq!(rig.store.admission.status().largest.unwrap().0.to_string(), "user other");
     drop(slow);
     until("all is given back", || rig.store.admission.used() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_sessions_of_a_role_are_one_to_the_memory() {
+    let rig = two_users(of_memory(64 * MIB)).await;
+    let ann = iam::user(&rig, "ann").await;
+    let first = iam::session(&rig, "writer", &ann, r#"{"AWS":"arn:aws:iam::root:user/ann"}"#).await;
+    iam::may_all(&rig, "writer").await;
+    let mut sessions = vec![first];
+    for number in 0..2 {
+        sessions.push(iam::another_session(&rig, "writer", &ann, &format!("number-{number}")).await);
+    }
+    let mut slow = Vec::new();
+    for session in &sessions {
+        let mut connection = begun_by(&rig, session.signer("s3"), "PUT", "/roots/k", 5 << 30).await;
+        assert_eq!(answer(&mut connection, true).await.unwrap().status, 100);
+        slow.push(connection);
+    }
+    let status = rig.store.admission.status();
+    assert_eq!(
+        (status.parties, status.largest.unwrap().0.to_string().as_str()),
+        (1, "user arn:aws:iam::root:role/writer")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
