@@ -10,8 +10,10 @@ use crate::config::{Log, LogFormat};
 use crate::otlp::LineLayer;
 use fields::PlainFields;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::panic::{self, PanicHookInfo};
 use std::thread;
 use std::time::Duration;
+use stratum_storage::panics;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -74,8 +76,21 @@ pub fn start(log: &Log, collected: Option<LineLayer>) -> Logging {
         LogFormat::Json => written.json().flatten_event(true).boxed(),
     };
     registry().with(written).with(collected).with(filter).init();
+    panic::set_hook(Box::new(tell));
     if let Some(error) = wrong {
         tracing::warn!(filter = asked, %error, "log.filter cannot be parsed; using info");
     }
     Logging { _thread: thread, dropped }
+}
+
+/// A panic is a line like any other, in the form of the others: whoever gathers the log is to find it.
+fn tell(panic: &PanicHookInfo<'_>) {
+    let at = panic.location().map(ToString::to_string);
+    let over = panics::words(panic.payload());
+    tracing::error!(
+        thread = thread::current().name(),
+        at,
+        over,
+        "the server panicked: please report it, with the log"
+    );
 }

@@ -194,6 +194,9 @@ fn a_panic_while_a_drive_is_written_costs_that_drive_and_nobody_waits() {
     let states = server.drives();
     assert_eq!(states[1], "failed", "{states:?}");
     assert!(server.notes(&["hot/1", "report it", "by plan"]), "{}", server.status().1);
+    let log = std::fs::read_to_string(folder.path().join("log")).expect("a log");
+    assert!(log.contains("the server panicked: please report it"), "{log}");
+    assert!(!log.contains("RUST_BACKTRACE"), "a panic isn't a line like the others: {log}");
     server.restarted(folder.path());
 }
 

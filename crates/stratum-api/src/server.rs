@@ -28,8 +28,9 @@ use answer::Answer;
 use axum::body::Body;
 use bytes::Bytes;
 use console::Console;
+use futures_util::FutureExt;
 use http::header::{CONNECTION, HOST};
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -38,9 +39,11 @@ use rustls::ServerConfig;
 use stall::Unstalled;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use stratum_storage::panics;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -293,10 +296,10 @@ impl Server {
         let mut response = if let Some(console) = self.console(&request).filter(|_| !is_reserve) {
             request.extensions_mut().insert(peer);
             let party = Party::Address(connection.origin());
-            console.respond(&self.store, party, request.map(Body::new)).await
+            caught(console.respond(&self.store, party, request.map(Body::new))).await
         } else if self.is_administrative(&request) {
             let request = request.map(Body::new);
-            admin::administer(&self.admin, &self.store, &self.ids, peer, request).await
+            caught(admin::administer(&self.admin, &self.store, &self.ids, peer, request)).await
         } else if is_reserve {
             self.refuse(&request)
         } else {
@@ -343,6 +346,18 @@ impl Server {
         let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
         host.is_some_and(|host| bucket_of_host(host, &self.store.settings.domains).is_some())
     }
+}
+
+/// A panic over what isn't S3 (which sees to its own): whoever asked is told.
+async fn caught(answered: impl Future<Output = Response<Body>>) -> Response<Body> {
+    let outcome = AssertUnwindSafe(answered).catch_unwind().await;
+    outcome.unwrap_or_else(|panic| {
+        let problem = format!(
+            "the server panicked over it: {}; please report it, with the log",
+            panics::words(&*panic)
+        );
+        admin::refusal(StatusCode::INTERNAL_SERVER_ERROR, &problem)
+    })
 }
 
 /// Ends when the server is stopping.

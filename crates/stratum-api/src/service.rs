@@ -30,6 +30,7 @@ use crate::telemetry::{self, Answered};
 use crate::traces::{self, Trace};
 use crate::version;
 use axum::body::Body;
+use futures_util::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
@@ -37,10 +38,12 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use logged::Logged;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_auth::{Mechanism, Payload, Place, Version, version_2};
 use stratum_metadata::record::BucketRecord;
+use stratum_storage::panics;
 use tracing_mutex::parkinglot::Mutex;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
@@ -70,7 +73,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     let asked = store.audit.is_kept().then(|| Asked::of(&method, &uri, &head.headers, source));
     let trail = Trail::of(asked.is_some() || logged.is_some());
     let mut seen = Seen::new(trail, store.traces.begin(&head.headers));
-    let result = answer(store, id, head, &leftover, &mut seen).await;
+    let result = caught(answer(store, id, head, &leftover, &mut seen)).await;
     // Who asked for a `100 Continue` and got its answer without one can't tell whether a body is still awaited on
     // this connection (awscli takes the next answer on it for a body without end): RFC 9110, 10.1.1 says to close.
     let is_refused = result.is_err() || seen.error.is_some();
@@ -156,6 +159,16 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
         error: told,
     });
     response
+}
+
+/// A panic is a mistake of ours. It costs its own request alone, whose client is told so, and the log and the metrics as of any
+/// other that failed.
+async fn caught(answered: impl Future<Output = S3Result>) -> S3Result {
+    let outcome = AssertUnwindSafe(answered).catch_unwind().await;
+    outcome.unwrap_or_else(|panic| {
+        let words = panics::words(&*panic);
+        Err(S3Error::new(Code::InternalError).because(format_args!("the server panicked over it: {words}")))
+    })
 }
 
 /// Gives an answer its request's id.

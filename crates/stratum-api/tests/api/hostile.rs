@@ -45,6 +45,24 @@ async fn a_flood_of_headers_is_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_panic_costs_its_own_request_alone() {
+    let rig = Rig::with_bucket().await;
+    let mut connection = TcpStream::connect(rig.address).await.unwrap();
+    for (trips, status) in [(true, 500), (false, 200), (true, 500)] {
+        if trips {
+            rig.trip();
+        }
+        connection.write_all(&request("GET", "/bucket", &[], b"")).await.unwrap();
+        let told = answer(&mut connection, false).await.expect("an answer");
+        assert_eq!(told.status, status, "{}", told.text());
+        assert_eq!(trips, told.text().contains("<Code>InternalError</Code>"), "{}", told.text());
+    }
+    let told = rig.signed(ROOT, "GET", "/_stratum/v1/panics", &[], b"").await;
+    assert!(told.status == 500 && told.text().contains("panicked over it: by plan"), "{}", told.text());
+    assert_eq!(rig.signed(ROOT, "GET", "/_stratum/v1/status", &[], b"").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_vanishes_leaves_nothing_behind() {
     let rig = Rig::with_bucket().await;
     for declared in [1000, 2 << 20] {

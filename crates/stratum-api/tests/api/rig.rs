@@ -11,7 +11,7 @@ use axum::routing::get;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 use stratum_api::admission::Admission;
 use stratum_api::audit::{Audit, AuditLines};
@@ -61,11 +61,16 @@ impl<'a> From<(&'a str, &'a str)> for Signer<'a> {
 
 /// The machine's time, and as much later as a test says.
 #[derive(Debug, Default)]
-pub struct Ahead(AtomicU64);
+pub struct Ahead {
+    by: AtomicU64,
+    /// Whoever asks next panics.
+    is_tripped: AtomicBool,
+}
 
 impl Clock for Ahead {
     fn now(&self) -> UnixMillis {
-        System.now() + self.0.load(Ordering::Relaxed)
+        assert!(!self.is_tripped.swap(false, Ordering::Relaxed), "by plan");
+        System.now() + self.by.load(Ordering::Relaxed)
     }
 
     fn monotonic(&self) -> Duration {
@@ -196,7 +201,8 @@ impl Rig {
         let (audit, lines) = Audit::open();
         let ahead = Arc::new(Ahead::default());
         let store = Arc::new(store(folder.path(), &choices, ahead.clone(), audit).await);
-        let operator = Router::new().route("/status", get(async || "{}"));
+        let panics = async || -> &'static str { panic!("by plan") };
+        let operator = Router::new().route("/status", get(async || "{}")).route("/panics", get(panics));
         let admin = Admin::new(Arc::new(|| Ok(())), Arc::new(|| "up 1\n".into()), None, operator);
         let connections = Connections::new(choices.connections);
         let server = Server::new(store.clone(), admin, connections.clone(), choices.limits);
@@ -220,7 +226,12 @@ impl Rig {
 
     /// Sets the server's clock forward.
     pub fn wait(&self, time: Duration) {
-        self.ahead.0.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
+        self.ahead.by.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Has the next request panic.
+    pub fn trip(&self) {
+        self.ahead.is_tripped.store(true, Ordering::Relaxed);
     }
 
     /// Where all of it lies.
