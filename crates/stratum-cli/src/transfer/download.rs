@@ -3,7 +3,7 @@
 use super::ledger::{Before, Ledger, Subject};
 use super::pieces::{AT_ONCE, Body, Piece, WHOLE_BYTES, cut, piece_bytes};
 use super::{Ended, Engine, RemoteObject, apart};
-use crate::checksum::{Crc, Sum, Verify};
+use crate::checksum::{Crc, Sum, Summing, Verify};
 use crate::local::{Landing, Root, make_way};
 use crate::place::Url;
 use crate::problem::Problem;
@@ -231,12 +231,12 @@ impl Engine {
             }
         });
         let mut pieces = stream::iter(pieces).buffered(AHEAD);
-        let (mut sum, mut md5) = (Sum::of(crc, b""), Md5::new());
+        let (mut sum, mut md5) = (Summing::new(crc), Md5::new());
         while let Some(piece) = pieces.next().await {
             let (bytes, _memory) = piece?;
             if range == whole {
                 match info.verify {
-                    Verify::Sum(_) => sum = sum.and(Sum::of(crc, &bytes), bytes.len() as u64),
+                    Verify::Sum(_) => sum.add(&bytes),
                     Verify::Md5(_) => md5.update(&bytes),
                     Verify::Length => {}
                 }
@@ -247,7 +247,7 @@ impl Engine {
         }
         let is_right = range != whole
             || match info.verify {
-                Verify::Sum(expected) => expected == sum,
+                Verify::Sum(expected) => expected == sum.sum(),
                 Verify::Md5(digest) => <[u8; 16]>::from(md5.finalize()) == digest,
                 Verify::Length => true,
             };
@@ -300,13 +300,13 @@ async fn kept(
     };
     let (landing, range) = (landing.clone(), piece.range.clone());
     apart(move || {
-        let (mut bytes, mut sum) = (vec![0; HASHED_BYTES as usize], Sum::of(crc, b""));
+        let (mut bytes, mut sum) = (vec![0; HASHED_BYTES as usize], Summing::new(crc));
         for stretch in cut(range.end - range.start, HASHED_BYTES) {
             let bytes = &mut bytes[..stretch.length() as usize];
             landing.read_at(bytes, range.start + stretch.range.start).ok()?;
-            sum = sum.and(Sum::of(crc, bytes), stretch.length());
+            sum.add(bytes);
         }
-        Some(sum).filter(|sum| *sum == noted)
+        Some(sum.sum()).filter(|sum| *sum == noted)
     })
     .await
 }
@@ -323,13 +323,17 @@ async fn fetch(
 ) -> Result<Sum, Problem> {
     let Url { bucket, key, .. } = &from.url;
     let same = Same { bucket, key, version: from.version.as_deref(), etag: &from.etag };
-    let (mut coming, mut sum) = (client.stretches(same, piece.range.clone()), Sum::of(crc, b""));
+    let (mut coming, mut sum) = (client.stretches(same, piece.range.clone()), Summing::new(crc));
     while let Some((offset, bytes)) = coming.next().await.map_err(Problem::s3(&from.url))? {
-        let (landing, length) = (landing.clone(), bytes.len() as u64);
-        let write = move || landing.write_at(&bytes, offset).map(|()| Sum::of(crc, &bytes));
-        sum = sum.and(apart(write).await?.map_err(|error| Problem::at(at, error))?, length);
+        let landing = landing.clone();
+        let write = move || {
+            landing.write_at(&bytes, offset)?;
+            sum.add(&bytes);
+            Ok(sum)
+        };
+        sum = apart(write).await?.map_err(|error: std::io::Error| Problem::at(at, error))?;
     }
-    Ok(sum)
+    Ok(sum.sum())
 }
 
 fn verify(bytes: &[u8], verify: &Verify) -> Result<(), String> {
