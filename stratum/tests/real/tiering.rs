@@ -159,7 +159,7 @@ async fn a_bucket_spreads_over_the_tiers_and_says_why() {
             assert!(why["since"] == last["since"], "{why} {took}");
             break;
         }
-        assert!(began.elapsed() < Duration::from_secs(10), "{why}");
+        assert!(began.elapsed() < Duration::from_secs(60), "{why}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     while !lies_in(&explain(&server, &log(3)), "hot") {

@@ -17,9 +17,11 @@ use stratum_storage::blob::{BlobRef, Place};
 const PARTS: u16 = 10_000;
 const PART_SIZE: u64 = 5 << 20;
 /// The most that a request may wait for another's list. What the machine itself does is in it, so the best of some tries
-/// counts.
+/// counts, and where requests wait longer anyway, with nobody's list under way, as long as that may be added.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 const TRIES: usize = 5;
+/// How long it is looked at what requests wait anyway: about as long as the longest list takes.
+const CALM_PERIOD: Duration = Duration::from_millis(300);
 
 /// Proposes as many commands at once as the queue takes.
 async fn commit_all(rig: &Rig, commands: impl Iterator<Item = Command>) {
@@ -71,8 +73,8 @@ fn object(bucket: BucketId, number: u64) -> Command {
     Command::PutObject { bucket, key, record, condition: WriteCondition::default() }
 }
 
-/// The longest that a small GET and a small PUT took while the request was answered.
-async fn longest_pause(rig: &Arc<Rig>, method: &str, target: &str, body: &[u8]) -> Duration {
+/// The longest that a small GET and a small PUT took while something was done.
+async fn longest_pause(rig: &Arc<Rig>, something: impl Future<Output = ()>) -> Duration {
     let over = Arc::new(AtomicBool::new(false));
     let other = tokio::spawn({
         let (rig, over) = (rig.clone(), over.clone());
@@ -89,9 +91,8 @@ async fn longest_pause(rig: &Arc<Rig>, method: &str, target: &str, body: &[u8]) 
         }
     });
     tokio::time::sleep(Duration::from_millis(20)).await;
-    let answer = rig.send(method, target, &[], body).await;
+    something.await;
     over.store(true, Ordering::Release);
-    assert_eq!(answer.status, 200, "{}", answer.text());
     other.await.expect("the other client goes on")
 }
 
@@ -118,7 +119,9 @@ async fn nobody_waits_long_for_another_s_list() {
     }
     let lists = "/bucket?list-type=2&prefix=long/&encoding-type=url";
     let mut best: [Duration; 4] = [Duration::MAX; 4];
+    let mut calm = Duration::MAX;
     for target in &uploads {
+        calm = calm.min(longest_pause(&rig, tokio::time::sleep(CALM_PERIOD)).await);
         let pauses = [
             ("GET", target.as_str(), b"".as_slice()),
             ("GET", "/bucket?uploads&prefix=up/", b""),
@@ -126,12 +129,16 @@ async fn nobody_waits_long_for_another_s_list() {
             ("POST", target.as_str(), named.as_bytes()),
         ];
         for (best, (method, target, body)) in best.iter_mut().zip(pauses) {
-            *best = (*best).min(longest_pause(&rig, method, target, body).await);
+            let asked = async {
+                let answer = rig.send(method, target, &[], body).await;
+                assert_eq!(answer.status, 200, "{}", answer.text());
+            };
+            *best = (*best).min(longest_pause(&rig, asked).await);
         }
     }
     let names = ["ListParts", "ListMultipartUploads", "ListObjectsV2", "CompleteMultipartUpload"];
     for (name, best) in names.iter().zip(best) {
-        println!("{name}: another request waits {best:?} at most");
-        assert!(best <= LONGEST_PAUSE, "{name}: {best:?}");
+        println!("{name}: another request waits {best:?} at most, and {calm:?} when nobody lists");
+        assert!(best <= LONGEST_PAUSE + calm, "{name}: {best:?}, and {calm:?} when nobody lists");
     }
 }

@@ -100,7 +100,7 @@ fn a_refusal_is_bounded_whatever_was_sent() {
         #[allow(clippy::disallowed_methods)] // a bound on what this very call takes
         let began = std::time::Instant::now();
         let AuthError::SignatureDoesNotMatch(mismatch) = error(&wire) else { panic!("no mismatch") };
-        assert!(began.elapsed() < std::time::Duration::from_millis(200), "{:?}", began.elapsed());
+        assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
         assert_eq!(mismatch.canonical_request.len(), stratum_auth::Mismatch::SHOWN_BYTES);
         assert!(mismatch.string_to_sign.len() < 1024);
     }

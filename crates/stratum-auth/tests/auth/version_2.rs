@@ -314,7 +314,7 @@ fn a_refusal_is_bounded_whatever_was_sent() {
         #[allow(clippy::disallowed_methods)] // a bound on what this very call takes
         let began = std::time::Instant::now();
         let refused = sent.refusal(THEN);
-        assert!(began.elapsed() < std::time::Duration::from_millis(200), "{:?}", began.elapsed());
+        assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
         let AuthError::SignatureDoesNotMatch(mismatch) = refused else { panic!("{refused:?}") };
         assert_eq!(mismatch.string_to_sign.len(), Mismatch::SHOWN_BYTES);
         assert_eq!((mismatch.access_key.as_str(), mismatch.canonical_request.as_str()), (ACCESS_KEY, ""));
