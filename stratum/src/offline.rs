@@ -3,6 +3,8 @@
 //! Nothing here asks for enough drives, a sound identity or a journal: each layer gives what it can and says what it
 //! can't ([`Offline::doubts`]). A drive that a server has locked ends it.
 
+mod afar;
+
 use crate::config::Config;
 use crate::layout::Layout;
 use clap::Args;
@@ -10,6 +12,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use stratum_engine::provisional::{self, Restored};
 use stratum_metadata::salvage::{Salvaged, Sources};
 use stratum_storage::ambient::{Clock, System};
@@ -73,26 +76,33 @@ pub struct Offline {
     pub records: Vec<VolumeRecord>,
     /// What the cold tier's volumes may lie in, to be read.
     remote: Option<Arc<Remote>>,
+    /// What isn't known because of it.
+    afar_doubts: Vec<String>,
+    /// It was waited for in vain.
+    gave_up: AtomicBool,
 }
 
 impl Offline {
     /// Looks at the store; the state is built in `scratch`, a folder that isn't there yet. Blocks. To be called within
     /// a runtime: reading volumes needs one.
     ///
-    /// `backup` is an unpacked backup: it is read as one more drive.
-    pub fn open(layout: &Layout, scratch: &Path, backup: Option<&Path>) -> Result<Offline, String> {
+    /// `copies` are unpacked backups, and copies of the state from elsewhere: each is read as one more drive, and where there is
+    /// one it goes without any.
+    pub fn open(layout: &Layout, scratch: &Path, copies: &[PathBuf]) -> Result<Offline, String> {
         let say = |error: &dyn Display| error.to_string();
         let clock: Arc<dyn Clock> = Arc::new(System);
         let remains =
             Remains::look(&layout.set_config(Threads::Caller), &clock).map_err(|error| say(&error))?;
-        if remains.all_drives().is_empty() {
-            let places = layout.tiers.iter().flat_map(|tier| &tier.drives);
-            let places: Vec<String> = places.map(|path| path.display().to_string()).collect();
-            return Err(format!("there is no drive of a store at any of {}", places.join(", ")));
+        let has_drives = !remains.all_drives().is_empty();
+        let places = layout.tiers.iter().flat_map(|tier| &tier.drives);
+        let places: Vec<String> = places.map(|path| path.display().to_string()).collect();
+        let no_drives = format!("there is no drive of a store at any of {}", places.join(", "));
+        if !has_drives && copies.is_empty() {
+            return Err(no_drives);
         }
         let mut hot = remains.drives(Tier::JOURNAL);
-        if let Some(backup) = backup {
-            hot.push(backup_drive(backup)?);
+        for (number, folder) in (0..).zip(copies) {
+            hot.push(backup_drive(folder, number)?);
         }
         let history = History::read(&hot).map_err(|error| say(&error))?;
         let mut layout = layout.clone();
@@ -102,7 +112,18 @@ impl Offline {
         let state = Salvaged::build(&sources, &history, clock).map_err(|error| say(&error))?;
         let files = ShardFiles::find(&remains.tiers);
         let records = state.volumes().map_err(|error| say(&error))?;
-        Ok(Offline { remains, index, history, state, files, records, remote: None })
+        let afar_doubts = if has_drives { Vec::new() } else { vec![no_drives] };
+        Ok(Offline {
+            remains,
+            index,
+            history,
+            state,
+            files,
+            records,
+            remote: None,
+            afar_doubts,
+            gave_up: AtomicBool::default(),
+        })
     }
 
     /// With the remote store that the configuration names. It is only read.
@@ -149,13 +170,13 @@ impl Offline {
 
     /// What is not known of the store, in sentences.
     pub fn doubts(&self) -> Vec<String> {
-        self.state.doubts().iter().map(ToString::to_string).collect()
+        self.state.doubts().iter().map(ToString::to_string).chain(self.afar_doubts.iter().cloned()).collect()
     }
 }
 
-/// An unpacked backup, as the drive that it reads like. No drive of a set has its id: ids are random.
-pub fn backup_drive(folder: &Path) -> Result<Arc<Drive>, String> {
+/// An unpacked backup, as the drive that it reads like, and the number of it. No drive of a set has its id: ids are random.
+pub fn backup_drive(folder: &Path, number: u16) -> Result<Arc<Drive>, String> {
     let io = RealDrive::open(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let (io, id) = (ReadOnly::new(Arc::new(io)), DriveId(u128::MAX));
-    Ok(Arc::new(Drive::new(id, Tier::JOURNAL, u16::MAX, io, Threads::Caller, Arc::new(System))))
+    let (io, id) = (ReadOnly::new(Arc::new(io)), DriveId(u128::MAX - u128::from(number)));
+    Ok(Arc::new(Drive::new(id, Tier::JOURNAL, u16::MAX - number, io, Threads::Caller, Arc::new(System))))
 }

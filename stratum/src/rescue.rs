@@ -1,7 +1,8 @@
 //! `stratum rescue`: every readable object out of a store that can't start, as files.
 //!
 //! It asks for nothing but drives: too few of them, damaged identities, a journal with holes, no `meta` folder, each
-//! takes away what was on it and no more. Nothing is written to the store. An object's file is written under a
+//! takes away what was on it and no more. Where cold volumes lie in a remote store it does without any: a copy of the state lies
+//! beside them (`offline::afar`). Nothing is written to the store. An object's file is written under a
 //! temporary name, made durable, renamed, and only then called whole in the manifest, so a run that was interrupted
 //! goes on where it was. What can't be read whole lies apart, under `_damaged`, which no bucket can be called.
 
@@ -92,7 +93,7 @@ fn rescue(args: &RescueArgs) -> Result<Summary, String> {
     let outcome = runtime.block_on(async {
         let backup =
             args.backup.as_ref().map(|place| place.unpack(&args.s3, &scratch.join("backup"))).transpose()?;
-        let store = Offline::open(&layout, &scratch.join("index"), backup.as_deref())?.with_remote(remote);
+        let store = Offline::open_with_afar(&layout, &scratch, backup.as_deref(), remote).await?;
         let manifest = Manifest::open(&args.to)
             .map_err(|error| format!("{}: {error}", args.to.join(manifest::NAME).display()))?;
         let kept = store.replicated(master_keys::FILE);
@@ -256,7 +257,13 @@ impl Rescue<'_> {
             return Ok(Copied::nothing(unlocked.record.size, problem.clone()));
         }
         let opener = unlocked.opener();
-        copy::copy(self.store, &self.volumes, &unlocked.record, opener.as_ref(), &file).await
+        let copy = || copy::copy(self.store, &self.volumes, &unlocked.record, opener.as_ref(), &file);
+        let copied = copy().await?;
+        // What an outage of the remote store kept back isn't lost.
+        if copied.problem.is_some() && self.store.remote_came_back().await {
+            return copy().await;
+        }
+        Ok(copied)
     }
 
     /// Makes the waiting files durable, gives them their names, and notes them.

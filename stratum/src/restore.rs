@@ -138,7 +138,7 @@ fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| say(&error))?;
     let by_itself =
-        runtime.block_on(async { Offline::open(&layout, &scratch.path().join("drives"), None) })?;
+        runtime.block_on(async { Offline::open(&layout, &scratch.path().join("drives"), &[]) })?;
     let (is_whole, is_provisional) = (by_itself.doubts().is_empty(), by_itself.is_provisional());
     drop(by_itself);
     match (is_whole, is_provisional) {
@@ -149,7 +149,7 @@ fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
     }
     let backup = args.from.as_ref().map(|place| place.unpack(&args.s3, &scratch.path().join("backup")));
     let backup = backup.transpose()?;
-    let open = || Offline::open(&layout, &scratch.path().join("index"), backup.as_deref());
+    let open = || Offline::open(&layout, &scratch.path().join("index"), backup.as_slice());
     let store = runtime.block_on(async { open() })?;
     let (found, totals) = runtime.block_on(fsck::findings(&store))?;
     tell(&store, &found);
@@ -251,7 +251,7 @@ fn write(
         .map_err(|error| say(&error))?;
     let drives = set.drives(Tier::JOURNAL);
     let mut sources = drives.to_vec();
-    sources.extend(backup.map(offline::backup_drive).transpose()?);
+    sources.extend(backup.map(|folder| offline::backup_drive(folder, 0)).transpose()?);
     let history = History::read(&sources).map_err(|error| say(&error))?;
     let (index, hash) = what.last;
     if history.hash_at(index).is_some_and(|found| found != hash) {

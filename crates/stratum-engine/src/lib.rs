@@ -31,6 +31,7 @@ pub use pressure::Pressure;
 pub use rewrap::{RewrapStatus, Rewrapper};
 pub use tasks::copies;
 pub use tasks::lifecycle::{LastPass, Lifecycle, LifecycleStatus};
+pub use tasks::state_copies::{StateCopies, StateCopyStatus};
 pub use wishes::wishes_of;
 
 use copies::Copies;
@@ -75,6 +76,8 @@ pub struct Engine {
     pub lifecycle: Arc<Lifecycle>,
     /// Uploads sealed volumes of the cold tier to the remote store.
     pub uploader: Arc<Uploader>,
+    /// What keeps a copy of the state beside those.
+    pub state_copies: Arc<StateCopies>,
     /// Wraps data keys again when a key above them was rotated.
     pub rewrapper: Arc<Rewrapper>,
     /// How objects are used.

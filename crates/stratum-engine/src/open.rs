@@ -3,7 +3,7 @@
 use crate::provisional::{self, Restored};
 use crate::tasks::lifecycle::Lifecycle;
 use crate::tiering::{Contents, Tiering};
-use crate::{Config, Engine, Foundation, Rewrapper};
+use crate::{Config, Engine, Foundation, Rewrapper, StateCopies};
 use std::sync::Arc;
 use stratum_bodies::Tables;
 use stratum_metadata::{CommitError, Compactor, Metadata, Mover, Options, Quarantine, Reviews, Transitions};
@@ -132,6 +132,8 @@ async fn open_remote(
         return Ok(None);
     };
     let remote = Remote::new(store, foundation.set.id().to_string(), foundation.clock.clone());
+    // Before anything goes from there: an earlier run may have made a copy that names it.
+    remote.keeps_state();
     match remote.tend(volumes).await {
         Ok(()) => {}
         Err(error @ (RemoteError::Foreign { .. } | RemoteError::Elsewhere { .. })) => {
@@ -192,13 +194,17 @@ fn assemble(
     };
     let reviews = Reviews::new(transitions, clock.clone());
     let uploader = Uploader::new(volumes.rebuilder.clone(), pace.clone(), clock.clone(), entropy.clone());
+    let uploader = Arc::new(uploader);
+    let state_copies =
+        StateCopies::new(metadata.clone(), volumes.clone(), uploader.clone(), pace.clone(), clock.clone());
     let tiering =
         Tiering::new(set.clone(), metadata.clone(), volumes.clone(), contents, pace, clock.clone(), &tiering);
     let lifecycle = Lifecycle::new(metadata.clone(), usage.clone(), clock.clone(), lifecycle_days);
     Engine {
         tiering: Arc::new(tiering),
         lifecycle: Arc::new(lifecycle),
-        uploader: Arc::new(uploader),
+        uploader,
+        state_copies: Arc::new(state_copies),
         rewrapper: Arc::new(Rewrapper::new(metadata.clone(), keys, entropy)),
         usage,
         samples,

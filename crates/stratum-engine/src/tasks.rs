@@ -7,6 +7,7 @@
 pub mod copies;
 mod drives;
 pub(crate) mod lifecycle;
+pub mod state_copies;
 mod volumes;
 
 use crate::{Engine, given_up};
@@ -46,6 +47,7 @@ impl Engine {
             self.rewrapper.clone(),
             Arc::new(Counter::new(self.metadata.clone())),
             self.uploader.clone(),
+            self.state_copies.clone(),
         ]
     }
 }

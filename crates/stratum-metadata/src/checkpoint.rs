@@ -9,6 +9,7 @@
 mod audit;
 mod block;
 mod cache;
+mod carried;
 mod closed;
 mod copies;
 mod export;
@@ -30,6 +31,7 @@ mod unknown;
 mod void;
 
 pub use audit::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
+pub use carried::{CarriedCheckpoint, ReadManifest};
 pub use export::Export;
 pub use files::Sizes;
 

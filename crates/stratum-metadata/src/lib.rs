@@ -60,7 +60,7 @@ mod usage;
 mod versions;
 mod walk;
 
-pub use checkpoint::{Export as CheckpointExport, Sizes as CheckpointSizes};
+pub use checkpoint::{CarriedCheckpoint, Export as CheckpointExport, ReadManifest, Sizes as CheckpointSizes};
 pub use committer::Headroom;
 pub use compact::{CompactionStatus, Compactor, Narrowed, Why};
 pub use drain::Drain;

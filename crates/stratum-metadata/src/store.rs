@@ -418,6 +418,19 @@ impl Metadata {
         Ok(newest.map(checkpoint::Export::new))
     }
 
+    /// The state as it is now, as a checkpoint whose files can be carried elsewhere. Blocks, for as long as merging the state
+    /// takes.
+    pub fn carry_state(&self) -> Result<checkpoint::CarriedCheckpoint, ReadError> {
+        let failed = |error: CheckpointError| ReadError::Unavailable(error.to_string());
+        if let Some(carried) = checkpoint::CarriedCheckpoint::of(&self.current_state().map_err(failed)?) {
+            return Ok(carried);
+        }
+        // A single file, of an older server: the next one is of range files.
+        self.force_checkpoint()?;
+        let carried = checkpoint::CarriedCheckpoint::of(&self.current_state().map_err(failed)?);
+        carried.ok_or_else(|| ReadError::Unavailable("the checkpoint is a single file".into()))
+    }
+
     /// The index of the last checkpoint; 0 if there is none.
     pub fn newest_checkpoint(&self) -> Index {
         self.inner.upkeep.newest_checkpoint()

@@ -294,9 +294,12 @@ impl Reclaimer {
         gone
     }
 
-    /// Removes what the remote store holds of a volume; says whether it is gone.
+    /// Removes what the remote store holds of a volume, once no copy of the state there names it; says whether it is gone.
     async fn remove_object(&self, volume: &Volume, object: RemoteObject) -> bool {
         let Some(remote) = &self.table.remote else { return false };
+        if !remote.may_go(volume.id) {
+            return false;
+        }
         let outcome = remote.delete(volume.id, object).await;
         if let Err(error) = &outcome {
             tracing::debug!(volume = %volume.id, %error, "the remote store can't be told now to remove a volume");

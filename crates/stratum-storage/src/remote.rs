@@ -6,18 +6,23 @@
 //! request at once, since nobody is to wait for a store that is away. Only [`Remote::tend`] asks then, now and then.
 //!
 //! A volume's object is never written over: its name has a number that is drawn for each upload ([`RemoteObject`]). What
-//! lies where in it is arithmetic ([`crate::format::remote`]).
+//! lies where in it is arithmetic ([`crate::format::remote`]). Whose bytes these are only the state knows, and a copy of it lies
+//! beside them ([`state`]). Whatever is sent is read again and compared ([`sending`]).
 
 mod reach;
+mod sending;
 pub mod simulated;
+pub mod state;
 
 pub use reach::Reach;
+pub(crate) use sending::{Sending, Sent};
 
 use crate::ambient::Clock;
 use crate::blob::VolumeId;
 use bytes::Bytes;
 use reach::Breaker;
 use serde::{Deserialize, Serialize};
+use state::StateCopies;
 use std::fmt::{self, Debug};
 use std::future::Future;
 use std::ops::Range;
@@ -59,6 +64,9 @@ pub enum RemoteError {
         "{volumes} volumes should lie in the remote store, and {place} was never this store's: look at `tiers.cold.remote`"
     )]
     Elsewhere { place: String, volumes: u64 },
+    /// What it was given isn't what it gives.
+    #[error("the remote store doesn't give back what it was given: {0}")]
+    Altered(String),
 }
 
 /// An object that a remote store lists.
@@ -157,6 +165,7 @@ pub struct Remote {
     is_ours: AtomicBool,
     /// Why nothing is written there, although it can be reached.
     foreign: Mutex<Option<RemoteError>>,
+    copies: Mutex<StateCopies>,
 }
 
 impl Debug for Remote {
@@ -168,8 +177,8 @@ impl Debug for Remote {
 impl Remote {
     /// `owner` is what tells this store from every other one.
     pub fn new(store: Arc<dyn ObjectStore>, owner: String, clock: Arc<dyn Clock>) -> Arc<Remote> {
-        let (is_ours, foreign) = (AtomicBool::new(false), Mutex::default());
-        Arc::new(Remote { store, owner, breaker: Breaker::new(clock), is_ours, foreign })
+        let (is_ours, foreign, copies) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
+        Arc::new(Remote { store, owner, breaker: Breaker::new(clock), is_ours, foreign, copies })
     }
 
     /// Where it is, for people.
@@ -199,16 +208,9 @@ impl Remote {
     /// Looks whether it can be reached again, if it couldn't be, and whose it is, if that isn't known. `volumes` is how
     /// many should lie there.
     pub async fn tend(&self, volumes: u64) -> Result<(), RemoteError> {
+        self.probe().await?;
         if self.reach().is_away() {
-            if !self.breaker.is_probe_due() {
-                return Ok(());
-            }
-            // Any answer will do.
-            let probe = self.timed(Operation::Look, self.store.length(MARKER)).await;
-            self.breaker.note(&probe);
-            if let Err(error @ RemoteError::Unavailable(_)) = probe {
-                return Err(error);
-            }
+            return Ok(());
         }
         if self.is_ours.load(Ordering::Acquire) {
             return Ok(());
@@ -219,6 +221,20 @@ impl Remote {
             _ => None,
         };
         outcome
+    }
+
+    /// Looks whether it can be reached again, if it couldn't be and it is time to ask.
+    pub async fn probe(&self) -> Result<(), RemoteError> {
+        if !self.reach().is_away() || !self.breaker.is_probe_due() {
+            return Ok(());
+        }
+        // Any answer will do.
+        let probe = self.timed(Operation::Look, self.store.length(MARKER)).await;
+        self.breaker.note(&probe);
+        match probe {
+            Err(error @ RemoteError::Unavailable(_)) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Sees to it that the store's marker is ours.
@@ -257,22 +273,17 @@ impl Remote {
         object: RemoteObject,
         range: Range<u64>,
     ) -> Result<Bytes, RemoteError> {
-        let name = object.name(volume);
-        let read = hedged(|| self.store.get(&name, range.clone()));
-        let bytes = self.ask(Operation::Read, read).await?;
-        metrics::counter!("stratum_remote_read_bytes_total").increment(bytes.len() as u64);
-        Ok(bytes)
+        self.read_range(&object.name(volume), range).await
     }
 
     /// The length of a volume's object, in bytes.
     pub async fn length(&self, volume: VolumeId, object: RemoteObject) -> Result<u64, RemoteError> {
-        self.ask(Operation::Look, self.store.length(&object.name(volume))).await
+        self.length_of(&object.name(volume)).await
     }
 
     /// Removes a volume's object.
     pub async fn delete(&self, volume: VolumeId, object: RemoteObject) -> Result<(), RemoteError> {
-        self.refuse_strangers()?;
-        self.ask(Operation::Remove, self.store.delete(&object.name(volume))).await
+        self.remove(&object.name(volume)).await
     }
 
     /// A page of the objects that hold volumes, or seem to.
@@ -280,15 +291,29 @@ impl Remote {
         self.ask(Operation::Look, self.store.list(VOLUMES, after)).await
     }
 
-    /// Begins to write a volume's object.
-    pub(crate) async fn upload(
-        &self,
-        volume: VolumeId,
-        object: RemoteObject,
-    ) -> Result<UploadedParts<'_>, RemoteError> {
+    /// Whose the store is, if anybody's.
+    pub async fn marker(&self) -> Result<Option<String>, RemoteError> {
+        match self.ask(Operation::Look, self.store.get(MARKER, 0..MARKER_BYTES)).await {
+            Ok(found) => Ok(Some(String::from_utf8_lossy(&found).into_owned())),
+            Err(RemoteError::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read_range(&self, name: &str, range: Range<u64>) -> Result<Bytes, RemoteError> {
+        let read = hedged(|| self.store.get(name, range.clone()));
+        let bytes = self.ask(Operation::Read, read).await?;
+        metrics::counter!("stratum_remote_read_bytes_total").increment(bytes.len() as u64);
+        Ok(bytes)
+    }
+
+    async fn length_of(&self, name: &str) -> Result<u64, RemoteError> {
+        self.ask(Operation::Look, self.store.length(name)).await
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), RemoteError> {
         self.refuse_strangers()?;
-        let parts = self.ask(Operation::Write, self.store.upload(&object.name(volume))).await?;
-        Ok(UploadedParts { remote: self, parts })
+        self.ask(Operation::Remove, self.store.delete(name)).await
     }
 
     fn refuse_strangers(&self) -> Result<(), RemoteError> {
@@ -350,32 +375,6 @@ async fn hedged<'a, T>(ask: impl Fn() -> Answer<'a, T>) -> Result<T, RemoteError
             Ok(answer) => Ok(answer),
             Err(_) => first.await,
         },
-    }
-}
-
-/// A volume's object that is being written.
-pub(crate) struct UploadedParts<'a> {
-    remote: &'a Remote,
-    parts: Box<dyn PartialObject>,
-}
-
-impl UploadedParts<'_> {
-    pub async fn part(&mut self, bytes: Bytes) -> Result<(), RemoteError> {
-        let length = bytes.len() as u64;
-        self.remote.ask(Operation::Write, self.parts.part(bytes)).await?;
-        metrics::counter!("stratum_remote_written_bytes_total").increment(length);
-        Ok(())
-    }
-
-    pub async fn finish(&mut self) -> Result<(), RemoteError> {
-        self.remote.ask(Operation::Write, self.parts.finish()).await
-    }
-
-    /// Parts that can't be removed now are garbage, which the remote store's own rules remove.
-    pub async fn give_up(&mut self) {
-        if let Err(error) = self.remote.ask(Operation::Write, self.parts.give_up()).await {
-            tracing::debug!(%error, "parts of an upload stay at the remote store");
-        }
     }
 }
 

@@ -45,8 +45,6 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(600);
 pub(crate) enum UploadError {
     #[error(transparent)]
     Remote(#[from] RemoteError),
-    #[error("the remote store doesn't give back what it was given: {0}")]
-    Altered(String),
     #[error("too few fragments are good at {0}")]
     Unreadable(u64),
     #[error(transparent)]
@@ -138,6 +136,11 @@ impl Uploader {
         drop(state);
         self.asked.notify_waiters();
         self.table.remote.is_some()
+    }
+
+    /// Whether something that an operator wants to be there now still waits.
+    pub fn is_hurried(&self) -> bool {
+        !self.state.lock().hurried.is_empty()
     }
 
     /// A look, and an upload if one is due.
@@ -240,27 +243,21 @@ impl Uploader {
         let object = RemoteObject { upload: self.entropy.next_u64() };
         // What is live now is still there when it is read.
         let _hold = volume.hold();
-        let sums = self.send(remote, volume, object).await?;
-        let outcome = match parcel::compare(remote, volume.id, object, &sums).await {
-            Ok(()) => self
-                .table
-                .log
-                .record(VolumeEvent::Uploaded { volume: volume.id, object })
-                .await
-                .map_err(Into::into),
-            Err(error) => Err(error),
+        let sent = self.send(remote, volume, object).await?;
+        let event = VolumeEvent::Uploaded { volume: volume.id, object };
+        let outcome = match sent.compare().await {
+            Ok(()) => self.table.log.record(event).await.map_err(Into::into),
+            Err(error) => Err(error.into()),
         };
         match outcome {
             Ok(()) => {
                 self.table.came_to_remote(volume, object);
-                Ok(sums.length())
+                Ok(sent.length())
             }
             // The event may have been recorded; if it wasn't, a look finds the object.
             Err(error @ UploadError::Log(VolumeLogError::Unavailable(_))) => Err(error),
             Err(error) => {
-                if let Err(error) = remote.delete(volume.id, object).await {
-                    tracing::debug!(volume = %volume.id, %error, "an object that nobody names stays for now");
-                }
+                sent.take_back().await;
                 Err(error)
             }
         }

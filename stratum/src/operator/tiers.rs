@@ -9,8 +9,8 @@ use axum::extract::{Path, Query, State as Shared};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use stratum_engine::Engine;
 use stratum_engine::tiering::TieringStatus;
+use stratum_engine::{Engine, StateCopyStatus};
 use stratum_metadata::listing::{ListRequest, Listed, Position};
 use stratum_metadata::record::{BucketId, BucketRecord, ObjectRecord, TierPin, Version, VersionId};
 use stratum_metadata::{
@@ -54,18 +54,23 @@ pub struct TierStatus {
     pub moving: TransitionStatus,
     /// What lies in the remote store, and what is on its way there, if there is such a store.
     pub remote: Option<UploadStatus>,
+    /// How it goes with copies of the state there.
+    pub state_copy: Option<StateCopyStatus>,
 }
 
 /// `GET /tier`: how deciding and moving go.
 pub(super) async fn status(Shared(operator): Shared<Arc<Operator>>) -> Json<TierStatus> {
-    let Engine { tiering, reviews, uploader, .. } = &operator.engine;
-    Json(TierStatus { deciding: tiering.status(), moving: reviews.status(), remote: uploader.status() })
+    let Engine { tiering, reviews, uploader, state_copies, .. } = &operator.engine;
+    let (remote, state_copy) = (uploader.status(), state_copies.status());
+    Json(TierStatus { deciding: tiering.status(), moving: reviews.status(), remote, state_copy })
 }
 
-/// `POST /tier/upload`: what waits on the cold drives goes to the remote store now, and not when there is more of it.
+/// `POST /tier/upload`: what waits on the cold drives goes to the remote store now, and not when there is more of it; then a copy of
+/// the state.
 pub(super) async fn upload(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<UploadStatus>, Refused> {
     let uploader = &operator.engine.uploader;
     uploader.hurry();
+    operator.engine.state_copies.ask();
     let none = || {
         let problem = "the cold tier has no remote store: set `tiers.cold.remote` in the configuration";
         Refused(StatusCode::CONFLICT, problem.into())
@@ -162,7 +167,8 @@ pub(super) fn notes(engine: &Engine) -> Vec<String> {
     let waits = moving.waiting.iter().map(|(tier, why)| format!("what belongs in {tier} waits: {why}"));
     let full = deciding.full.iter().map(|(tier, note)| format!("the {tier} tier: {note}"));
     let remote = engine.uploader.status().into_iter().flat_map(|remote| remote_notes(&remote));
-    waits.chain(full).chain(remote).collect()
+    let copy = engine.state_copies.status().and_then(|copy| state_note(&copy));
+    waits.chain(full).chain(remote).chain(copy).collect()
 }
 
 fn remote_notes(remote: &UploadStatus) -> Vec<String> {
@@ -189,6 +195,13 @@ fn remote_notes(remote: &UploadStatus) -> Vec<String> {
         notes.push(format!("{failed} uploads to the remote store failed, last: {error}"));
     }
     notes
+}
+
+fn state_note(copy: &StateCopyStatus) -> Option<String> {
+    let error = copy.last_error.as_ref()?;
+    Some(format!(
+        "no copy of the state comes to the remote store, so that whoever lost the drives couldn't say whose bytes it holds: {error}"
+    ))
 }
 
 /// Whether something lies where nobody can read it now.

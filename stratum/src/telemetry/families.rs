@@ -143,6 +143,7 @@ pub const FAMILIES: &[Family] = &[
     family(Gauge, "stratum_remote_missing_volumes", Unit::Count, "Volumes that should lie there and did not at the last look."),
     family(Gauge, "stratum_remote_waiting_bytes", Unit::Bytes, "Bytes of bodies in sealed volumes that wait to come there."),
     family(Counter, "stratum_remote_uploads_total", Unit::Count, "Volumes that were brought there (done), or could not be and stay on their drives (failed)."),
+    family(Counter, "stratum_state_copies_total", Unit::Count, "Copies of the state that were brought there (done), or could not be (failed)."),
     family(Counter, "stratum_remote_read_bytes_total", Unit::Bytes, "Bytes that were read from the remote store."),
     family(Counter, "stratum_remote_written_bytes_total", Unit::Bytes, "Bytes that were sent to it."),
     family(Histogram, "stratum_remote_seconds", Unit::Seconds, "How long the remote store took to answer."),

@@ -5,6 +5,7 @@ use crate::operator::report::Report;
 use crate::operator::tiers::TierStatus;
 use crate::shown::bytes;
 use std::fmt::Write;
+use stratum_engine::StateCopyStatus;
 use stratum_engine::tiering::{Month, TieringStatus};
 use stratum_metadata::TransitionStatus;
 use stratum_storage::ambient::UnixMillis;
@@ -60,7 +61,7 @@ pub(super) fn explanation(why: &Explanation) -> String {
 
 /// How deciding and moving go.
 pub(super) fn status(status: &TierStatus, now: UnixMillis) -> String {
-    let TierStatus { deciding, moving, remote } = status;
+    let TierStatus { deciding, moving, remote, state_copy } = status;
     let TransitionStatus { objects, bodies, bytes: moved, unreadable, waiting, .. } = moving;
     let mut text =
         format!("since the start {objects} objects came where they belong: {bodies} bodies, {moved} bytes\n");
@@ -71,6 +72,7 @@ pub(super) fn status(status: &TierStatus, now: UnixMillis) -> String {
         let _ = writeln!(text, "what belongs in {tier} waits: {why}");
     }
     text += &remote.as_ref().map(self::remote).unwrap_or_default();
+    text += &state_copy.as_ref().map(self::state_copy).unwrap_or_default();
     text += &of_deciding(deciding, now);
     text
 }
@@ -97,6 +99,22 @@ pub(super) fn remote(status: &UploadStatus) -> String {
     if let Some(why) = &status.refusal {
         let away = status.away_since.map_or_else(String::new, |since| format!(" since {}", moment(since)));
         let _ = writeln!(text, "it can't be used{away}: {why}");
+    }
+    text
+}
+
+/// How it goes with copies of the state in the remote store.
+fn state_copy(status: &StateCopyStatus) -> String {
+    let mut text = match (status.entry, status.at) {
+        (Some(entry), Some(at)) => format!(
+            "a copy of the state as of entry {entry} of {} lies there, {}\n",
+            moment(at),
+            bytes(status.bytes)
+        ),
+        _ => "no copy of the state came there since the start\n".to_owned(),
+    };
+    if let Some(error) = &status.last_error {
+        let _ = writeln!(text, "the last try of a newer one failed: {error}");
     }
     text
 }

@@ -31,6 +31,7 @@ mod private;
 mod quotas;
 mod remote;
 mod rescue;
+mod rescue_afar;
 mod restore;
 mod server;
 mod stalled_log;

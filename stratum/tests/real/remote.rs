@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// Where a server keeps another one's volumes.
-const REMOTE_BUCKET: &str = "cold";
+pub const REMOTE_BUCKET: &str = "cold";
 
 /// A line to a server, which may be cut, or change what comes back over it.
 struct Line {
@@ -73,14 +73,14 @@ fn carry(mut from: TcpStream, mut into: TcpStream, comes_back: bool, state: &Ato
 }
 
 /// A server whose cold volumes go to another one, over a line.
-struct Pair {
-    server: Server,
-    remote: Server,
+pub struct Pair {
+    pub server: Server,
+    pub remote: Server,
     line: Line,
-    objects: BTreeMap<String, Vec<u8>>,
+    pub objects: BTreeMap<String, Vec<u8>>,
 }
 
-fn blocking<T>(work: impl Future<Output = T>) -> T {
+pub fn blocking<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
@@ -100,7 +100,7 @@ fn configured(line: &Line) -> tempfile::TempDir {
 
 impl Pair {
     /// With some objects in the cold tier.
-    fn start() -> Pair {
+    pub fn start() -> Pair {
         let remote = Server::start();
         blocking(async { client(&remote).create_bucket().bucket(REMOTE_BUCKET).send().await.unwrap() });
         let line = Line::to(&remote);
@@ -109,20 +109,25 @@ impl Pair {
         objects.insert("cold/log".into(), "GET /index.html HTTP/1.1 200\n".repeat(40_000).into_bytes());
         objects.insert("cold/noise".into(), noise(3_000_000));
         store(&server, &objects);
-        for key in ["cold/", "a/"] {
-            tier(&server, "move", key, &["cold", "--recursive"]);
-        }
         let pair = Pair { server, remote, line, objects };
-        pair.wait("what is moved lies in cold", |pair| {
-            ["cold/log", "cold/noise", "a/b"].iter().all(|key| {
+        pair.take_to_cold(&["cold/log", "cold/noise", "a/b"]);
+        pair
+    }
+
+    /// Has all objects under `cold/` and `a/` moved there, and waits for these.
+    pub fn take_to_cold(&self, keys: &[&str]) {
+        for prefix in ["cold/", "a/"] {
+            tier(&self.server, "move", prefix, &["cold", "--recursive"]);
+        }
+        self.wait("what is moved lies in cold", |pair| {
+            keys.iter().all(|key| {
                 let why = explain(&pair.server, key);
                 why["tier"] == "cold" && why["moving_to"].is_null() && why["move_due"].is_null()
             })
         });
-        pair
     }
 
-    fn wait(&self, what: &str, is_so: impl Fn(&Pair) -> bool) {
+    pub fn wait(&self, what: &str, is_so: impl Fn(&Pair) -> bool) {
         for _ in 0..600 {
             if is_so(self) {
                 return;
@@ -147,7 +152,7 @@ impl Pair {
     }
 
     /// Brings all cold volumes there.
-    fn bring(&self) {
+    pub fn bring(&self) {
         self.upload();
         self.wait("the cold volumes are there", |pair| {
             let status = pair.remote_status();
@@ -167,7 +172,7 @@ impl Pair {
     }
 
     /// The keys of the volumes in the other server.
-    fn there(&self) -> Vec<String> {
+    pub fn there(&self) -> Vec<String> {
         blocking(async {
             let listed = client(&self.remote).list_objects_v2().bucket(REMOTE_BUCKET).prefix("here/volumes/");
             let listed = listed.send().await.unwrap();

@@ -68,7 +68,7 @@ pub fn rescue_with(data: &Path, to: &Path, backup: Option<&Path>) -> Output {
 }
 
 /// The manifest's lines by key.
-fn manifest(to: &Path) -> BTreeMap<String, Value> {
+pub fn manifest(to: &Path) -> BTreeMap<String, Value> {
     let text = std::fs::read_to_string(to.join("manifest.jsonl")).unwrap();
     let line = |line: &str| {
         let line: Value = serde_json::from_str(line).unwrap();

@@ -12,6 +12,7 @@
 
 mod audit;
 mod colder;
+mod copies;
 mod dark;
 mod dice;
 mod disaster;

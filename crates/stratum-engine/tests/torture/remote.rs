@@ -7,6 +7,7 @@
 //! else can. What it lost or changed after it was verified is lost, which is an honest error, and told. All else is there in the end.
 
 use crate::colder;
+use crate::copies;
 use crate::dice::Dice;
 use crate::life::Life;
 use crate::run::{NotRead, Run};
@@ -43,11 +44,13 @@ pub struct RemoteStore {
     pub store: SimulatedStore,
     /// Objects that were lost or changed after they had been verified.
     harmed: BTreeSet<String>,
+    /// What lay there of copies of the state when another history of the store began.
+    before: BTreeSet<String>,
 }
 
 impl RemoteStore {
     pub fn new(power: &Arc<Power>) -> RemoteStore {
-        RemoteStore { store: SimulatedStore::on(power), harmed: BTreeSet::new() }
+        RemoteStore { store: SimulatedStore::on(power), harmed: BTreeSet::new(), before: BTreeSet::new() }
     }
 
     /// It can be reached, and tells the truth.
@@ -70,6 +73,12 @@ impl RemoteStore {
         let names = self.store.names();
         let named = records.iter().filter_map(|record| Some(record.remote?.name(record.id)));
         self.harmed.extend(named.filter(|name| !names.contains(name)));
+        self.before = names.into_iter().collect();
+    }
+
+    /// Whether an object is of a history that was given up.
+    pub fn is_of_before(&self, name: &str) -> bool {
+        self.before.contains(name)
     }
 
     /// Whether nobody gets an answer from it in time.
@@ -185,9 +194,10 @@ enum Step {
     Fault,
     Harm,
     PutBack,
+    CopyState,
 }
 
-const STEPS: [(u64, Step); 9] = [
+const STEPS: [(u64, Step); 10] = [
     (7, Step::Cold),
     (8, Step::Bring),
     (4, Step::BringAll),
@@ -197,6 +207,7 @@ const STEPS: [(u64, Step); 9] = [
     (9, Step::Fault),
     (1, Step::Harm),
     (2, Step::PutBack),
+    (4, Step::CopyState),
 ];
 
 /// Sometimes does something that is about the remote store; says what.
@@ -216,6 +227,7 @@ pub async fn perhaps_step(life: &mut Life<'_>) -> Option<String> {
         Step::BringAll => bring_all(life).await,
         Step::Well => get_well(life).await,
         Step::Outage => outage(life).await,
+        Step::CopyState => copies::make(life).await,
     };
     Some(format!("Remote {step:?} {told}"))
 }
@@ -340,6 +352,14 @@ pub fn is_why(life: &Life<'_>, volume: VolumeId, before: Misled) -> bool {
 }
 
 impl Life<'_> {
+    /// Whether nothing goes there now.
+    pub fn keeps_to_itself(&self) -> bool {
+        let is_ill = |remote: &RemoteStore| remote.store.ailment() != Ailment::None;
+        self.hardware.remote.as_ref().is_some_and(is_ill)
+            || is_away(self.run)
+            || !self.run.metadata.takes_uploads()
+    }
+
     /// How often the remote store has misled us.
     pub fn misled(&self) -> Misled {
         self.hardware.remote.as_ref().map(|remote| remote.store.misled()).unwrap_or_default()
@@ -393,6 +413,18 @@ impl Run {
         });
         let there = volumes.filter_map(|id| Some((id, self.metadata.volume(id).ok()??.remote?)));
         there.collect()
+    }
+}
+
+/// Waits until what lies there goes, once all was deleted: it stays until a copy of the state doesn't name it.
+pub async fn until_let_go(life: &Life<'_>) {
+    for _ in 0..WAIT {
+        let volumes = life.run.metadata.local().volumes().unwrap_or_default();
+        if volumes.iter().all(|record| record.remote.is_none()) {
+            return;
+        }
+        life.run.state_copies.ask();
+        tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::audit::{audit, volume_files};
 use crate::colder::{self, all_lies_where_it_belongs};
+use crate::copies;
 use crate::dark::{self, Dark};
 use crate::dice::Dice;
 use crate::disaster::{back_up, strike};
@@ -227,6 +228,7 @@ impl Story {
         if self.hardware.backup.is_some() && self.dice.percent(25) {
             self.strike();
         }
+        self.hardware.remote.iter().for_each(|remote| drop(copies::check(remote)));
         for told in self.hardware.mischief(&self.dice) {
             self.trace.note(self.hardware.power.steps(), || told);
         }
@@ -346,6 +348,7 @@ impl Story {
     async fn check_empty(&mut self, run: &Run) {
         self.a_life(run).settle().await;
         tokio::time::sleep(LONG).await;
+        remote::until_let_go(&self.a_life(run)).await;
         let volumes = run.metadata.local().volumes().expect("the index answers");
         let all_there = run.healthy() == self.hardware.count();
         for volume in volumes {

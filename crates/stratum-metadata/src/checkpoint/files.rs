@@ -496,6 +496,6 @@ pub(super) fn path(index: Index) -> String {
     format!("{DIR}/{}", name(index))
 }
 
-fn parse_name(text: &str) -> Option<Index> {
+pub(super) fn parse_name(text: &str) -> Option<Index> {
     (text.len() == 16).then(|| Index::from_str_radix(text, 16).ok()).flatten()
 }

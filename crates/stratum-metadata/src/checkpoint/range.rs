@@ -9,6 +9,7 @@ mod lost;
 mod void;
 mod writer;
 
+pub(super) use copy::Pieces;
 pub(super) use void::voided;
 pub(super) use writer::RangeWriter;
 
@@ -78,7 +79,7 @@ pub(super) struct Part {
 pub(super) struct RangeRecord {
     pub(super) id: RangeId,
     /// The hash of the entry at which it was written: no file of another store verifies.
-    hash: u128,
+    pub(super) hash: u128,
     /// The file's length.
     pub(super) bytes: u64,
     pub(super) pairs: u64,

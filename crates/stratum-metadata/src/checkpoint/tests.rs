@@ -1,5 +1,6 @@
 //! Checkpoints merged one from another on simulated drives, beside a map that is obviously right.
 
+mod carried;
 mod fixture;
 mod lost;
 mod runs;

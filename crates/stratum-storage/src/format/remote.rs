@@ -39,7 +39,7 @@ pub fn piece_range(piece: &Piece) -> Range<u64> {
     start..start.saturating_add(blocks.disk(piece.stripe) as u64)
 }
 
-/// What the header page of an object says, to whoever has nothing but the object. A reader needs none of it.
+/// What the header page of an object says, to whoever has an older state than that which names the object. Others need none of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectHeader {
     pub volume: VolumeId,
@@ -63,6 +63,21 @@ impl ObjectHeader {
         let crc = crc32c::crc32c(&page[..PAGE - CRC]);
         page[PAGE - CRC..].copy_from_slice(&crc.to_le_bytes());
         page
+    }
+
+    /// What a page says; nothing if it isn't one, or one of a later version.
+    pub fn decode(page: &[u8]) -> Option<ObjectHeader> {
+        let (page, crc) = page.get(..PAGE)?.split_last_chunk::<CRC>()?;
+        let u64_at = |at: usize| Some(u64::from_le_bytes(*page.get(at..)?.first_chunk()?));
+        let header = ObjectHeader {
+            volume: VolumeId(u64_at(16)?),
+            geometry: Geometry { k: *page.get(11)?, m: *page.get(12)? },
+            sealed: u64_at(24)?,
+            upload: u64_at(32)?,
+        };
+        // What it doesn't say is zero, and nothing else is understood.
+        let is_sound = crc32c::crc32c(page) == u32::from_le_bytes(*crc);
+        (is_sound && header.geometry.k > 0 && header.encode().get(..PAGE - CRC)? == page).then_some(header)
     }
 }
 
@@ -105,5 +120,23 @@ mod tests {
         assert_eq!(page[24..40], [270_336_u64.to_le_bytes(), 7_u64.to_le_bytes()].concat());
         assert!(page[40..4092].iter().all(|byte| *byte == 0));
         assert_eq!(page[4092..], crc32c::crc32c(&page[..4092]).to_le_bytes());
+    }
+
+    #[test]
+    fn a_header_is_read_as_it_was_written_and_nothing_else_is() {
+        let page = HEADER.encode();
+        assert_eq!(ObjectHeader::decode(&page), Some(HEADER));
+        assert_eq!(ObjectHeader::decode(&page[..4095]), None);
+        for at in [0, 8, 11, 20, 40, 4091, 4095] {
+            let mut other = page.clone();
+            other[at] ^= 1;
+            assert_eq!(ObjectHeader::decode(&other), None, "{at}");
+        }
+        // Sound, and of a later version.
+        let mut later = page;
+        later[8] = 2;
+        let crc = crc32c::crc32c(&later[..4092]).to_le_bytes();
+        later[4092..].copy_from_slice(&crc);
+        assert_eq!(ObjectHeader::decode(&later), None);
     }
 }

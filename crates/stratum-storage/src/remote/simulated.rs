@@ -125,6 +125,16 @@ impl SimulatedStore {
         self.contents.lock().objects.keys().cloned().collect()
     }
 
+    /// What lies there, whatever it tells.
+    pub fn listing(&self) -> Vec<Listed> {
+        self.contents.lock().listed().collect()
+    }
+
+    /// The bytes of an object.
+    pub fn bytes_of(&self, name: &str) -> Option<Bytes> {
+        Some(self.contents.lock().objects.get(name)?.bytes.clone())
+    }
+
     /// How long an object is, in bytes.
     pub fn length_of(&self, name: &str) -> Option<usize> {
         Some(self.contents.lock().objects.get(name)?.bytes.len())

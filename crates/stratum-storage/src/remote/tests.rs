@@ -14,9 +14,9 @@ fn remote(store: &SimulatedStore, owner: &str) -> (Arc<Remote>, Arc<Simulated>) 
 async fn with_object(store: &SimulatedStore) -> (Arc<Remote>, Arc<Simulated>) {
     let (remote, clock) = remote(store, "one");
     remote.tend(0).await.unwrap();
-    let mut parts = remote.upload(VOLUME, OBJECT).await.unwrap();
-    parts.part(Bytes::from_static(b"0123456789")).await.unwrap();
-    parts.finish().await.unwrap();
+    let mut sending = remote.send(OBJECT.name(VOLUME)).await.unwrap();
+    sending.push(b"0123456789").await.unwrap();
+    sending.finish().await.unwrap().compare().await.unwrap();
     (remote, clock)
 }
 
@@ -34,7 +34,7 @@ fn names_are_read_as_they_are_written() {
 async fn a_remote_store_belongs_to_the_store_that_came_first() {
     let store = SimulatedStore::default();
     let (first, _) = remote(&store, "one");
-    assert!(first.upload(VOLUME, OBJECT).await.is_err(), "nobody has looked whose it is");
+    assert!(first.send(OBJECT.name(VOLUME)).await.is_err(), "nobody has looked whose it is");
     first.tend(0).await.unwrap();
     assert!(first.takes_writes());
     let (again, _) = remote(&store, "one");
@@ -95,4 +95,46 @@ async fn a_missing_object_is_no_outage() {
     }
     assert_eq!(remote.reach(), Reach::There);
     assert_eq!(remote.length(VOLUME, OBJECT).await, Ok(10));
+}
+
+fn pieces(bytes: &[u8]) -> state::Pieces {
+    let mut left: Vec<Vec<u8>> = bytes.chunks(700_000).rev().map(<[u8]>::to_vec).collect();
+    Box::new(move || Ok(left.pop().unwrap_or_default()))
+}
+
+#[tokio::test]
+async fn a_file_of_the_state_is_there_as_it_was_or_not_at_all() {
+    let store = SimulatedStore::default();
+    let (remote, clock) = with_object(&store).await;
+    let file = state::StateFile { name: "2a".into(), stamp: 7, length: 9_000_000 };
+    let pace = crate::pace::Pace::unbounded(clock);
+    let bytes: Vec<u8> = (0..9_000_000u32).map(|at| (at / 3) as u8).collect();
+    store.ail(Ailment::Lying);
+    let error = remote.bring_state(&file, pieces(&bytes), &pace).await.unwrap_err();
+    assert!(error.to_string().contains("doesn't give back what it was given"), "{error}");
+    assert!(remote.state_files().await.unwrap().is_empty(), "it was taken back");
+    store.ail(Ailment::None);
+    let unreadable = Box::new(|| Err(std::io::Error::other("a bad drive")));
+    let error = remote.bring_state(&file, unreadable, &pace).await.unwrap_err();
+    assert!(error.to_string().contains("a bad drive"), "{error}");
+    remote.bring_state(&file, pieces(&bytes), &pace).await.unwrap();
+    assert_eq!(remote.state_files().await.unwrap(), [(file.clone(), 0)]);
+    assert_eq!(remote.read_state(&file, 5..9).await.unwrap(), bytes[5..9]);
+    remote.remove_state(&file).await.unwrap();
+    assert!(remote.state_files().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_copy_of_the_state_may_name_waits_for_the_next_one() {
+    let (remote, _) = with_object(&SimulatedStore::default()).await;
+    assert!(remote.may_go(VOLUME), "nobody makes copies");
+    remote.keeps_state();
+    let before = remote.state_begins();
+    assert!(!remote.may_go(VOLUME) && remote.wants_state());
+    remote.state_is_there(before);
+    assert!(!remote.may_go(VOLUME), "that one was begun before");
+    let after = remote.state_begins();
+    assert!(!remote.may_go(VOLUME));
+    remote.state_is_there(after);
+    assert!(remote.may_go(VOLUME) && !remote.wants_state());
 }

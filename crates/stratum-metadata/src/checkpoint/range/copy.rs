@@ -1,4 +1,4 @@
-//! A range file brought to more drives.
+//! A range file brought to more drives, or out of the store.
 
 use super::{HEADER_LEN, PIECE_BYTES, Part, Range, header, part_of};
 use crate::checkpoint::copies::NoFrame;
@@ -8,6 +8,38 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use stratum_storage::drive::Drive;
+
+/// The bytes of a range file, one after the other.
+pub(in crate::checkpoint) struct Pieces {
+    range: Arc<Range>,
+    parts: std::vec::IntoIter<Part>,
+    is_begun: bool,
+}
+
+impl Pieces {
+    pub(in crate::checkpoint) fn of(range: Arc<Range>) -> Pieces {
+        Pieces { range, parts: Vec::new().into_iter(), is_begun: false }
+    }
+
+    /// At least so many bytes, but at the end, where none are left. What no copy gives is an error.
+    pub(in crate::checkpoint) fn next(&mut self, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut piece = Vec::new();
+        if !self.is_begun {
+            self.is_begun = true;
+            self.parts = self.range.parts().into_iter();
+            piece.extend(header(self.range.record.id, self.range.record.hash));
+        }
+        while piece.len() < bytes
+            && let Some(Part { offset, length }) = self.parts.next()
+        {
+            let copies = &self.range.copies;
+            let Framed { bytes, is_packed } = copies.frame(offset, length as usize)?;
+            piece.extend(copies.salt().header(offset, &bytes, is_packed));
+            piece.extend(bytes);
+        }
+        Ok(piece)
+    }
+}
 
 impl Range {
     /// Where its frames lie, in order. Of a file of which that isn't known any more, pieces of it.
