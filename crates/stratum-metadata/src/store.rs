@@ -421,14 +421,16 @@ impl Metadata {
     /// The state as it is now, as a checkpoint whose files can be carried elsewhere. Blocks, for as long as merging the state
     /// takes.
     pub fn carry_state(&self) -> Result<checkpoint::CarriedCheckpoint, ReadError> {
-        let failed = |error: CheckpointError| ReadError::Unavailable(error.to_string());
-        if let Some(carried) = checkpoint::CarriedCheckpoint::of(&self.current_state().map_err(failed)?) {
+        let carried = || {
+            let state = self.current_state().map_err(|error| ReadError::Unavailable(error.to_string()))?;
+            Ok::<_, ReadError>(checkpoint::CarriedCheckpoint::of(&state))
+        };
+        if let Some(carried) = carried()? {
             return Ok(carried);
         }
         // A single file, of an older server: the next one is of range files.
         self.force_checkpoint()?;
-        let carried = checkpoint::CarriedCheckpoint::of(&self.current_state().map_err(failed)?);
-        carried.ok_or_else(|| ReadError::Unavailable("the checkpoint is a single file".into()))
+        carried()?.ok_or_else(|| ReadError::Unavailable("the checkpoint is a single file".into()))
     }
 
     /// The index of the last checkpoint; 0 if there is none.

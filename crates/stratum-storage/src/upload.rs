@@ -245,7 +245,7 @@ impl Uploader {
         let _hold = volume.hold();
         let sent = self.send(remote, volume, object).await?;
         let event = VolumeEvent::Uploaded { volume: volume.id, object };
-        let outcome = match sent.compare().await {
+        let outcome: Result<(), UploadError> = match sent.compare().await {
             Ok(()) => self.table.log.record(event).await.map_err(Into::into),
             Err(error) => Err(error.into()),
         };

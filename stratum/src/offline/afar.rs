@@ -130,7 +130,7 @@ impl Afar {
 
     /// Which of these volumes lie there, although their records say that they lie on drives, where too little of them is left: they
     /// came there after this state.
-    async fn settle(&self, store: &Offline) -> Result<HashMap<VolumeId, VolumeRecord>, String> {
+    async fn settle(&self, store: &Offline) -> HashMap<VolumeId, VolumeRecord> {
         let mut settled = HashMap::new();
         let candidates = store.records.iter().filter(|record| {
             record.remote.is_none()
@@ -139,8 +139,7 @@ impl Afar {
         });
         for record in candidates {
             let Some(object) = self.volumes.get(&record.id) else { continue };
-            let page = self.remote.read(record.id, *object, 0..FILE_HEADER).await;
-            let page = page.map_err(|error| format!("{}: {error}", self.remote.place()))?;
+            let Ok(page) = self.remote.read(record.id, *object, 0..FILE_HEADER).await else { continue };
             let header = ObjectHeader::decode(&page).filter(|header| {
                 (header.volume, header.upload, header.geometry) == (record.id, object.upload, record.geometry)
             });
@@ -149,7 +148,7 @@ impl Afar {
                 settled.insert(record.id, VolumeRecord { shards, state, remote, ..record.clone() });
             }
         }
-        Ok(settled)
+        settled
     }
 
     /// What isn't known because the state is older than what lies there.
@@ -229,7 +228,7 @@ impl Offline {
     /// With what the remote store holds, which is only read.
     ///
     /// # Errors
-    /// It belongs to another store, or can't be read.
+    /// It belongs to another store.
     async fn with_afar(mut self, afar: Afar) -> Result<Offline, String> {
         let set = self.remains.set.map(|set| set.to_string());
         if let (Some(owner), Some(set)) = (&afar.owner, &set)
@@ -241,7 +240,7 @@ impl Offline {
                 afar.remote.place()
             ));
         }
-        let mut settled = afar.settle(&self).await?;
+        let mut settled = afar.settle(&self).await;
         for record in &mut self.records {
             if let Some(there) = settled.remove(&record.id) {
                 *record = there;

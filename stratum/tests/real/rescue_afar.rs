@@ -72,7 +72,7 @@ fn prepared() -> Pair {
         complete.multipart_upload(done.build()).send().await.unwrap();
     });
     pair.objects.extend([("cold/sealed".into(), sealed), ("cold/parts".into(), parts)]);
-    pair.take_to_cold(&["cold/sealed", "cold/parts"]);
+    pair.take_to_cold(&["cold/sealed", "cold/parts", "a//c"]);
     pair.bring();
     pair.wait("a copy of the state lies there", |pair| {
         said(&run(&pair.server, &["tier", "status"])).contains("a copy of the state as of entry")

@@ -137,8 +137,10 @@ impl StateCopies {
     /// Whether a copy is to be made now. If so it counts as begun.
     fn is_due(&self, remote: &Remote) -> bool {
         let Some(there) = self.uploader.status() else { return false };
+        let is_waited_for = remote.wants_state();
+        let is_wanted = there.volumes > 0 || is_waited_for;
         // A state that nobody has accepted yet doesn't take the place of one that may be wanted after all.
-        if there.volumes == 0 || !remote.takes_writes() || self.volumes.table.is_held_back() {
+        if !is_wanted || !remote.takes_writes() || self.volumes.table.is_held_back() {
             return false;
         }
         let (now, is_hurried) = (self.clock.monotonic(), self.uploader.is_hurried());
@@ -147,7 +149,7 @@ impl StateCopies {
         let is_behind = progress.uploaded != there.uploaded
             || progress.status.entry.is_none()
             || progress.status.last_error.is_some()
-            || remote.wants_state();
+            || is_waited_for;
         let is_due =
             since >= INTERVAL || is_behind && since >= LEAST_INTERVAL || progress.is_asked && !is_hurried;
         if is_due {

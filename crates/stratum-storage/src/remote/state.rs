@@ -149,7 +149,7 @@ impl Remote {
                 break;
             }
             pieces = rest;
-            let _turn = pace.turn(Class::Transition, piece.len() as u64).await;
+            drop(pace.turn(Class::Transition, piece.len() as u64).await);
             if let Err(error) = sending.push(&piece).await {
                 sending.give_up().await;
                 return Err(error.into());

@@ -114,7 +114,7 @@ async fn a_file_of_the_state_is_there_as_it_was_or_not_at_all() {
     assert!(error.to_string().contains("doesn't give back what it was given"), "{error}");
     assert!(remote.state_files().await.unwrap().is_empty(), "it was taken back");
     store.ail(Ailment::None);
-    let unreadable = Box::new(|| Err(std::io::Error::other("a bad drive")));
+    let unreadable: state::Pieces = Box::new(|| Err(std::io::Error::other("a bad drive")));
     let error = remote.bring_state(&file, unreadable, &pace).await.unwrap_err();
     assert!(error.to_string().contains("a bad drive"), "{error}");
     remote.bring_state(&file, pieces(&bytes), &pace).await.unwrap();

@@ -54,9 +54,7 @@ fn what_no_copy_gives_is_not_carried() {
     state.drives.holders(state.applied.index).iter().for_each(|holder| flip(&state.drives, holder, &name));
     let carried = CarriedCheckpoint::of(&checkpoint).unwrap();
     let file = carried.ranges().find(|file| file.name == name).unwrap();
-    let mut read = carried.read(&file);
-    let failed = std::iter::repeat_with(|| read())
-        .take(99)
-        .find(|piece| !matches!(piece, Ok(bytes) if !bytes.is_empty()));
+    let mut pieces = std::iter::repeat_with(carried.read(&file)).take(99);
+    let failed = pieces.find(|piece| !matches!(piece, Ok(bytes) if !bytes.is_empty()));
     assert!(matches!(failed, Some(Err(_))), "{failed:?}");
 }
