@@ -52,7 +52,7 @@ pub struct RewrapStatus {
     pub under_way: bool,
     /// Passes that were finished since the start.
     pub passes: u64,
-    /// Data keys found that are wrapped with keys of the server's.
+    /// Data keys found that are wrapped with keys of the server's; those of noncurrent versions are found twice.
     pub looked_at: u64,
     pub rewrapped: u64,
     /// Data keys that could not be wrapped again, since the key that wrapped them isn't there, or their record is

@@ -1,7 +1,8 @@
 //! A walk over everything that is encrypted with a key that the store keeps, a page at a time: objects, noncurrent
 //! versions, and uploads under way.
 //!
-//! The walk is no snapshot; its callers act by conditional commands.
+//! The walk is no snapshot, and its callers act by conditional commands. It finds what moves between those kinds meanwhile;
+//! a noncurrent version may be found twice.
 
 use crate::command::KeyHolder;
 use crate::keys::{self, Tag};
@@ -17,8 +18,10 @@ use std::ops::ControlFlow;
 const PAGE_RECORDS: usize = 1_024;
 const PAGE_BYTES: usize = 4 << 20;
 
-/// The kinds of records that may say that something is encrypted.
-const TAGS: [Tag; 3] = [Tag::Object, Tag::Version, Tag::Upload];
+/// The kinds of records that may say that something is encrypted, in the order of the walk. A record may move while the
+/// walk is under way, and must not be missed for it: an upload becomes an object, an object becomes a noncurrent version,
+/// and a noncurrent version is the current object again when the newer one is deleted.
+const TAGS: [Tag; 4] = [Tag::Upload, Tag::Version, Tag::Object, Tag::Version];
 
 /// How far a walk has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

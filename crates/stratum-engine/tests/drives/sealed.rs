@@ -3,12 +3,18 @@
 use crate::store::{BUCKET, key};
 use crate::tiers::{Machine, Tiered, in_virtual_time};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use stratum_bodies::{code, decode};
 use stratum_cipher::{DataKey, Salt};
 use stratum_frames::{Coding, Seal};
 use stratum_metadata::EncryptedWalk;
-use stratum_metadata::command::{Command, KeyChange, KeyHolder, Outcome, WriteCondition};
-use stratum_metadata::record::{Attributes, Body, Encryption, EncryptionMode, ObjectRecord, VersionId};
+use stratum_metadata::command::{
+    BucketChange, Command, Deletion, KeyChange, KeyHolder, Outcome, WriteCondition,
+};
+use stratum_metadata::record::{
+    Attributes, Body, Encryption, EncryptionMode, ObjectHeaders, ObjectRecord, UploadId, UploadRecord,
+    VersionId, Versioning,
+};
 use stratum_storage::blob::{BlobRef, Form, Place, Tier};
 
 /// A body that shrinks well, so that coding it anew would change it.
@@ -100,5 +106,90 @@ fn a_key_is_replaced_only_if_it_is_the_one_that_was_read() {
         let outcome = store.metadata.commit(Command::RewrapKeys(changes), Bytes::new()).await;
         assert_eq!(outcome.unwrap(), Outcome::Count(1));
         assert_eq!(store.object(1).attributes.encryption.as_deref(), Some(&encryption(2)));
+    });
+}
+
+/// A walk replaces the keys that an operator then throws away: what it misses can't be read any more.
+#[test]
+fn a_walk_finds_every_encrypted_record_that_moves_meanwhile() {
+    in_virtual_time(async {
+        for pages_before in 0..4 {
+            let store = Machine::new().form().await;
+            let commit = async |command| store.metadata.commit(command, Bytes::new()).await.unwrap();
+            let attributes = |number| Attributes {
+                encryption: Some(Box::new(encryption(number))),
+                ..Attributes::default()
+            };
+            store.put(9, &plain(10)).await;
+            let clear = store.object(9);
+            let put = |number: u8, attributes| Command::PutObject {
+                bucket: BUCKET,
+                key: key(number.into()),
+                record: ObjectRecord {
+                    body: Body::Blob(BlobRef::plain(Place::Empty)),
+                    size: 0,
+                    attributes,
+                    ..clear.clone()
+                },
+                condition: WriteCondition::default(),
+            };
+            let change = BucketChange::Versioning(Versioning::Enabled);
+            commit(Command::ConfigureBucket { bucket: BUCKET, change }).await;
+
+            let upload = UploadId(1);
+            let record = UploadRecord {
+                bucket: BUCKET,
+                key: key(1),
+                initiated: 0,
+                initiator: "owner".into(),
+                storage_class: Default::default(),
+                headers: ObjectHeaders::default(),
+                checksum: None,
+                attributes: attributes(1),
+            };
+            commit(Command::CreateUpload { upload, record, expires: u64::MAX }).await;
+            commit(put(2, attributes(2))).await;
+            commit(put(3, attributes(3))).await;
+            commit(put(3, Attributes::default())).await;
+            let newest = store.object(3).version;
+
+            let (mut walk, mut found, mut pages) = (EncryptedWalk::default(), BTreeSet::new(), 0);
+            loop {
+                if pages == pages_before {
+                    let body = Body::Parts { upload, parts: Vec::new() };
+                    let record = ObjectRecord { body, size: 0, attributes: attributes(1), ..clear.clone() };
+                    let completed = commit(Command::CompleteMultipartUpload {
+                        bucket: BUCKET,
+                        key: key(1),
+                        upload,
+                        last_part: None,
+                        has_spare: false,
+                        record,
+                        condition: WriteCondition::default(),
+                        remember_until: u64::MAX,
+                    });
+                    assert!(matches!(completed.await, Outcome::Object(_)));
+                    commit(put(2, Attributes::default())).await;
+                    let deletion = Deletion { version: Some(newest), ..Deletion::of(BUCKET, key(3), 0) };
+                    commit(Command::DeleteObject(deletion)).await;
+                    assert_eq!(
+                        store.object(3).attributes,
+                        attributes(3),
+                        "the version before is current again"
+                    );
+                }
+                pages += 1;
+                let page = store.metadata.local().encrypted(&mut walk).unwrap();
+                found.extend(page.found.into_iter().map(|found| found.encryption.key));
+                if page.is_last {
+                    break;
+                }
+            }
+            assert_eq!(
+                found,
+                BTreeSet::from([1, 2, 3].map(|key| vec![key])),
+                "moved after {pages_before} pages"
+            );
+        }
     });
 }
