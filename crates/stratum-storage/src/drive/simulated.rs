@@ -38,6 +38,13 @@ pub struct SimulatedDrive {
     state: Mutex<DiskState>,
     /// Whether reads wait, and who waits for that to end.
     stalled: (Mutex<bool>, Condvar),
+    stalled_opens: (Mutex<StalledOpens>, Condvar),
+}
+
+#[derive(Debug, Default)]
+struct StalledOpens {
+    stalled: bool,
+    waiting: usize,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +76,8 @@ impl SimulatedDrive {
     /// A blank drive on a device of its own. The name is for messages.
     pub fn new(name: &str, device: u64, power: &Arc<Power>) -> Arc<SimulatedDrive> {
         let (name, power) = (name.to_owned(), power.clone());
-        Arc::new(SimulatedDrive { name, device, power, state: Mutex::default(), stalled: Default::default() })
+        let (stalled, stalled_opens) = Default::default();
+        Arc::new(SimulatedDrive { name, device, power, state: Mutex::default(), stalled, stalled_opens })
     }
 
     /// What a server opens. It is good until the next crash or kill.
@@ -153,6 +161,25 @@ impl SimulatedDrive {
     pub fn stall_reads(&self, stalled: bool) {
         *self.stalled.0.lock() = stalled;
         self.stalled.1.notify_all();
+    }
+
+    /// While stalled, opens wait: for callers with threads of their own.
+    pub fn stall_opens(&self, stalled: bool) {
+        self.stalled_opens.0.lock().stalled = stalled;
+        self.stalled_opens.1.notify_all();
+    }
+
+    /// How many opens wait for [`SimulatedDrive::stall_opens`] to end.
+    pub fn waiting_opens(&self) -> usize {
+        self.stalled_opens.0.lock().waiting
+    }
+
+    fn wait_to_open(&self) {
+        let (opens, released) = &self.stalled_opens;
+        let mut opens = opens.lock();
+        opens.waiting += 1;
+        released.wait_while(&mut opens, |opens| opens.stalled);
+        opens.waiting -= 1;
     }
 
     /// While cold, `read_at_cached` finds nothing in the page cache.
@@ -301,6 +328,7 @@ impl Drop for Attached {
 
 impl DriveIo for Attached {
     fn open(&self, path: &str, how: OpenHow) -> io::Result<Arc<dyn FileIo>> {
+        self.drive.wait_to_open();
         let inode = match how {
             OpenHow::CreateNew => self.begin(Op::Name)?.change(|state| state.names.create(path))?,
             OpenHow::Read | OpenHow::Write => self.begin(Op::Read)?.look()?.names.file(path)?,

@@ -21,7 +21,7 @@ const PAGE: usize = FILE_HEADER as usize;
 
 /// How many bytes the object of a volume has whose shard files were sealed at `sealed` bytes.
 pub fn object_length(geometry: Geometry, sealed: u64) -> u64 {
-    FILE_HEADER + sealed.saturating_sub(FILE_HEADER).saturating_mul(geometry.k.into())
+    sealed.saturating_sub(FILE_HEADER).saturating_mul(geometry.k.into()).saturating_add(FILE_HEADER)
 }
 
 /// Where a stripe lies in the object.
@@ -33,9 +33,10 @@ pub fn stripe_range(offset: u64, stripe: Stripe) -> Range<u64> {
 /// Where the blocks lie in the object that hold a piece, with their checksums.
 pub fn piece_range(piece: &Piece) -> Range<u64> {
     let blocks = Blocks::covering(&piece.bytes);
-    let fragment = stripe_range(piece.offset, piece.stripe).start
-        + u64::from(piece.shard).saturating_mul(piece.stripe.disk());
-    let start = fragment.saturating_add(blocks.offset());
+    let start = stripe_range(piece.offset, piece.stripe)
+        .start
+        .saturating_add(u64::from(piece.shard).saturating_mul(piece.stripe.disk()))
+        .saturating_add(blocks.offset());
     start..start.saturating_add(blocks.disk(piece.stripe) as u64)
 }
 
@@ -110,6 +111,18 @@ mod tests {
         let range = piece_range(&second);
         assert_eq!(range.start, 4096 + 266_240 + 64 + 32_772);
         assert_eq!(range.end, 4096 + 266_240 + 64 + 8 * 32_772);
+    }
+
+    /// As a damaged record may name them: the remote store refuses the range, nothing wraps.
+    #[test]
+    fn offsets_beyond_all_objects_are_harmless() {
+        let full = Stripe::full(G);
+        let piece = first_piece(FILE_HEADER, full, &(300_000..full_payload(G))).unwrap();
+        for offset in [u64::MAX, u64::MAX / 4, u64::MAX / 4 + FILE_HEADER - 1] {
+            assert!(object_length(G, offset) >= offset);
+            let range = piece_range(&Piece { offset, ..piece.clone() });
+            assert!(range.start <= range.end && range.start >= offset, "{range:?}");
+        }
     }
 
     #[test]

@@ -395,11 +395,10 @@ impl PlacedShard {
             return Ok(file);
         }
         let drive = self.drive.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        let mut slot = self.file.write();
-        match slot.as_ref() {
-            Some(file) => Ok(file.clone()),
-            None => Ok(slot.insert(drive.io().open(&self.path, OpenHow::Write)?).clone()),
-        }
+        // Without the lock: a drive that hangs in this call must not hold up [`PlacedShard::opened`], which is asked
+        // on async threads. Of two that open at once, one keeps its descriptor.
+        let opened = drive.io().open(&self.path, OpenHow::Write)?;
+        Ok(self.file.write().get_or_insert(opened).clone())
     }
 
     pub fn set_file(&self, file: Arc<dyn FileIo>) {
@@ -453,5 +452,44 @@ impl Drop for Reservation {
         if let Phase::Open(filling) = &mut self.volume.state.lock().phase {
             filling.reservations = filling.reservations.saturating_sub(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient::Simulated;
+    use crate::drive::Threads;
+    use crate::drive::simulated::SimulatedDrive;
+    use crate::volume::DIRECTORY;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    #[test]
+    fn a_drive_that_hangs_in_an_open_holds_up_nobody_who_asks_what_is_open() {
+        let disk = SimulatedDrive::new("bay", 0, &Arc::default());
+        let clock = Arc::new(Simulated::new(0, 0));
+        let drive = Arc::new(Drive::new(DriveId(1), Tier::Hot, 0, disk.attach(), Threads::Own, clock));
+        let record = Shard { drive: DriveId(1), generation: 0, lost: false };
+        let shard = Arc::new(PlacedShard::new(VolumeId(1), 0, &record, Some(drive.clone())));
+        drive.io().create_dir(DIRECTORY).unwrap();
+        drive.io().open(&shard.path, OpenHow::CreateNew).unwrap();
+        disk.stall_opens(true);
+        let opens = [(); 2].map(|()| {
+            let shard = shard.clone();
+            thread::spawn(move || shard.open())
+        });
+        while disk.waiting_opens() < 2 {
+            thread::yield_now();
+        }
+        let (sent, answers) = mpsc::channel();
+        let asked = shard.clone();
+        thread::spawn(move || sent.send((asked.opened().is_some(), asked.close_if_idle())));
+        assert_eq!(answers.recv_timeout(Duration::from_secs(60)), Ok((false, false)));
+        disk.stall_opens(false);
+        let files = opens.map(|open| open.join().unwrap().unwrap());
+        let kept = shard.opened().unwrap();
+        assert!(files.iter().all(|file| Arc::ptr_eq(file, &kept)), "both have the descriptor that was kept");
     }
 }
