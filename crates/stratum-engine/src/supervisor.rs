@@ -2,8 +2,8 @@
 //!
 //! A task that panics is started again after a pause, which doubles with every failure in a row; after the task has
 //! run for a while without one, the first pause applies again. What a task is for (redundancy, room in the journal,
-//! space) matters more than the one thing that made it panic. Until it runs again the status says which task failed,
-//! why, and when it will be tried again; the metrics count failures.
+//! space) matters more than the one thing that made it panic. Until it has run for that while the status says which
+//! task failed, why, and when it will be tried again or that it runs again; the metrics count failures.
 
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -36,19 +36,26 @@ pub struct TaskHealth {
     pub failures: u64,
     /// Why it failed last.
     pub last_failure: Option<String>,
+    /// How long ago that was.
+    pub failed_seconds_ago: Option<u64>,
     /// Seconds until it is started again, if it waits for that.
     pub again_in_seconds: u64,
 }
 
 impl TaskHealth {
-    /// What an operator should know about the task; `None` if it runs well.
+    /// What an operator should know about the task; `None` if it has run well for a while. A task that fails every few
+    /// minutes is told all the time.
     pub fn note(&self) -> Option<String> {
         let TaskHealth { name, failures, again_in_seconds, .. } = self;
-        let over = self.last_failure.as_deref().filter(|_| !self.is_running)?;
+        let over = self.last_failure.as_deref()?;
+        let ago = self.failed_seconds_ago.filter(|ago| !self.is_running || *ago < SOUND_AFTER.as_secs())?;
         let times = if *failures == 1 { "once".to_owned() } else { format!("{failures} times") };
+        let now = match self.is_running {
+            true => "it was begun again and is at work".to_owned(),
+            false => format!("it is begun again in {again_in_seconds} s"),
+        };
         Some(format!(
-            "the background task {name} failed {times}, last over: {over}; it is begun again in {again_in_seconds} s. \
-             Please report it with the log"
+            "the background task {name} failed {times}, last {ago} s ago over: {over}; {now}. Please report it with the log"
         ))
     }
 }
@@ -91,6 +98,8 @@ struct Course {
     /// Failures without a sound run between them.
     in_a_row: u32,
     last_failure: Option<String>,
+    /// When that was, by the monotonic clock.
+    failed_at: Option<Duration>,
     /// When it is started again, by the monotonic clock, while it waits for that.
     again_at: Option<Duration>,
     /// Set when the task has ended at a stop.
@@ -105,6 +114,7 @@ impl Entry {
             is_running: course.again_at.is_none(),
             failures: course.failures,
             last_failure: course.last_failure.clone(),
+            failed_seconds_ago: course.failed_at.map(|at| now.saturating_sub(at).as_secs()),
             again_in_seconds: course.again_at.map_or(0, |at| at.saturating_sub(now).as_secs()),
         }
     }
@@ -122,6 +132,7 @@ impl Entry {
         course.failures += 1;
         course.in_a_row = course.in_a_row.saturating_add(1);
         course.last_failure = Some(over);
+        course.failed_at = Some(now);
         course.again_at = Some(now + pause);
         pause
     }

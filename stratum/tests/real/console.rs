@@ -62,6 +62,9 @@ fn a_restart_signs_nobody_out_unless_the_key_of_the_sessions_is_gone() {
     let mut server = Server::start();
     let cookie = sign_in(&server);
     assert!(is_in(&server, &cookie));
+    // It shows what the server says under the names that the server says it by.
+    let store = ask(&server, &format!("GET /_stratum/console/store HTTP/1.1\r\ncookie: {cookie}\r\n"), "");
+    assert!(store.starts_with("HTTP/1.1 200 ") && store.contains("Connections"), "{store}");
     server.restart();
     assert!(is_in(&server, &cookie));
     server.kill();

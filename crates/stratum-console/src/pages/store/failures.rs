@@ -8,8 +8,7 @@ use http::Method;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Failure {
     seconds_ago: u64,
     id: String,

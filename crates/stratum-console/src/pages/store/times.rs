@@ -10,15 +10,13 @@ use serde::Deserialize;
 const WIDTH: f64 = 600.0;
 const HEIGHT: f64 = 96.0;
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Recent {
     step_seconds: u64,
     steps: Vec<Step>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Step {
     ended_seconds_ago: u64,
     reads: Times,
@@ -26,8 +24,7 @@ struct Step {
     failed: u64,
 }
 
-#[derive(Deserialize, Default, Clone, Copy)]
-#[serde(default)]
+#[derive(Deserialize, Clone, Copy)]
 struct Times {
     requests: u64,
     median_seconds: Option<f64>,
