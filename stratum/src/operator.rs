@@ -472,7 +472,8 @@ impl Operator {
     }
 
     fn space(&self, drives: &[DriveStatus]) -> Space {
-        let held = |census: Census| HeldStatus {
+        let held = |(census, age): (Census, Duration)| HeldStatus {
+            counted_seconds_ago: age.as_secs(),
             logical: census.bytes,
             objects: census.objects,
             versions: census.versions,

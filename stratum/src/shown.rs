@@ -23,6 +23,11 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// `1 object`, `2 objects`
+pub fn counted(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A span in its two largest units.
 pub fn duration(seconds: u64) -> String {
     match seconds {

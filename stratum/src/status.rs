@@ -3,6 +3,9 @@
 //! The JSON is a contract: fields are added, and never renamed or taken away.
 
 pub mod drives;
+mod space;
+
+pub use space::{HeldStatus, Space};
 
 use crate::certificate::CertificateStatus;
 use crate::load::{self, AdmissionStatus};
@@ -103,52 +106,13 @@ pub struct DriveStatus {
 pub struct Redundancy {
     /// Fragments of live stripes that no healthy drive holds; 0 when the store is whole.
     pub missing_fragments: u64,
-    /// Objects, and uploads under way, of which a part can't be read now, as far as is known; counted at most a minute
-    /// ago, or when more came to be lost. Which they are, `stratum fsck` says.
+    /// Objects, and uploads under way, of which a part can't be read now, as far as is known; counted anew now and then, and
+    /// when more came to be lost. Which they are, `stratum fsck` says.
     pub unreadable_objects: u64,
     /// Volumes, and about how many live stripes are in them, by how many of their shards are missing: the first has none
     /// missing.
     pub volumes_by_missing_shards: Vec<u64>,
     pub stripes_by_missing_shards: Vec<u64>,
-}
-
-/// What a walk over all objects found, a minute ago or, where there are many, twenty times as long ago as it took.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct HeldStatus {
-    /// Of all objects, those that aren't current among them, as clients see them, in bytes.
-    pub logical: u64,
-    pub objects: u64,
-    /// Versions of objects that aren't current, and delete markers.
-    pub versions: u64,
-    pub delete_markers: u64,
-    pub buckets: u64,
-    /// Payload in volumes that nothing names and that isn't punched, in bytes.
-    pub garbage: u64,
-}
-
-impl HeldStatus {
-    fn to_text(self) -> String {
-        let HeldStatus { logical, objects, versions, delete_markers, buckets, .. } = self;
-        let older = match (versions, delete_markers) {
-            (0, 0) => String::new(),
-            (versions, markers) => format!(" (and {versions} older versions, {markers} delete markers)"),
-        };
-        format!("{objects} objects{older} of {} in {buckets} buckets", bytes(logical))
-    }
-}
-
-/// Bytes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Space {
-    /// Nothing while it is counted for the first time since the start.
-    #[serde(flatten)]
-    pub held: Option<HeldStatus>,
-    /// Payload in volumes that something names.
-    pub live: u64,
-    /// What all our files take of the drives.
-    pub used: u64,
-    pub free: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -292,16 +256,7 @@ impl Status {
         ] {
             let _ = writeln!(text, "{name:<11} {}", one_line(value));
         }
-        let Space { held, live, used, free } = self.space;
-        let _ = writeln!(
-            text,
-            "space       {}; in volumes {} live, {} garbage; {} used, {} free",
-            held.map_or_else(|| "objects are being counted".to_owned(), HeldStatus::to_text),
-            bytes(live),
-            held.map_or_else(|| "unknown".to_owned(), |held| bytes(held.garbage)),
-            bytes(used),
-            bytes(free)
-        );
+        let _ = writeln!(text, "space       {}", self.space.to_text());
         let JournalStatus { members, bytes: length, cap, checkpoint_bytes, applied } = &self.journal;
         let _ = writeln!(
             text,
@@ -400,7 +355,6 @@ fn figure(name: &str, number: u64) -> String {
     }
 }
 
-/// Milliseconds since 1970 as a time of day, UTC.
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -522,12 +522,17 @@ async fn what_failed_lately_is_told_as_text() {
     }]);
     let browser = Browser::of(move |asked| match asked {
         asked if asked.contains("/failures") => Response::new(Body::from(failure.to_string())),
-        _ => Response::new(Body::from("{}")),
+        asked if asked.contains("/latencies") => {
+            Response::new(Body::from(r#"{"step_seconds": 60, "steps": []}"#))
+        }
+        _ => Response::new(Body::from(status().to_string())),
     })
     .await;
     let page = browser.get("/store").await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     assert!(page.text.contains("Failed lately") && page.text.contains("1 minute ago"), "{}", page.text);
+    assert!(page.text.contains("heal failed 2 times"), "{}", page.text);
+    assert!(page.text.contains("counted 40 seconds ago"), "{}", page.text);
     assert_tame(&page, "failures");
 }
 
@@ -588,4 +593,21 @@ async fn an_object_tells_when_it_was_read_and_where_it_lay() {
         "{}",
         page.text
     );
+}
+
+/// A status of a store, as far as a page shows it.
+fn status() -> serde_json::Value {
+    serde_json::json!({
+        "version": "1", "uptime_seconds": 70, "state": "attention", "notes": [HOSTILE[0]], "drives": [],
+        "redundancy": {"missing_fragments": 0, "unreadable_objects": 0, "stripes_by_missing_shards": [0]},
+        "heal": {}, "scrub": {}, "compaction": {}, "balance": {}, "quarantine": {},
+        "space": {
+            "counted_seconds_ago": 40, "logical": 5, "objects": 1, "versions": 0, "buckets": 1, "garbage": 0, "live": 0,
+            "used": 0, "free": 9,
+        },
+        "journal": {"members": [], "bytes": 0, "cap": 1}, "admission": {"limit": 1, "used": 0, "refused": 0},
+        "connections": {"limit": 16, "open": 1, "refused": 0},
+        "background": {"hurried": false, "bytes_per_second": 1, "tasks": []},
+        "tasks": [{"name": "heal", "failures": 2, "last_failure": HOSTILE[2]}],
+    })
 }

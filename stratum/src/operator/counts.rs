@@ -14,9 +14,9 @@ use stratum_storage::apart::Apart;
 use stratum_storage::heal::Lost;
 use stratum_storage::journal::LostBodies;
 
-/// How old a count may be, and how many times as old as it took to make.
-const AGE: Duration = Duration::from_secs(60);
-const TIMES_ITS_COST: u32 = 20;
+/// A count is good for so many times as long as it took: of a small store it is of this very moment, and of a large one it takes
+/// a small part of a thread.
+const TIMES_ITS_COST: u32 = 30;
 /// How long somebody waits for a count.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -35,11 +35,14 @@ impl Counts {
         Counts { census: Arc::default(), unreadable: Arc::default(), may_lack }
     }
 
-    /// How much there is; nothing if that was never counted.
-    pub(super) fn census(&self, metadata: &Metadata) -> Option<Census> {
+    /// How much there is, and how long ago it was so; nothing if that was never counted. What nothing was changed of since is so
+    /// now.
+    pub(super) fn census(&self, metadata: &Metadata) -> Option<(Census, Duration)> {
         let (basis, metadata) = (metadata.applied_index(), metadata.clone());
         let is_good = |last: &Counted<u64, Census>| last.basis == basis || last.is_young();
-        self.census.within(PATIENCE, basis, is_good, move || metadata.census().ok())
+        let last = self.census.within(PATIENCE, basis, is_good, move || metadata.census().ok())?;
+        let is_of_now = last.basis == basis;
+        Some((last.value, if is_of_now { Duration::ZERO } else { last.age() }))
     }
 
     /// How many objects lie at least partly in what is lost. At least 1 if anything in volumes is: what can't be counted now, or
@@ -53,7 +56,7 @@ impl Counts {
         // What else is lost is told at once, but for half of the time at most.
         let is_good = |last: &Counted<(Lost, LostBodies), u64>| match last.basis == basis {
             true => last.value == 0 || last.is_young(),
-            false => last.age() < last.cost,
+            false => last.age() < last.cost * 2,
         };
         let count = move || {
             let first = metadata.first_entry();
@@ -63,7 +66,8 @@ impl Counts {
             });
             counted.ok()
         };
-        self.unreadable.within(PATIENCE, basis.clone(), is_good, count).unwrap_or_default().max(least)
+        let counted = self.unreadable.within(PATIENCE, basis.clone(), is_good, count);
+        counted.map_or(least, |counted| counted.value.max(least))
     }
 }
 
@@ -79,21 +83,23 @@ struct State<B, T> {
 }
 
 /// What was counted, and of which state of things. Times are those of the monotonic clock.
+#[derive(Clone)]
 struct Counted<B, T> {
     basis: B,
     value: T,
-    ended: Duration,
+    began: Duration,
     cost: Duration,
 }
 
 impl<B, T> Counted<B, T> {
+    /// Since it was begun: what came later may be in it or not.
     fn age(&self) -> Duration {
-        System.monotonic().saturating_sub(self.ended)
+        System.monotonic().saturating_sub(self.began)
     }
 
     /// Good enough where things have changed since.
     fn is_young(&self) -> bool {
-        self.age() < AGE.max(self.cost * TIMES_ITS_COST)
+        self.age() < self.cost * TIMES_ITS_COST
     }
 }
 
@@ -103,7 +109,7 @@ impl<B, T> Default for Count<B, T> {
     }
 }
 
-impl<B: Send + 'static, T: Copy + Send + 'static> Count<B, T> {
+impl<B: Clone + Send + 'static, T: Copy + Send + 'static> Count<B, T> {
     /// The last count if it is good, else a new one; and whatever is the last one if that takes longer than this.
     fn within(
         self: &Arc<Self>,
@@ -111,7 +117,7 @@ impl<B: Send + 'static, T: Copy + Send + 'static> Count<B, T> {
         basis: B,
         is_good: impl Fn(&Counted<B, T>) -> bool,
         make: impl FnOnce() -> Option<T> + Send + 'static,
-    ) -> Option<T> {
+    ) -> Option<Counted<B, T>> {
         let mut state = self.state.lock();
         if !state.last.as_ref().is_some_and(is_good) {
             if !state.is_under_way {
@@ -121,7 +127,7 @@ impl<B: Send + 'static, T: Copy + Send + 'static> Count<B, T> {
             }
             self.ended.wait_while_for(&mut state, |state| state.is_under_way, patience);
         }
-        state.last.as_ref().map(|last| last.value)
+        state.last.clone()
     }
 }
 
@@ -132,9 +138,8 @@ impl<B, T> Making<B, T> {
     fn end(self, basis: B, make: impl FnOnce() -> Option<T>) {
         let began = System.monotonic();
         let Some(value) = make() else { return };
-        let ended = System.monotonic();
-        let cost = ended.saturating_sub(began);
-        self.0.state.lock().last = Some(Counted { basis, value, ended, cost });
+        let cost = System.monotonic().saturating_sub(began);
+        self.0.state.lock().last = Some(Counted { basis, value, began, cost });
     }
 }
 
@@ -159,7 +164,7 @@ mod tests {
         basis: u8,
         make: impl FnOnce() -> Option<T> + Send + 'static,
     ) -> Option<T> {
-        counts.within(patience, basis, |last| last.basis == basis, make)
+        counts.within(patience, basis, |last| last.basis == basis, make).map(|last| last.value)
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -173,6 +178,16 @@ mod tests {
         assert_eq!(count(&counts, LONG, 1, || unreachable!("it is good")), Some(7));
         let (_never, waiting) = mpsc::channel::<()>();
         assert_eq!(count(&counts, SOON, 2, move || waiting.recv().ok().map(|()| 8)), Some(7));
+    }
+
+    #[test]
+    fn a_count_of_little_is_good_for_a_moment_and_one_of_much_for_long() {
+        let counted = |cost: Duration, age: Duration| {
+            let began = System.monotonic().saturating_sub(age);
+            Counted { basis: 1, value: 7, began, cost }.is_young()
+        };
+        assert!(!counted(Duration::from_millis(2), Duration::from_secs(1)));
+        assert!(counted(Duration::from_secs(10), Duration::from_secs(60)));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -72,6 +72,31 @@ fn the_status_tells_memory_and_connections() {
 }
 
 #[test]
+fn what_a_store_holds_is_told_as_it_is_also_right_after_a_start() {
+    let server = Server::start();
+    let run = |args: &[&str]| {
+        let mut command = command(&server, args);
+        command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let held = || run(&["status"]).lines().find(|line| line.starts_with("space ")).unwrap().to_owned();
+    assert!(held().contains("0 objects of 0 B in 0 buckets; "), "{}", held());
+    run(&["mb", "s3://first"]);
+    let file = server.folder().join("hello");
+    std::fs::write(&file, "hello").unwrap();
+    run(&["cp", file.to_str().unwrap(), "s3://first/hello"]);
+    for _ in 0..200 {
+        if held().contains("1 object of 5 B in 1 bucket") {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("after 20 s it is still {}", held());
+}
+
+#[test]
 fn a_reader_that_has_had_enough_is_no_failure() {
     let server = Server::start();
     for args in [["status", "--json"].as_slice(), &["fsck", "--quick"], &["drive", "list"]] {

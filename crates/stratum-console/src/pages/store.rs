@@ -67,6 +67,7 @@ fn figures(status: &Status) -> Markup {
                     Some(held) => {
                         p.value { (count(held.objects)) }
                         p.muted { (bytes(held.logical)) " in " (counted(held.buckets, "bucket")) @if held.versions > 0 { ", and " (counted(held.versions, "older version")) } }
+                        @if held.counted_seconds_ago > 0 { p.muted { "counted " (span(held.counted_seconds_ago * 1_000)) " ago" } }
                     }
                     None => p.muted { "being counted" },
                 }
@@ -157,8 +158,10 @@ fn background(visit: &Visit, status: &Status) -> Markup {
                 }
             }
         }
-        @for task in status.tasks.iter().filter(|task| task.panics > 0) {
-            (notice(Tone::Bad, html! { p { (task.name) " ended unexpectedly " (counted(task.panics, "time")) " and was begun again." } }))
+        @for task in status.tasks.iter().filter(|task| task.failures > 0) {
+            (notice(Tone::Careful, html! {
+                p { (task.name) " failed " (counted(task.failures, "time")) " since the start, and was begun again each time" @if let Some(over) = &task.last_failure { "; last over: " (over) } }
+            }))
         }
         p.muted {
             @if status.background.hurried { "As fast as it can." }

@@ -1,4 +1,6 @@
 //! What the operator's API says of the store, as far as it is shown.
+//!
+//! Whoever says it is the same binary: what it doesn't say under these names is a mistake, and not nothing.
 
 use crate::shown::counted;
 use serde::Deserialize;
@@ -6,8 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The whole.
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub struct Status {
     pub version: String,
     pub uptime_seconds: u64,
@@ -28,8 +29,7 @@ pub struct Status {
     pub tasks: Vec<TaskHealth>,
 }
 
-#[derive(Deserialize, Default, Clone)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub struct Drive {
     pub path: String,
     pub disk: String,
@@ -46,16 +46,14 @@ pub struct Drive {
     pub bytes_free: u64,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub struct Redundancy {
     pub missing_fragments: u64,
     pub unreadable_objects: u64,
     pub stripes_by_missing_shards: Vec<u64>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub struct Space {
     /// Nothing while it is counted for the first time since the start.
     #[serde(flatten)]
@@ -68,6 +66,7 @@ pub struct Space {
 /// What a walk over all objects found.
 #[derive(Deserialize)]
 pub struct Held {
+    pub counted_seconds_ago: u64,
     pub logical: u64,
     pub objects: u64,
     pub versions: u64,
@@ -75,51 +74,46 @@ pub struct Held {
     pub garbage: u64,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub struct Journal {
     pub members: Vec<String>,
     pub bytes: u64,
     pub cap: u64,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub struct Admission {
     pub limit: u64,
     pub used: u64,
     pub refused: u64,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub struct Connections {
     pub limit: u64,
     pub open: u64,
     pub refused: u64,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub struct Background {
     pub hurried: bool,
     pub bytes_per_second: u64,
     pub tasks: Vec<Work>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub struct Work {
     pub task: String,
     pub paused: bool,
     pub bytes: u64,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 pub struct TaskHealth {
     pub name: String,
-    pub panics: u64,
+    pub failures: u64,
+    pub last_failure: Option<String>,
 }
 
 /// A disk, and its drives.
