@@ -3,7 +3,7 @@
 //! What was made is kept in `meta/root-credentials` (mode 0600), where people look for it, and on every hot drive,
 //! where losing `meta` doesn't lose it. The drives' copy is the one that counts.
 
-use crate::private;
+use crate::{output, private};
 use std::path::{Path, PathBuf};
 use stratum_storage::ambient::Entropy;
 
@@ -106,12 +106,11 @@ impl Credentials {
 
     /// Lines to paste into a shell.
     pub fn paste(&self, endpoint: &str, region: &str) -> String {
-        // As it was started: it needn't be on the path.
-        let program = std::env::args().next().unwrap_or_else(|| "stratum".to_owned());
+        let program = output::program();
         format!(
             "export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} AWS_DEFAULT_REGION={region} AWS_ENDPOINT_URL={endpoint}\n\
              {program} mb s3://first\n\
-             {program} cp README.md s3://first/\n\
+             echo hello | {program} cp - s3://first/hello\n\
              {program} ls s3://first\n",
             self.access_key, self.secret_key
         )

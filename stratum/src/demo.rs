@@ -15,7 +15,8 @@ pub async fn show(address: SocketAddr, root: Credentials, region: String, told: 
         Ok(_) => output::line(format_args!(
             "The bucket {DEMO_BUCKET} has something in it. To look at it:\n\n  \
              {endpoint}{CONSOLE}    ({told})\n  \
-             stratum ls --recursive s3://{DEMO_BUCKET} --endpoint {endpoint}\n"
+             {program} ls --recursive s3://{DEMO_BUCKET} --endpoint {endpoint}\n",
+            program = output::program()
         )),
         Err(problem) => tracing::warn!(problem, "the bucket for a first look was not made"),
     }

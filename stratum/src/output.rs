@@ -22,7 +22,29 @@ pub fn print(text: impl Display) {
     }
 }
 
+/// The program as it was started, to be typed again: it needn't be on the path.
+pub fn program() -> String {
+    std::env::args().next().map_or_else(|| "stratum".to_owned(), |name| quoted(&name))
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+".contains(letter);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
 /// Prints a line.
 pub fn line(text: impl Display) {
     print(format_args!("{text}\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shell_would_cut_is_quoted() {
+        assert_eq!(quoted("target/release/stratum"), "target/release/stratum");
+        assert_eq!(quoted("/my own/it's"), r"'/my own/it'\''s'");
+    }
 }

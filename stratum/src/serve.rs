@@ -23,7 +23,7 @@ use crate::root::RootCredentials;
 use crate::sessions::Sessions;
 use crate::telemetry::Telemetry;
 use crate::webhook::Webhooks;
-use crate::{ServerArgs, demo, logging, output, stopping};
+use crate::{ServerArgs, demo, logging, output, probe, stopping};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -378,7 +378,8 @@ fn announce(address: SocketAddr, config: &Config, root: &RootCredentials, args: 
             "Signature Version 2 is taken, which signs less of a request than version 4 does: docs/SECURITY.md says what"
         );
     }
-    root.tell(&endpoint, &config.server.region, args.show_credentials);
+    let near = format!("{scheme}://{}", probe::reachable(address));
+    root.tell(&near, &config.server.region, args.show_credentials);
 }
 
 #[cfg(test)]
