@@ -16,7 +16,7 @@ use std::time::Duration;
 use tracing_mutex::parkinglot::RwLock;
 
 /// What the filter of the log calls the lines of requests.
-const REQUESTS: &str = "requests";
+pub(crate) const REQUESTS: &str = "requests";
 /// As much of a path as a line shows, in bytes: a key has up to three times 1,024 of them.
 const SHOWN_PATH_BYTES: usize = 256;
 

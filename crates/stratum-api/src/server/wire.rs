@@ -15,6 +15,7 @@ use crate::connections::{Connection, Phase};
 use crate::error::{Code, S3Error};
 use crate::headers;
 use crate::request_id::RequestIds;
+use crate::telemetry::REQUESTS;
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -109,7 +110,8 @@ impl<S> Wire<S> {
         let document = S3Error::new(code).document(&id, "/");
         let (id, status, length) = (id.as_str(), code.status(), document.len());
         let origin = self.connection.origin();
-        tracing::info!(id, %origin, status = status.as_u16(), code = code.name(), "a request could not be read");
+        let status_code = status.as_u16();
+        tracing::info!(target: REQUESTS, id, %origin, status = status_code, code = code.name(), "a request could not be read");
         metrics::counter!("stratum_requests_unreadable_total").increment(1);
         Bytes::from(format!(
             "HTTP/1.1 {status}\r\ndate: {date}\r\nconnection: close\r\ncontent-type: application/xml\r\n\
