@@ -122,7 +122,7 @@ mod tests {
         for (from, to, told) in [
             ("\"mid_size\":0", "\"mid_size\":512", "from the middle"),
             ("\"block_size\":4096", "\"block_size\":8192", "more than 4096 bytes"),
-            ("\"beg_size\":1024", "\"beg_size\":0", "one end"),
+            ("\"beg_size\":1024", "\"beg_size\":0", "both ends"),
             ("\"beg_size\":1024,", "", "beg_size"),
         ] {
             let refused = ModelConfig::parse(&built_in.replace(from, to)).unwrap_err().to_string();

@@ -370,9 +370,5 @@ fn an_operator_explains_and_moves_a_version() {
     let missing = ask(&["explain", &object]);
     assert!(said(&missing).contains("there is no object"), "{}", said(&missing));
     let status = ask(&["status"]);
-    assert!(
-        said(&status).contains("1 objects (and 3 older versions, 1 delete markers)"),
-        "{}",
-        said(&status)
-    );
+    assert!(said(&status).contains("1 object (and 3 older versions, 1 delete marker)"), "{}", said(&status));
 }

@@ -1,7 +1,7 @@
 //! What one peer or user does must not take the server from the others.
 
 use crate::iam;
-use crate::rig::{Answer, Choices, OTHER, ROOT, Rig, Signer, answer, noise, request};
+use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig, Signer, answer, noise, request};
 use aws_sigv4::http_request::SignableBody;
 use std::time::Duration;
 use stratum_api::admission::Party;
@@ -113,7 +113,7 @@ async fn one_user_cannot_hold_all_the_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_sessions_of_a_role_are_one_to_the_memory() {
-    let rig = two_users(of_memory(64 * MIB)).await;
+    let rig = two_users(Choices { age: Age::New, ..of_memory(64 * MIB) }).await;
     let ann = iam::user(&rig, "ann").await;
     let first = iam::session(&rig, "writer", &ann, r#"{"AWS":"arn:aws:iam::root:user/ann"}"#).await;
     iam::may_all(&rig, "writer").await;
