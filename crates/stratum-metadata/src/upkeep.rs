@@ -25,10 +25,8 @@ use tracing_mutex::parkinglot::{Mutex, MutexGuard};
 const DUE_PART: u64 = 4;
 /// From this share of the cap on, a checkpoint is taken whenever a packed segment waits for it.
 const PRESSED_FROM: f32 = 0.5;
-/// How long a merge works before it rests: about as long as a small request takes, so that none waits for it for longer.
-const WORK_PERIOD: Duration = Duration::from_micros(500);
-/// How many times as long as it worked a merge rests while nobody waits for it.
-const REST_FACTOR: f32 = 3.0;
+/// While the journal isn't pressed and the open tree is short, a merge rests after so many bytes, for as long as they took.
+const REST_BYTES: u64 = 1 << 20;
 const LONGEST_REST: Duration = Duration::from_millis(200);
 
 /// How long a closed tree may stay in somebody's hands.
@@ -234,16 +232,14 @@ impl Upkeep {
                 machine.close(next)?
             }
         };
-        let pressure = || {
-            let changed = machine.changed_bytes() as f32 / (self.files.changes_bytes() / 2) as f32;
-            changed.max(log.usage().share() / PRESSED_FROM)
-        };
+        let is_behind = || machine.changed_bytes() >= self.files.changes_bytes() / 2;
         let rest = Rest {
             clock: self.clock.as_ref(),
-            pressure: &pressure,
-            began: Mutex::new(self.clock.monotonic()),
+            log,
+            is_behind: &is_behind,
+            state: Mutex::new((0, self.clock.monotonic())),
         };
-        let checkpoint = Arc::new(checkpoint::merge(&closed, &self.files, &|| rest.now_and_then())?);
+        let checkpoint = Arc::new(checkpoint::merge(&closed, &self.files, &|bytes| rest.after(bytes))?);
         let (bytes, applied) = (checkpoint.bytes(), checkpoint.applied().index);
         drop(closed);
         let former = machine.adopt(checkpoint);
@@ -366,31 +362,29 @@ fn next_tree(index: &IndexDir) -> Result<Tree, CheckpointError> {
     Err(problem)
 }
 
-/// Has a merge leave most of the time to requests, the less the sooner somebody has to wait for it.
+/// Has a merge rest for as long as it wrote, while nobody waits for it.
 struct Rest<'a> {
     clock: &'a dyn Clock,
-    /// How near it is that somebody does: that the journal is pressed, or that so much has changed meanwhile that the next merge is
-    /// due. From 0 to 1, and above.
-    pressure: &'a dyn Fn() -> f32,
-    /// When the last rest ended.
-    began: Mutex<Duration>,
+    log: &'a dyn LocalLog,
+    /// Whether so much has changed meanwhile that the next merge is soon due.
+    is_behind: &'a dyn Fn() -> bool,
+    /// Bytes since the last rest, and when that ended.
+    state: Mutex<(u64, Duration)>,
 }
 
 impl Rest<'_> {
-    fn now_and_then(&self) {
-        let mut began = self.began.lock();
-        let worked = self.clock.monotonic().saturating_sub(*began);
-        if worked < WORK_PERIOD {
+    fn after(&self, bytes: u64) {
+        let mut state = self.state.lock();
+        state.0 += bytes;
+        if state.0 < REST_BYTES {
             return;
         }
-        std::thread::sleep(pause(worked, (self.pressure)()));
-        *began = self.clock.monotonic();
+        let took = self.clock.monotonic().saturating_sub(state.1);
+        if self.log.usage().share() < PRESSED_FROM && !(self.is_behind)() {
+            std::thread::sleep(took.min(LONGEST_REST));
+        }
+        *state = (0, self.clock.monotonic());
     }
-}
-
-/// How long a merge rests that worked so long.
-fn pause(worked: Duration, pressure: f32) -> Duration {
-    worked.mul_f32(REST_FACTOR * (1.0 - pressure.clamp(0.0, 1.0))).min(LONGEST_REST)
 }
 
 /// Why the journal is not whole yet; tried again.
@@ -402,21 +396,4 @@ pub(crate) enum HealError {
     Log(#[from] LogError),
     #[error("a checkpoint could not be copied: {0}")]
     Checkpoint(#[from] std::io::Error),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_merge_rests_the_less_the_sooner_it_is_waited_for() {
-        let worked = Duration::from_millis(2);
-        let rests = [0.0, 0.5, 1.0, 7.0, f32::INFINITY].map(|pressure| pause(worked, pressure).as_millis());
-        assert_eq!(rests, [6, 3, 0, 0, 0]);
-        assert_eq!(
-            pause(Duration::from_secs(9), 0.0),
-            LONGEST_REST,
-            "a drive that hangs stops it for no longer"
-        );
-    }
 }

@@ -38,11 +38,15 @@ const SMALL_PART: u64 = 4;
 /// How often a merge is begun that meets lost blocks.
 const TRIES: u32 = 16;
 
-/// Merges the next checkpoint and makes it count. `turn` is called after each block. Blocks.
+/// Merges the next checkpoint and makes it count. `turn` is called with how much was written, now and then. Blocks.
 ///
 /// # Errors
 /// [`CheckpointError::Mismatch`] if what was merged isn't what was applied: nothing of it becomes truth.
-pub(crate) fn merge(closed: &Closed, files: &Files, turn: &dyn Fn()) -> Result<Checkpoint, CheckpointError> {
+pub(crate) fn merge(
+    closed: &Closed,
+    files: &Files,
+    turn: &dyn Fn(u64),
+) -> Result<Checkpoint, CheckpointError> {
     for _ in 1..TRIES {
         match try_merge(closed, files, turn) {
             // From now on it is known, and gone around.
@@ -55,7 +59,7 @@ pub(crate) fn merge(closed: &Closed, files: &Files, turn: &dyn Fn()) -> Result<C
     try_merge(closed, files, turn)
 }
 
-fn try_merge(closed: &Closed, files: &Files, turn: &dyn Fn()) -> Result<Checkpoint, CheckpointError> {
+fn try_merge(closed: &Closed, files: &Files, turn: &dyn Fn(u64)) -> Result<Checkpoint, CheckpointError> {
     let closed = &closed.with_lost_sunk()?;
     let aside = &Aside::of(closed);
     aside.check()?;
@@ -257,7 +261,7 @@ struct Merge<'a> {
     /// What lay on the drives before.
     listing: Listing,
     targets: Vec<Arc<Drive>>,
-    turn: &'a dyn Fn(),
+    turn: &'a dyn Fn(u64),
     writer: Option<RangeWriter>,
     /// Those of the level that are done, in order.
     ranges: Vec<Arc<Range>>,
@@ -371,8 +375,9 @@ impl Merge<'_> {
         let written = writer.push(key, value);
         let is_full = writer.bytes() >= self.files.sizes.range_bytes;
         self.writer = Some(writer);
-        if written? > 0 {
-            (self.turn)();
+        match written? {
+            0 => {}
+            written => (self.turn)(written * self.targets.len() as u64),
         }
         if is_full { self.end_range() } else { Ok(()) }
     }

@@ -111,7 +111,7 @@ impl State {
         changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
     ) -> Result<Arc<Checkpoint>, CheckpointError> {
         let closed = self.close(changes);
-        let checkpoint = Arc::new(merge(&closed, &self.drives.files, &|| {})?);
+        let checkpoint = Arc::new(merge(&closed, &self.drives.files, &|_| {})?);
         self.checkpoint = Some(checkpoint.clone());
         self.drives.files.retain(KEPT);
         Ok(checkpoint)
@@ -235,7 +235,7 @@ fn a_state_that_is_not_what_was_applied_is_thrown_away() {
     let (before, names) = (state.pairs.clone(), state.drives.names());
     let closed = state.close([(key(7), Some(value(7, 9)))]);
     closed.tree.apply(std::iter::once((key(50).as_slice(), None))).unwrap();
-    assert!(matches!(merge(&closed, &state.drives.files, &|| {}), Err(CheckpointError::Mismatch)));
+    assert!(matches!(merge(&closed, &state.drives.files, &|_| {}), Err(CheckpointError::Mismatch)));
     assert_eq!(state.drives.names(), names);
     is(state.newest().unwrap().as_ref(), &before);
 }
@@ -251,7 +251,7 @@ fn a_merge_that_is_cut_off_anywhere_leaves_the_checkpoint_before() {
             state.drives.of(&holder).fail_nth(op, nth);
             let changes = (0..900).step_by(3).map(|number| (key(number), Some(value(number, 2))));
             let closed = state.close(changes.collect::<Vec<_>>());
-            let merged = merge(&closed, &state.drives.files, &|| {});
+            let merged = merge(&closed, &state.drives.files, &|_| {});
             let newest = state.newest().unwrap();
             match newest.applied().index == index {
                 true => is(newest.as_ref(), &before),
@@ -261,7 +261,7 @@ fn a_merge_that_is_cut_off_anywhere_leaves_the_checkpoint_before() {
                 continue;
             }
             // The drive has latched; the others take the next try, of the very same tree.
-            merge(&closed, &state.drives.files, &|| {}).unwrap();
+            merge(&closed, &state.drives.files, &|_| {}).unwrap();
             is(state.newest().unwrap().as_ref(), &state.pairs);
             assert_eq!(state.drives.holders(state.applied.index).len(), 3, "{op:?} {nth}");
         }
@@ -428,7 +428,7 @@ fn killed_in_merge(
 ) -> Closed {
     let closed = state.close(changes);
     let turns = Cell::new(0);
-    let kill = || {
+    let kill = |_| {
         turns.set(turns.get() + 1);
         if turns.get() == cut {
             state.drives.simulated.iter().for_each(|drive| drive.kill());
@@ -442,7 +442,7 @@ fn killed_in_merge(
 /// Merges; says in how many turns.
 fn merged(state: &State, closed: &Closed) -> (Checkpoint, usize) {
     let turns = Cell::new(0);
-    let checkpoint = merge(closed, &state.drives.files, &|| turns.set(turns.get() + 1)).unwrap();
+    let checkpoint = merge(closed, &state.drives.files, &|_| turns.set(turns.get() + 1)).unwrap();
     is(&checkpoint, &state.pairs);
     is(state.newest().unwrap().as_ref(), &state.pairs);
     (checkpoint, turns.get())
