@@ -1,7 +1,8 @@
-//! What is told of requests to a bucket whose owner wants it: lines in S3's own format, kept until they become an object.
+//! Server access logs: one line in S3's own format for each request to a bucket whose owner asked for that. Lines wait
+//! in memory until `log_delivery` writes them into the target bucket, as an object.
 //!
-//! Best effort, as S3 has it: lines wait in memory, within bounds, and what finds no room or can't be delivered is dropped and
-//! counted. `log_delivery` delivers them.
+//! Delivery is best effort, as in S3: the memory for waiting lines is bounded, and a line that finds no room or can't
+//! be delivered is dropped and counted.
 //!
 //! Source: Amazon S3 User Guide, "Logging requests with server access logging" and "Amazon S3 server access log format".
 
@@ -14,42 +15,44 @@ use stratum_storage::ambient::UnixMillis;
 use time::OffsetDateTime;
 use tracing_mutex::parkinglot::Mutex;
 
-/// What may wait of all buckets, in bytes, and of one.
+/// The most bytes of lines that may wait: of all buckets together, and of one bucket.
 const MAX_WAITING: usize = 16 << 20;
 const MAX_WAITING_OF_ONE: usize = 2 << 20;
-/// An object is made of so many bytes at once, or after so long.
+/// A bucket's log is due once it has this many bytes, or after [`DELIVERY_INTERVAL`].
 const FULL_BYTES: usize = 256 << 10;
 const DELIVERY_INTERVAL: Duration = Duration::from_secs(60);
-/// As much as a line tells of what a client chose to say, in bytes.
+/// The most bytes that a line quotes of a text that the client chose, such as a key or a `User-Agent`.
 const QUOTED_BYTES: usize = 2 << 10;
 
-/// A bucket's configuration.
+/// A bucket's logging configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logging {
     pub target: String,
     pub prefix: String,
     pub format: KeyFormat,
-    /// What others may do with the objects of the log, where lists are in use.
+    /// The grants that each delivered object gets, where the target bucket uses access control lists.
     pub grants: Vec<Grant>,
 }
 
-/// How the objects of a log are called.
+/// How the keys of the delivered objects are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyFormat {
-    /// Prefix, time and a unique text.
+    /// The target's prefix, the time and a unique text.
     #[default]
     Simple,
-    /// Between them account, region, bucket, and the date of that.
+    /// The target's prefix; the account, the region, the bucket and a date as folders; the time and a unique text.
     Partitioned(DateSource),
 }
 
+/// Which date the key of a partitioned log names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DateSource {
     EventTime,
     DeliveryTime,
 }
 
-/// A request, as a line has it. What isn't known is `-`.
+/// One line of the log. It tells of a request, or of one of the objects of a request that was about many. A field that
+/// isn't known is written as `-`.
 #[derive(Clone, Debug, Default)]
 pub struct Line<'a> {
     pub owner: &'a str,
@@ -60,7 +63,7 @@ pub struct Line<'a> {
     pub request: &'a str,
     pub operation: String,
     pub key: Option<&'a str>,
-    /// Of a request as a whole.
+    /// The fields about the request as a whole; `None` in a line about one of many objects.
     pub whole: Option<Whole<'a>>,
     pub status: u16,
     pub error: Option<&'a str>,
@@ -73,7 +76,7 @@ pub struct Line<'a> {
     pub tls: Option<Tls>,
 }
 
-/// What a request has that each of many objects that it was about hasn't.
+/// The fields that belong to a request as a whole, and not to each of the objects that it was about.
 #[derive(Clone, Debug, Default)]
 pub struct Whole<'a> {
     pub target: String,
@@ -87,7 +90,7 @@ impl Whole<'_> {
         format!("\"{}\"", quoted(&self.target))
     }
 
-    /// In all, and until the answer began.
+    /// S3's Total Time and Turn-Around Time. The server measures one time only, so that both fields tell it.
     fn times(&self) -> String {
         let millis = self.took.as_millis();
         format!("{millis} {millis}")
@@ -134,7 +137,7 @@ impl Line<'_> {
     }
 }
 
-/// The front of a text, without what would end it: it stands between spaces.
+/// The front of a text that stands between spaces, percent-encoding what could end its field or its line.
 fn plain(text: &str) -> String {
     let escaped = |char: char| match char {
         ' ' | '"' | '[' | ']' | '%' => format!("%{:02X}", u32::from(char)),
@@ -144,11 +147,12 @@ fn plain(text: &str) -> String {
     front(text).chars().map(escaped).collect()
 }
 
-/// The front of a text that stands in quotes.
+/// The front of a text that stands in quotation marks, without what could end them or the line.
 fn quoted(text: &str) -> String {
     front(text).replace('"', "%22").replace(|char: char| char.is_control(), "%20")
 }
 
+/// The first [`QUOTED_BYTES`] of a text, or a little less, so that no character is cut.
 fn front(text: &str) -> &str {
     let end = (0..=QUOTED_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or(0)).unwrap_or_default()
@@ -165,7 +169,7 @@ fn stamp(time: UnixMillis) -> String {
     at(time).format(&format).unwrap_or_default()
 }
 
-/// What waits of each bucket.
+/// The lines of all buckets that wait for delivery.
 #[derive(Debug, Default)]
 pub struct AccessLogs(Mutex<Waiting>);
 
@@ -175,18 +179,19 @@ struct Waiting {
     bytes: usize,
 }
 
-/// Lines of a bucket that are to become an object.
+/// The lines of a bucket that are to become one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     pub lines: String,
     pub count: u64,
-    /// When the first of them happened, and the first one came, on the monotonic clock.
+    /// When the request of the first line happened.
     pub first: UnixMillis,
+    /// When the first line came, on the monotonic clock.
     began: Duration,
 }
 
 impl AccessLogs {
-    /// Keeps a line.
+    /// Keeps a line for delivery, or drops and counts it where there is no room.
     pub fn tell(&self, bucket: BucketId, line: &Line<'_>, now: Duration) {
         let mut waiting = self.0.lock();
         let Waiting { logs, bytes } = &mut *waiting;
@@ -206,7 +211,8 @@ impl AccessLogs {
         *bytes += log.lines.len() - before;
     }
 
-    /// What is to be delivered: what is full or has waited long enough, or all of it.
+    /// Takes the logs that are to be delivered now: all of them if `all`, else those that are full or have waited for
+    /// [`DELIVERY_INTERVAL`].
     pub fn due(&self, now: Duration, all: bool) -> Vec<(BucketId, Log)> {
         let mut waiting = self.0.lock();
         let is_due = |log: &Log| {
@@ -221,13 +227,14 @@ impl AccessLogs {
     }
 }
 
-/// Lines that nobody will read.
+/// Counts lines that were dropped and won't be delivered.
 pub fn dropped(lines: u64) {
     metrics::counter!("stratum_access_log_lines_dropped_total").increment(lines);
 }
 
 impl Logging {
-    /// What an object is called that is delivered now, of a bucket of that name and region and its owner.
+    /// The key of an object that is delivered at `now`. `whose` is the owner, the region and the name of the bucket
+    /// that the log tells of.
     pub fn key(&self, log: &Log, now: UnixMillis, whose: (&str, &str, &str), unique: u64) -> String {
         let (owner, region, bucket) = whose;
         let (prefix, delivered) = (&self.prefix, at(now));
@@ -246,7 +253,7 @@ impl Logging {
             KeyFormat::Partitioned(DateSource::DeliveryTime) => {
                 format!("{}/{}-{}-{unique:016X}", folder(delivered), date(delivered), clock(delivered))
             }
-            // S3 has such an object's time at midnight.
+            // By event time, S3 writes midnight for the time of day.
             KeyFormat::Partitioned(DateSource::EventTime) => {
                 let event = at(log.first);
                 format!("{}/{}-00-00-00-{unique:016X}", folder(event), date(event))
@@ -285,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_s3_s_own_whatever_a_client_says() {
+    fn a_line_has_s3s_format_and_no_client_can_forge_another() {
         let expected = "ann photos [14/Nov/2023:22:13:20 +0000] - bob 0123456789ABCDEF REST.PUT.OBJECT a%20b \
             \"PUT /photos/a%20b HTTP/1.1\" 200 - - - 0 0 \"-\" \"an agent\" - 0123456789ABCDEF - - - - - - -\n";
         assert_eq!(written(&line("an agent")), expected);
@@ -300,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded_and_goes_when_it_is_due() {
+    fn waiting_lines_are_bounded_and_taken_when_due() {
         let (logs, at) = (AccessLogs::default(), Duration::from_secs);
         logs.tell(BucketId(1), &line("a"), at(10));
         assert_eq!(logs.due(at(69), false), []);
@@ -319,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_called_as_the_format_says() {
+    fn keys_of_log_objects_follow_the_configured_format() {
         let log = Log { lines: String::new(), count: 0, first: 1_700_000_000_000, began: Duration::ZERO };
         let key = |format| {
             let logging = Logging { target: "t".into(), prefix: "log/".into(), format, grants: Vec::new() };

@@ -1,6 +1,7 @@
-//! Access control lists as requests give them: by a name that S3 has for a usual one, or grant by grant in headers.
+//! Access control lists as requests give them: a canned ACL by its name, or single grants in headers.
 //!
-//! A list is stored only where it isn't its owner's full control alone, which is what everything begins with.
+//! Every bucket and object begins with a list that gives its owner full control, and nobody else anything. A record
+//! stores a list only where it differs from that one.
 //!
 //! Source: S3 User Guide, "Access control list (ACL) overview".
 
@@ -11,20 +12,20 @@ use stratum_auth::Identities;
 use stratum_metadata::record::{BucketRecord, Grant, Grantee, Permission};
 
 const CANNED: &str = "x-amz-acl";
-/// How the headers' names begin that speak of lists.
+/// How the names of the headers begin that give an access control list.
 const FAMILIES: [&str; 2] = [CANNED, "x-amz-grant-"];
 
-/// Grants of one list, at most.
+/// The most grants in one list.
 const MAX_GRANTS: usize = 100;
 
-/// The groups, by the address that stands for each.
+/// S3's groups, each with the URI that names it.
 const GROUPS: [(Grantee, &str); 3] = [
     (Grantee::AllUsers, "http://acs.amazonaws.com/groups/global/AllUsers"),
     (Grantee::AuthenticatedUsers, "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"),
     (Grantee::LogDelivery, "http://acs.amazonaws.com/groups/s3/LogDelivery"),
 ];
 
-/// The permissions by their names in documents and in headers, in S3's order.
+/// The permissions, each with its name in documents and its header, in S3's order.
 const PERMISSIONS: [(Permission, &str, &str); 5] = [
     (Permission::Read, "READ", "x-amz-grant-read"),
     (Permission::Write, "WRITE", "x-amz-grant-write"),
@@ -33,14 +34,14 @@ const PERMISSIONS: [(Permission, &str, &str); 5] = [
     (Permission::FullControl, "FULL_CONTROL", "x-amz-grant-full-control"),
 ];
 
-/// What a request's headers ask for.
+/// The access control list that the headers of a request ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lists {
     Canned(Canned),
     Grants(Vec<Grant>),
 }
 
-/// The lists that have a name.
+/// S3's canned ACLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Canned {
     Private,
@@ -53,7 +54,8 @@ pub enum Canned {
 }
 
 impl Lists {
-    /// The list of something that `owner` owns, in a bucket of `bucket_owner`'s; nothing for the usual one.
+    /// The list of a bucket or an object that `owner` owns, in a bucket that `bucket_owner` owns; `None` for the usual
+    /// list, which isn't stored.
     pub fn grants(self, owner: &str, bucket_owner: &str) -> Option<Vec<Grant>> {
         let grants = match self {
             Lists::Canned(canned) => canned.grants(owner, bucket_owner),
@@ -73,7 +75,7 @@ impl Canned {
             "bucket-owner-read" => Canned::BucketOwnerRead,
             "bucket-owner-full-control" => Canned::BucketOwnerFullControl,
             "log-delivery-write" => Canned::LogDeliveryWrite,
-            // It would let in a service that isn't here.
+            // This ACL lets Amazon EC2 read the object, and there is no EC2 here.
             "aws-exec-read" => return Err(S3Error::not_implemented("The ACL aws-exec-read")),
             other => return Err(S3Error::invalid_argument(CANNED, other, "Invalid ACL")),
         })
@@ -106,21 +108,22 @@ impl Canned {
     }
 }
 
-/// What everything's list is at first.
+/// The one grant of the usual list, with which every bucket and object begins: full control for its owner.
 pub fn usual(owner: &str) -> Grant {
     Grant { grantee: Grantee::User(owner.to_owned()), permission: Permission::FullControl }
 }
 
-/// A list, if it isn't the usual one.
+/// The list; `None` for the usual one, which isn't stored.
 pub fn unusual(grants: Vec<Grant>, owner: &str) -> Option<Vec<Grant>> {
     (grants != [usual(owner)]).then_some(grants)
 }
 
-/// What the headers ask for; nothing if they don't speak of it.
+/// The list that the headers ask for; `None` if no header speaks of a list.
 ///
 /// # Errors
-/// `InvalidArgument` for what is no list and nobody here, `UnresolvableGrantByEmailAddress`, `InvalidRequest` for a canned list
-/// and grants beside it.
+/// `InvalidArgument` for an unknown canned ACL, for a grantee that can't be read, and for a user or a group that the
+/// server doesn't know; `UnresolvableGrantByEmailAddress`; `InvalidRequest` for a canned ACL and grants beside it; what
+/// [`bounded`] refuses.
 pub fn asked(headers: &HeaderMap, identities: &Identities) -> Result<Option<Lists>, S3Error> {
     if !FAMILIES.iter().any(|begin| has_family(headers, begin)) {
         return Ok(None);
@@ -146,7 +149,8 @@ pub fn asked(headers: &HeaderMap, identities: &Identities) -> Result<Option<List
     }
 }
 
-/// `id=...`, `emailAddress=...` or `uri=...`, in quotation marks or not.
+/// Reads the grantee in a header: `id=...`, `emailAddress=...` or `uri=...`, with the value in quotation marks or
+/// without.
 fn grantee_of_header(header: &'static str, text: &str, identities: &Identities) -> Result<Grantee, S3Error> {
     let wrong = || S3Error::invalid_argument(header, text, "Argument format not recognized");
     let (kind, value) = text.split_once('=').ok_or_else(wrong)?;
@@ -159,10 +163,10 @@ fn grantee_of_header(header: &'static str, text: &str, identities: &Identities) 
     }
 }
 
-/// Somebody whom the server knows.
+/// The user with that canonical id, as a grantee.
 ///
 /// # Errors
-/// `InvalidArgument`.
+/// `InvalidArgument` where the server knows no such user.
 pub fn user(id: &str, identities: &Identities) -> Result<Grantee, S3Error> {
     let known = identities
         .by_id(id)
@@ -170,6 +174,8 @@ pub fn user(id: &str, identities: &Identities) -> Result<Grantee, S3Error> {
     Ok(Grantee::User(known.id.clone()))
 }
 
+/// The user with that e-mail address, as a grantee.
+///
 /// # Errors
 /// `UnresolvableGrantByEmailAddress`.
 pub fn user_by_email(email: &str, identities: &Identities) -> Result<Grantee, S3Error> {
@@ -177,6 +183,8 @@ pub fn user_by_email(email: &str, identities: &Identities) -> Result<Grantee, S3
     Ok(Grantee::User(known.id.clone()))
 }
 
+/// The group that a URI names.
+///
 /// # Errors
 /// `InvalidArgument`.
 pub fn group(uri: &str) -> Result<Grantee, S3Error> {
@@ -186,7 +194,7 @@ pub fn group(uri: &str) -> Result<Grantee, S3Error> {
         .ok_or_else(|| S3Error::invalid_argument("Group/URI", uri, "Invalid group uri"))
 }
 
-/// The address of a group; nothing for a user.
+/// The URI of a group; `None` for a user.
 pub fn uri(grantee: &Grantee) -> Option<&'static str> {
     GROUPS.iter().find(|(group, _)| group == grantee).map(|(_, uri)| *uri)
 }
@@ -199,10 +207,10 @@ pub fn permission_name(permission: Permission) -> &'static str {
     PERMISSIONS.into_iter().find(|(known, ..)| *known == permission).map_or("", |(_, name, _)| name)
 }
 
-/// A list that isn't too long.
+/// Passes a list on that isn't too long.
 ///
 /// # Errors
-/// `MalformedACLError`.
+/// `MalformedACLError` for more than [`MAX_GRANTS`] grants.
 pub fn bounded(grants: Vec<Grant>) -> Result<Vec<Grant>, S3Error> {
     if grants.len() <= MAX_GRANTS {
         return Ok(grants);
@@ -211,12 +219,12 @@ pub fn bounded(grants: Vec<Grant>) -> Result<Vec<Grant>, S3Error> {
     Err(S3Error::new(Code::MalformedACLError).message(message))
 }
 
-/// Whether it lets in people whom it doesn't name.
+/// Whether a list gives something to all users, or to all who are authenticated.
 pub fn is_public(grants: &[Grant]) -> bool {
     grants.iter().any(|grant| matches!(grant.grantee, Grantee::AllUsers | Grantee::AuthenticatedUsers))
 }
 
-/// Refuses a list that lets in the public, where that is blocked.
+/// Refuses a public list in a bucket whose public access block forbids public lists.
 ///
 /// # Errors
 /// `AccessDenied`.
@@ -277,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn grants_come_in_headers() {
+    fn grants_are_read_from_headers() {
         let all = of(&[
             ("x-amz-grant-full-control", "id=\"ann\""),
             (

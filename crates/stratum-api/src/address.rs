@@ -1,22 +1,22 @@
-//! What a request's path and host name: the service, a bucket, or an object.
+//! Reads from a request's path and host what the request is addressed to: the service, a bucket, or an object.
 
 use crate::error::{Code, S3Error};
 use crate::key::{self, ObjectKey};
 use std::borrow::Cow;
 
-/// What the path and the host name.
+/// What a request is addressed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     Service,
-    /// The name as it was sent: whether it is a valid one shows when it is looked up or created.
+    /// The bucket's name as it was sent. Whether the name is valid is checked where the bucket is looked up or created.
     Bucket(String),
     Object(String, ObjectKey),
-    /// The path of WriteGetObjectResponse, which is no bucket's: a bucket's name has no capitals.
+    /// The path of WriteGetObjectResponse. It can't be that of a bucket, whose name has no capitals.
     ObjectResponse,
 }
 
 impl Address {
-    /// Reads the raw path and, for virtual hosts, the `Host`.
+    /// Reads the raw path and, for virtual hosts, the `Host` header.
     ///
     /// # Errors
     /// `KeyTooLongError`, or `InvalidURI` when a name isn't UTF-8.
@@ -29,7 +29,7 @@ impl Address {
         }
     }
 
-    /// The name of the bucket that is named.
+    /// The bucket that the request is addressed to, or whose object it is addressed to.
     pub fn bucket(&self) -> Option<&str> {
         match self {
             Address::Bucket(name) | Address::Object(name, _) => Some(name),
@@ -38,11 +38,11 @@ impl Address {
     }
 }
 
-/// What is named, as it was sent.
+/// What a request is addressed to, as it was sent.
 enum Named<'a> {
     Service,
     ObjectResponse,
-    /// A bucket, and what follows it in the path, percent-encoded.
+    /// A bucket, and the rest of the path, percent-encoded: the object's key.
     Bucket(Cow<'a, str>, &'a str),
 }
 
@@ -64,7 +64,7 @@ impl<'a> Named<'a> {
     }
 }
 
-/// The name of the bucket that the path or the host names, for who needs no more.
+/// The bucket that the path or the host names, for callers that don't need the key.
 pub fn bucket_named<'a>(path: &'a str, host: Option<&'a str>, domains: &[String]) -> Option<Cow<'a, str>> {
     match Named::of(path, host, domains).ok()? {
         Named::Bucket(bucket, _) => Some(bucket),
@@ -79,13 +79,14 @@ fn lower_case(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// `photos` of `photos.s3.example.com:9000`, where `s3.example.com` is one of the domains.
+/// The bucket that a host names: `photos` of `photos.s3.example.com:9000`, where `s3.example.com` is one of the
+/// domains.
 pub fn bucket_of_host<'a>(host: &'a str, domains: &[String]) -> Option<&'a str> {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    // The root of all names, which whoever spells a name out to its end adds.
+    // A fully qualified name may end with the dot of the root domain.
     let name = name.strip_suffix('.').unwrap_or(name);
     let within = |domain: &&String| {
         let at = name.len().checked_sub(domain.len())?;
@@ -93,7 +94,8 @@ pub fn bucket_of_host<'a>(host: &'a str, domains: &[String]) -> Option<&'a str> 
         (suffix.eq_ignore_ascii_case(domain) && (bucket.is_empty() || bucket.ends_with('.')))
             .then_some(bucket)
     };
-    // Of two domains of which one is the other's suffix the longer one is meant, by its own name too.
+    // Where one domain is a suffix of another the longer one counts, even if the host is exactly that domain and names
+    // no bucket.
     let longest =
         domains.iter().filter(|domain| within(domain).is_some()).max_by_key(|domain| domain.len())?;
     within(&longest)?.strip_suffix('.').filter(|bucket| !bucket.is_empty())
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_domain_is_the_hosts() {
+    fn the_longest_domain_that_fits_the_host_counts() {
         let domains = ["example.com".to_owned(), "s3.example.com".to_owned(), "example.com".to_owned()];
         let bucket = |host| bucket_of_host(host, &domains);
         assert_eq!(bucket("b.s3.example.com"), Some("b"));

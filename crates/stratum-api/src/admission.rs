@@ -1,14 +1,15 @@
-//! The bound on what all requests together may hold in memory, and how it is shared ([`share`]).
+//! The bound on the memory that all requests together may hold, and how parties share that memory ([`share`]).
 //!
-//! Whoever a request counts for is its [`Party`]: the user who signed it, or the address that an unsigned one came
-//! from. Some of them anybody may make as many of as they like: users and roles of an account, and addresses. So all members of an
-//! account, and all strangers, together share the pool as one party does ([`Group`]), and what that gives them they share
-//! between them in the same way.
+//! Each request counts for a [`Party`]: the user who signed it, or the address that an unsigned request came from.
+//! Anybody can make as many users and roles in an account, and use as many addresses, as they like. So all members of
+//! an account together get as much of the pool as one party does, and so do all who send unsigned requests ([`Group`]).
+//! The members of a group share that amount in the same way.
 //!
-//! A request is counted with [`LEAST_MEMORY`] from its signature until its answer is sent. What it needs beyond
-//! that it takes through its [`Memory`]: its worst case in one step where that is known, before it reserves or holds
-//! anything else, and piece by piece where it gathers what a client sends. Nobody ever waits for memory, so nobody
-//! can wait for each other: over the bound the answer is `503 SlowDown`, which clients retry.
+//! A request is counted with [`LEAST_MEMORY`] from the check of its signature until its answer is sent. What it needs
+//! beyond that it takes through its [`Memory`]: its worst case in one step where that is known, before the request
+//! reserves or holds anything else, and piece by piece where it gathers what a client sends. No request ever waits for
+//! memory, so requests can't wait for each other: over the bound the answer is `503 SlowDown`, after which clients
+//! retry.
 
 mod allowance;
 mod memory;
@@ -30,13 +31,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 use tracing_mutex::parkinglot::Mutex;
 
-/// What a request in flight is counted with, in bytes: what its connection buffers, and an answer that fits there.
+/// The bytes that a request in flight is counted with: the buffers of its connection, and an answer that fits into
+/// them.
 pub const LEAST_MEMORY: u64 = 128 << 10;
 
-/// How many long scans and documents of one party are worked on at once at least; more of them wait for each other.
+/// The least number of long scans and documents of one party that are worked on at once. Further ones wait for their
+/// turn.
 const MIN_TURNS: usize = 2;
 
-/// A pool of bytes. A cheap handle.
+/// The pool of request memory. A handle that is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Admission {
     pool: Arc<Pool>,
@@ -45,7 +48,8 @@ pub struct Admission {
 #[derive(Debug)]
 struct Pool {
     total: u64,
-    /// Long scans and documents that a party has worked on at once: half of the processors.
+    /// How many long scans and documents of one party are worked on at once: half as many as there are processors, and
+    /// [`MIN_TURNS`] at least.
     turns: usize,
     holdings: Mutex<Holdings>,
     telemetry: Telemetry,
@@ -55,17 +59,18 @@ struct Pool {
 struct Holdings {
     used: u64,
     parties: HashMap<Party, Arc<Holding>>,
-    /// What the parties of a group hold together.
+    /// The bytes that the parties of a group hold together.
     groups: HashMap<Group, Arc<AtomicU64>>,
     refused: u64,
 }
 
-/// What one party has. Every request of it knows it, so that only the first has to be looked for.
+/// What one party holds. Each of its requests keeps a reference, so that only the beginning of a request looks the
+/// party up.
 #[derive(Debug)]
 struct Holding {
-    /// Changes while the pool is locked, and nobody holds it when it comes to nothing.
+    /// Changes only while the pool is locked. The party leaves the pool when it comes to nothing.
     bytes: AtomicU64,
-    /// What it and all others of its group hold; nothing for whom the operator named.
+    /// The bytes that all parties of the group hold together; `None` for an account's owner, who is in no group.
     group: Option<Arc<AtomicU64>>,
     turns: Arc<Semaphore>,
     allowance: Mutex<Allowance>,
@@ -77,27 +82,27 @@ impl Holding {
     }
 }
 
-/// What a party shares with others: so much of it is free.
+/// The part of the pool that a party may share in: how much of it is free, and how large it is.
 struct Room {
     free: u64,
     total: u64,
 }
 
-/// What the pool came to, for whoever asks how the server is.
+/// The figures of the pool, for the server's status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolStatus {
     pub total_bytes: u64,
     pub used_bytes: u64,
-    /// Parties that hold something.
+    /// Parties that hold something now.
     pub parties: usize,
-    /// Who holds the most, and how many bytes.
+    /// The party that holds the most, and how many bytes it holds.
     pub largest: Option<(Party, u64)>,
     /// Requests that were refused memory since the start.
     pub refused: u64,
 }
 
 impl Admission {
-    /// A pool of that many bytes.
+    /// Makes a pool of that many bytes.
     pub fn new(bytes: u64) -> Self {
         let telemetry = Telemetry::register();
         telemetry.total.set(bytes as f64);
@@ -114,7 +119,7 @@ impl Admission {
         Memory::open(self.pool.clone(), party)
     }
 
-    /// Bytes in use now.
+    /// The bytes that requests hold now.
     pub fn used(&self) -> u64 {
         self.pool.holdings.lock().used
     }
@@ -133,7 +138,7 @@ impl Admission {
 }
 
 impl Pool {
-    /// Takes the first bytes of a request.
+    /// Takes the first bytes of a request, and makes the party known to the pool if it isn't.
     fn enter(&self, party: &Party, bytes: u64) -> Result<Arc<Holding>, S3Error> {
         let mut holdings = self.holdings.lock();
         let holding = holdings.parties.get(party).cloned().unwrap_or_else(|| {
@@ -207,7 +212,7 @@ impl Pool {
         self.telemetry.used.set(holdings.used as f64);
     }
 
-    /// Whether the party holds more than it leaves to all the others that it shares with.
+    /// Whether the party holds more than it leaves to all others that it shares with.
     fn is_pressed_by(&self, holding: &Holding) -> bool {
         holding.bytes() > self.room(&self.holdings.lock(), holding).free
     }
@@ -278,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_admitted_outlives_the_request() {
+    fn admitted_bytes_stay_counted_when_their_request_is_gone() {
         let pool = Admission::new(POOL);
         let held = pool.enter(user(1)).unwrap().admit(1 << 20).unwrap();
         assert_eq!(pool.used(), (1 << 20) + LEAST_MEMORY);
@@ -287,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn one_alone_gets_four_fifths_and_the_next_one_still_finds_room() {
+    fn a_party_alone_gets_four_fifths_and_the_next_one_still_finds_room() {
         let pool = Admission::new(POOL);
         let memory = pool.enter(user(1)).unwrap();
         let mut held = Vec::new();
@@ -302,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_holds_most_of_the_pool_has_to_hurry() {
+    fn only_a_party_that_holds_most_of_the_pool_must_move_bytes_faster() {
         let pool = Admission::new(POOL);
         let (hog, other) = (pool.enter(user(1)).unwrap(), pool.enter(user(2)).unwrap());
         let _small = other.admit(1 << 20).unwrap();
@@ -314,7 +319,7 @@ mod tests {
         drop(held);
     }
 
-    /// What the party takes, by halves from the whole pool down to a page.
+    /// Takes all that the party may have, in pieces that are halved from the whole pool down to a page.
     fn takes_all_it_may(memory: &Memory) -> Vec<Admitted> {
         let mut held = Vec::new();
         let mut bytes = POOL;
@@ -328,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_hold_all_that_they_may_the_next_one_finds_some() {
+    fn however_many_parties_hold_all_they_may_the_next_one_finds_some() {
         let pool = Admission::new(POOL);
         let mut hogs = Vec::new();
         let mut left = Vec::new();
@@ -350,13 +355,13 @@ mod tests {
     }
 
     #[test]
-    fn however_many_there_are_of_a_group_others_and_their_next_one_find_some() {
+    fn however_large_a_group_is_its_next_party_and_others_find_some() {
         for one_of_many in [member, stranger] {
-            however_many_there_are(one_of_many);
+            fill_with_a_group(one_of_many);
         }
     }
 
-    fn however_many_there_are(one_of_many: fn(usize) -> Party) {
+    fn fill_with_a_group(one_of_many: fn(usize) -> Party) {
         let pool = Admission::new(POOL);
         let mut hogs = Vec::new();
         for number in 0..3 {
@@ -377,17 +382,17 @@ mod tests {
         assert_eq!((pool.used(), pool.pool.holdings.lock().groups.len()), (0, 0));
     }
 
-    /// Parties that want all.
+    /// How many parties want as much as they can get.
     const HOGS: usize = 9;
 
-    /// What somebody asks for: who, and how many KiB, or to give the oldest back.
+    /// One step: which party asks and for how many KiB, or gives its oldest piece back.
     fn asking() -> impl Strategy<Value = (usize, Option<u64>)> {
         (0..HOGS, proptest::option::weighted(0.8, 0..200_000_u64))
     }
 
     proptest! {
         #[test]
-        fn whatever_a_few_do_another_gets_its_request(asked in proptest::collection::vec(asking(), 0..300)) {
+        fn whatever_some_parties_do_another_gets_its_request(asked in proptest::collection::vec(asking(), 0..300)) {
             let pool = Admission::new(POOL);
             let memories: Vec<_> = (0..HOGS).map(|number| pool.enter(user(number)).unwrap()).collect();
             let mut held = Vec::new();
@@ -398,7 +403,7 @@ mod tests {
                     None => drop(held.remove(0)),
                 }
                 prop_assert!(pool.used() <= POOL);
-                // What a long GET takes of drives in the usual geometries, and more than a page of a list does.
+                // A long GET takes this much in the usual geometries, which is more than a page of a list takes.
                 let newcomer = pool.enter(user(HOGS)).unwrap();
                 prop_assert!(newcomer.admit(2816 << 10).is_ok(), "{} free", POOL - pool.used());
             }

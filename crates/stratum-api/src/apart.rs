@@ -1,11 +1,11 @@
-//! Long documents are read and written apart from the threads that serve requests.
+//! Runs work on long documents apart from the threads that serve requests, so that other requests don't wait for it.
 
 use crate::error::{Code, S3Error};
 use stratum_storage::apart::Apart;
 
 static LONG_WORK: Apart = Apart::leaving_one("long work");
 
-/// Does the work on threads of a low priority, in the order in which it came.
+/// Runs the work on threads of a low priority, which take work in the order in which it came.
 ///
 /// # Errors
 /// `InternalError` when the work panicked.

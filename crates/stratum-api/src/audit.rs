@@ -1,7 +1,8 @@
-//! What is told of requests that change something, or were refused, for whoever keeps it: a line of JSON each.
+//! The audit: one line of JSON for each request that changes something or is refused, for whoever stores the lines.
 //!
-//! No request waits for that. Lines go to a queue that is bounded in bytes; what finds no room is dropped and counted. Of
-//! that room refusals may take half, so that nobody who is refused often enough keeps a change from being told.
+//! No request waits for the audit. Lines go to a queue that is bounded in bytes; a line that finds no room is dropped
+//! and counted. Refusals may use only half of the queue, so that nobody can crowd out the lines about changes by being
+//! refused often enough.
 
 use crate::address::Address;
 use crate::error::Code;
@@ -16,16 +17,16 @@ use stratum_storage::ambient::UnixMillis;
 use tokio::sync::{Notify, mpsc};
 use tracing_mutex::parkinglot::Mutex;
 
-/// What may wait to be kept, in bytes.
+/// The most bytes of lines that may wait in the queue.
 const MAX_WAITING: usize = 16 << 20;
-/// What of it may be refusals.
+/// A refusal finds room only while no more bytes than this wait in the queue, its own line included.
 const MAX_REFUSALS: usize = MAX_WAITING / 2;
-/// As much as a line tells of what a client chose to say, in bytes.
+/// The most bytes that a line quotes of a text that the client chose.
 const QUOTED_BYTES: usize = 1024;
-/// Decisions of which a line tells.
+/// The most decisions that one line tells of.
 const MAX_DECISIONS: usize = 16;
 
-/// Tells of requests, or does nothing.
+/// Puts lines into the queue, or does nothing where no audit is kept.
 #[derive(Clone, Debug, Default)]
 pub struct Audit(Option<Arc<Queue>>);
 
@@ -37,19 +38,19 @@ struct Queue {
     woken: Notify,
 }
 
-/// The lines, for who keeps them.
+/// The end of the queue from which the lines are taken, for whoever stores them.
 #[derive(Debug)]
 pub struct AuditLines {
     queue: Arc<Queue>,
     lines: mpsc::UnboundedReceiver<String>,
 }
 
-/// Wakes who keeps the lines.
+/// Tells whoever stores the lines that there are new ones.
 #[derive(Clone, Debug)]
 pub struct AuditBell(Arc<Queue>);
 
 impl Audit {
-    /// An audit, and the lines that it comes to.
+    /// Makes a queue: the end into which lines are put, and the end from which they are taken.
     pub fn open() -> (Audit, AuditLines) {
         let (sender, lines) = mpsc::unbounded_channel();
         let (waiting, dropped) = (AtomicUsize::new(0), AtomicU64::new(0));
@@ -57,12 +58,12 @@ impl Audit {
         (Audit(Some(queue.clone())), AuditLines { queue, lines })
     }
 
-    /// Whether anybody keeps what is told.
+    /// Whether anybody stores the lines.
     pub fn is_kept(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Tells of a request.
+    /// Puts the line about a request into the queue.
     pub fn tell(&self, record: &AuditRecord<'_>) {
         let Some(queue) = &self.0 else { return };
         let Ok(mut line) = serde_json::to_string(record) else { return };
@@ -80,7 +81,7 @@ impl Audit {
 }
 
 impl AuditLines {
-    /// What waits, at most so many lines.
+    /// Takes up to `most` lines that wait.
     pub fn take(&mut self, most: usize) -> Vec<String> {
         let mut taken = Vec::new();
         while taken.len() < most
@@ -92,7 +93,7 @@ impl AuditLines {
         taken
     }
 
-    /// How many found no room since the start.
+    /// How many lines found no room since the start.
     pub fn dropped(&self) -> u64 {
         self.queue.dropped.load(Ordering::Relaxed)
     }
@@ -103,13 +104,14 @@ impl AuditLines {
 }
 
 impl AuditBell {
-    /// Comes true when there is something.
+    /// Returns once a line has come since the last return.
     pub async fn rings(&self) {
         self.0.woken.notified().await;
     }
 }
 
-/// What was decided of a request, and what it did to each of many; nothing where nobody is to be told.
+/// The decisions about a request, and the objects that it touched. It keeps nothing where neither an audit nor an
+/// access log is to tell of the request.
 #[derive(Debug, Default)]
 pub struct Trail(Option<Mutex<Marks>>);
 
@@ -119,7 +121,7 @@ struct Marks {
     objects: Vec<Touched>,
 }
 
-/// A question of rights, and why it was answered so.
+/// A decision on the caller's rights, and what it rests on.
 #[derive(Clone, Debug, Serialize)]
 pub struct Decided {
     pub action: &'static str,
@@ -127,22 +129,22 @@ pub struct Decided {
     pub by: String,
 }
 
-/// One of many objects that a request was about.
+/// One of the many objects that a request was about.
 #[derive(Clone, Debug, Serialize)]
 pub struct Touched {
     pub key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Why it was refused.
+    /// Why the request was refused for this object; `None` if it wasn't.
     #[serde(rename = "code", skip_serializing_if = "Option::is_none")]
     pub refused: Option<Code>,
 }
 
 impl Trail {
-    /// Of who is to tell nobody.
+    /// A trail that keeps nothing.
     pub const OFF: Trail = Trail(None);
 
-    /// Of a request of which somebody is told, or nobody.
+    /// A trail that keeps what it is told if `is_told`, and nothing otherwise.
     pub fn of(is_told: bool) -> Arc<Trail> {
         Arc::new(Trail(is_told.then(Mutex::default)))
     }
@@ -161,19 +163,19 @@ impl Trail {
         }
     }
 
-    /// What was done to each of many.
+    /// The objects that the request has touched so far.
     pub fn all_touched(&self) -> Vec<Touched> {
         self.0.as_ref().map(|marks| marks.lock().objects.clone()).unwrap_or_default()
     }
 }
 
-/// A request as its audit has it.
+/// One line of the audit.
 #[derive(Debug, Serialize)]
 pub struct AuditRecord<'a> {
     pub time: String,
     pub request: &'a str,
     pub source: Option<IpAddr>,
-    /// Who signed it, by canonical id, or the ARN of a member of an account.
+    /// Who signed the request: the canonical id of an account's owner, or the ARN of a member.
     pub user: Option<&'a str>,
     pub access_key: Option<&'a str>,
     pub operation: &'a str,
@@ -184,7 +186,8 @@ pub struct AuditRecord<'a> {
     pub key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Of what isn't S3's: its path and query, or IAM's ARN.
+    /// What a request that isn't S3's was about: the path and query of an operator's request, or the ARN of an IAM
+    /// request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,7 +199,7 @@ pub struct AuditRecord<'a> {
     pub status: u16,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
-    /// What the server alone knows of the refusal.
+    /// The cause of an error, as only the server knows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -213,7 +216,7 @@ fn is_refused(status: u16) -> bool {
     matches!(StatusCode::from_u16(status), Ok(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED))
 }
 
-/// What a request said of itself, kept until it is answered.
+/// What the head of a request says that a line tells, kept until the request is answered.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: Method,
@@ -224,7 +227,7 @@ pub struct Asked {
     copy_source: Option<String>,
 }
 
-/// What came of it.
+/// What came of the request: who sent it, and how it was answered.
 #[derive(Debug)]
 pub struct Came<'a> {
     pub request: &'a str,
@@ -232,9 +235,9 @@ pub struct Came<'a> {
     pub user: Option<&'a str>,
     pub access_key: Option<&'a str>,
     pub operation: &'a str,
-    /// The version that it named.
+    /// The version that the request named.
     pub version: Option<&'a str>,
-    /// What isn't S3's, by its ARN.
+    /// What an IAM request was about, by its ARN.
     pub target: Option<&'a str>,
     pub is_write: bool,
     pub status: StatusCode,
@@ -255,7 +258,8 @@ impl Asked {
         }
     }
 
-    /// Tells of the request, if it may have changed something or was refused.
+    /// Puts the line about an S3 or IAM request into the queue, if the request may have changed something or was
+    /// refused.
     pub fn answered(&self, audit: &Audit, domains: &[String], came: &Came<'_>) {
         if !came.is_write && !is_refused(came.status.as_u16()) {
             return;
@@ -268,7 +272,8 @@ impl Asked {
         audit.tell(&AuditRecord { bucket, key, ..self.record(came) });
     }
 
-    /// Tells of what an operator asked for, if it may have changed something or was refused.
+    /// Puts the line about an operator's request into the queue, if the request may have changed something or was
+    /// refused.
     pub fn operated(&self, audit: &Audit, came: &Came<'_>) {
         if came.is_write || is_refused(came.status.as_u16()) {
             let target = self.uri.path_and_query().map(|target| quoted(target.as_str()));
@@ -301,7 +306,7 @@ impl Asked {
     }
 }
 
-/// The front of a text.
+/// The first [`QUOTED_BYTES`] of a text, or a little less, so that no character is cut.
 fn quoted(text: &str) -> String {
     let end = (0..=QUOTED_BYTES.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
     text.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
@@ -323,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_something_or_is_refused_is_told_and_nothing_else() {
+    fn only_changes_and_refusals_are_audited() {
         let (audit, mut lines) = Audit::open();
         let trail = Trail(Some(Mutex::default()));
         trail.decided(|| Decided { action: "s3:PutObject", allowed: true, by: "owner".into() });

@@ -1,4 +1,4 @@
-//! Who sent a request.
+//! Finds out who sent a request, by its signature.
 
 use crate::address;
 use crate::context::{Caller, Store};
@@ -8,20 +8,20 @@ use http::header::HOST;
 use http::request::Parts;
 use stratum_auth::{Mechanism, Payload, Request};
 
-/// Who sent a request, and what its signature says of it.
+/// Who sent a request, and what its signature says of the payload.
 pub struct Authenticated {
     pub caller: Caller,
-    /// How it was signed, if it was.
+    /// How the request was signed; `None` if it wasn't.
     pub mechanism: Option<Mechanism>,
     pub payload: Payload,
 }
 
-/// Checks the request's signature against the raw path and query as they were sent. Who signs nothing is nobody:
-/// whether nobody may do anything is asked of [`rights`](crate::rights). Of a request from inside the process its key is
-/// looked up alike, and there is no signature to check.
+/// Checks the signature of a request against its raw path and query as they were sent. The caller of an unsigned
+/// request is nobody, and [`rights`](crate::rights) decides what nobody may do. A request from inside the process has
+/// no signature to check; only its access key is looked up.
 ///
 /// # Errors
-/// What `stratum_auth` refuses.
+/// The errors of `stratum_auth`.
 pub async fn authenticate(store: &Store, head: &Parts) -> Result<Authenticated, S3Error> {
     let keys = store.access_keys();
     store.members.open(&keys.view, store.keys.as_ref(), keys.now).await;
@@ -31,7 +31,7 @@ pub async fn authenticate(store: &Store, head: &Parts) -> Result<Authenticated, 
     }
     let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
     let bucket = host.and_then(|host| address::bucket_of_host(host, &store.settings.domains));
-    // As the address has it.
+    // The address has the bucket in lower case, too.
     let bucket = bucket.map(str::to_ascii_lowercase);
     let request = Request { virtual_bucket: bucket.as_deref(), ..Request::from(head) };
     let now_seconds = (keys.now / 1000).cast_signed();

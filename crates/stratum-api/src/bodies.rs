@@ -1,11 +1,11 @@
-//! Where payload is kept: the one seam between operations and storage.
+//! Stores and reads payload: the one seam between operations and storage.
 //!
-//! Small bodies ride in the journal entry of the command that names them; larger ones stream into erasure-coded
-//! extents, as they are or in frames that are coded one by one (`stratum_bodies`). What storage gets are stored bytes;
-//! sizes, ETags and checksums are of the plaintext. What is to be encrypted comes with its seal, and is opened with its key
-//! by who asked for it ([`crate::encryption`]). [`Bodies::receive`] takes a request's body, [`Bodies::copy`] another
-//! object's; both compute the digests on the way, and the result goes into a record and its command. [`Bodies::open`]
-//! looks an object up and reads it, whichever way it is kept.
+//! Small bodies go into the journal entry of the command that names them. Larger ones stream into erasure-coded
+//! extents, as they are or in frames that are coded one by one (`stratum_bodies`). Storage gets stored bytes; sizes,
+//! ETags and checksums are those of the plaintext. A body that is to be encrypted comes with its seal, and whoever
+//! reads an encrypted body brings its key ([`crate::encryption`]). [`Bodies::receive`] stores the body of a request,
+//! and [`Bodies::copy`] that of another object; both compute the digests meanwhile, and return what goes into the
+//! record and its command. [`Bodies::open`] looks an object up and reads it, however it is stored.
 
 mod ends;
 mod read;
@@ -34,7 +34,7 @@ use stratum_storage::volume::Table;
 use stratum_storage::volumes::Volumes;
 use stratum_storage::writepath::{Leave, Writer};
 
-/// The bodies of objects and parts. A cheap handle.
+/// The bodies of objects and parts. A handle that is cheap to clone.
 #[derive(Clone)]
 pub struct Bodies {
     metadata: Metadata,
@@ -44,12 +44,13 @@ pub struct Bodies {
     journal: Arc<Journal>,
     codecs: Codecs,
     tables: Tables,
-    /// Whether anybody looks at what bodies are.
+    /// Whether the ends of bodies are kept for the classifier, which tells what objects are.
     samples: bool,
 }
 
 impl Bodies {
-    /// `codecs` are what new bodies over [`SMALL_MAX`] are coded with, `tables` those of frames that were read lately.
+    /// `codecs` says how new bodies over [`SMALL_MAX`] are coded, and `tables` holds the tables of frames that were
+    /// read lately.
     pub fn new(
         metadata: Metadata,
         volumes: Volumes,
@@ -61,12 +62,13 @@ impl Bodies {
         Self { metadata, table, reader, writer, journal, codecs, tables, samples: false }
     }
 
-    /// Keeps the first and last bytes of what is received and copied, for who looks at what it is.
+    /// With `samples`, the first and last bytes of each body that is received or copied are kept for the classifier.
     pub fn sampling(self, samples: bool) -> Self {
         Self { samples, ..self }
     }
 
-    /// Where an object lies, as far as its first bytes tell. What is still in the journal is on the hot drives.
+    /// The tier that an object lies in; of an object with parts, that of the first part. What is still in the journal
+    /// lies on hot drives.
     ///
     /// # Errors
     /// `ServiceUnavailable`.
@@ -81,19 +83,19 @@ impl Bodies {
         })
     }
 
-    /// Where an object belongs that comes now, of which a client declares that.
+    /// Where a new object belongs for which a client declares `declared`.
     pub fn place(&self, declared: &Declared, now: UnixMillis) -> Placement {
         Placement::of(declared, self.metadata.level(), |tier| self.table.has_tier(tier), now)
     }
 
-    /// The tier that a body is written to which belongs in `wanted` and has that length, as far as it is known: hot where
-    /// that one has no room for it, or too few drives.
+    /// The tier that a body is written to that belongs in `wanted`: hot if `wanted` has no room for a body of that
+    /// length, or too few drives. A body whose length isn't known is taken for one of [`SMALL_MAX`].
     async fn open_tier(&self, wanted: Tier, length: Option<u64>) -> Tier {
         if wanted == Tier::Hot {
             return Tier::Hot;
         }
         let (writer, length) = (self.writer.clone(), length.unwrap_or(SMALL_MAX));
-        // It asks the drives.
+        // The check asks the drives, which may block.
         let room = blocking::spawn(move || writer.check_room(wanted, length, Leave::Reserve)).await;
         match room {
             Ok(Ok(())) => wanted,
@@ -106,12 +108,12 @@ impl Bodies {
         }
     }
 
-    /// Admits a request that reads one body and writes another, which is placed so: its worst case, in one step.
+    /// Admits a request that reads one body and writes another with that placement: its worst case, in one step.
     ///
     /// # Errors
     /// `SlowDown`.
     pub fn admit_copy(&self, memory: &Memory, placement: &Placement) -> Result<Admitted, S3Error> {
-        // Where its tier takes nothing it is written to hot.
+        // The body is written to hot where its tier takes nothing, so the larger of the two counts.
         let writer = [placement.tier(), Tier::Hot].map(|tier| self.writer_memory(tier, None, true));
         let writer = writer.into_iter().max().unwrap_or_default();
         memory.admit(self.reader.memory() + PlaintextReader::frames_memory(MAX_BODY_BYTES) + writer)

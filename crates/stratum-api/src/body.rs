@@ -1,14 +1,14 @@
-//! A request's body: bytes off the wire become payload, in order and checked.
+//! A request's body: the bytes off the wire become payload, in order and checked.
 //!
-//! [`RequestBody`] hides how the payload travelled (plain, or `aws-chunked` with or without signatures and
-//! trailers) and cuts off a peer that stalls or trickles. What the client said the payload should hash to is kept
-//! in [`Expected`] and compared at the end, by whoever hashed the bytes.
+//! [`RequestBody`] hides how the payload travelled (plain, or `aws-chunked` with or without signatures and trailers),
+//! and cuts off a peer that stalls or sends too slowly. [`Expected`] holds the digests that the client declared;
+//! whoever hashes the payload compares them at its end.
 //!
-//! However finely a peer cuts its bytes, what comes out are pieces of some size ([`Gathered`]): whoever works on
-//! them pays for each piece, in time and in bookkeeping.
+//! However finely a peer cuts its bytes, the payload comes out in pieces of some size ([`Gathered`]), since each piece
+//! costs whoever works on it time and bookkeeping.
 //!
-//! Nothing is read before the first [`RequestBody::next`]: hyper sends `100 Continue` at that moment, so it comes
-//! only after the operation has accepted the request.
+//! Nothing is read before the first [`RequestBody::next`]: hyper sends `100 Continue` when the first bytes are asked
+//! for, and the operation must have accepted the request by then.
 
 mod expected;
 mod gathered;
@@ -40,7 +40,7 @@ use tracing_mutex::parkinglot::Mutex;
 /// The largest payload of one request: 5 GiB.
 pub const MAX_PAYLOAD: u64 = 5 << 30;
 
-/// Bytes of memory for each byte of a document: what reading it makes of it is a few times its length.
+/// Bytes of memory for each byte of a document, since what is parsed from a document takes a few times its length.
 const DOCUMENT_COST: u64 = 4;
 
 const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
@@ -49,12 +49,12 @@ const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
 #[derive(Debug)]
 enum Coding {
     Plain,
-    /// Taken when the end was reached.
+    /// The decoder, until the end was reached.
     Chunked(Option<Box<ChunkedDecoder>>),
 }
 
-/// Where the wire is before an operation takes it and after it is done with it, so that the connection can be left
-/// clean.
+/// Holds the wire before an operation takes it and after the operation is done with it, so that the rest of a request
+/// can be read off the connection.
 pub type Leftover = Arc<Mutex<Option<Body>>>;
 
 /// A request's payload, not yet read.
@@ -63,7 +63,7 @@ pub struct RequestBody {
     wire: Option<Body>,
     leftover: Leftover,
     coding: Coding,
-    /// Came off the wire and isn't decoded yet.
+    /// Bytes that came off the wire and aren't decoded yet.
     undecoded: Bytes,
     gathered: Gathered,
     memory: Memory,
@@ -74,7 +74,7 @@ pub struct RequestBody {
     trailers: Trailers,
 }
 
-/// A document that was read whole. Keep it as long as what is made of it: it holds the memory of both.
+/// A document that was read whole. Keep it as long as what is parsed from it, since it holds the memory of both.
 #[derive(Debug)]
 pub struct Document {
     bytes: Bytes,
@@ -82,7 +82,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// The document's bytes, for a thread of its own; the memory stays with the document.
+    /// The document's bytes, to be parsed on another thread. Their memory stays with the document.
     pub fn bytes(&self) -> Bytes {
         self.bytes.clone()
     }
@@ -100,9 +100,9 @@ impl std::ops::Deref for Document {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Length {
     Declared(u64),
-    /// `Transfer-Encoding: chunked` alone: it shows at the end.
+    /// `Transfer-Encoding: chunked` alone: the length shows at the end.
     Undeclared,
-    /// Nothing at all, so there is no body.
+    /// No header speaks of a length, so there is no body.
     Absent,
 }
 
@@ -134,7 +134,7 @@ impl RequestBody {
         Ok(body)
     }
 
-    /// The file of a form, whose fields are its headers and whose length shows at its end.
+    /// Takes the file of a form. The fields of the form are its headers, and its length shows at its end.
     ///
     /// # Errors
     /// What [`Expected::of`] refuses.
@@ -164,10 +164,10 @@ impl RequestBody {
         }
     }
 
-    /// The payload's length in bytes; `None` when only its end will tell.
+    /// The payload's length in bytes; `None` where it shows only at the end.
     ///
     /// # Errors
-    /// `MissingContentLength` when nothing was declared, `EntityTooLarge` over 5 GiB.
+    /// `MissingContentLength` where no header speaks of a length, `EntityTooLarge` over 5 GiB.
     pub fn length(&self) -> Result<Option<u64>, S3Error> {
         match self.length {
             Length::Absent => Err(Code::MissingContentLength.into()),
@@ -177,12 +177,13 @@ impl RequestBody {
         }
     }
 
-    /// What the client declared the payload to hash to.
+    /// The digests that the client declared for the payload.
     pub fn expected(&self) -> &Expected {
         &self.expected
     }
 
-    /// The next piece of payload, never empty, and never small but at the end; `None` at its end.
+    /// The next piece of payload; `None` at the end. It is never empty, and small only right before a large piece or at
+    /// the end.
     ///
     /// # Errors
     /// `IncompleteBody`, `RequestTimeout`, what the chunk decoder refuses, and `EntityTooLarge` when the payload turns out
@@ -203,7 +204,7 @@ impl RequestBody {
     /// The next piece of payload as it was sent, never empty.
     async fn next_as_sent(&mut self) -> Result<Option<Bytes>, S3Error> {
         loop {
-            // A buffer may hold thousands of pieces of a byte each. Others have their turn between them.
+            // A buffer may hold thousands of pieces of a byte each. Other tasks get their turn between them.
             consume_budget().await;
             if let Coding::Chunked(Some(decoder)) = &mut self.coding
                 && let Some(payload) = decoder.decode(&mut self.undecoded)?
@@ -219,7 +220,7 @@ impl RequestBody {
         }
     }
 
-    /// The whole payload in one piece, without a copy where it arrived in one.
+    /// The whole payload in one piece, not copied where it arrived in one piece.
     ///
     /// # Errors
     /// As [`RequestBody::next`]; `EntityTooLarge` when there is more than `limit`.
@@ -227,7 +228,8 @@ impl RequestBody {
         self.gather(limit, |_| Ok(())).await
     }
 
-    /// As [`RequestBody::collect`]; `arrived` is told of the bytes of each piece before they are kept, and may refuse.
+    /// As [`RequestBody::collect`]; `arrived` is told the length of each piece before the piece is kept, and may refuse
+    /// it.
     async fn gather(
         &mut self,
         limit: u64,
@@ -254,7 +256,7 @@ impl RequestBody {
         Ok(whole.freeze())
     }
 
-    /// The next bytes of the payload: `length` of them or a little more, fewer only at its end.
+    /// The next bytes of the payload: `length` of them or a little more, and fewer only at the end of the payload.
     ///
     /// # Errors
     /// As [`RequestBody::next`].
@@ -269,8 +271,8 @@ impl RequestBody {
         Ok(segment.freeze())
     }
 
-    /// A small document, of which a length need not be declared, checked against what the client declared. Memory
-    /// for it is admitted as it arrives, so that nobody holds what isn't there yet.
+    /// Reads a small document and checks it against what the client declared. Its length need not be declared. Memory
+    /// for the document is admitted as its bytes arrive, so that nobody holds memory for bytes that never come.
     ///
     /// # Errors
     /// As [`RequestBody::collect`] and [`Expected::check`]; `SlowDown`.
@@ -287,8 +289,8 @@ impl RequestBody {
         Ok(Document { bytes, _admitted: admitted })
     }
 
-    /// As [`RequestBody::document`], where the checksum headers speak of an object and not of the document itself
-    /// (CompleteMultipartUpload): only the signature's digest is checked.
+    /// As [`RequestBody::document`], where the digests in headers speak of an object and not of the document itself
+    /// (CompleteMultipartUpload): only the digest that the signature declared is checked.
     ///
     /// # Errors
     /// As [`RequestBody::document`].
@@ -297,7 +299,8 @@ impl RequestBody {
         self.document(limit).await
     }
 
-    /// Compares what was computed over the whole payload with what the client declared. Call it at the end.
+    /// Compares the digests that were computed over the whole payload with those that the client declared. Call it at
+    /// the end of the payload.
     ///
     /// # Errors
     /// As [`Expected::check`].
@@ -321,9 +324,9 @@ impl RequestBody {
             self.wire = None;
             return Ok(None);
         };
-        // The peer went away, or broke the framing: nobody will read the answer, but the log shows it.
+        // The peer went away, or broke the framing. Nobody will read the answer, but the log shows the error.
         let frame = frame.map_err(unread)?;
-        // HTTP's own trailers: nobody announced them to us, and nobody would heed them.
+        // These are HTTP's own trailers. Nothing announced them and nothing here reads them, so they are refused.
         let piece = frame.into_data().map_err(|_| S3Error::new(Code::MalformedTrailerError))?;
         if !self.pace.keep(piece.len() as u64, || self.memory.minimum_rate()) {
             return Err(S3Error::new(Code::RequestTimeout).because("the body came too slowly"));
@@ -332,7 +335,7 @@ impl RequestBody {
         Ok(Some(piece))
     }
 
-    /// The wire is at its end: is the payload?
+    /// Checks at the end of the wire that the payload is at its end, too.
     fn end(&mut self) -> Result<(), S3Error> {
         if let Coding::Chunked(decoder) = &mut self.coding
             && let Some(decoder) = decoder.take()
@@ -356,14 +359,14 @@ impl Drop for RequestBody {
     }
 }
 
-/// The file of a form tells its own story, which has an answer of its own.
+/// The S3 error of a body that couldn't be read. The file of a form brings its own, as an [`Unread`] among the causes.
 fn unread(error: axum::Error) -> S3Error {
     let causes = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
     let told = causes.filter_map(|cause| cause.downcast_ref::<Unread>()).find_map(Unread::take);
     told.unwrap_or_else(|| S3Error::new(Code::IncompleteBody).because(error))
 }
 
-/// The length of a body that is no coding of another one, so that both headers mean the same.
+/// The length of a plain body. Its payload is the body itself, so that both headers about a length must say the same.
 fn plain_length(headers: &HeaderMap) -> Result<Length, S3Error> {
     let declared = (number(headers, "content-length")?, number(headers, DECODED_LENGTH)?);
     Ok(match declared {

@@ -1,10 +1,11 @@
-//! How requests come, which they carry as extensions: policies ask about it, and access logs tell it.
+//! What requests come over, plain HTTP or TLS. Requests carry it as extensions, since policies ask about it and access
+//! logs tell it.
 
 use http::Extensions;
 use http::uri::Scheme;
 use rustls::{CipherSuite, ProtocolVersion, ServerConnection};
 
-/// What a connection's requests come over.
+/// What the requests of a connection come over.
 #[derive(Clone, Copy, Debug)]
 pub enum Channel {
     Plain,
@@ -12,7 +13,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// Has a request carry it: a `Scheme`, and a [`Tls`].
+    /// Has a request carry what it came over: a `Scheme`, and a [`Tls`] where the handshake agreed on a known version.
     pub fn tell(self, extensions: &mut Extensions) {
         match self {
             Channel::Plain => drop(extensions.insert(Scheme::HTTP)),
@@ -26,20 +27,21 @@ impl Channel {
     }
 }
 
-/// What a handshake has agreed on.
+/// What the TLS handshake agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// `1.2` or `1.3`.
     pub version: &'static str,
-    /// As IANA has it.
+    /// The name that IANA gives to the cipher suite.
     pub suite: &'static str,
 }
 
 impl Tls {
-    /// What a client of today agrees on, where none is asked.
+    /// What a current client agrees on, for a request that is only simulated.
     pub const USUAL: Tls = Tls { version: "1.3", suite: "TLS_AES_256_GCM_SHA384" };
 
-    /// Nothing before the handshake is over.
+    /// What the handshake of a connection agreed on; `None` before the handshake is over, and for a version that isn't
+    /// known.
     pub fn of(connection: &ServerConnection) -> Option<Tls> {
         let version = match connection.protocol_version()? {
             ProtocolVersion::TLSv1_2 => "1.2",
@@ -47,7 +49,7 @@ impl Tls {
             _ => return None,
         };
         let suite = match connection.negotiated_cipher_suite()?.suite() {
-            // By names of their own in rustls.
+            // rustls has names of its own for these.
             CipherSuite::TLS13_AES_128_GCM_SHA256 => "TLS_AES_128_GCM_SHA256",
             CipherSuite::TLS13_AES_256_GCM_SHA384 => "TLS_AES_256_GCM_SHA384",
             CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => "TLS_CHACHA20_POLY1305_SHA256",

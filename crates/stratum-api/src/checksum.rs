@@ -1,8 +1,8 @@
-//! The checksums of S3: their names, their wire form, and one digester that computes all that a body needs in one
+//! The checksums of S3: their names, their form on the wire, and a digester that computes all that a body needs in one
 //! pass.
 //!
-//! Source: Amazon S3 User Guide, "Checking object integrity". All values travel in base64, the CRCs and XXHashes
-//! big-endian.
+//! Source: Amazon S3 User Guide, "Checking object integrity". All values travel in base64, those of the CRCs and
+//! XXHashes big-endian.
 
 use crate::error::{Code, S3Error};
 use base64::Engine as _;
@@ -15,8 +15,8 @@ use stratum_metadata::record::{Checksum, ChecksumAlgorithm, ChecksumType};
 use xxhash_rust::xxh3::Xxh3;
 use xxhash_rust::xxh64::Xxh64;
 
-/// All algorithms, each with its name and the header that carries its values. A header `x-amz-checksum-*` that stands
-/// for a value and isn't one of these is none of S3's.
+/// All algorithms, each with its name and the header that carries its values. Any other header `x-amz-checksum-*` that
+/// would carry a value is unknown to S3.
 pub const ALGORITHMS: [(ChecksumAlgorithm, &str, &str); 10] = [
     (ChecksumAlgorithm::Crc32, "CRC32", "x-amz-checksum-crc32"),
     (ChecksumAlgorithm::Crc32c, "CRC32C", "x-amz-checksum-crc32c"),
@@ -55,15 +55,15 @@ fn entry(algorithm: ChecksumAlgorithm) -> &'static (ChecksumAlgorithm, &'static 
     }
 }
 
-/// The algorithm of that name, in either case.
+/// The algorithm of that name, in upper or lower case.
 pub fn by_name(name: &str) -> Option<ChecksumAlgorithm> {
     ALGORITHMS.iter().find(|entry| entry.1.eq_ignore_ascii_case(name)).map(|entry| entry.0)
 }
 
-/// The algorithm that a header asks for by its name.
+/// The algorithm that the value of a header names.
 ///
 /// # Errors
-/// `InvalidRequest` with the names that there are.
+/// `InvalidRequest`, with the names of all algorithms.
 pub fn asked_for(name: &str) -> Result<ChecksumAlgorithm, S3Error> {
     by_name(name).ok_or_else(|| {
         let names: Vec<_> = ALGORITHMS.iter().map(|entry| entry.1).collect();
@@ -74,12 +74,12 @@ pub fn asked_for(name: &str) -> Result<ChecksumAlgorithm, S3Error> {
     })
 }
 
-/// The algorithm whose values that header carries.
+/// The algorithm whose values this header carries.
 pub fn by_header(header: &str) -> Option<ChecksumAlgorithm> {
     ALGORITHMS.iter().find(|entry| entry.2.eq_ignore_ascii_case(header)).map(|entry| entry.0)
 }
 
-/// Bytes of a value.
+/// The length of a value in bytes.
 pub fn length(algorithm: ChecksumAlgorithm) -> usize {
     match algorithm {
         ChecksumAlgorithm::Crc32 | ChecksumAlgorithm::Crc32c => 4,
@@ -91,8 +91,9 @@ pub fn length(algorithm: ChecksumAlgorithm) -> usize {
     }
 }
 
-/// How an object of parts may be checksummed: the type that is meant where none is named, and the other one if S3 has
-/// it. Only the CRC of a whole follows from those of its parts, and a composite CRC64NVME is not S3's.
+/// How an object with parts may be checksummed: the type that counts where none is named, and the other type if S3
+/// allows it. Only a CRC of the whole object can be computed from those of its parts, and S3 has no composite
+/// CRC64NVME.
 pub fn types(algorithm: ChecksumAlgorithm) -> (ChecksumType, Option<ChecksumType>) {
     match algorithm {
         ChecksumAlgorithm::Crc64Nvme => (ChecksumType::FullObject, None),
@@ -117,7 +118,7 @@ pub fn type_name(kind: ChecksumType) -> &'static str {
     }
 }
 
-/// The type of that name, in either case.
+/// The type of that name, in upper or lower case.
 ///
 /// # Errors
 /// `InvalidRequest`.
@@ -146,17 +147,18 @@ pub fn decode_md5(text: &str) -> Option<[u8; 16]> {
     BASE64.decode(text).ok()?.try_into().ok()
 }
 
-/// Computes one of the algorithms over bytes that come in pieces.
+/// Computes one of the checksums over bytes that come in pieces.
 #[derive(Clone)]
 pub enum Hasher {
-    /// The length in bytes is what tells a CRC-32 from a CRC-64.
+    /// A CRC, and the length of its value in bytes, which tells a CRC-32 from a CRC-64.
     Crc(crc_fast::Digest, usize),
     Sha1(Sha1),
     Sha256(Sha256),
     Sha512(Sha512),
     Md5(Md5),
     XxHash64(Xxh64),
-    /// The length in bytes is what tells XXHash3 from XXHash128. Boxed: its state is half a kilobyte.
+    /// An XXH3, and the length of its value in bytes, which tells XXHash3 from XXHash128. Boxed, since its state is
+    /// half a kilobyte.
     XxHash3(Box<Xxh3>, usize),
 }
 
@@ -190,7 +192,7 @@ impl Hasher {
         }
     }
 
-    /// The raw value, big-endian.
+    /// The value as bytes, numbers big-endian.
     pub fn finish(self) -> Vec<u8> {
         match self {
             Hasher::Crc(digest, length) => {
@@ -208,7 +210,7 @@ impl Hasher {
     }
 }
 
-/// One algorithm over bytes that are all there.
+/// Computes a checksum over bytes that are all in memory.
 #[cfg(test)]
 pub fn of(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Vec<u8> {
     let mut hasher = Hasher::new(algorithm);
@@ -216,14 +218,14 @@ pub fn of(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Vec<u8> {
     hasher.finish()
 }
 
-/// The CRC-32C that a journaled body is kept under.
+/// The CRC-32C that a body in the journal is kept with.
 pub fn crc32c(bytes: &[u8]) -> u32 {
     let mut digest = crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi);
     digest.update(bytes);
     digest.finalize() as u32
 }
 
-/// All that is computed over a body: its MD5, one checksum, and the SHA-256 where the signature declared one.
+/// Computes all that is needed over a body: its MD5, one checksum, and the SHA-256 where the signature declared one.
 #[derive(Clone)]
 pub struct Digester {
     md5: Md5,
@@ -232,7 +234,7 @@ pub struct Digester {
     sha256: Option<Sha256>,
 }
 
-/// What a [`Digester`] found.
+/// What a [`Digester`] has computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digests {
     pub md5: [u8; 16],
@@ -241,13 +243,13 @@ pub struct Digests {
 }
 
 impl Digester {
-    /// `signed` asks for the SHA-256 besides.
+    /// With `signed`, the SHA-256 is computed as well.
     pub fn new(algorithm: ChecksumAlgorithm, signed: bool) -> Self {
         Self {
             md5: Md5::new(),
             algorithm,
             checksum: Hasher::new(algorithm),
-            // Where the checksum is a SHA-256 itself, one computation serves both.
+            // A checksum that is a SHA-256 itself serves as both.
             sha256: (signed && algorithm != ChecksumAlgorithm::Sha256).then(Sha256::new),
         }
     }
@@ -277,7 +279,7 @@ mod tests {
 
     /// Published check values over "123456789" (reveng CRC catalogue; FIPS 180 digests of the same string).
     #[test]
-    fn check_values() {
+    fn checksums_have_their_published_check_values() {
         let of = |algorithm| hex::encode(of(algorithm, b"123456789"));
         assert_eq!(of(ChecksumAlgorithm::Crc32), "cbf43926");
         assert_eq!(of(ChecksumAlgorithm::Crc32c), "e3069283");

@@ -1,7 +1,8 @@
 //! Conditions on reads and writes.
 //!
-//! On reads they are evaluated here, in the order of RFC 9110, section 13.2.2: an ETag beats a date. On writes they
-//! are only read here; the state machine evaluates them atomically with the write they guard.
+//! Conditions on reads are evaluated here, in the order of RFC 9110, section 13.2.2: one on the ETag overrules one on
+//! the date. Conditions on writes are only parsed here; the state machine evaluates them atomically with the write that
+//! they guard.
 
 use crate::error::{Code, S3Error};
 use crate::headers;
@@ -11,8 +12,8 @@ use http::HeaderMap;
 use stratum_metadata::command::{Match, Refusal, WriteCondition};
 use stratum_metadata::record::ObjectRecord;
 
-/// The four headers of a condition on what is read, as S3 spells them in its errors; that in capitals, too, is how
-/// clients know which one failed.
+/// The names of the four condition headers of a read, as S3 spells them in its errors. The capitals matter: clients
+/// tell by this spelling which condition failed.
 struct Names {
     if_match: &'static str,
     if_none_match: &'static str,
@@ -20,9 +21,8 @@ struct Names {
     if_unmodified_since: &'static str,
 }
 
-/// The header of a condition on a DELETE alone.
+/// The headers of conditions that only a DELETE may have.
 const MODIFIED_AT: &str = "x-amz-if-match-last-modified-time";
-/// The same.
 const SIZE: &str = "x-amz-if-match-size";
 
 const OF_READS: Names = Names {
@@ -39,7 +39,7 @@ const OF_COPIES: Names = Names {
     if_unmodified_since: "x-amz-copy-source-If-Unmodified-Since",
 };
 
-/// Whether GET or HEAD goes on.
+/// Whether a GET or HEAD goes on, by its conditions.
 ///
 /// # Errors
 /// `PreconditionFailed`, or `NotModified` with the object's validators.
@@ -57,7 +57,7 @@ pub fn check_read(headers: &HeaderMap, object: &ObjectRecord) -> Result<(), S3Er
     }
 }
 
-/// Whether a copy of `source` goes on.
+/// Whether a copy of `source` goes on, by its conditions.
 ///
 /// # Errors
 /// `PreconditionFailed`.
@@ -65,8 +65,8 @@ pub fn check_copy_source(headers: &HeaderMap, source: &ObjectRecord) -> Result<(
     violated(headers, &OF_COPIES, source).map_or(Ok(()), |name| Err(failed(name)))
 }
 
-/// What the state machine refused of a write, in S3's words. A condition that didn't hold is named: the first one where
-/// there are several.
+/// The S3 error for a write that the state machine refused. Where a condition didn't hold, the error names `condition`,
+/// which is the first one of the request: the state machine doesn't tell which one failed.
 pub fn refused(refusal: Refusal, condition: Option<&'static str>) -> S3Error {
     match (refusal, condition) {
         (Refusal::PreconditionFailed, Some(condition)) => failed(condition),
@@ -74,7 +74,7 @@ pub fn refused(refusal: Refusal, condition: Option<&'static str>) -> S3Error {
     }
 }
 
-/// The first condition on a write, by the name of its header.
+/// The header of the first condition on a write.
 pub fn first(condition: &WriteCondition) -> Option<&'static str> {
     let names = [
         (condition.if_match.is_some(), OF_READS.if_match),
@@ -89,7 +89,7 @@ fn failed(condition: &'static str) -> S3Error {
     S3Error::new(Code::PreconditionFailed).with("Condition", condition)
 }
 
-/// The first condition that doesn't hold.
+/// The header of the first condition that doesn't hold.
 fn violated(headers: &HeaderMap, names: &Names, object: &ObjectRecord) -> Option<&'static str> {
     let modified = object.modified / 1000;
     let date = |name| headers.get(name)?.to_str().ok().and_then(headers::parse_http_date);
@@ -121,7 +121,7 @@ fn holds(wanted: &Match, object: &ObjectRecord) -> bool {
     }
 }
 
-/// Whether a `Range` counts: without `If-Range`, or with one that names the object as it is.
+/// Whether a `Range` counts: it does without `If-Range`, and with an `If-Range` that matches the object as it is.
 pub fn range_counts(headers: &HeaderMap, object: &ObjectRecord) -> bool {
     let Some(validator) = headers.get("if-range") else { return true };
     let Ok(validator) = validator.to_str() else { return false };
@@ -131,14 +131,14 @@ pub fn range_counts(headers: &HeaderMap, object: &ObjectRecord) -> bool {
     }
 }
 
-/// Whether a write or a deletion asks about what the object is that is there, so that its answer tells whether that was guessed.
-/// Whether there is one at all (`*`) isn't that.
+/// Whether a write or a deletion has a condition on what the current object is, so that the answer tells whether the
+/// caller has guessed that. A condition on whether there is an object at all (`*`) isn't one.
 pub fn are_of_content(operation: &Operation, headers: &HeaderMap) -> bool {
     let is_of_deletion = headers.contains_key(MODIFIED_AT) || headers.contains_key(SIZE);
     headers::CONDITIONAL.contains(&operation.name) && (is_of_deletion || is_of_content(&on_write(headers)))
 }
 
-/// As [`are_of_content`], of a condition that was read.
+/// As [`are_of_content`], for a condition that was already parsed.
 pub fn is_of_content(condition: &WriteCondition) -> bool {
     let has_etags = |of: &Option<Match>| matches!(of, Some(Match::ETags(_)));
     has_etags(&condition.if_match)
@@ -147,7 +147,7 @@ pub fn is_of_content(condition: &WriteCondition) -> bool {
         || condition.if_size.is_some()
 }
 
-/// The condition on a PUT or a CompleteMultipartUpload.
+/// Reads the condition of a PUT or a CompleteMultipartUpload.
 pub fn on_write(headers: &HeaderMap) -> WriteCondition {
     WriteCondition {
         if_match: etags(headers, "if-match"),
@@ -156,7 +156,7 @@ pub fn on_write(headers: &HeaderMap) -> WriteCondition {
     }
 }
 
-/// The condition on a DELETE, which may name a time and a size besides.
+/// Reads the condition of a DELETE, which may also name a time and a size.
 ///
 /// # Errors
 /// `InvalidArgument` when the time or the size can't be read.
@@ -179,8 +179,8 @@ fn etags(headers: &HeaderMap, name: &str) -> Option<Match> {
     Some(parse_etags(value.to_str().unwrap_or_default()))
 }
 
-/// `*`, or ETags with or without quotes, commas between them. A `*` among ETags, which is what several lines of a header
-/// come to, is any: they say what must hold of one of them.
+/// Reads `*`, or ETags with or without quotation marks, with commas between them. Several lines of a header come joined
+/// by commas. The condition is about any of the values, so a `*` among ETags means any object.
 pub fn parse_etags(text: &str) -> Match {
     if text.split(',').any(|etag| etag.trim() == "*") {
         return Match::Any;
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn single_conditions() {
+    fn a_single_condition_holds_or_fails() {
         assert_eq!(read(&[]), None);
         assert_eq!(read(&[("if-match", ETAG)]), None);
         assert_eq!(read(&[("if-match", "00000000000000000000000000000000")]), None);
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_is_named_as_s3_spells_it() {
+    fn the_condition_that_fails_is_named_as_s3_spells_it() {
         let named = |error: S3Error| error.respond(&crate::request_id::RequestId::from_u64(1), "/", true);
         assert_eq!(violated(&map(&[("if-match", "\"other\"")]), &OF_READS, &object()), Some("If-Match"));
         let copy = map(&[("x-amz-copy-source-if-match", "\"other\"")]);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_counts_only_for_the_object_it_was_asked_of() {
+    fn a_range_counts_only_where_if_range_matches_the_object() {
         assert!(range_counts(&map(&[]), &object()));
         assert!(range_counts(&map(&[("if-range", ETAG)]), &object()));
         assert!(range_counts(&map(&[("if-range", AT)]), &object()));
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_on_writes_travel_with_the_command() {
+    fn conditions_on_writes_are_parsed_for_the_command() {
         let condition = on_write(&map(&[("if-none-match", "*"), ("if-match", "\"a\"")]));
         assert_eq!(condition.if_none_match, Some(Match::Any));
         assert_eq!(condition.if_match, Some(Match::ETags(vec!["a".into()])));

@@ -1,13 +1,14 @@
-//! Which connections are open, and which gives way when there is no room for another.
+//! Which connections are open, and which of them gives way when there is no room for another.
 //!
-//! There is a limited number of places, shared as memory is ([`is_fair`]): an address may have up to four times as many
-//! as it leaves free, and few of the last ones. A connection that finds no place takes that of the longest waiting one
-//! of the address that has the most. A connection *waits* as long as nothing is being done for it: while its peer has
-//! sent no whole head of a request, between two requests, and while the rest of a refused request is read. Nobody is
-//! displaced by an address that has more connections than its own.
+//! The number of places is limited, and places are shared as memory is ([`is_fair`]): an address may have up to four
+//! times as many as it leaves free, and few of the last ones. A connection that finds no place takes that of another:
+//! among the connections of the address that has the most, the one that has waited longest. A connection *waits* as
+//! long as nothing is being done for it: while its peer hasn't sent the whole head of a request, between two requests,
+//! and while the rest of a refused request is read. No connection is displaced by one from an address that has more
+//! connections than its own.
 //!
-//! Beyond the places there is a small reserve, for those that couldn't take one. It serves `/_stratum/`, so that
-//! whoever watches or operates the server reaches it at all times; everything else gets `503` there.
+//! Beyond the places there is a small reserve for connections that found none. The reserve serves `/_stratum/` only, so
+//! that whoever watches or operates the server can reach it at all times; every other request gets `503` there.
 
 use crate::admission::{Admitted, Origin, is_fair};
 use metrics::{Counter, Gauge, Unit};
@@ -23,24 +24,24 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing_mutex::parkinglot::Mutex;
 
-/// Places of the reserve. Each is held for one request, or for as long as its peer may send nothing.
+/// Places of the reserve. A connection has one for a single request, or for as long as its peer may send nothing.
 const RESERVE: usize = 32;
 
-/// Of so many connections it is remembered at once that they are the next to give way: looking for them takes a while
-/// where there are thousands, and newcomers may be many.
+/// How many connections that give way next are remembered from one search. A search takes a while with thousands of
+/// connections, and newcomers may be many.
 const NEXT_TO_LEAVE: usize = 64;
 
-/// Where nobody could give way it is looked again after this time.
+/// After a search that found nobody to give way, the next search waits this long.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The log tells at most so often that connections give way or are refused.
+/// The log tells at most this often that connections give way or are refused.
 const WARNING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Which of the server's connections it is one of.
+/// Which kind of place a connection has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capacity {
     Regular,
-    /// For one request to `/_stratum/`.
+    /// A place in the reserve, for one request to `/_stratum/`.
     Reserve,
 }
 
@@ -48,17 +49,17 @@ pub enum Capacity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Phase {
-    /// Nothing has come of a request yet.
+    /// Nothing of a request has come yet.
     Silent,
     /// A request's head is arriving.
     Head,
     /// A request is being served.
     Busy,
-    /// What a refused request still sends is read, so that its answer reaches the peer.
+    /// What the peer of a refused request still sends is read, so that the answer reaches the peer.
     Refusing,
-    /// The last byte of an answer was handed over and is being sent.
+    /// The last byte of the answer was handed over, and is being sent.
     Sending,
-    /// Between two requests.
+    /// The connection is between two requests.
     Idle,
 }
 
@@ -96,7 +97,7 @@ pub struct Connection {
     capacity: Capacity,
     began: Instant,
     phase: AtomicU8,
-    /// When the phase began, in milliseconds since the connection did.
+    /// When the phase began, in milliseconds after the connection began.
     since: AtomicU64,
     displaced: AtomicBool,
     displacing: Notify,
@@ -136,35 +137,35 @@ impl Connection {
         self.began + Duration::from_millis(self.since.load(Ordering::Acquire))
     }
 
-    /// Bytes came in.
+    /// Notes that bytes have come in.
     pub fn hears(&self) {
         if matches!(self.phase(), Phase::Silent | Phase::Idle) {
             self.enter(Phase::Head);
         }
     }
 
-    /// A request is being served.
+    /// Notes that a request is being served.
     pub fn serves(&self) {
         self.enter(Phase::Busy);
     }
 
-    /// The rest of a refused request is being read.
+    /// Notes that the rest of a refused request is being read.
     pub fn refuses(&self) {
         self.enter(Phase::Refusing);
     }
 
-    /// There is an answer, and memory that is held until it is sent.
+    /// Notes that there is an answer, and holds its memory until the answer is sent.
     pub fn answers(&self, memory: Option<Arc<Admitted>>) {
         *self.answer.lock() = memory;
         self.enter(Phase::Busy);
     }
 
-    /// The whole answer was handed over.
+    /// Notes that the whole answer was handed over.
     pub fn sends(&self) {
         self.enter(Phase::Sending);
     }
 
-    /// All that was handed over is sent.
+    /// Notes that all that was handed over is sent.
     pub fn flushed(&self) {
         if self.phase() == Phase::Sending {
             drop(self.answer.lock().take());
@@ -172,12 +173,12 @@ impl Connection {
         }
     }
 
-    /// The least rate, in bytes a second, at which the peer must take its answer.
+    /// The least rate, in bytes a second, at which the peer must read its answer.
     pub fn minimum_rate(&self) -> u64 {
         self.answer.lock().as_ref().map_or(0, |admitted| admitted.memory().minimum_rate())
     }
 
-    /// Ends when the connection has to give way.
+    /// Returns once the connection has to give way.
     pub async fn displaced(&self) {
         while !self.displaced.load(Ordering::Acquire) {
             self.displacing.notified().await;
@@ -210,31 +211,32 @@ struct Table {
     regular: HashMap<u64, Arc<Connection>>,
     reserve: HashMap<u64, Arc<Connection>>,
     origins: HashMap<Origin, usize>,
-    /// The next to give way, by number, and since when they wait: who was served meanwhile isn't meant any more.
+    /// The connections that give way next: the number of each, and since when it waits. One that was served since then
+    /// is passed over.
     leaving: VecDeque<(u64, Instant)>,
-    /// When it was seen that nobody could give way.
+    /// When a search last found nobody who could give way.
     looked: Option<Instant>,
     displaced: u64,
     refused: u64,
-    /// When the log told of displaced and refused connections, and of how many.
+    /// When the log last told of displaced and refused connections, and how many there had been.
     warned: Option<(Instant, u64)>,
 }
 
-/// How connections are, for whoever asks how the server is.
+/// The figures of the connections, for the server's status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ConnectionsStatus {
     pub limit: usize,
     pub open: usize,
-    /// Open beyond the limit, for `/_stratum/` only.
+    /// Connections in the reserve, beyond the limit.
     pub reserve: usize,
-    /// Gave way to others since the start.
+    /// Connections that gave way to others since the start.
     pub displaced: u64,
-    /// Found no place since the start, and were served from the reserve or closed.
+    /// Connections that found no place since the start, and were served from the reserve or closed.
     pub refused: u64,
 }
 
-/// A connection's place, free again on drop.
+/// The place of a connection, which is free again on drop.
 #[derive(Debug)]
 pub struct Slot {
     connections: Arc<Connections>,
@@ -249,7 +251,7 @@ impl Drop for Slot {
 }
 
 impl Connections {
-    /// Places unless the system or the configuration says otherwise.
+    /// How many places there are, unless the system or the configuration says otherwise.
     pub const USUAL_LIMIT: usize = 4096;
 
     pub fn new(limit: usize) -> Arc<Self> {
@@ -258,7 +260,7 @@ impl Connections {
         Arc::new(Self { limit, table: Mutex::default(), telemetry })
     }
 
-    /// A place for a connection from there, in the reserve if there is no other; `None` where there is none at all.
+    /// A place for a connection from `peer`: a regular one, or else one in the reserve; `None` where there is neither.
     pub fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
         let origin = Origin::of(peer);
         let connection = {
@@ -271,7 +273,7 @@ impl Connections {
         Some(Slot { connections: self.clone(), connection })
     }
 
-    /// Has the longest waiting connection give way: there are no descriptors left.
+    /// Has the connection give way that is next to do so, because there are no file descriptors left.
     pub fn make_room(&self) {
         let mut table = self.table.lock();
         table.displace(0, &self.telemetry);
@@ -293,7 +295,7 @@ impl Connections {
         self.telemetry.open.set((table.regular.len() + table.reserve.len()) as f64);
     }
 
-    /// Tells whoever is on call, now and then, that connections had to give way.
+    /// Warns in the log, now and then, that connections had to give way.
     fn warn(&self, table: &mut Table) {
         let count = table.displaced + table.refused;
         let is_due = match table.warned {
@@ -314,7 +316,8 @@ impl Connections {
 }
 
 impl Table {
-    /// Where a connection from there is to be served; whoever has to give way for it did.
+    /// Which kind of place a connection from `origin` gets. If another connection has to give way for it, that is done
+    /// here.
     fn capacity(&mut self, origin: Origin, limit: usize, telemetry: &Telemetry) -> Option<Capacity> {
         let held = self.count(origin);
         let free = limit.saturating_sub(self.regular.len());
@@ -335,7 +338,7 @@ impl Table {
         })
     }
 
-    /// Has a connection give way to one from an address that has `held`; says whether one did.
+    /// Has a connection give way to one from an address that has `held` connections; says whether one did.
     fn displace(&mut self, held: usize, telemetry: &Telemetry) -> bool {
         let next = self.next_to_leave(held).or_else(|| {
             self.look_who_waits();
@@ -351,7 +354,7 @@ impl Table {
         true
     }
 
-    /// Who gives way next, if that isn't from an address with fewer connections than `held`.
+    /// The connection that gives way next, unless it is from an address with fewer connections than `held`.
     fn next_to_leave(&mut self, held: usize) -> Option<Arc<Connection>> {
         while let Some((number, since)) = self.leaving.front() {
             let connection = self.regular.get(number);
@@ -369,7 +372,8 @@ impl Table {
         None
     }
 
-    /// Finds those who are to give way next: of the addresses that have the most, the longest waiting first.
+    /// Searches for the connections that give way next: those of the addresses that have the most, the longest waiting
+    /// first.
     fn look_who_waits(&mut self) {
         if self.looked.is_some_and(|looked| looked.elapsed() < LOOK_INTERVAL) {
             return;
@@ -475,14 +479,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_longest_idle_one_gives_way() {
+    async fn the_longest_idle_connection_gives_way() {
         let connections = Connections::new(10);
         let mut slots = Vec::new();
         for _ in 0..8 {
             slots.push(idle(&connections, 1));
             tokio::time::advance(Duration::from_millis(5)).await;
         }
-        // It was used again, so another has waited longer.
+        // The first connection is used again, so that the second one has waited longest.
         slots[0].connection.serves();
         let next = connections.admit(address(1)).unwrap();
         assert_eq!(next.connection.capacity(), Capacity::Regular);
@@ -514,7 +518,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn there_is_always_a_place_in_the_reserve() {
+    async fn the_reserve_takes_new_connections_until_all_of_its_own_are_served() {
         let connections = Connections::new(2);
         let busy = connections.admit(address(1));
         busy.as_ref().unwrap().connection.serves();

@@ -1,4 +1,4 @@
-//! What an operation gets: the store's layers, who asks, and the request's head.
+//! What an operation works with: the layers of the store, the caller, and the head of the request.
 
 use crate::access_log::{AccessLogs, Logging};
 use crate::admission::{Admission, Memory};
@@ -39,28 +39,30 @@ use stratum_tiering::content::{Samples, Waiting, What};
 use stratum_tiering::signals::Read;
 use stratum_tiering::usage::Usage;
 
-/// What the operator chose.
+/// The operator's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub region: String,
-    /// Suffixes of virtual hosts, that of websites among them.
+    /// Suffixes of virtual hosts, among them the suffix of websites.
     pub domains: Vec<String>,
-    /// The suffix of hosts below which buckets are websites.
+    /// The suffix of the hosts under which buckets are served as websites.
     pub website_domain: Option<String>,
-    /// Serve the console.
+    /// Whether the console is served.
     pub console: bool,
-    /// Serve requests that carry no signature: they may use what root owns, and nothing else.
+    /// Whether requests without a signature have the rights of root's account. Otherwise only ACLs and policies let
+    /// them in.
     pub anonymous: bool,
-    /// Who owns the objects in a bucket that doesn't say it.
+    /// Who owns the objects in a bucket that doesn't say so itself.
     pub object_ownership: ObjectOwnership,
-    /// How long an abandoned upload is kept, and how long a Complete is remembered, in milliseconds.
+    /// How long an abandoned upload is kept, in milliseconds.
     pub upload_lifetime: u64,
+    /// How long a CompleteMultipartUpload is remembered, so that its repetition gets the same answer, in milliseconds.
     pub completion_memory: u64,
-    /// The webhooks that buckets may tell something, by name.
+    /// The names of the webhooks that buckets may send notifications to.
     pub webhooks: BTreeSet<String>,
-    /// How long a day is to buckets' lifecycle.
+    /// How long a day is in the lifecycle rules of buckets.
     pub lifecycle_days: Days,
-    /// The buckets that have metrics of their own, by name.
+    /// The names of the buckets that have metrics of their own.
     pub metered: BTreeSet<String>,
 }
 
@@ -83,48 +85,49 @@ impl Default for Settings {
     }
 }
 
-/// The layers below, shared by all requests.
+/// The layers below the operations, shared by all requests.
 #[derive(Debug)]
 pub struct Store {
     pub metadata: Metadata,
     pub bodies: Bodies,
     /// The owners of accounts, whom the configuration names.
     pub identities: Identities,
-    /// Whoever else was made in an account.
+    /// The users and roles that were made in accounts.
     pub members: Members,
     pub verifier: Verifier,
     /// The policies of buckets.
     pub policies: Documents<Policy>,
-    /// The rules of buckets for cross-origin requests.
+    /// The CORS rules of buckets.
     pub cors: Documents<CorsRules>,
-    /// The lifecycle of buckets.
+    /// The lifecycle rules of buckets.
     pub lifecycle: Documents<Rules>,
-    /// Whom buckets tell what.
+    /// The notification rules of buckets.
     pub notifications: Documents<stratum_events::Rules>,
-    /// What buckets are as websites.
+    /// The website configurations of buckets.
     pub websites: Documents<Website>,
-    /// Which buckets have their requests logged, and what was logged and isn't delivered yet.
+    /// The logging configurations of buckets.
     pub logging: Documents<Logging>,
+    /// The lines of access logs that aren't delivered yet.
     pub access_logs: AccessLogs,
     pub settings: Settings,
     pub admission: Admission,
-    /// Is told of every answer.
+    /// Is told of every answer, to know when a client was last refused for want of space.
     pub want_of_space: WantOfSpace,
-    /// Is told of every read and of what is deleted; the tiers learn from it.
+    /// Is told of every read and every deletion; objects are placed in tiers by what it learns.
     pub usage: Arc<Usage>,
     /// Is told of every request that changes something or is refused.
     pub audit: Audit,
     /// Is told of the requests that are traced.
     pub traces: Traces,
-    /// What was written, for who looks at what it is.
+    /// The samples of new bodies that wait for the classifier.
     pub samples: Arc<Samples>,
-    /// Is told of every request, so that background work gives way.
+    /// Is told of every request, so that background work lets requests go first.
     pub pace: Arc<Pace>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
-    /// The keys above those of encrypted objects.
+    /// The key service, whose keys wrap the data keys of encrypted objects.
     pub keys: Arc<dyn KeyService>,
-    /// What is kept of the console's sessions.
+    /// Keeps the console's sessions.
     pub console_sessions: Arc<dyn SessionKeeper>,
 }
 
@@ -132,7 +135,7 @@ pub struct Store {
 #[derive(Clone, Debug)]
 pub enum Account {
     User(Arc<User>),
-    /// Nobody's.
+    /// Of a request that nobody signed.
     Nobody,
 }
 
@@ -140,7 +143,7 @@ pub enum Account {
 pub const NOBODY: &str = "65a011a29cdf8ec533ec3d1ccaae921c";
 
 impl Account {
-    /// Its canonical user id.
+    /// The account's canonical user id.
     pub fn id(&self) -> &str {
         match self {
             Account::User(user) => &user.id,
@@ -150,7 +153,7 @@ impl Account {
 }
 
 impl Store {
-    /// All keys that a request may be signed with.
+    /// All access keys that a request may be signed with.
     pub fn access_keys(&self) -> Keys<'_> {
         Keys {
             configured: &self.identities,
@@ -171,34 +174,34 @@ impl Store {
 pub struct Context {
     pub store: Arc<Store>,
     pub caller: Caller,
-    /// How it was signed, if it was.
+    /// How the request was signed; `None` if it wasn't.
     pub mechanism: Option<Mechanism>,
     pub account: Account,
-    /// What the request may hold, on its caller's account.
+    /// The account on which the memory of the request is counted.
     pub memory: Memory,
-    /// What the request reads: all that was acknowledged before it came.
+    /// The state that the request reads, which holds everything that was acknowledged before the request came.
     pub view: ReadView,
     pub operation: &'static Operation,
     pub request_id: RequestId,
     pub query: Arc<Query>,
-    /// Each name once: see [`headers::hoist`](crate::headers::hoist).
+    /// The headers, each name once: see [`headers::hoist`](crate::headers::hoist).
     pub headers: HeaderMap,
-    /// How the client reached the server.
+    /// Whether the client came over HTTP or HTTPS.
     pub scheme: Scheme,
-    /// What was agreed on with it, over TLS.
+    /// What the TLS handshake agreed on; `None` over plain HTTP.
     pub tls: Option<Tls>,
-    /// Where it came from.
+    /// The address that the request came from.
     pub peer: Option<IpAddr>,
-    /// What is decided of it, for its audit.
+    /// Takes down the decisions about the request, for the audit and the access log.
     pub trail: Arc<Trail>,
-    /// Which parts of its work took how long, if it is traced.
+    /// Takes down how long the stages of the request took, if it is traced.
     pub trace: Trace,
-    /// When the request arrived; what an operation stores as "now".
+    /// When the request arrived. Operations store this as the current time.
     pub now: UnixMillis,
 }
 
 impl Context {
-    /// Changes the state, with nothing that is stored.
+    /// Proposes a command that brings no body.
     ///
     /// # Errors
     /// See [`CommitError`].
@@ -212,7 +215,7 @@ impl Context {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Counts a read that succeeded: these bytes of an object that lies in that tier.
+    /// Counts a read that succeeded, of the selected bytes of an object that lies in `tier`.
     pub fn count_read(
         &self,
         bucket: BucketId,
@@ -232,7 +235,7 @@ impl Context {
         self.store.usage.record_slow(bucket.0, slow, read.bytes);
     }
 
-    /// Has an object that was written be looked at, as soon as somebody has time: by what was kept of its body.
+    /// Offers a new object to the classifier, with what was kept of its body.
     pub fn offer_kept(&self, bucket: BucketId, key: &ObjectKey, object: &ObjectRecord, ends: Ends) {
         if ends.is_none() || object.size == 0 {
             return;
@@ -243,7 +246,8 @@ impl Context {
         });
     }
 
-    /// As [`Context::offer_kept`], where the body came in several requests: it is read again.
+    /// As [`Context::offer_kept`], where the body came in several requests and nothing was kept: the classifier reads
+    /// the object.
     pub fn offer_stored(&self, bucket: BucketId, key: &ObjectKey, written: UnixMillis) {
         self.store.samples.offer(bucket.0, || Waiting {
             bucket: bucket.0,
@@ -253,10 +257,10 @@ impl Context {
         });
     }
 
-    /// A bucket by its name. Whether the caller may touch it is another question.
+    /// A bucket by its name. Whether the caller may use the bucket isn't checked here.
     ///
     /// # Errors
-    /// `NoSuchBucket`, or `InvalidBucketName` when it can't exist.
+    /// `NoSuchBucket`, and failures of the store.
     pub fn bucket(&self, name: &str) -> Result<Arc<BucketRecord>, S3Error> {
         match self.view.bucket(name)? {
             Some(bucket) => Ok(bucket),

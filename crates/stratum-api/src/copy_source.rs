@@ -10,7 +10,7 @@ use crate::version::{Purpose, Target};
 use std::sync::Arc;
 use stratum_metadata::record::{BucketRecord, VersionId};
 
-/// The object to copy, in a bucket that exists and that the caller may read.
+/// The object to copy. Its bucket exists, and the caller may read the object.
 #[derive(Debug)]
 pub struct CopySource {
     pub bucket: Arc<BucketRecord>,
@@ -19,7 +19,7 @@ pub struct CopySource {
 }
 
 impl CopySource {
-    /// Looks up the bucket that the request names, and asks whether the caller may.
+    /// Looks up the bucket of the source that the request names, and checks that the caller may read the source.
     ///
     /// # Errors
     /// As [`SourceName::of`]; `NoSuchBucket`, `AccessDenied`.
@@ -33,12 +33,12 @@ impl CopySource {
         Ok(Self { bucket, key, version })
     }
 
-    /// What the caller is told of it where it can't be read.
+    /// The error for a source that can't be read, as far as the caller may know of it.
     pub fn masked(&self, ctx: &Context, error: S3Error) -> S3Error {
         rights::masked(&Asker::of(ctx), &self.bucket, &self.key, error)
     }
 
-    /// Asks whether the caller may give these tags, which are its, to a copy.
+    /// Checks that the caller may give a copy these tags of the source.
     ///
     /// # Errors
     /// `AccessDenied`.
@@ -48,7 +48,7 @@ impl CopySource {
         rights::authorise_copied_tags(ctx, &source, copy, tags)
     }
 
-    /// What is read of it.
+    /// What is looked up to read the source.
     pub fn target(&self) -> Target {
         Target::new(&self.bucket, &self.key, self.version, Purpose::CopySource)
     }

@@ -1,7 +1,7 @@
 //! Cross-origin requests: which pages of a browser may send a request to a bucket and read its answer.
 //!
-//! A preflight is asked and answered without a signature. It costs a look at the bucket's record and at rules that are kept
-//! read, and tells a stranger nothing but which rules would let them ask.
+//! A preflight is sent and answered without a signature. The answer costs a lookup of the bucket's record and of rules
+//! that are kept parsed, and it tells a stranger nothing but what the rule for their page allows.
 //!
 //! Sources: Amazon S3 User Guide, "Using cross-origin resource sharing (CORS)" and "Testing CORS"; the Fetch Standard,
 //! "CORS protocol".
@@ -16,11 +16,11 @@ use http::{HeaderMap, HeaderValue};
 /// The methods that a rule may allow.
 pub const METHODS: [&str; 5] = ["GET", "PUT", "POST", "DELETE", "HEAD"];
 
-/// What differs with the asker: a cache must not answer one with what another got.
+/// The headers on which an answer depends, so that a cache doesn't give one page what another page was answered.
 const VARIES: HeaderValue =
     HeaderValue::from_static("Origin, Access-Control-Request-Headers, Access-Control-Request-Method");
 
-/// The rules of a bucket, of which the first that fits counts.
+/// The CORS rules of a bucket. The first rule that fits counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsRules(pub Vec<CorsRule>);
 
@@ -37,17 +37,17 @@ pub struct CorsRule {
     pub max_age_seconds: Option<u32>,
 }
 
-/// Who asks for what, by the headers of a request.
+/// What a cross-origin request asks for, by its headers.
 #[derive(Clone, Debug)]
 pub struct CrossOrigin {
     origin: HeaderValue,
-    /// What a preflight asks about, and a real request may repeat.
+    /// The method that a preflight asks about. The request that follows may repeat it.
     method: Option<HeaderValue>,
     headers: Vec<String>,
 }
 
 impl CrossOrigin {
-    /// Nothing for a request that isn't one.
+    /// `None` for a request that isn't cross-origin.
     pub fn of(headers: &HeaderMap) -> Option<CrossOrigin> {
         let origin = headers.get(ORIGIN)?.clone();
         let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD).cloned();
@@ -57,14 +57,14 @@ impl CrossOrigin {
         Some(CrossOrigin { origin, method, headers: named.collect() })
     }
 
-    /// Whether it says what it asks about, as a preflight must.
+    /// Whether the request names the method that it asks about, as a preflight must.
     pub fn names_method(&self) -> bool {
         self.method.is_some()
     }
 }
 
 impl CorsRules {
-    /// What the answer to a preflight says; nothing where no rule allows what it asks about.
+    /// The headers of the answer to a preflight; `None` where no rule allows what the preflight asks about.
     pub fn preflight(&self, asked: &CrossOrigin) -> Option<HeaderMap> {
         let method = asked.method.as_ref()?;
         let allows = |rule: &&CorsRule| {
@@ -82,7 +82,8 @@ impl CorsRules {
         Some(out)
     }
 
-    /// What the answer to the request itself says, by its method or by the one that it repeats of its preflight.
+    /// The headers of the answer to the request itself. The rule must fit the method that the request repeats of its
+    /// preflight, or else its own.
     pub fn answer(&self, asked: &CrossOrigin, method: &http::Method) -> Option<HeaderMap> {
         let method = asked.method.as_ref().map_or(method.as_str().as_bytes(), |method| method.as_bytes());
         let rule = self.0.iter().find(|rule| rule.fits(&asked.origin, method))?;
@@ -102,7 +103,7 @@ impl CorsRule {
 
     fn answer(&self, origin: &HeaderValue) -> HeaderMap {
         let mut out = HeaderMap::new();
-        // An answer that is anybody's carries nobody's credentials.
+        // Every page may read this answer, so it allows no credentials.
         if self.origins.iter().any(|pattern| pattern == "*") {
             out.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         } else {
@@ -124,7 +125,7 @@ fn insert(out: &mut HeaderMap, name: http::HeaderName, text: &str) {
     }
 }
 
-/// Whether a text is what a pattern with at most one `*` stands for.
+/// Whether a text fits a pattern with at most one `*`.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let Some(star) = pattern.iter().position(|byte| *byte == b'*') else { return pattern == text };
     let (start, end) = (&pattern[..star], &pattern[star + 1..]);
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_anybody_s_carries_no_credentials() {
+    fn an_answer_that_every_page_may_read_allows_no_credentials() {
         let rules = CorsRules(vec![rule(&["*"], &["GET"], &[])]);
         let out = rules.answer(&asked("https://a.example", None, ""), &http::Method::GET).unwrap();
         assert_eq!(value(&out, ACCESS_CONTROL_ALLOW_ORIGIN), Some("*"));

@@ -1,4 +1,5 @@
-//! Documents of buckets as operations use them: read once, and kept as long as they are what is stored.
+//! The documents of buckets (policies, CORS rules and the like) as operations use them: parsed once, and kept parsed
+//! until another document is stored.
 
 use crate::error::S3Error;
 use quick_cache::Weighter;
@@ -8,13 +9,14 @@ use stratum_metadata::ReadView;
 use stratum_metadata::record::{BucketId, BucketRecord, DocumentKind};
 use stratum_storage::blob::Index;
 
-/// How much text the documents of a kind that are kept may have had, in bytes. Read, one takes up to 40 times its text.
+/// The most bytes of text that the kept documents of one kind were parsed from. A parsed document takes up to 40 times
+/// its text.
 const KEPT_BYTES: u64 = 1 << 20;
 
-/// Documents of a usual length that this is.
+/// How many documents of a usual length that is, for the cache to be laid out for.
 const KEPT: usize = 1024;
 
-/// A document as it is used.
+/// A document, parsed.
 pub trait Document: Sized {
     const KIND: DocumentKind;
 
@@ -23,13 +25,13 @@ pub trait Document: Sized {
     fn parse(text: &str, bucket: &BucketRecord) -> Result<Self, S3Error>;
 }
 
-/// The documents of one kind that were asked for last.
+/// A cache of the documents of one kind that were asked for last.
 #[derive(Debug)]
 pub struct Documents<T>(Cache<BucketId, Kept<T>, ByText>);
 
 #[derive(Debug)]
 struct Kept<T> {
-    /// The entry that put it.
+    /// The entry of the journal that put the document.
     put: Index,
     text_bytes: u64,
     document: Arc<T>,
@@ -58,7 +60,7 @@ impl<T> Default for Documents<T> {
 }
 
 impl<T: Document> Documents<T> {
-    /// A bucket's document, if it has one. The bucket's record says by which entry it was put.
+    /// The document of a bucket, if it has one. The bucket's record says which entry of the journal put it.
     ///
     /// # Errors
     /// As [`Document::parse`], and failures of the store.
@@ -69,7 +71,7 @@ impl<T: Document> Documents<T> {
         {
             return Ok(Some(kept.document));
         }
-        // It may have been deleted since the bucket was looked up.
+        // The document may have been deleted since the bucket was looked up.
         let Some(text) = view.document(bucket.id, T::KIND)? else { return Ok(None) };
         let document = Arc::new(T::parse(&text, bucket)?);
         let kept = Kept { put: *put, text_bytes: text.len() as u64, document: document.clone() };

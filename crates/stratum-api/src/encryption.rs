@@ -1,8 +1,9 @@
-//! Server-side encryption: what a request asks for, what is done to what it writes, and what opens what it reads.
+//! Server-side encryption: what a write asks for, how its body is sealed, and what opens an object for a read.
 //!
-//! A write has a [`Sealing`]: what it asks for by its headers, or else its bucket's default; a part has its upload's. It makes
-//! the data key, seals the body and what the client says of it, and tells of all that. A read has an [`Opening`]: the client's
-//! key, if it brought one. Bytes are looked up and held without any key; they are opened with it afterwards.
+//! A write has a [`Sealing`]: the encryption that its headers ask for, or else its bucket's default; a part has that of
+//! its upload. The sealing makes the data key, seals the body and the client's headers, and says in the answer how the
+//! object is encrypted. A read has an [`Opening`]: the client's key, if the request brought one. Bytes are looked up
+//! and held without a key, and opened with it afterwards.
 //!
 //! Sources: Amazon S3 User Guide, "Using server-side encryption with customer-provided keys (SSE-C)", "... with Amazon S3
 //! managed keys (SSE-S3)", "... with AWS KMS keys (SSE-KMS)"; API Reference, PutObject, CopyObject, CreateMultipartUpload,
@@ -40,40 +41,41 @@ const CUSTOMER_KEY_MD5: HeaderName = HeaderName::from_static("x-amz-server-side-
 const AES256: &str = "AES256";
 const KMS: &str = "aws:kms";
 
-/// What takes a store of the level that can say it, for [`level::require`].
+/// What a store of an older level can't record, as [`level::require`] names it.
 pub const ENCRYPTING: &str = "Server-side encryption";
 
-/// What is said where a key is brought to what it isn't for.
+/// The message for a client's key where there is nothing that it could open or seal.
 const NOT_APPLICABLE: &str = "The encryption parameters are not applicable to this object.";
+/// The message for a key that isn't the one with which the object was encrypted.
 const OTHER_KEY: &str = "The provided encryption parameters did not match the ones used originally.";
 
-/// What becomes of what a request writes.
+/// What is done to the bodies that a request writes.
 #[derive(Debug)]
 pub enum Sealing {
-    /// It is stored as it is.
+    /// They are stored as they are.
     Clear,
     Sealed(Box<Sealer>),
 }
 
-/// A data key, and whose key is above it.
+/// A data key, and how it is wrapped.
 #[derive(Debug)]
 pub struct Sealer {
     mode: EncryptionMode,
     key: DataKey,
     wrapped: Vec<u8>,
-    /// The client's key, where that is the one above.
+    /// The client's key, where that wraps the data key.
     customer: Option<CustomerKey>,
-    /// The name of the key service's key where none is named.
+    /// The name of the key that the key service uses where a request names none.
     usual: String,
     entropy: Arc<dyn Entropy>,
 }
 
 impl Sealing {
-    /// What a PUT, a copy or the beginning of an upload asks for, or else its bucket's default.
+    /// The sealing that a PUT, a copy or the beginning of an upload asks for, or else its bucket's default.
     ///
     /// # Errors
-    /// What [`Asked::of`] and [`CustomerKey::of`] refuse; `NotImplemented` in a store of a level before there was encryption;
-    /// `KMS.NotFoundException`, and what the key service fails in.
+    /// What [`Asked::of`] and [`CustomerKey::of`] refuse; `NotImplemented` in a store whose level is older than
+    /// encryption; `KMS.NotFoundException`, and failures of the key service.
     pub async fn of_write(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> Result<Sealing, S3Error> {
         let (mode, customer) = match Asked::of(ctx)? {
             Asked::Nothing { bucket_key } => {
@@ -95,11 +97,12 @@ impl Sealing {
         Ok(Sealing::Sealed(Box::new(Sealer::new(ctx, mode, data, wrapped, customer))))
     }
 
-    /// What becomes of a part, and of an upload that is completed: what the upload was created with. Completing one takes no key, and
-    /// S3 asks for the client's all the same.
+    /// The sealing of a part, or of an upload that is completed: what the upload was created with. Nothing is sealed
+    /// when an upload is completed, but S3 asks for the client's key there, too.
     ///
     /// # Errors
-    /// `InvalidRequest` for a client's key that isn't the upload's, or that it lacks; what the key service fails in.
+    /// `InvalidRequest` for a client's key that isn't the upload's, and where the upload's is missing; failures of the
+    /// key service.
     pub async fn of_upload(ctx: &Context, upload: &UploadRecord) -> Result<Sealing, S3Error> {
         let customer = CustomerKey::of(&ctx.headers, customer::OWN, &ctx.scheme)?;
         let Some(encryption) = upload.attributes.encryption.as_deref() else {
@@ -120,7 +123,7 @@ impl Sealing {
         Ok(Sealing::Sealed(Box::new(Sealer::new(ctx, mode, data, wrapped, customer))))
     }
 
-    /// What seals a body. Each body has one of its own.
+    /// The seal for one body. Each body gets a seal of its own.
     pub fn seal(&self) -> Option<Seal> {
         match self {
             Sealing::Clear => None,
@@ -128,7 +131,8 @@ impl Sealing {
         }
     }
 
-    /// What stands for a body's MD5: itself, or what tells nobody anything of the body where S3's own ETag isn't an MD5 either.
+    /// What an ETag holds in place of the body's MD5: the MD5 itself, or, where S3's own ETag isn't an MD5 either
+    /// (SSE-C and SSE-KMS), a tag that tells nobody anything of the body.
     pub fn etag(&self, md5: [u8; 16]) -> [u8; 16] {
         match self {
             Sealing::Sealed(sealer) if sealer.mode != EncryptionMode::S3 => sealer.key.tag(&md5),
@@ -136,7 +140,8 @@ impl Sealing {
         }
     }
 
-    /// What a record keeps of what a client says of an object: in the clear only what is said to the store.
+    /// What a record keeps of a client's headers. Only hints to the store stay in the clear; all other headers are
+    /// sealed.
     pub fn put_away(&self, kept: ObjectHeaders) -> (ObjectHeaders, Option<Box<Encryption>>) {
         let Sealing::Sealed(sealer) = self else { return (kept, None) };
         let (to_the_store, user) = kept.user.into_iter().partition(|(name, _)| Hints::is_name(name));
@@ -146,7 +151,7 @@ impl Sealing {
         (ObjectHeaders { user: to_the_store, ..ObjectHeaders::default() }, Some(Box::new(encryption)))
     }
 
-    /// Says how it is encrypted.
+    /// Writes the headers that say how the object is encrypted.
     pub fn describe(&self, out: &mut HeaderMap) {
         if let Sealing::Sealed(sealer) = self {
             describe(&sealer.mode, sealer.customer.as_ref(), &sealer.usual, out);
@@ -170,7 +175,7 @@ impl Sealer {
     }
 }
 
-/// Says how an object is encrypted.
+/// Writes the headers that say how an object is encrypted.
 fn describe(mode: &EncryptionMode, customer: Option<&CustomerKey>, usual: &str, out: &mut HeaderMap) {
     match mode {
         EncryptionMode::S3 => drop(out.insert(MODE, HeaderValue::from_static(AES256))),
@@ -190,7 +195,7 @@ fn describe(mode: &EncryptionMode, customer: Option<&CustomerKey>, usual: &str, 
     }
 }
 
-/// Whether a write asks for encryption by itself, whatever its bucket's default is.
+/// Whether a write asks for encryption itself, whatever its bucket's default is.
 ///
 /// # Errors
 /// As [`Sealing::of_write`].

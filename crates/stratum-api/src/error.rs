@@ -1,8 +1,8 @@
-//! Failures as S3 tells them.
+//! The errors of operations, as S3 tells them.
 //!
-//! Inside the crate an operation fails with an [`S3Error`]: a code of S3's list with its status, a message for
-//! people, and the extra elements that some codes carry. [`translate`] is the one place where the failures of the
-//! layers below become one; [`S3Error::respond`] is the one place where it becomes a response.
+//! Inside the crate an operation fails with an [`S3Error`]: a code of S3's list with its status, a message for people,
+//! and the extra elements that some codes carry. [`translate`] is the one place where the failures of the layers below
+//! become an `S3Error`; [`S3Error::respond`] is the one place where an `S3Error` becomes a response.
 
 mod code;
 mod translate;
@@ -17,16 +17,17 @@ use http::{HeaderValue, Response, StatusCode, header};
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The region that a bucket, or this server, is in.
+/// The header that names the region of a bucket, or of this server.
 pub const BUCKET_REGION: header::HeaderName = header::HeaderName::from_static("x-amz-bucket-region");
 
-/// As much of a value as a document quotes, in bytes: what a client sends must not come back to it many times over.
+/// The most bytes of a value that an error document quotes, so that what a client sends doesn't come back to it many
+/// times over.
 const QUOTED_BYTES: usize = 4 << 10;
 
-/// What an operation answers.
+/// What an operation returns.
 pub type S3Result = Result<Response<Body>, S3Error>;
 
-/// A failure with its S3 code. Small to return: what it carries is boxed.
+/// A failure with its S3 code. Its fields are boxed, so that it is small to return.
 #[derive(Debug)]
 pub struct S3Error(Box<Detail>);
 
@@ -34,11 +35,11 @@ pub struct S3Error(Box<Detail>);
 struct Detail {
     code: Code,
     message: Cow<'static, str>,
-    /// Elements of the document besides the usual ones, in order.
+    /// Elements of the error document besides the usual ones, in order.
     extra: Vec<(&'static str, String)>,
     /// Headers of the response, such as `Allow` or `Content-Range`.
     headers: Vec<(header::HeaderName, HeaderValue)>,
-    /// What really happened, for the log and never for the client.
+    /// The real cause, for the log and never for the client.
     cause: Option<String>,
 }
 
@@ -54,30 +55,30 @@ impl S3Error {
         }))
     }
 
-    /// A message that says what was wrong with this request.
+    /// Sets a message that says what was wrong with this request.
     pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.0.message = message.into();
         self
     }
 
-    /// What is wrong, in words.
+    /// The message for people.
     pub fn words(&self) -> &str {
         &self.0.message
     }
 
-    /// An element that the code carries, such as `Key` or `ArgumentName`.
+    /// Adds an element that the code carries, such as `Key` or `ArgumentName`.
     pub fn with(mut self, element: &'static str, value: impl Into<String>) -> Self {
         self.0.extra.push((element, value.into()));
         self
     }
 
-    /// A header of the response.
+    /// Adds a header of the response.
     pub fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
         self.0.headers.push((name, value));
         self
     }
 
-    /// What really happened, for the log.
+    /// Sets the real cause, for the log.
     pub fn because(mut self, cause: impl std::fmt::Display) -> Self {
         self.0.cause = Some(cause.to_string());
         self
@@ -95,13 +96,13 @@ impl S3Error {
             .with("ArgumentValue", value)
     }
 
-    /// More would be held than a quota of that (`bucket` or `user`) allows.
+    /// The refusal of a write with which more would be held than the quota of `of` (`bucket` or `user`) allows.
     pub fn quota_exceeded(of: &'static str) -> Self {
         metrics::counter!("stratum_quota_refused_total", "of" => of).increment(1);
         S3Error::new(Code::QuotaExceeded).because(format_args!("the {of}'s quota is used up"))
     }
 
-    /// `NotImplemented`, naming what isn't built.
+    /// `NotImplemented`, naming `what`, which isn't built.
     pub fn not_implemented(what: &str) -> Self {
         S3Error::new(Code::NotImplemented).message(format!("{what} is not implemented by this server."))
     }
@@ -110,17 +111,17 @@ impl S3Error {
         self.0.code
     }
 
-    /// The message for people, as errors inside a 200 (DeleteObjects) carry it too.
+    /// The message for people, which errors inside a 200 (DeleteObjects) carry, too.
     pub fn text(&self) -> &str {
         &self.0.message
     }
 
-    /// What really happened, when that isn't the client's business.
+    /// The real cause, where the client isn't told it.
     pub fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
     }
 
-    /// The response: S3's error document, or only the head for a HEAD request and a 304.
+    /// The response: S3's error document, or only the head for a HEAD request and for a 304.
     pub fn respond(self, id: &RequestId, resource: &str, head_only: bool) -> Response<Body> {
         let status = self.0.code.status();
         let bare = head_only || status == StatusCode::NOT_MODIFIED;
@@ -132,7 +133,8 @@ impl S3Error {
             headers.append(name, value);
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            // Most of what is answered so is over by then: clients that aren't told try again at once, or much later.
+            // What causes a 503 is usually over after a second. Clients that aren't told so try again at once, or much
+            // later.
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if !bare {
@@ -210,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_says_when_to_try_again() {
+    fn a_503_says_when_to_try_again() {
         let after = |code: Code| {
             let response = S3Error::new(code).respond(&RequestId::from_u64(1), "/", true);
             response.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned())

@@ -1,7 +1,7 @@
-//! A browser's form, `multipart/form-data`: its fields, read whole within a bound, and then its file, which streams.
+//! A browser's form, `multipart/form-data`: its fields are read whole, within a bound, and then its file is streamed.
 //!
-//! Who sends it is told by its fields, so those are read of anybody: never more than a few KiB, at the pace that every body
-//! has to keep.
+//! The fields tell who sends the form, so they are read before anybody knows who that is: never much more than
+//! [`MOST_AHEAD_BYTES`], and at the pace that every body must keep.
 
 use crate::body::{RequestBody, Unread};
 use crate::error::{Code, S3Error};
@@ -14,18 +14,18 @@ use multer::{Field, Multipart};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What the fields before the file may hold in all, in bytes: S3's bound.
+/// The most bytes of all fields before the file: S3's bound.
 const MOST_FIELDS_BYTES: usize = 20 * 1024;
-/// What may be read of a form before its file is reached, in bytes: the fields, what stands around them, and as much of the file
-/// as comes with them. Whoever reads one has that much memory.
+/// The most bytes that are read of a form before its file is reached: the fields, the boundaries around them, and as
+/// much of the file as comes with them. Whoever reads a form has that much memory admitted.
 pub const MOST_AHEAD_BYTES: u64 = 256 * 1024;
-/// And how many they may be: each takes some memory of its own.
+/// The most fields before the file, since each takes some memory of its own.
 const MOST_FIELDS: usize = 256;
 
 /// A form whose fields were read.
 #[derive(Debug)]
 pub struct Form {
-    /// Names in lower case, in the form's order.
+    /// The names, in lower case, and the values of the fields, in the form's order.
     fields: Vec<(String, String)>,
     pub file: File,
 }
@@ -34,12 +34,12 @@ pub struct Form {
 #[derive(Debug)]
 pub struct File {
     field: Field<'static>,
-    /// The name that the browser gave it, without folders.
+    /// The file's name as the browser gave it, without folders.
     pub name: String,
 }
 
 impl Form {
-    /// Reads a form up to its file. What comes after that is ignored, as S3 does.
+    /// Reads a form up to its file. What comes after the file is ignored, as S3 ignores it.
     ///
     /// # Errors
     /// `PreconditionFailed` for a body that is no form; `MalformedPOSTRequest`; `MaxPostPreDataLengthExceededError`;
@@ -57,6 +57,8 @@ impl Form {
         Ok(form)
     }
 
+    /// Reads the fields of a form up to its file.
+    ///
     /// # Errors
     /// As [`Form::read`].
     pub async fn of(mut multipart: Multipart<'static>) -> Result<Form, S3Error> {
@@ -85,7 +87,7 @@ impl Form {
         self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Names, in lower case, and values.
+    /// The names, in lower case, and the values of all fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -108,7 +110,7 @@ impl File {
     }
 }
 
-/// The value of a field; `size` is what all fields have taken so far.
+/// Reads the value of a field; `size` counts the bytes of all fields so far.
 async fn text(field: &mut Field<'static>, size: &mut usize, name: usize) -> Result<String, S3Error> {
     *size += name;
     let mut value = Vec::new();
@@ -122,8 +124,8 @@ async fn text(field: &mut Field<'static>, size: &mut usize, name: usize) -> Resu
     String::from_utf8(value).map_err(|_| Code::MalformedPOSTRequest.into())
 }
 
-/// The parser keeps what it can't make sense of yet, however long that is: until the file is reached it gets no piece beyond
-/// [`MOST_AHEAD_BYTES`].
+/// The body in pieces, for the parser. The parser keeps whatever it can't make sense of yet, however long that is, so
+/// it gets no further piece after [`MOST_AHEAD_BYTES`] until the file is reached.
 fn pieces(
     body: RequestBody,
     is_at_file: Arc<AtomicBool>,

@@ -1,4 +1,5 @@
-//! Doors for the fuzz targets to what reads a stranger's bytes, and for tests to the table of operations. Not an interface.
+//! Gives fuzz targets access to everything that reads a stranger's bytes, and tests access to the table of operations.
+//! This is no public interface.
 
 use crate::address::Address;
 use crate::conditions::parse_etags;
@@ -27,7 +28,7 @@ use multer::Multipart;
 use std::convert::Infallible;
 use stratum_auth::Identities;
 
-/// Every document that a request can carry.
+/// Reads the bytes as each of the documents that a request can carry.
 pub fn documents(bytes: &[u8]) {
     let _ =
         (CreateBucketConfiguration::read(bytes), Delete::read(bytes), CompleteMultipartUpload::read(bytes));
@@ -39,7 +40,7 @@ pub fn documents(bytes: &[u8]) {
     round_trips(bytes);
 }
 
-/// Documents that come back as they were accepted.
+/// Reads the bytes as the documents that must come back as they were accepted when they are written and read again.
 fn round_trips(bytes: &[u8]) {
     if let Ok(tags) = xml::tagging::read(bytes, Tagged::Bucket) {
         let again = xml::write(&xml::tagging::Tagging::of(&tags))
@@ -69,7 +70,7 @@ fn round_trips(bytes: &[u8]) {
     if let Ok(rules) = xml::notification::read(bytes, || "id".to_owned()) {
         let text = xml::write(&xml::notification::NotificationConfiguration::of(&rules));
         let again = text.map(|text| xml::notification::read(&text, || "id".to_owned()).ok());
-        // Topics come before queues.
+        // Rules for topics are written before those for queues, so only the number of rules is compared.
         assert!(again.is_ok_and(|again| again.is_some_and(|again| again.0.len() == rules.0.len())));
     }
     if let Ok(rules) = xml::lifecycle::read(bytes, id) {
@@ -81,7 +82,7 @@ fn round_trips(bytes: &[u8]) {
     }
 }
 
-/// A form of IAM or STS.
+/// Reads the bytes as a form of IAM or STS.
 pub fn iam(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if iam::is_taken(bytes) {
@@ -89,7 +90,8 @@ pub fn iam(bytes: &[u8]) {
     }
 }
 
-/// A browser's form, in pieces as long as its first byte says, and the policy that it may be signed with.
+/// Reads the bytes as a browser's form, in pieces as long as the first byte says, and as the policy that signs such a
+/// form.
 pub fn form(bytes: &[u8]) {
     let Some((length, body)) = bytes.split_first() else { return };
     let _ = PostPolicy::parse(body);
@@ -104,7 +106,7 @@ pub fn form(bytes: &[u8]) {
     }
 }
 
-/// A request of an operation, and the rights that it needs.
+/// A request of an operation, and the actions that its caller must be allowed.
 #[derive(Clone, Debug)]
 pub struct Example {
     pub operation: &'static str,
@@ -114,8 +116,9 @@ pub struct Example {
     pub actions: Vec<&'static str>,
 }
 
-/// A request of every operation on the bucket `bucket` or its object `k`, and where it is another right one that names a version,
-/// from the table: whatever holds of all operations can be tried on those that come, too.
+/// Requests of all operations on the bucket `bucket` or its object `k`. An operation that needs another right for a
+/// named version has a second request, which names one. The requests are made from the table of operations, so that
+/// what must hold of all operations is also tried on new ones.
 pub fn examples() -> Vec<Example> {
     let example = |row: &'static operations::Row, names_version: bool| {
         let path = match row.scope {
@@ -160,11 +163,12 @@ pub fn examples() -> Vec<Example> {
         .collect()
 }
 
-/// A request of each operation with each header that it heeds and that brings a right, by the name that it has there.
+/// A request of each operation with each header that it heeds and that brings a right. The right has the name that it
+/// has for that request.
 pub fn examples_with_headers() -> Vec<(Example, Brings)> {
     let heeds = |example: &Example, brings: &Brings| {
         let row = operations::all().find(|row| row.name == example.operation);
-        // A list of a bucket's is its operation's own.
+        // On a bucket, a header with an access control list takes the right of the operation itself.
         let is_about = brings.because == Because::Lifts || row.is_some_and(|row| row.scope == Scope::Object);
         is_about && row.is_some_and(|row| row.is_write() && headers::is_heeded(brings.header, row))
     };
@@ -180,7 +184,7 @@ pub fn examples_with_headers() -> Vec<(Example, Brings)> {
     examples().into_iter().flat_map(of).collect()
 }
 
-/// What a request asks for, from its raw parts.
+/// Reads from the raw parts of a request which operation it asks for.
 pub fn operation(method: &str, path: &str, query: &str, host: &str) {
     let domains = ["s3.example.com".to_owned()];
     let (Ok(method), Ok(query)) = (method.parse::<Method>(), Query::parse(query)) else { return };
@@ -189,7 +193,7 @@ pub fn operation(method: &str, path: &str, query: &str, host: &str) {
     }
 }
 
-/// Headers with a grammar of their own. A range that is granted lies in the object.
+/// Reads headers that have a grammar of their own. A range that is granted must lie in the object.
 pub fn headers(text: &str, size: u64) {
     let _ = parse_etags(text);
     if let Ok(Some(range)) = range::requested(text, size) {

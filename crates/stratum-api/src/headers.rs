@@ -1,7 +1,7 @@
-//! Headers, both ways: what an object keeps of its PUT's headers, and what it answers with.
+//! Headers, both ways: what an object keeps of the headers of its PUT, and the headers that it is answered with.
 //!
 //! Values may hold any bytes that HTTP allows. They are kept as text with one character for each byte (Latin-1), so
-//! that what comes back is byte for byte what was sent.
+//! that a client gets back byte for byte what it sent.
 
 mod directive;
 mod fold;
@@ -27,30 +27,31 @@ use stratum_metadata::record::{Checksum, ETag, ObjectHeaders, ObjectRecord, Stor
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Tier;
 
-/// What user metadata may hold in all, names and values, in bytes.
+/// The most bytes of user metadata in all, names and values.
 pub const MAX_USER_METADATA: usize = 2048;
 
-/// What an object may keep of headers in all, names and values, in bytes: S3's bound on the headers of a PUT.
+/// The most bytes of headers that an object keeps in all, names and values: S3's bound on the headers of a PUT.
 pub const MAX_KEPT: usize = 8192;
 
 const USER: &str = "x-amz-meta-";
 const WEBSITE_REDIRECT: HeaderName = HeaderName::from_static("x-amz-website-redirect-location");
-/// The tier that an object lies in: ours, where S3 knows only the class that was declared.
+/// The tier that an object lies in. The header is Stratum's, since S3 has only the class that was declared.
 const TIER: HeaderName = HeaderName::from_static("x-stratum-tier");
 const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
 const TAGGING_COUNT: HeaderName = HeaderName::from_static("x-amz-tagging-count");
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
 const DEFAULT_TYPE: HeaderValue = HeaderValue::from_static("binary/octet-stream");
 
-/// Whether the name of any header begins so. Most requests bring none of a family, and asking for each of its names costs more.
+/// Whether the name of any header begins with `begin`. Most requests have no header of a family, and looking up each of
+/// its names costs more.
 pub fn has_family(headers: &HeaderMap, begin: &str) -> bool {
     headers.keys().any(|name| name.as_str().starts_with(begin))
 }
 
-/// What an object keeps of the headers it was put with.
+/// What an object keeps of the headers that it was put with.
 ///
 /// # Errors
-/// `MetadataTooLarge` when the user's metadata is over 2 KiB, or all of it over 8; `InvalidRedirectLocation`.
+/// `MetadataTooLarge` when the user metadata is over 2 KiB, or all that is kept over 8 KiB; `InvalidRedirectLocation`.
 pub fn object_headers(headers: &HeaderMap) -> Result<ObjectHeaders, S3Error> {
     let get = |name: HeaderName| headers.get(name).map(text).filter(|text| !text.is_empty());
     bounded(ObjectHeaders {
@@ -65,10 +66,10 @@ pub fn object_headers(headers: &HeaderMap) -> Result<ObjectHeaders, S3Error> {
     })
 }
 
-/// Where a website would send who asks for the object.
+/// Where a website redirects whoever asks for the object.
 ///
 /// # Errors
-/// `InvalidRedirectLocation` for what is neither a path nor an address.
+/// `InvalidRedirectLocation` for what is neither a path nor a URL.
 pub fn website_redirect(headers: &HeaderMap) -> Result<Option<String>, S3Error> {
     match headers.get(WEBSITE_REDIRECT).map(text).filter(|text| !text.is_empty()) {
         Some(to) if !["/", "http://", "https://"].iter().any(|start| to.starts_with(start)) => {
@@ -78,12 +79,12 @@ pub fn website_redirect(headers: &HeaderMap) -> Result<Option<String>, S3Error> 
     }
 }
 
-/// What an object may keep, if it isn't too much.
+/// Passes on what an object is to keep, if that isn't too much.
 ///
 /// # Errors
 /// `MetadataTooLarge` over [`MAX_KEPT`].
 pub fn bounded(kept: ObjectHeaders) -> Result<ObjectHeaders, S3Error> {
-    // A character is a byte of the header.
+    // Each character stands for a byte of the header.
     let length = |text: &String| text.chars().count();
     let standard: usize = described(&kept)
         .iter()
@@ -102,7 +103,7 @@ fn check_size(size: usize, most: usize) -> Result<(), S3Error> {
         .with("MaxSizeAllowed", most.to_string()))
 }
 
-/// The headers that an object keeps, but for the user's own.
+/// The headers that an object keeps, except for user metadata.
 fn described(kept: &ObjectHeaders) -> [(HeaderName, Option<&String>); 7] {
     [
         (CONTENT_TYPE, kept.content_type.as_ref()),
@@ -130,7 +131,7 @@ fn user_metadata(headers: &HeaderMap) -> Result<BTreeMap<String, String>, S3Erro
     check_size(size, MAX_USER_METADATA).map(|()| user)
 }
 
-/// The encodings that are the object's own: `aws-chunked` is how the request travelled.
+/// The encodings of the object itself, without `aws-chunked`, which says how the request travelled.
 fn without_aws_chunked(encodings: &str) -> Option<String> {
     let own = |encoding: &&str| !encoding.trim().eq_ignore_ascii_case("aws-chunked");
     if encodings.split(',').all(|encoding| own(&encoding)) {
@@ -140,8 +141,8 @@ fn without_aws_chunked(encodings: &str) -> Option<String> {
     (!kept.is_empty()).then(|| kept.join(", "))
 }
 
-/// The storage classes with their names. S3's others (OUTPOSTS, SNOW, EXPRESS_ONEZONE, FSX_*, AWS_BACKUP_*) are those
-/// of other products: nobody can put an object into them by S3 itself.
+/// The storage classes with their names. S3's other classes (OUTPOSTS, SNOW, EXPRESS_ONEZONE, FSX_*, AWS_BACKUP_*) are
+/// those of other products: nobody can put an object into them by S3 itself.
 const STORAGE_CLASSES: [(StorageClass, &str); 8] = [
     (StorageClass::Standard, "STANDARD"),
     (StorageClass::StandardIa, "STANDARD_IA"),
@@ -156,7 +157,7 @@ const STORAGE_CLASSES: [(StorageClass, &str); 8] = [
 /// The storage class that a PUT declares.
 ///
 /// # Errors
-/// `InvalidStorageClass` for one that this server doesn't have.
+/// `InvalidStorageClass` for a class that this server doesn't have.
 pub fn storage_class(headers: &HeaderMap) -> Result<StorageClass, S3Error> {
     let Some(named) = headers.get(&STORAGE_CLASS) else { return Ok(StorageClass::Standard) };
     named.to_str().ok().and_then(storage_class_of).ok_or(Code::InvalidStorageClass.into())
@@ -167,10 +168,10 @@ pub fn storage_class_of(name: &str) -> Option<StorageClass> {
     STORAGE_CLASSES.iter().find(|(_, known)| *known == name).map(|(class, _)| *class)
 }
 
-/// What a client declares of where an object is to lie: by its metadata, and by its class.
+/// What a client declares about where an object is to lie: hints in its metadata, and its storage class.
 ///
 /// # Errors
-/// `InvalidArgument` for a hint that makes no sense, naming it.
+/// `InvalidArgument` for a hint that makes no sense, naming the hint.
 pub fn declared(kept: &ObjectHeaders, class: StorageClass) -> Result<Declared, S3Error> {
     let hints = Hints::parse(&kept.user).map_err(|error| {
         let header = format!("{USER}{}", error.name);
@@ -194,12 +195,13 @@ pub fn storage_class_name(class: StorageClass) -> &'static str {
     entry.1
 }
 
-/// Says where an object lies.
+/// Writes the header that says which tier an object lies in.
 pub fn write_tier(tier: Tier, out: &mut HeaderMap) {
     out.insert(TIER, HeaderValue::from_static(tier.name()));
 }
 
-/// Writes what GET and HEAD say of an object, whatever part of it they return. STANDARD is not said, as S3 does.
+/// Writes what GET and HEAD say of an object, whatever part of it they return. The class STANDARD is left out, as S3
+/// does.
 pub fn describe(object: &ObjectRecord, out: &mut HeaderMap) {
     let kept = &object.headers;
     validators(object, out);
@@ -223,13 +225,13 @@ pub fn describe(object: &ObjectRecord, out: &mut HeaderMap) {
     }
 }
 
-/// What a condition is checked against: a 304 carries these too.
+/// Writes the headers that conditions are checked against, which a 304 carries, too.
 pub fn validators(object: &ObjectRecord, out: &mut HeaderMap) {
     out.insert(ETAG, etag(&object.etag));
     out.insert(LAST_MODIFIED, http_date(object.modified));
 }
 
-/// `response-*` in the query replaces what the object says of itself.
+/// Replaces the object's own headers by those that the query asks for with `response-*`.
 pub fn override_from(query: &Query, out: &mut HeaderMap) {
     for (name, text) in query.iter() {
         let header = match name {
@@ -247,12 +249,12 @@ pub fn override_from(query: &Query, out: &mut HeaderMap) {
     }
 }
 
-/// Whether the query asks for any of the overrides.
+/// Whether the query asks for any `response-*` header.
 pub fn has_overrides(query: &Query) -> bool {
     query.iter().any(|(name, _)| name.starts_with("response-"))
 }
 
-/// Writes a checksum and its type.
+/// Writes a checksum and its type. The value of a composite checksum ends with the number of its parts.
 pub fn write_checksum(checksum: &Checksum, parts: Option<usize>, out: &mut HeaderMap) {
     let name = HeaderName::from_static(checksum::header(checksum.algorithm));
     let mut text = checksum::encode(&checksum.value);
@@ -287,7 +289,8 @@ pub fn text(value: &HeaderValue) -> String {
     }
 }
 
-/// The bytes that [`text`] read. What was a header once is one again; anything else would come out empty.
+/// The header whose bytes [`text`] read. Text that was read from a header becomes that header again; text with other
+/// characters may come out empty.
 pub fn value(text: &str) -> HeaderValue {
     let value = if text.is_ascii() {
         HeaderValue::from_str(text)
@@ -327,13 +330,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded_in_all() {
+    fn kept_headers_are_bounded_in_all() {
         let language = |length: usize| {
             let value = vec![b'v'; length];
             let kept = object_headers(&map(&[("content-language", &value), ("x-amz-meta-a", b"\xe9")]));
             kept.map(drop).map_err(|error| error.code())
         };
-        // Two names, and a byte of another value.
+        // What is counted besides the language: two names, and one byte of metadata.
         let others = "content-language".len() + "x-amz-meta-a".len() + 1;
         assert_eq!(language(MAX_KEPT - others), Ok(()));
         assert_eq!(language(MAX_KEPT - others + 1), Err(Code::MetadataTooLarge));
@@ -341,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_is_a_path_or_an_address() {
+    fn a_redirect_is_a_path_or_a_url() {
         let of = |to: &'static str| {
             let headers = map(&[("x-amz-website-redirect-location", to.as_bytes())]);
             website_redirect(&headers).map_err(|error| error.code())
@@ -370,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn storage_classes() {
+    fn storage_classes_are_read_and_named_as_s3_does() {
         assert_eq!(storage_class(&HeaderMap::new()).unwrap(), StorageClass::Standard);
         for (class, name) in STORAGE_CLASSES {
             let declared = storage_class(&map(&[("x-amz-storage-class", name.as_bytes())]));
@@ -383,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn dates() {
+    fn dates_are_read_in_any_of_https_forms() {
         assert_eq!(http_date(784_111_777_999), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
         assert_eq!(parse_http_date("yesterday"), None);

@@ -1,9 +1,10 @@
 //! The query APIs of IAM and STS, for programs: `POST /` with a form that names an action.
 //!
-//! They are on S3's port, and told from S3's requests by their form: nothing of S3's is a `POST` to no bucket. As S3's operations are,
-//! each action is a row of a [table]: what it is about, the parameters that it takes, and what does it; the right that it needs
-//! is its name. The order keeps strangers cheap: a key that nobody has is refused before a byte of the body is read, of which
-//! there may be little, and only a body that its signature covers is looked at.
+//! They are on S3's port, and told from S3's requests by their form, since S3 has no `POST` to the service itself. As
+//! with S3's operations, each action is a row of a [table]: what it is about, the parameters that it takes, and the
+//! function that does it; the right that it needs has the action's name. The order of the checks keeps strangers cheap:
+//! an unknown access key is refused before a byte of the body is read, the body is bounded, and it is looked at only if
+//! its signature covers it.
 //!
 //! Sources: IAM API Reference (2010-05-08), STS API Reference (2011-06-15).
 
@@ -48,23 +49,23 @@ use std::sync::Arc;
 use stratum_auth::{Mechanism, Payload, Request, SignedForm};
 use table::Row;
 
-/// The longest form, in bytes: a policy of 10,240 characters has up to three times as many in one.
+/// The longest form, in bytes. A policy of 10,240 characters takes up to three times as many bytes in a form.
 const MOST_FORM_BYTES: u64 = 64 << 10;
 
-/// What was answered, and what is told of it in the log.
+/// The answer, and what is told of the request in logs.
 pub struct Answered {
     pub response: Response<Body>,
-    /// The action, or what it was taken for.
+    /// The name of the action, or `Unknown`.
     pub operation: &'static str,
     pub is_write: bool,
-    /// The ARN of what it was about.
+    /// The ARN of what the action was about.
     pub target: Option<String>,
     pub caller: Caller,
-    /// A refusal's code, and what really happened.
+    /// The code of an error, and its real cause.
     pub error: Option<(&'static str, Option<String>)>,
 }
 
-/// Whether a request is one of these APIs'.
+/// Whether a request is for one of these APIs.
 pub fn is_meant(method: &Method, address: Option<&Address>, headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let is_form = kind
@@ -74,7 +75,7 @@ pub fn is_meant(method: &Method, address: Option<&Address>, headers: &HeaderMap)
     method == Method::POST && matches!(address, Some(Address::Service)) && is_form
 }
 
-/// Answers a request that [`is_meant`].
+/// Answers a request for which [`is_meant`] holds.
 pub async fn respond(
     store: &Arc<Store>,
     id: RequestId,
@@ -108,16 +109,17 @@ struct Seen {
     target: Option<String>,
 }
 
-/// Who asks, as far as that is known before the form has been read.
+/// Who sends a request, as far as that is known before the form has been read.
 enum Signer {
-    /// Who claims to have signed it; whether they did shows when it has been read.
+    /// Whoever the form says has signed it. Whether that is so shows when the form has been read.
     Form(SignedForm<Caller>),
-    /// Whose key the console works with.
+    /// The user in whose name the console works.
     Inside(Caller),
 }
 
 impl Signer {
-    /// The service that the request is signed for. What nobody signs is for whichever its action is of.
+    /// The service that the request is signed for. A request that isn't signed is for the service that its action
+    /// belongs to.
     fn service(&self) -> Option<String> {
         match self {
             Signer::Form(form) => Some(form.service().to_owned()),
@@ -197,7 +199,7 @@ fn form_of(body: &[u8]) -> Result<Query, IamError> {
     Ok(form.ok_or(Fault::MalformedQueryString)?)
 }
 
-/// Whether a form is one that an action takes, as far as that is told without a store. For the fuzz target.
+/// Whether a form is one that an action takes, as far as that shows without a store. For the fuzz target.
 pub fn is_taken(body: &[u8]) -> bool {
     let Ok(form) = form_of(body) else { return false };
     for (name, value) in form.iter() {

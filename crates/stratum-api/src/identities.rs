@@ -1,9 +1,11 @@
-//! Who sends requests: the owners of accounts, whom the configuration names, and the members that were made in them.
+//! Who sends requests: the owners of accounts, whom the configuration names, and the members that were made in the
+//! accounts.
 //!
-//! An account is its owner's: root has one, and so has every `[[user]]`. A [`Member`] is a user that was made in an account, or a
-//! session of one of its users or roles, and may what policies give it. Whose key signed a request is asked of the configuration
-//! first and then of the state ([`Keys`]), where one look-up tells a key that is none. What a member may is read once and kept
-//! until any user, group, role or policy changes ([`Members`]), so that a request parses nothing.
+//! Root owns an account, and so does every `[[user]]` of the configuration. A [`Member`] is a user that was made in an
+//! account, or a session of one of its users or roles, and may do what policies allow. An access key is looked up in
+//! the configuration first and then in the state ([`Keys`]), where one lookup shows that a key doesn't exist. What a
+//! member may do is read once and kept until any user, group, role or policy changes ([`Members`]), so that a request
+//! parses no policies.
 
 mod arn;
 mod canned;
@@ -28,14 +30,15 @@ use stratum_storage::ambient::UnixMillis;
 use subtle::ConstantTimeEq;
 use tracing_mutex::parkinglot::RwLock;
 
-/// How much text the policies of members that are kept may have had, in bytes. Read, one takes up to 40 times its text.
+/// The most bytes of text that the policies of kept members were parsed from. A parsed policy takes up to 40 times its
+/// text.
 const KEPT_BYTES: u64 = 2 << 20;
-/// What a member without any policy counts for.
+/// The bytes that a kept member without any policy counts for.
 const LEAST_BYTES: u64 = 256;
-/// After what opens secrets could not be had.
+/// How long after a failure to get the key that opens secrets it is asked for again.
 const RETRY_MILLIS: u64 = 10_000;
 const SHUT: &str = "users' secrets can't be opened";
-/// Members that there are at least room for.
+/// How many members the cache is laid out for.
 const KEPT: usize = 1024;
 
 /// Who sent a request.
@@ -43,14 +46,14 @@ const KEPT: usize = 1024;
 pub enum Caller {
     /// The owner of an account.
     User(Arc<User>),
-    /// Somebody else of an account.
+    /// A user that was made in an account, or a session.
     Member(Arc<Member>),
-    /// Nobody signed it.
+    /// The request isn't signed.
     Nobody,
 }
 
 impl Caller {
-    /// The owner of the account that they belong to.
+    /// The owner of the account that the caller belongs to.
     pub fn owner(&self) -> Option<&Arc<User>> {
         match self {
             Caller::User(user) => Some(user),
@@ -59,7 +62,7 @@ impl Caller {
         }
     }
 
-    /// The key that they signed with.
+    /// The access key of the caller.
     pub fn access_key(&self) -> Option<&str> {
         match self {
             Caller::User(user) => Some(user.access_key.as_str()),
@@ -68,7 +71,7 @@ impl Caller {
         }
     }
 
-    /// What they are called in logs, and counted by.
+    /// What the caller is called in logs and counted by: the id of an owner, the ARN of a member.
     pub fn id(&self) -> Option<&str> {
         match self {
             Caller::User(user) => Some(&user.id),
@@ -78,42 +81,42 @@ impl Caller {
     }
 }
 
-/// The members who asked for something last, and what opens their secrets.
+/// The members who asked for something last, and the key that opens their secrets.
 #[derive(Debug)]
 pub struct Members {
     known: Cache<String, Arc<Known>, ByText>,
     opened: RwLock<Opened>,
-    /// Held by whoever reads identities to change them.
+    /// Held by whoever reads identities in order to change them.
     changing: tokio::sync::Mutex<()>,
 }
 
-/// Whose an access key is, as it was found.
+/// Whose an access key is, and what was read with it.
 #[derive(Debug)]
 struct Known {
-    /// How often identities had changed when it was read.
+    /// How often identities had changed when this was read.
     changes: u64,
     caller: Caller,
     secret: SecretKey,
-    /// Of a session: its token, and when it ends.
+    /// The token of a session, and when the session ends; `None` for a user's own key.
     session: Option<(String, UnixMillis)>,
     text_bytes: u64,
 }
 
 #[derive(Debug, Default)]
 struct Opened {
-    /// How often identities had changed when it was looked for.
+    /// How often identities had changed when the key was asked for.
     changes: Option<u64>,
     lock: Lock,
 }
 
-/// What opens secrets.
+/// The key that opens secrets, or why there is none.
 #[derive(Clone, Debug, Default)]
 enum Lock {
-    /// There are none.
+    /// There are no secrets.
     #[default]
     Nothing,
     Open(Sealing),
-    /// It could not be had, and is asked for again at that time.
+    /// The key could not be had, and is asked for again at this time.
     Shut(UnixMillis),
 }
 
@@ -137,9 +140,11 @@ impl Default for Members {
 }
 
 impl Members {
-    /// Has what opens secrets be at hand, if there are any. Costs a comparison while nothing has changed.
+    /// Sees to it that the key that opens secrets is there, if there are secrets. Costs a comparison while nothing has
+    /// changed.
     ///
-    /// Who owns an account signs in without it, so what fails is told to those alone who can't.
+    /// The owners of accounts sign in without this key. So a failure isn't returned here, but told only to those
+    /// callers who can't sign in because of it.
     pub async fn open(&self, view: &ReadView, keys: &dyn KeyService, now: UnixMillis) {
         let Ok(changes) = view.identity_changes() else { return };
         if self.opened.read().is_of(changes, now) {
@@ -149,7 +154,7 @@ impl Members {
         *self.opened.write() = Opened { changes: Some(changes), lock };
     }
 
-    /// What seals secrets, where there is one.
+    /// The key that seals secrets, if there is one.
     pub fn sealing(&self) -> Option<Sealing> {
         match &self.opened.read().lock {
             Lock::Open(sealing) => Some(sealing.clone()),
@@ -162,7 +167,7 @@ impl Members {
         matches!(self.opened.read().lock, Lock::Shut(_))
     }
 
-    /// Waits until nobody else changes identities, as long as the guard is kept.
+    /// Waits until nobody else changes identities. Nobody else does while the guard is kept.
     pub async fn change(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.changing.lock().await
     }
@@ -179,7 +184,7 @@ impl Lock {
     async fn of(view: &ReadView, keys: &dyn KeyService, now: UnixMillis) -> Lock {
         let problem = match view.identities() {
             Ok(None) => return Lock::Nothing,
-            // None of them has a secret yet.
+            // No user has a secret yet.
             Ok(Some(all)) if all.key.is_empty() => return Lock::Nothing,
             Ok(Some(all)) => match keys.unwrap(&all.key, IdentitiesRecord::KEY_NAME).await {
                 Ok(key) => return Lock::Open(Sealing::new(key)),
@@ -195,10 +200,10 @@ impl Lock {
     }
 }
 
-/// Wraps the key above the secrets.
+/// Wraps the key that opens secrets.
 ///
 /// # Errors
-/// What the key service fails in.
+/// Failures of the key service.
 pub async fn wrap(
     keys: &dyn KeyService,
     key: &DataKey,
@@ -207,7 +212,7 @@ pub async fn wrap(
     keys.wrap(None, key, IdentitiesRecord::KEY_NAME, salt).await
 }
 
-/// All keys that a request may be signed with, at a moment.
+/// All access keys that a request may be signed with, at the time `now`.
 #[derive(Debug)]
 pub struct Keys<'a> {
     pub configured: &'a Identities,
@@ -236,7 +241,7 @@ impl Keyring for Keys<'_> {
 impl Keys<'_> {
     fn find_member(&self, access_key: &str, token: Option<&str>) -> Result<(Caller, SecretKey), AuthError> {
         let unknown = || AuthError::InvalidAccessKeyId { access_key: access_key.to_owned() };
-        // What can't be one of ours costs nothing.
+        // A text that can't be an access key of this server costs no lookup.
         if !arn::is_access_key_id(access_key) {
             return Err(if token.is_some() { AuthError::InvalidToken } else { unknown() });
         }
@@ -265,7 +270,7 @@ impl Keys<'_> {
         }
     }
 
-    /// A user's own key.
+    /// Reads a user's own access key.
     fn read_key(
         &self,
         sealing: &Sealing,
@@ -289,7 +294,7 @@ impl Keys<'_> {
         }))
     }
 
-    /// A session's key, of which nothing is kept but the key that opens its token.
+    /// Reads the access key of a session. The state keeps nothing of a session but the key that opens its token.
     fn read_session(
         &self,
         sealing: &Sealing,
@@ -326,7 +331,7 @@ impl Keys<'_> {
 }
 
 impl Known {
-    /// Whether it is what that token makes of the key, or that key without one.
+    /// Whether this was read with that session token, or without one if there is none.
     fn is_of(&self, token: Option<&str>) -> bool {
         match (&self.session, token) {
             (None, None) => true,

@@ -3,7 +3,7 @@
 use crate::error::S3Error;
 pub use stratum_metadata::record::ObjectKey;
 
-/// The key of a raw path: percent-decoded once, `+` literal, nothing normalised.
+/// The key in a raw path: percent-decoded once, with `+` taken as it is and nothing normalised.
 ///
 /// # Errors
 /// `KeyTooLongError` over 1024 bytes, `InvalidURI` when the bytes aren't UTF-8.

@@ -1,13 +1,13 @@
-//! What a store that hasn't been raised can't keep is refused in words, before anything is written.
+//! Refuses what a store of an older level can't record, before anything is written.
 
 use crate::context::Context;
 use crate::error::{Code, S3Error};
 use stratum_metadata::VERSIONS_SINCE;
 
-/// Whether the store's records can hold that; `what` begins a sentence.
+/// Whether the records of the store can hold `what`, which begins the sentence of the error.
 ///
 /// # Errors
-/// `NotImplemented`, naming the command that helps.
+/// `NotImplemented`, naming the command that raises the level.
 pub fn require(ctx: &Context, what: &str) -> Result<(), S3Error> {
     let level = ctx.store.metadata.level();
     if level >= VERSIONS_SINCE {

@@ -1,14 +1,16 @@
-//! HTTP and S3: a request becomes a typed operation, the operation a response.
+//! The HTTP and S3 side of the server: it turns each request into a typed operation, and runs the operation to its
+//! response.
 //!
-//! The road of one request, top to bottom:
+//! One request passes through these modules, in this order:
 //! * [`server`] accepts connections and bounds what a peer may do with them;
-//! * [`service`] takes a request: parse, authenticate, authorise, check headers, and hand over to its operation;
-//! * [`address`] reads its path and host, [`operations`] is the table of all operations and says which is meant;
-//! * [`rights`] answers the one question that is asked before each: may they;
-//! * `ops` holds one file per operation, each readable from its headers to its answer;
-//! * [`body`] turns the request's bytes (plain or `aws-chunked`) into checked payload, `bodies` is the one seam to
-//!   where payload is stored;
-//! * [`error`] is the one place where failures become S3 codes.
+//! * [`service`] parses, authenticates and authorises a request, checks its headers, and hands it to its operation;
+//! * [`address`] reads the path and the host of a request; [`operations`] is the table of all operations, and finds the
+//!   one that is asked for;
+//! * [`rights`] decides before each operation whether the caller may do it;
+//! * `ops` holds one file for each operation, from the reading of its headers to the writing of its answer;
+//! * [`body`] turns the bytes of a request (plain or `aws-chunked`) into checked payload; `bodies` is the one seam
+//!   between the operations and the storage of payload;
+//! * [`error`] is the one place where failures become S3 error codes.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
@@ -72,6 +74,6 @@ mod xml;
 
 pub use telemetry::{failures, history};
 
-// S3's names of what records hold, for tools that tell of records without HTTP.
+// S3's names for values in records, for tools that print records without going through HTTP.
 pub use checksum::{name as checksum_algorithm_name, type_name as checksum_type_name};
 pub use headers::storage_class_name;

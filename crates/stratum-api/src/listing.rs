@@ -1,8 +1,8 @@
-//! What the listing operations share: their parameters, and where a page begins.
+//! What the listing operations share: their parameters, and the position where a page begins.
 //!
-//! A page begins after a key or past everything under a common prefix. ListObjects says it with a marker, which is
-//! the last key or common prefix of the page before; ListObjectsV2 with a token, which is opaque to clients and
-//! carries a checksum, so that a made-up one is refused and never read as a place.
+//! A page begins after a key, or past everything under a common prefix. ListObjects gives that position as a marker,
+//! which is the last key or common prefix of the page before. ListObjectsV2 gives it as a token, which is opaque to
+//! clients and carries a checksum, so that a made-up token is refused and never read as a position.
 
 use crate::checksum::{self, crc32c};
 use crate::context::Context;
@@ -20,16 +20,17 @@ use bytes::Bytes;
 use stratum_metadata::listing::{ListRequest, Listed, ListedObject, Page, Position};
 use stratum_metadata::record::BucketRecord;
 
-/// The most entries on a page, and how many there are unless the client says otherwise.
+/// The most entries on a page, and the number of entries unless the client names one.
 pub const MAX_ENTRIES: usize = 1000;
 
-/// Bytes of memory that an entry of a page takes while the page is read and written: usually, since how long keys
-/// are shows only then. A party makes few long pages at once, and what was written is counted as it is.
+/// The bytes of memory that an entry of a page usually takes while the page is read and written. How long the keys are
+/// shows only when they are read, so entries with long keys take more; turns keep the number of a party's long pages
+/// low.
 const ENTRY_MEMORY: u64 = 1 << 10;
 
-/// What is read for a list.
+/// What was read for a list.
 pub trait Entries: Send + 'static {
-    /// How many lines it comes to.
+    /// How many entries the list has.
     fn count(&self) -> usize;
 }
 
@@ -39,15 +40,15 @@ impl<T: Send + 'static, P: Send + 'static> Entries for Page<T, P> {
     }
 }
 
-/// Entries, and where the next page begins if there is one.
+/// Entries, and the position where the next page begins if there is one.
 impl<T: Send + 'static, P: Send + 'static> Entries for (Vec<T>, Option<P>) {
     fn count(&self) -> usize {
         self.0.len()
     }
 }
 
-/// Answers with a list of up to `max` entries, which `read` gives and `write` makes a document of: with memory for it,
-/// and in a turn of the party's, if it may be long.
+/// Answers with a list of up to `max` entries, which `read` reads and `write` makes a document of. Memory for the list
+/// is admitted first, and a list that may be long takes one of the party's turns.
 ///
 /// # Errors
 /// `SlowDown`, and what `read` and `write` say.
@@ -63,8 +64,9 @@ pub async fn answer<E: Entries>(
     long::answer(entries.count(), move || write(&entries)).await
 }
 
-/// A marker or start-after: past a common prefix where it ends with the first delimiter after the prefix, since
-/// ListObjects then gave it as `NextMarker`; after a key otherwise.
+/// The position that a marker or start-after stands for. It is past a common prefix where the marker ends with the
+/// first delimiter after the prefix, since ListObjects has then given the common prefix as `NextMarker`; otherwise it
+/// is after a key.
 fn from_marker(marker: &str, prefix: &str, delimiter: Option<&str>) -> Position {
     let place = marker.as_bytes().to_vec();
     match marker {
@@ -74,7 +76,7 @@ fn from_marker(marker: &str, prefix: &str, delimiter: Option<&str>) -> Position 
     }
 }
 
-/// The opaque token of a place.
+/// The opaque token of a position.
 pub fn token(position: &Position) -> String {
     let (kind, name): (u8, &[u8]) = match position {
         Position::Start => (0, &[]),
@@ -113,18 +115,20 @@ fn is_common_prefix(marker: &str, prefix: &str, delimiter: Option<&str>) -> bool
     rest.find(delimiter).is_some_and(|at| at + delimiter.len() == rest.len())
 }
 
-/// What every listing of keys takes. Empty values are as good as none, but `prefix` is always echoed.
+/// The parameters of every listing of keys. An empty value counts as an absent one, but `Prefix` is always in the
+/// answer.
 #[derive(Clone, Debug)]
 pub struct Parameters {
     pub prefix: String,
     pub delimiter: Option<String>,
     pub encoding: Option<EncodingType>,
-    /// At most [`MAX_ENTRIES`]; 0 is an empty page.
+    /// The most entries of the page, at most [`MAX_ENTRIES`]; 0 is an empty page.
     pub max: usize,
 }
 
 impl Parameters {
-    /// Reads them; `max` is named differently by the operations.
+    /// Reads the parameters. `max` is the name of the parameter that bounds the page, which differs between the
+    /// operations.
     ///
     /// # Errors
     /// `InvalidArgument`.
@@ -138,7 +142,7 @@ impl Parameters {
         })
     }
 
-    /// Where the page begins that is to follow a marker or start-after.
+    /// The position where the page begins that follows a marker or start-after.
     pub fn after(&self, marker: &str) -> Position {
         from_marker(marker, &self.prefix, self.delimiter.as_deref())
     }
@@ -150,7 +154,7 @@ impl Parameters {
     }
 }
 
-/// A page of a bucket's objects, with who owns them where they ask for that.
+/// A page of a bucket's objects, with their owners if `owners`.
 pub async fn objects(
     ctx: &Context,
     bucket: &BucketRecord,
@@ -172,7 +176,7 @@ pub async fn objects(
     Ok(ctx.view.list(request).await?)
 }
 
-/// A page of ListObjects or ListObjectsV2 as their documents have it: objects, and common prefixes.
+/// The entries of a page of ListObjects or ListObjectsV2, as their documents have them: objects and common prefixes.
 pub fn lines<'a>(
     page: &'a Page<ListedObject>,
     encoding: Option<EncodingType>,
@@ -203,7 +207,7 @@ pub fn lines<'a>(
     (contents, prefixes)
 }
 
-/// The key or common prefix that a place is after, as `NextMarker` and `NextKeyMarker` give it.
+/// The key or common prefix that a position is after, as `NextMarker` and `NextKeyMarker` give it.
 pub fn name(position: &Position) -> Option<&[u8]> {
     match position {
         Position::Start => None,
@@ -224,7 +228,7 @@ pub fn encoding(query: &Query) -> Result<Option<EncodingType>, S3Error> {
     }
 }
 
-/// `max-keys`, `max-parts`, `max-uploads`: from 0 to what 31 bits hold, cut to [`MAX_ENTRIES`].
+/// Reads `max-keys`, `max-parts` or `max-uploads`: a number from 0 to 2147483647, cut to [`MAX_ENTRIES`].
 pub fn max_entries(query: &Query, name: &'static str) -> Result<usize, S3Error> {
     match query.get(name) {
         None | Some("") => Ok(MAX_ENTRIES),
@@ -245,7 +249,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_marker_is_a_common_prefix_only_where_one_could_end() {
+    fn a_marker_is_a_common_prefix_only_if_it_ends_where_one_could() {
         let after = from_marker;
         let key = |key: &str| Position::After(key.into());
         let common = |prefix: &str| Position::Past(prefix.into());
@@ -261,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_cut_and_nonsense_is_refused() {
+    fn page_sizes_are_cut_and_those_that_are_no_number_are_refused() {
         let max = |text: &str| max_entries(&Query::parse(text).unwrap(), "max-keys");
         assert_eq!(max("").unwrap(), 1000);
         assert_eq!(max("max-keys=").unwrap(), 1000);

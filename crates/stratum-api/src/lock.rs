@@ -1,6 +1,6 @@
-//! Object lock as requests and answers have it: retention and legal hold of a version.
+//! Object lock in requests and answers: the retention and the legal hold of a version.
 //!
-//! What may be deleted or shortened is decided where it is done, in the state.
+//! Whether a version may be deleted, or its retention shortened, is decided in the state when that is done.
 //!
 //! Source: Amazon S3 API Reference, PutObject, PutObjectRetention, PutObjectLockConfiguration.
 
@@ -14,7 +14,7 @@ const MODE: HeaderName = HeaderName::from_static("x-amz-object-lock-mode");
 const UNTIL: HeaderName = HeaderName::from_static("x-amz-object-lock-retain-until-date");
 const HOLD: HeaderName = HeaderName::from_static("x-amz-object-lock-legal-hold");
 
-/// How a new version is locked.
+/// The retention and the legal hold that a new version gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lock {
     pub retention: Option<Retention>,
@@ -22,15 +22,15 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// What headers say, whatever the bucket has.
+    /// Reads the lock headers, whether or not the bucket has object lock.
     ///
     /// # Errors
-    /// `InvalidArgument` for what makes no sense.
+    /// `InvalidArgument` for headers that make no sense.
     pub fn of(headers: &HeaderMap, now: UnixMillis) -> Result<Lock, S3Error> {
         Ok(Lock { retention: retention(headers, now)?, legal_hold: legal_hold(headers)? })
     }
 
-    /// What a request's headers ask for.
+    /// Reads the lock that the headers of a write ask for.
     ///
     /// # Errors
     /// As [`Lock::of`]; `InvalidRequest` in a bucket without object lock.
@@ -43,7 +43,7 @@ impl Lock {
     }
 }
 
-/// Gives a version that is made now the retention of its bucket's versions, where its request named none.
+/// Gives a new version the default retention of its bucket, where the request named none.
 pub fn retain_by_default(attributes: &mut Attributes, bucket: &BucketRecord, now: UnixMillis) {
     let default = || Some(bucket.configuration.object_lock?.default?.from(now));
     attributes.retention = attributes.retention.or_else(default);
@@ -83,6 +83,8 @@ fn retention(headers: &HeaderMap, now: UnixMillis) -> Result<Option<Retention>, 
     in_future(Retention { mode, until: at }, now).map(Some)
 }
 
+/// Passes on a retention that isn't over.
+///
 /// # Errors
 /// `InvalidArgument` for a retention that is over.
 pub fn in_future(retention: Retention, now: UnixMillis) -> Result<Retention, S3Error> {
@@ -139,7 +141,7 @@ pub fn hold_name(hold: LegalHold) -> &'static str {
     }
 }
 
-/// What GET and HEAD say of it.
+/// Writes the headers in which GET and HEAD tell a version's lock.
 pub fn describe(attributes: &Attributes, out: &mut HeaderMap) {
     if let Some(Retention { mode, until }) = attributes.retention {
         out.insert(MODE, HeaderValue::from_static(mode_name(mode)));
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn lock_headers_that_make_no_sense_are_refused() {
         let lock = Some(ObjectLock { default: None });
         for (headers, code) in [
             (vec![(MODE, "GOVERNANCE")], Code::InvalidArgument),

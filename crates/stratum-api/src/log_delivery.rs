@@ -1,5 +1,5 @@
-//! Delivers what was logged of requests to a bucket: lines become an object of the bucket that its owner named, if that one still
-//! lets them.
+//! Delivers access logs: the waiting lines about a bucket become an object in the target bucket that the owner named,
+//! if that bucket still lets logs in.
 
 use crate::access_log::{self, Log, Logging};
 use crate::acl;
@@ -29,12 +29,12 @@ use stratum_metadata::record::{
 };
 use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 
-/// How often it looks whether something is to be delivered.
+/// How often the task looks for logs that are to be delivered.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Whose memory a delivery takes.
+/// The party on which a delivery's memory counts: S3's own name for its log delivery.
 const SERVICE: &str = "logging.s3.amazonaws.com";
 
-/// The task. One of a server.
+/// The task that delivers access logs. A server has one.
 #[derive(Debug)]
 pub struct AccessLogTask(Arc<Store>);
 
@@ -105,8 +105,9 @@ async fn deliver(store: &Arc<Store>, bucket: BucketId, log: &Log) -> Result<(), 
     put_object::put(&ctx, &target, &key, body, new, 0).await.map(drop)
 }
 
-/// What others may do with what is delivered, as far as lists are in use now and the public isn't blocked. Nothing where the
-/// target is another's, who may have made a bucket of that name since.
+/// The owner and the list of a delivered object. The list gives others the configured grants, where the target bucket
+/// uses lists and its public access block allows the grant. It gives none where the target belongs to somebody else,
+/// who may have made a bucket of that name since.
 fn owned(store: &Store, source: &BucketRecord, target: &BucketRecord, grants: &[Grant]) -> Owned {
     let mut given = Vec::new();
     let has_lists = ownership::of(target, &store.settings) != ObjectOwnership::BucketOwnerEnforced;
@@ -136,7 +137,7 @@ impl Task for AccessLogTask {
         })
     }
 
-    /// What waits, too, when the server stops.
+    /// Delivers everything that still waits when the server stops.
     fn ended(&self) -> Work<'_, ()> {
         Box::pin(self.deliver_due(true))
     }

@@ -1,29 +1,29 @@
 //! How many small pieces of bodies a party may send.
 //!
-//! HTTP lets a body come in chunks of a single byte, and each piece takes about as long to receive as one of some KiB. So a few
-//! connections could keep all processors busy with framing. Whoever sends small pieces faster than this is read more slowly, and
-//! waits by itself.
+//! HTTP lets a body come in chunks of a single byte, and receiving such a piece takes about as long as receiving one of
+//! some KiB. So a few connections could keep all processors busy with framing. A party that sends small pieces faster
+//! than [`PIECES_A_SECOND`] is read from more slowly, and nobody else waits for that.
 
 use std::time::Duration;
 
-/// A piece of fewer bytes is small.
+/// A piece of fewer bytes than this is small.
 pub const SMALL_PIECE_BYTES: usize = 512;
 
-/// Small pieces that a party may send in a second: at a microsecond or two each, a tenth of a processor.
+/// The small pieces that a party may send in a second. At a microsecond or two each, they take a tenth of a processor.
 const PIECES_A_SECOND: u32 = 50_000;
 
-/// How long a party may be ahead of that, so that a body that happens to come in pieces needn't wait.
+/// How far a party may be ahead of that rate, so that a body that happens to come in small pieces needn't wait.
 const AHEAD: Duration = Duration::from_millis(100);
 
-/// The small pieces of one party.
+/// The account of the small pieces that one party has sent.
 #[derive(Debug, Default)]
 pub struct Allowance {
-    /// When those that came would all have come at the allowed rate, on the monotonic clock.
+    /// When all pieces so far would have come at the allowed rate, on the monotonic clock.
     even_at: Duration,
 }
 
 impl Allowance {
-    /// Counts pieces that came. How long who sends them is not to be read from.
+    /// Counts pieces that came. Returns how long their sender is not to be read from.
     pub fn take(&mut self, pieces: u32, now: Duration) -> Duration {
         let cost = Duration::from_secs(pieces.into()) / PIECES_A_SECOND;
         self.even_at = self.even_at.max(now).saturating_add(cost);

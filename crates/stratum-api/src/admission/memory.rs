@@ -1,4 +1,4 @@
-//! What one request holds of the pool.
+//! What one request holds of the pool of request memory.
 
 use super::{Holding, LEAST_MEMORY, Party, Pool};
 use crate::error::S3Error;
@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Bytes a second at which a peer must send or read at least.
+/// The least rate, in bytes a second, at which any peer must send a body or read an answer.
 const MINIMUM_RATE: u64 = 1024;
 
-/// In so many seconds a peer must move as much as the server holds for it, once its party holds most of the pool.
+/// Once a party holds most of the pool, a peer of it must move as many bytes as the server holds for it within this
+/// many seconds.
 const TURNOVER_SECONDS: u64 = 64;
 
-/// A request's account with the pool: counts it as long as a handle, or anything admitted through one, lives.
+/// A request's account with the pool. The request stays counted as long as this handle, a clone of it, or anything
+/// admitted through one lives.
 #[derive(Clone, Debug)]
 pub struct Memory {
     account: Arc<Account>,
@@ -35,7 +37,7 @@ pub struct Admitted {
     bytes: u64,
 }
 
-/// Leave to work on something long.
+/// The right to work on one long scan or document.
 #[derive(Debug)]
 #[must_use = "the turn ends on drop"]
 pub struct Turn {
@@ -59,8 +61,8 @@ impl Memory {
         Ok(admitted)
     }
 
-    /// The least rate, in bytes a second, at which the peer must send or read: it grows with what the server holds
-    /// for it, once its party holds more than it leaves to all others.
+    /// The least rate, in bytes a second, at which the peer must send or read. Once the party holds more than it leaves
+    /// to all others, the rate grows with what the server holds for this request.
     pub fn minimum_rate(&self) -> u64 {
         let Account { pool, holding, held, .. } = &*self.account;
         match pool.is_pressed_by(holding) {
@@ -69,16 +71,17 @@ impl Memory {
         }
     }
 
-    /// Counts pieces of fewer than [`SMALL_PIECE_BYTES`](super::SMALL_PIECE_BYTES) that came for the request. How long it is not
-    /// to be read from, since its party sends too many of them. `now` is on the monotonic clock.
+    /// Counts pieces of fewer than [`SMALL_PIECE_BYTES`](super::SMALL_PIECE_BYTES) that came for the request. Returns
+    /// how long the peer is not to be read from, because its party sends too many of them. `now` is on the monotonic
+    /// clock.
     pub fn small_pieces(&self, pieces: u32, now: Duration) -> Duration {
         self.account.holding.allowance.lock().take(pieces, now)
     }
 
-    /// Waits until the party works on few enough long scans and documents. Take it right before such work, and
-    /// nothing that others wait for while it is held.
+    /// Waits until few enough of the party's long scans and documents are worked on. Take a turn right before such
+    /// work, and while you hold it take nothing that others wait for.
     pub async fn turn(&self) -> Turn {
-        // The semaphore is never closed.
+        // The semaphore is never closed, so this never fails.
         Turn { _permit: self.account.holding.turns.clone().acquire_owned().await.ok() }
     }
 }
@@ -90,7 +93,7 @@ impl Drop for Account {
 }
 
 impl Admitted {
-    /// The account that the bytes are on.
+    /// The account of the request that holds the bytes.
     pub fn memory(&self) -> &Memory {
         &self.memory
     }
@@ -98,7 +101,7 @@ impl Admitted {
     /// Takes `bytes` more.
     ///
     /// # Errors
-    /// `SlowDown`; what was held before still is.
+    /// `SlowDown`; the bytes that were held before are still held.
     pub fn grow(&mut self, bytes: u64) -> Result<(), S3Error> {
         let account = &self.memory.account;
         account.pool.take(&account.party, &account.holding, bytes)?;

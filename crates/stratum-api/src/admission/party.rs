@@ -1,14 +1,15 @@
-//! Whom a request counts for.
+//! The parties that requests count for.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A user, or where an unsigned request came from.
+/// Whom a request counts for: a user, or the address that an unsigned request came from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Party {
-    /// Whom the configuration names, by its id.
+    /// The owner of an account, whom the configuration names, by their id.
     User(String),
-    /// A user or a role that was made in an account. All sessions of a role are one: who may assume it makes as many as they like.
+    /// A user or a role that was made in an account. All sessions of a role are one party, since whoever may assume the
+    /// role can make as many sessions as they like.
     Member {
         /// The id of the account's owner.
         account: String,
@@ -19,7 +20,7 @@ pub enum Party {
 }
 
 impl Party {
-    /// `user` or `address`.
+    /// The kind of the party: `user` or `address`.
     pub fn kind(&self) -> &'static str {
         match self {
             Party::User(_) | Party::Member { .. } => "user",
@@ -27,7 +28,7 @@ impl Party {
         }
     }
 
-    /// The user's id, a member's ARN, or the address.
+    /// What the party is called: the id of an owner, the ARN of a member, or the address.
     pub fn name(&self) -> String {
         match self {
             Party::User(id) => id.clone(),
@@ -36,7 +37,7 @@ impl Party {
         }
     }
 
-    /// Whom it shares with as one of many.
+    /// The group whose parties share as one does; `None` for an account's owner, who is a party alone.
     pub(super) fn group(&self) -> Option<Group> {
         match self {
             Party::User(_) => None,
@@ -46,12 +47,12 @@ impl Party {
     }
 }
 
-/// Parties of which anybody may have as many as they like.
+/// Parties of which anybody can have as many as they like.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Group {
     /// The users and roles that were made in an account, by the id of its owner.
     Account(String),
-    /// Who signs nothing.
+    /// All addresses that unsigned requests come from.
     Strangers,
 }
 
@@ -61,8 +62,8 @@ impl fmt::Display for Party {
     }
 }
 
-/// Where a connection comes from, as far as one peer can't choose it: an IPv4 address, or the first 64 bits of an
-/// IPv6 one, since the rest is anybody's own to vary.
+/// Where a connection comes from, as far as the peer can't choose it: an IPv4 address, or the first 64 bits of an IPv6
+/// address, since the peer may vary the other 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Origin(IpAddr);
 

@@ -1,16 +1,18 @@
-//! How what is limited is shared.
+//! How a limited resource is shared between parties.
 //!
-//! **Somebody may hold up to four times what is left free then, and an eighth of that where less than an eighth of all is left.** So
-//! one who is alone gets four fifths, and whoever comes next always finds some: two that hold all that they may leave an
-//! eighth, and each further one eight ninths of what it found.
+//! **A party may hold up to four times what it leaves free; where it leaves less than an eighth of the whole, it may
+//! hold only an eighth of what it leaves free.** So a party that is alone gets four fifths, and the next party always
+//! finds some: two parties that hold all they may leave an eighth free, and each further party leaves eight ninths of
+//! what it found.
 
-/// Somebody may hold so many times what they leave free.
+/// How many times what it leaves free a party may hold.
 const SHARE: u64 = 4;
 
-/// The last part of all, one in so many, is for those who hold little: so small a part of what they leave free.
+/// The last part of the whole, one in this many, is for parties that hold little: whoever takes of it may hold only one
+/// in this many of what they leave free.
 pub const LAST_PART: u64 = 8;
 
-/// Whether somebody who has `held` of a pool of `total` may take `more` of it while `free` of it is free.
+/// Whether a party that holds `held` of a pool of `total` may take `more` of it, while `free` of it is free.
 pub fn is_fair(held: u64, more: u64, free: u64, total: u64) -> bool {
     free.checked_sub(more).is_some_and(|left| {
         let most =
@@ -19,7 +21,7 @@ pub fn is_fair(held: u64, more: u64, free: u64, total: u64) -> bool {
     })
 }
 
-/// The most that is fair: how much somebody may still take who has `held` of it.
+/// The most that a party may still take that holds `held`, while `free` of `total` is free.
 pub fn most(held: u64, free: u64, total: u64) -> u64 {
     let before_the_last_part = (free.saturating_mul(SHARE).saturating_sub(held) / (SHARE + 1))
         .min(free.saturating_sub(total / LAST_PART));
@@ -33,8 +35,9 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn few_places_are_shared_to_the_last() {
-        // Of sixteen places one holds twelve; three others get one each, and one is nobody's to keep from the fifth.
+    fn all_but_one_of_few_places_are_given_away() {
+        // Of sixteen places one party holds twelve. Three others get one each. The last place goes to nobody, since
+        // nothing would be left free.
         let mut free = 16 - 12;
         while is_fair(0, 1, free, 16) {
             free -= 1;
@@ -50,7 +53,7 @@ mod tests {
             let held = ((total - free) as f64 * held) as u64;
             let most = most(held, free, total);
             prop_assert!(most == 0 || is_fair(held, most, free, total), "{most}");
-            // By whole numbers it may be one or two less.
+            // As the numbers are whole ones, the most may come out one or two too small.
             prop_assert!(!is_fair(held, most + 3, free, total), "{most}");
         }
     }

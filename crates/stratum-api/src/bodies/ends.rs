@@ -1,15 +1,15 @@
-//! The first and last bytes of a body, kept while it passes for who looks at what it is.
+//! The first and last bytes of a body, kept for the classifier while the body passes.
 //!
-//! A small body is there as a whole until its command is committed, so it is merely held; of a larger one the ends are
-//! copied, eight kilobytes whatever its length is.
+//! A small body is in memory as a whole until its command is committed, so it is merely held. Of a larger body the ends
+//! are copied, which are eight kilobytes however long the body is.
 
 use bytes::Bytes;
 use stratum_tiering::content::{Sample, Sampler};
 
-/// What was kept of a body.
+/// What was kept of a body for the classifier.
 #[derive(Clone, Debug, Default)]
 pub enum Ends {
-    /// Nobody asks for them.
+    /// Nothing, since the classifier is off or may not see the body.
     #[default]
     None,
     Whole(Bytes),
@@ -17,7 +17,8 @@ pub enum Ends {
 }
 
 impl Ends {
-    /// Nothing where nothing was kept, or there is nothing to see. Copies what isn't copied yet.
+    /// The sample for the classifier; `None` where nothing was kept, or the body is empty. Copies the ends of a body
+    /// that was held as a whole.
     pub fn into_sample(self) -> Option<Sample> {
         match self {
             Ends::None => None,
@@ -31,7 +32,7 @@ impl Ends {
     }
 }
 
-/// Keeps the ends of a body that passes, if they are asked for.
+/// Keeps the ends of a body that passes, if the classifier asks for them.
 #[derive(Debug)]
 pub(super) struct Keeper(Option<Sampler>);
 

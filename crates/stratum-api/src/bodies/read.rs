@@ -1,8 +1,9 @@
-//! Payload on its way out.
+//! Payload on its way out: how stored bodies are read.
 //!
-//! A record is looked up and its bytes are secured under one pin: a small body that the page cache holds is copied
-//! on the spot, volumes get a hold. So a reader finishes what it began, whatever is deleted or moved meanwhile. A
-//! body that only a drive holds is looked up again on a thread that may block, since a pin can't wait.
+//! A record is looked up and its bytes are secured under one pin: a small body that the page cache holds is copied at
+//! once, and volumes get a hold. So a reader can finish what it began, whatever is deleted or moved meanwhile. Nothing
+//! may wait under a pin on an async thread, so a body that only a drive holds is looked up again on a thread that may
+//! block.
 
 use super::Bodies;
 use crate::admission::{Admitted, Memory};
@@ -20,26 +21,27 @@ use stratum_storage::blob::{BlobRef, Form, Index, Place};
 use stratum_storage::journal::BodyError;
 use stratum_storage::readpath::{self, Holds, Pin, ReadError};
 
-/// How often a record is read again because its bytes moved between the lookup and the read.
+/// How often an object is looked up for one read, since its bytes may move between the lookup and the read.
 const ATTEMPTS: usize = 4;
 
-/// What a client is told of a body that isn't there and won't come back.
+/// What a client is told of an object whose bytes are lost for good.
 const LOST: &str = "The bytes of this object are lost. It can be written anew or deleted.";
 
-/// Parts that are looked up on an async thread, some hundred microseconds of work. More are another thread's.
+/// The most parts that are looked up on an async thread, which takes some hundred microseconds. More are looked up on a
+/// thread that may block.
 const PARTS_AT_ONCE: usize = 64;
 
 /// An object, and the bytes of it that were asked for.
 #[derive(Debug)]
 pub struct Opened {
     pub object: ObjectRecord,
-    /// Whether it is its key's current object.
+    /// Whether this is the current version of its key.
     pub is_current: bool,
     pub selection: Selection,
     pub content: Content,
 }
 
-/// Bytes, or what reads them. Either keeps the memory that was admitted for it.
+/// The wanted bytes, or a reader of them. Either keeps the memory that was admitted for it.
 #[derive(Debug)]
 pub enum Content {
     Whole(Bytes, Option<Admitted>),
@@ -51,20 +53,20 @@ pub struct BodyReader {
     bodies: Bodies,
     pieces: VecDeque<Piece>,
     current: Option<PlaintextReader>,
-    /// Keep the volumes' bytes until the last of them is read.
+    /// Keep the volumes' bytes from being freed until the last of them is read.
     _holds: Option<Holds>,
     admitted: Option<Admitted>,
-    /// Of an object that is encrypted, as soon as somebody has it.
+    /// The key of an encrypted object, once [`Content::unlock`] has given it.
     key: Option<DataKey>,
 }
 
-/// A run of bytes that lie together.
+/// A run of bytes that are stored together.
 #[derive(Debug)]
 enum Piece {
     Bytes(Bytes),
-    /// All stored bytes of a small sealed body of so many bytes.
+    /// A small sealed body: all its stored bytes, the length of its plaintext, and the wanted range of the plaintext.
     Sealed(Bytes, u64, Range<u64>),
-    /// Of a body of so many bytes.
+    /// A body in volumes, the length of its plaintext, and the wanted range of the plaintext.
     Body(BlobRef, u64, Range<u64>),
 }
 
@@ -74,16 +76,16 @@ impl std::fmt::Debug for BodyReader {
     }
 }
 
-/// What a read may hold.
+/// The memory that a read may hold.
 #[derive(Debug)]
 struct Budget {
     memory: Memory,
-    /// Taken for it already.
+    /// What was already admitted for the read.
     admitted: Option<Admitted>,
 }
 
 impl Budget {
-    /// Sees to it that `bytes` are admitted.
+    /// Admits `bytes` for the read, unless something was already admitted.
     fn admit(&mut self, bytes: u64) -> Result<(), S3Error> {
         if self.admitted.is_none() {
             self.admitted = Some(self.memory.admit(bytes)?);
@@ -99,12 +101,12 @@ enum Patience {
     Blocking,
 }
 
-/// Why nothing could be read this time.
+/// Why an attempt gave nothing to read.
 #[derive(Debug)]
 enum Unread {
-    /// Only a drive has it, or it is too much to look for, and this thread may not wait.
+    /// Only a drive has the bytes, or there are too many parts to look up, and this thread may not wait.
     NotCached,
-    /// It was moved meanwhile, perhaps out of that entry of the journal: look again.
+    /// The bytes were moved meanwhile, perhaps out of this entry of the journal. The object is to be looked up again.
     Moved(Option<Index>),
     Failed(S3Error),
 }
@@ -136,7 +138,7 @@ impl From<BodyError> for Unread {
     }
 }
 
-/// A body in a journal entry.
+/// A body that lies in a journal entry.
 #[derive(Clone, Copy, Debug)]
 struct Journaled {
     index: Index,
@@ -145,8 +147,8 @@ struct Journaled {
 }
 
 impl Journaled {
-    /// Only plaintext and sealed bodies ride in the journal: what else a record says of such a place is refused by whoever
-    /// reads it.
+    /// Only plaintext and sealed bodies lie in the journal. A record that puts a body of another form there gives
+    /// `None`, and is refused by the reader of volumes.
     fn of(blob: &BlobRef) -> Option<Self> {
         match (blob.form, &blob.place) {
             (Form::Plaintext | Form::Sealed, Place::Journal { index, length, crc32c }) => {
@@ -194,7 +196,7 @@ impl Bodies {
         Err(S3Error::new(Code::ServiceUnavailable).because("the object's bytes moved again and again"))
     }
 
-    /// The fast way: all of it on the async thread, under one pin.
+    /// The fast way: everything on the async thread, under one pin.
     fn attempt(
         &self,
         view: &ReadView,
@@ -213,7 +215,8 @@ impl Bodies {
         }
     }
 
-    /// The patient way, on a blocking thread: what was chosen holds only for the object it was chosen for.
+    /// The way that may wait, on a blocking thread. The selection was chosen for the object `before`, so it is used
+    /// only if the object is still that one.
     fn attempt_again(
         &self,
         view: &ReadView,
@@ -294,7 +297,7 @@ impl Bodies {
         Ok(Content::Stream(Box::new(stream)))
     }
 
-    /// All stored bytes of a sealed body, if they are few and at hand.
+    /// All stored bytes of a sealed body, if it is small and they are in the journal or in the page cache.
     fn small_sealed(
         &self,
         pin: &Pin<'_>,
@@ -319,14 +322,15 @@ impl Bodies {
         budget: &mut Budget,
     ) -> Result<Content, Unread> {
         budget.admit(self.reader.memory() + PlaintextReader::frames_memory(size))?;
-        // Only to see that it is all there: what is read of it is known later, and held from now on.
+        // This only checks that all stored bytes are there. Which of them are read shows later; the hold keeps all of
+        // them until then.
         self.reader.read(pin, blob, 0..blob.len())?;
         let pieces = [Piece::Body(blob.clone(), size, range.clone())].into();
         let stream = self.stream(pieces, Some(self.reader.hold(pin, [blob])), budget);
         Ok(Content::Stream(Box::new(stream)))
     }
 
-    /// What reads these pieces; a sealed one as soon as it has a key.
+    /// A reader of these pieces. It can read sealed pieces once it has the object's key.
     fn stream(&self, pieces: VecDeque<Piece>, holds: Option<Holds>, budget: &mut Budget) -> BodyReader {
         BodyReader {
             bodies: self.clone(),
@@ -381,8 +385,8 @@ impl Bodies {
     }
 }
 
-/// The parts that hold the range, each with the bytes of it that are wanted. All of them are looked up before the
-/// first byte goes out: what is held from then on can be read to its end, whatever is deleted meanwhile.
+/// The parts that hold the range, each with the wanted range of its own bytes. All of them are looked up before the
+/// first byte goes out: from then on their bytes are held, and can be read to the end whatever is deleted meanwhile.
 fn parts_within(
     view: &ReadView,
     upload: UploadId,
@@ -413,7 +417,7 @@ fn parts_within(
             wanted.iter().filter_map(part).collect::<Result<_, _>>().map_err(S3Error::from)?
         }
     };
-    // Beside the object's parts there may be others of its upload that aren't swept yet.
+    // The upload may have further parts that the object doesn't consist of and that aren't swept yet.
     let mut found = found.into_iter();
     let part = |(number, range)| {
         let missing = || S3Error::new(Code::InternalError).because("the object's parts are not all there");
@@ -430,18 +434,19 @@ enum Attempt {
         object: ObjectRecord,
         selection: Selection,
     },
-    /// Perhaps out of that entry of the journal.
+    /// The bytes were moved, perhaps out of this entry of the journal.
     Moved(Option<Index>),
 }
 
-/// What the patient way came to.
+/// What the way that may wait came to.
 enum Again {
     Opened(Box<Opened>),
     Moved(Budget, Option<Index>),
 }
 
-/// A body was found to have left an entry of the journal, after the last look had found the same. It was gone before the record
-/// was looked up, then, and the record still names it: it was lost there, or with a state that was restored.
+/// Remembers that the body has left the journal entry `from`, or says that it is lost. It is lost if the attempt before
+/// found the same: then the body was gone before the record was looked up again, and the record still names the entry.
+/// Either the journal lost the body, or the record is from a state that was restored.
 fn moved_again(last: Option<Index>, from: Option<Index>) -> Result<Option<Index>, S3Error> {
     match from {
         Some(index) if last == from => Err(S3Error::new(Code::InternalError)
@@ -452,10 +457,10 @@ fn moved_again(last: Option<Index>, from: Option<Index>) -> Result<Option<Index>
 }
 
 impl Content {
-    /// Gives the key of the object that it is of, which a sealed body takes.
+    /// Gives the object's key to the reader, which needs it for a sealed body.
     pub fn unlock(&mut self, key: DataKey) {
         match self {
-            // Nothing sealed is whole: only an empty body is, of which nothing was.
+            // A sealed body is always streamed, unless none of its bytes are wanted.
             Content::Whole(..) => {}
             Content::Stream(reader) => reader.key = Some(key),
         }
@@ -463,12 +468,12 @@ impl Content {
 }
 
 impl BodyReader {
-    /// Ends the reading, and gives on the memory that was admitted for it.
+    /// Ends the reading, and hands on the memory that was admitted for it.
     pub fn into_admitted(self) -> Option<Admitted> {
         self.admitted
     }
 
-    /// The next checked bytes; `None` at the end.
+    /// The next bytes, which were checked; `None` at the end.
     ///
     /// # Errors
     /// Failures of the store: bytes that can't be read, or only damaged.
@@ -491,7 +496,7 @@ impl BodyReader {
                     }
                     return Ok(Some(plaintext.slice(range.start as usize..range.end as usize)));
                 }
-                // The holds were taken when the record was read, and still live.
+                // The holds were taken when the record was looked up, and are still alive.
                 Some(Piece::Body(blob, size, range)) => {
                     let (Bodies { reader, tables, .. }, key) = (&self.bodies, self.key.as_ref());
                     self.current = Some(PlaintextReader::new(reader, tables, blob, size, range, key)?);
@@ -500,7 +505,7 @@ impl BodyReader {
         }
     }
 
-    /// All of it, which is `length` bytes.
+    /// All bytes of the reader, of which there are `length`.
     ///
     /// # Errors
     /// As [`BodyReader::next`].

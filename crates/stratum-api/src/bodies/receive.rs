@@ -1,4 +1,4 @@
-//! Payload on its way in.
+//! Payload on its way in: how bodies are stored.
 
 use super::ends::{Ends, Keeper};
 use super::{Bodies, BodyReader, Content, SMALL_MAX};
@@ -17,8 +17,8 @@ use stratum_metadata::record::{Attributes, Checksum, ChecksumAlgorithm};
 use stratum_metadata::{CommitError, Headroom, NewBytes, NotWritten};
 use stratum_storage::blob::{BlobRef, Form, Place, Tier};
 
-/// A body that storage holds, or that its command will carry, and all that was computed over it. Name its `blob` in a
-/// command, and [`Bodies::commit`] both: a body that is dropped before is given back.
+/// A body that storage holds or that its command will carry, and all that was computed over it. Name its `blob` in a
+/// command, and give both to [`Bodies::commit`]: a body that is dropped before that is given back.
 #[derive(Debug)]
 pub struct Stored {
     /// Bytes of plaintext.
@@ -27,9 +27,9 @@ pub struct Stored {
     /// Over the whole body.
     pub checksum: Checksum,
     pub blob: BlobRef,
-    /// What the record of an object says of where it belongs.
+    /// The attributes of the object's record that say where the object belongs.
     pub attributes: Attributes,
-    /// For who looks at what it is.
+    /// What was kept of the body for the classifier.
     pub ends: Ends,
     bytes: NewBytes,
     headroom: Headroom,
@@ -45,7 +45,7 @@ struct Kept {
     bytes: NewBytes,
 }
 
-/// What gives payload, piece by piece.
+/// Gives payload, piece by piece.
 trait Source {
     async fn next(&mut self) -> Result<Option<Bytes>, S3Error>;
 }
@@ -68,7 +68,7 @@ impl Source for Option<Bytes> {
     }
 }
 
-/// A source that was begun.
+/// A source from which the first piece was already taken.
 struct Begun<'a, S> {
     first: Option<Bytes>,
     rest: &'a mut S,
@@ -84,12 +84,13 @@ impl<S: Source> Source for Begun<'_, S> {
 }
 
 impl Bodies {
-    /// Stores a request's body where it is placed, or in hot if that tier takes nothing now, checked against what the client
-    /// declared of it, and sealed if it is to be. The checksum is the client's choice, or else of the `usual` algorithm.
+    /// Stores the body of a request in the tier where it is placed, or in hot if that tier takes nothing now. The body
+    /// is checked against what the client declared of it, and sealed if there is a seal. Its checksum is of the
+    /// algorithm that the client chose, or else of `usual`.
     ///
     /// # Errors
-    /// Before anything is read: `SlowDown` and whatever else a command would be refused for at the end. What reading,
-    /// checking and writing the body refuse.
+    /// Before anything is read: `SlowDown`, and whatever else the command would be refused for at the end. After that:
+    /// what reading, checking and writing the body refuse.
     pub async fn receive(
         &self,
         memory: &Memory,
@@ -128,7 +129,7 @@ impl Bodies {
         }
     }
 
-    /// Whether a body of that length may be written now.
+    /// Makes sure that the store takes a body of that length now.
     async fn headroom(&self, length: Option<u64>) -> Result<Headroom, NotWritten> {
         let in_entry = length.unwrap_or(SMALL_MAX);
         if in_entry > SMALL_MAX {
@@ -140,7 +141,7 @@ impl Bodies {
         self.metadata.headroom(in_entry as usize).await
     }
 
-    /// What writing a body over [`SMALL_MAX`] holds at most; of any body if its length isn't known.
+    /// The most memory that writing a body over [`SMALL_MAX`] holds; without a length, the most that any body takes.
     pub(super) fn writer_memory(&self, to: Tier, length: Option<u64>, is_sealed: bool) -> u64 {
         let straight = self.writer.memory(to) + behind::MEMORY;
         match (self.codecs.of(to), is_sealed) {
@@ -150,13 +151,13 @@ impl Bodies {
         }
     }
 
-    /// What it holds at most where the stored length shows at the end.
+    /// The most memory that [`Bodies::gather`] holds.
     fn gatherer_memory(&self, to: Tier, length: Option<u64>, is_sealed: bool) -> u64 {
         let coding = PlaintextWriter::memory(self.codecs.of(to), is_sealed, length);
         self.writer.memory(to) + behind::MEMORY + coding
     }
 
-    /// A body whose length shows at its end: it may turn out to be small.
+    /// Writes a body whose length shows at its end. It may turn out to be small.
     async fn write_undeclared(
         &self,
         to: Tier,
@@ -171,8 +172,8 @@ impl Bodies {
         self.gather(to, &mut Begun { first: Some(first), rest: body }, digester, seal).await
     }
 
-    /// Proposes the command that names a stored body. The body goes back if the command surely has no effect, and
-    /// stays where that isn't known.
+    /// Proposes the command that names a stored body. The body is given back if the command surely has no effect; it is
+    /// kept if nobody knows whether the command has one.
     ///
     /// # Errors
     /// See [`CommitError`].
@@ -190,8 +191,9 @@ impl Bodies {
         }
     }
 
-    /// Stores another object's content, which is `length` bytes, where it is placed, as [`Bodies::receive`] does. What opened
-    /// it, with its key if it took one, holds the memory that [`Bodies::admit_copy`] gave.
+    /// Stores the content of another object, which is `length` bytes, as [`Bodies::receive`] stores the body of a
+    /// request. The content was opened with its key, if it takes one, and holds the memory that [`Bodies::admit_copy`]
+    /// admitted.
     ///
     /// # Errors
     /// What reading and writing refuse.
@@ -229,7 +231,7 @@ impl Bodies {
         Ok(kept.stored(placement, to, headroom, admitted))
     }
 
-    /// Streams a body of `length` bytes that isn't small into extents, with the digests computed beside.
+    /// Streams a body of `length` bytes that isn't small into extents, and computes its digests meanwhile.
     async fn write(
         &self,
         to: Tier,
@@ -255,7 +257,8 @@ impl Bodies {
         Ok(Kept { size: length, digests, blob: written.blob, ends, bytes: written.hold.into() })
     }
 
-    /// As [`Bodies::write`], of what is sealed and nothing else. Nobody is to see what it is.
+    /// As [`Bodies::write`], for a body that is sealed and not compressed. The classifier gets no sample, since nobody
+    /// is to see what an encrypted body is.
     async fn write_sealed(
         &self,
         to: Tier,
@@ -275,7 +278,7 @@ impl Bodies {
         Ok(Kept { size: length, digests, blob, ends: Ends::None, bytes: hold.into() })
     }
 
-    /// As [`Bodies::write`], where how much is stored shows at the end.
+    /// As [`Bodies::write`], for a body whose stored length shows only at the end.
     async fn gather(
         &self,
         to: Tier,
@@ -283,7 +286,7 @@ impl Bodies {
         digester: Digester,
         seal: Option<Seal>,
     ) -> Result<Kept, S3Error> {
-        // Nobody is to see what an encrypted body is.
+        // The classifier gets no sample of an encrypted body, since nobody is to see what it is.
         let (mut digesting, mut ends) = (Behind::new(digester), Keeper::new(self.samples && seal.is_none()));
         let coding = Coding { compression: self.codecs.of(to), seal };
         let mut writer = PlaintextWriter::new(self.writer.clone(), to, coding)?;
@@ -305,7 +308,7 @@ impl Bodies {
 }
 
 impl Kept {
-    /// `to` is the tier that it was written to, or is packed into.
+    /// `to` is the tier that the body was written to; of a small body, the tier that it will be packed into.
     fn stored(
         self,
         placement: Placement,
@@ -322,13 +325,13 @@ impl Kept {
     }
 }
 
-/// Whether a body of `length` bytes is kept as a whole, as it is or sealed.
+/// Whether a body of `length` bytes is stored as a whole in a journal entry, sealed if there is a seal.
 fn is_small(length: u64, seal: &Option<Seal>) -> bool {
     let stored = if seal.is_some() { Seal::stored_bytes(length) } else { length };
     stored <= SMALL_MAX
 }
 
-/// A small body, which is kept as a whole.
+/// Seals a small body if it is to be sealed, for the journal entry of its command.
 fn inline(whole: Bytes, mut digester: Digester, is_asked: bool, seal: Option<Seal>) -> Result<Kept, S3Error> {
     digester.update(&whole);
     let size = whole.len() as u64;
@@ -336,7 +339,7 @@ fn inline(whole: Bytes, mut digester: Digester, is_asked: bool, seal: Option<Sea
     let (form, stored) = stratum_bodies::code(Coding { compression: None, seal }, &whole)?;
     let place = match stored.len() {
         0 => Place::Empty,
-        // At most SMALL_MAX.
+        // The stored length is at most SMALL_MAX, so it fits.
         length => Place::ThisEntry { length: length as u32, crc32c: checksum::crc32c(&stored) },
     };
     Ok(Kept { size, digests: digester.finish(), blob: BlobRef { form, place }, ends, bytes: stored.into() })

@@ -1,4 +1,4 @@
-//! What the client said the payload should hash to.
+//! The digests that the client declared for the payload.
 
 use crate::checksum::{self, Digests};
 use crate::error::{Code, S3Error};
@@ -10,9 +10,9 @@ use subtle::ConstantTimeEq;
 /// A checksum that the client declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Declared {
-    /// In a header; `None` when the text can't be a value of the algorithm.
+    /// Its value came in a header; `None` when the text can't be a value of the algorithm.
     Value(Option<Vec<u8>>),
-    /// It follows in a trailer.
+    /// Its value follows in a trailer.
     Trailer,
 }
 
@@ -24,7 +24,7 @@ pub struct Expected {
     checksum: Option<(ChecksumAlgorithm, Declared)>,
     /// The one trailer that `x-amz-trailer` announced.
     trailer: Option<ChecksumAlgorithm>,
-    /// `x-amz-sdk-checksum-algorithm` was there, and right.
+    /// Whether `x-amz-sdk-checksum-algorithm` was there and named the checksum's algorithm.
     named: bool,
 }
 
@@ -53,7 +53,7 @@ impl Expected {
         Ok(Self { md5, sha256, checksum: declared, trailer, named })
     }
 
-    /// What the signature declared, and nothing else.
+    /// Only the digest that the signature declared.
     pub fn signature_only(&self) -> Self {
         Self { md5: None, checksum: None, ..self.clone() }
     }
@@ -73,11 +73,12 @@ impl Expected {
         self.sha256.is_some()
     }
 
-    /// A header whose text can't be a value of its algorithm shows before the body is read.
+    /// Checks the text of the checksum's header before the body is read.
     ///
     /// # Errors
-    /// `InvalidRequest`; `BadDigest` where the SDK's header names the algorithm too, which is what S3 documents for a
-    /// value that doesn't match the algorithm named.
+    /// `InvalidRequest` where the text can't be a value of the algorithm; `BadDigest` where
+    /// `x-amz-sdk-checksum-algorithm` names the algorithm, too, which is what S3 documents for a value that doesn't
+    /// match the algorithm named.
     pub fn check_value(&self) -> Result<(), S3Error> {
         match &self.checksum {
             Some((algorithm, Declared::Value(None))) if self.named => Err(mismatch(*algorithm)),
@@ -86,7 +87,7 @@ impl Expected {
         }
     }
 
-    /// A trailer that nobody announced would be a promise that nobody keeps: its checksum would not be compared.
+    /// Refuses trailers that weren't announced, since nobody would compare their checksums with the payload.
     ///
     /// # Errors
     /// `MalformedTrailerError`.
@@ -98,9 +99,11 @@ impl Expected {
         }
     }
 
+    /// Compares what the client declared with what was computed.
+    ///
     /// # Errors
-    /// `XAmzContentSHA256Mismatch`, `BadDigest`, what [`Expected::check_value`] says, the same of a trailer, or
-    /// `MalformedTrailerError` when the promised one is missing.
+    /// `XAmzContentSHA256Mismatch`, `BadDigest`, what [`Expected::check_value`] refuses of a header and the same of a
+    /// trailer, or `MalformedTrailerError` when the announced trailer is missing.
     pub fn check(&self, digests: &Digests, trailers: &Trailers) -> Result<(), S3Error> {
         if let (Some(declared), Some(computed)) = (self.sha256, digests.sha256) {
             declared.check(Sha256Digest(computed))?;
@@ -167,7 +170,8 @@ fn several() -> S3Error {
         .message("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
 }
 
-/// An SDK names its algorithm besides sending the value; the two must agree. Whether it does.
+/// Checks that `x-amz-sdk-checksum-algorithm`, with which an SDK names its algorithm, agrees with the checksum that was
+/// declared. Returns whether the header was there.
 fn check_sdk_algorithm(headers: &HeaderMap, declared: Option<ChecksumAlgorithm>) -> Result<bool, S3Error> {
     let Some(named) = headers.get("x-amz-sdk-checksum-algorithm") else { return Ok(false) };
     let named = named.to_str().ok().and_then(checksum::by_name);
@@ -204,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_declared_must_match() {
+    fn declared_digests_must_match_the_computed_ones() {
         assert_eq!(check(&[]), Ok(()));
         assert_eq!(check(&[("content-md5", "JfnnlDI7RTiF9RgfG2JNCw==")]), Ok(()));
         assert_eq!(check(&[("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")]), Err(Code::BadDigest));
@@ -228,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_named_algorithm_must_be_the_one_that_comes() {
+    fn the_sdks_algorithm_must_be_that_of_the_checksum() {
         let named = |name, header| check(&[("x-amz-sdk-checksum-algorithm", name), (header, "y/Q5Jg==")]);
         assert_eq!(named("CRC32", "x-amz-checksum-crc32"), Ok(()));
         assert_eq!(named("crc32", "x-amz-checksum-crc32"), Ok(()));

@@ -1,28 +1,28 @@
-//! Small pieces of payload, put together.
+//! Puts small pieces of payload together.
 
 use bytes::{Bytes, BytesMut};
 
-/// From this many bytes on a piece is passed on as it is.
+/// A piece of at least this many bytes is passed on as it is.
 const SMALL: usize = 8 << 10;
 
-/// What small pieces are put together to, in bytes.
+/// Small pieces are put together until they are this many bytes.
 const ENOUGH: usize = 32 << 10;
 
-/// Payload that arrived and wasn't passed on: never more than [`ENOUGH`] and one piece.
+/// Payload that arrived and wasn't passed on yet: never more than [`ENOUGH`] bytes and one piece.
 #[derive(Debug, Default)]
 pub struct Gathered {
     small: BytesMut,
-    /// Comes after what is small.
+    /// A large piece, which comes after the small ones.
     large: Option<Bytes>,
 }
 
 impl Gathered {
-    /// Whether there is something to pass on before more has arrived.
+    /// Whether there is a piece to pass on already, without waiting for more.
     pub fn is_ready(&self) -> bool {
         self.large.is_some() || self.small.len() >= ENOUGH
     }
 
-    /// Takes a piece. The last one isn't copied if nothing waits that it could be put together with.
+    /// Takes a piece. The last piece isn't copied if no small pieces wait to be put together with it.
     pub fn push(&mut self, piece: Bytes, is_last: bool) {
         if piece.len() >= SMALL || is_last && self.small.is_empty() {
             self.large = Some(piece);
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What comes out of pieces of these sizes.
+    /// The pieces that come out where pieces of these sizes go in.
     fn out(sizes: &[usize]) -> Vec<Bytes> {
         let all: Bytes = (0..sizes.iter().sum()).map(|at: usize| (at * 31) as u8).collect();
         let (mut gathered, mut rest, mut out) = (Gathered::default(), all, Vec::new());

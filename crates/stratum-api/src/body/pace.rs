@@ -1,32 +1,32 @@
-//! How slow a peer may be while it sends.
+//! How slowly a peer may send a body.
 //!
-//! A peer that sends nothing for [`STALL`] is cut, and so is one that keeps the connection alive with a trickle: in
-//! every [`WINDOW`] it must send at the rate that is the least for what the server holds for it
-//! ([`Memory::minimum_rate`]). One that cuts its bytes into many small pieces is held back.
+//! A peer that sends nothing for [`STALL`] is cut off, and so is a peer that keeps the connection alive with a trickle:
+//! in every [`WINDOW`] it must send at [`Memory::minimum_rate`] at least, which depends on what the server holds for
+//! it. A peer that cuts its bytes into many small pieces is held back.
 
 use crate::admission::{Memory, SMALL_PIECE_BYTES};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::Clock;
 
-/// The longest silence.
+/// How long a peer may send nothing.
 pub const STALL: Duration = Duration::from_secs(30);
-/// Over how long a rate is judged.
+/// The time over which a peer's rate is judged.
 pub const WINDOW: Duration = Duration::from_secs(30);
 
-/// Watches one body.
+/// The pace of one body.
 #[derive(Debug)]
 pub struct Pace {
     clock: Arc<dyn Clock>,
-    /// When the window began; the first does with the first bytes.
+    /// When the window began. The first window begins with the first bytes.
     began: Option<Duration>,
-    /// Bytes in this window.
+    /// The bytes that came in this window.
     moved: u64,
-    /// Small pieces whose party isn't charged with them yet.
+    /// Small pieces that the party isn't charged with yet.
     small: u32,
 }
 
-/// So many small pieces are charged together.
+/// How many small pieces are charged to the party at once.
 const CHARGED_TOGETHER: u32 = 64;
 
 impl Pace {
@@ -34,8 +34,8 @@ impl Pace {
         Self { clock, began: None, moved: 0, small: 0 }
     }
 
-    /// Counts bytes that moved, and says whether the peer is still fast enough. `minimum_rate` is in bytes a second,
-    /// and is asked at a window's end.
+    /// Counts bytes that came, and says whether the peer is still fast enough. `minimum_rate` is in bytes a second, and
+    /// is asked only at the end of a window.
     pub fn keep(&mut self, bytes: u64, minimum_rate: impl FnOnce() -> u64) -> bool {
         let now = self.clock.monotonic();
         let began = *self.began.get_or_insert(now);
@@ -49,7 +49,8 @@ impl Pace {
         moved >= passed.as_secs().saturating_mul(minimum_rate())
     }
 
-    /// Waits where the peer's party sends too many small pieces. That time isn't the peer's, and counts for nothing.
+    /// Waits where the peer's party sends too many small pieces. The window is shifted by that time, in which the peer
+    /// couldn't send.
     pub async fn hold_back(&mut self, bytes: usize, memory: &Memory) {
         self.small += u32::from(bytes < SMALL_PIECE_BYTES);
         if self.small < CHARGED_TOGETHER {
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_cuts_bytes_into_small_pieces_is_held_back() {
+    async fn a_peer_that_sends_small_pieces_is_held_back() {
         let pool = Admission::new(64 << 20);
         let memory = pool.enter(Party::User("someone".into())).unwrap();
         let mut pace = Pace::new(Arc::new(Simulated::new(0, 1)));

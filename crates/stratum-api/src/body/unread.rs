@@ -1,9 +1,9 @@
-//! Why a body couldn't be read, where the reason passes through those who know nothing of S3.
+//! Carries an S3 error through libraries that know nothing of S3 and only pass on why a body couldn't be read.
 
 use crate::error::S3Error;
 use tracing_mutex::parkinglot::Mutex;
 
-/// What reading a body came to, on its way through those who know nothing of S3.
+/// The S3 error with which a body couldn't be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the body couldn't be read")]
 pub struct Unread(Mutex<Option<S3Error>>);
@@ -13,7 +13,7 @@ impl Unread {
         Self(Mutex::new(Some(error)))
     }
 
-    /// What it was, to be told once.
+    /// Takes the error out, which works once.
     pub fn take(&self) -> Option<S3Error> {
         self.0.lock().take()
     }

@@ -1,4 +1,4 @@
-//! What the headers of a write ask for.
+//! The encryption that the headers of a write ask for.
 
 use super::{AES256, BUCKET_KEY, CONTEXT, CustomerKey, KEY_ID, KMS, MODE, customer};
 use crate::context::Context;
@@ -9,14 +9,16 @@ use http::{HeaderMap, HeaderName};
 use std::collections::BTreeMap;
 use stratum_metadata::record::{DefaultAlgorithm, DefaultEncryption, EncryptionMode};
 
-/// What an encryption context has at most, as it travels, in bytes; so has a key's name.
+/// The longest encryption context, as it travels, in bytes.
 const MAX_CONTEXT: usize = 8192;
+/// The longest name of a KMS key, in bytes.
 const MAX_KEY_ID: usize = 2048;
 
-/// What a write asks for.
+/// The encryption that a write asks for.
 #[derive(Debug)]
 pub enum Asked {
-    /// Its bucket's default counts, with or without a bucket key if it says so.
+    /// The write asks for none, so that its bucket's default counts. `bucket_key` decides, if it is there, whether the
+    /// default uses a bucket key.
     Nothing {
         bucket_key: Option<bool>,
     },
@@ -25,9 +27,11 @@ pub enum Asked {
 }
 
 impl Asked {
+    /// Reads what a write asks for from its headers.
+    ///
     /// # Errors
-    /// `InvalidArgument` for what goes with nothing else that is asked for, or is no value of S3's; `NotImplemented` for S3's
-    /// own that isn't built; what [`CustomerKey::of`] refuses.
+    /// `InvalidArgument` for headers that don't go together, and for values that S3 doesn't have; `NotImplemented` for
+    /// values of S3's that aren't built; what [`CustomerKey::of`] refuses.
     pub fn of(ctx: &Context) -> Result<Asked, S3Error> {
         let customer = CustomerKey::of(&ctx.headers, customer::OWN, &ctx.scheme)?;
         Asked::read(&ctx.headers, customer)
@@ -76,16 +80,16 @@ impl Asked {
         }
     }
 
-    /// Whether it asks for something by itself.
+    /// Whether the write asks for no encryption itself.
     pub fn is_nothing(&self) -> bool {
         matches!(self, Asked::Nothing { .. })
     }
 }
 
-/// How an object of a bucket is encrypted of which a request says no more than that.
+/// The encryption of a new object whose write asks for none: that of its bucket's default, if the bucket has one.
 ///
 /// # Errors
-/// `InvalidArgument` for a bucket key where no key service's key is above.
+/// `InvalidArgument` for a bucket key where the default isn't that of the key service.
 pub fn by_default(
     default: Option<&DefaultEncryption>,
     bucket_key: Option<bool>,
@@ -155,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_together_is_asked_for() {
+    fn headers_that_go_together_are_accepted() {
         assert!(read(&[]).unwrap().is_nothing());
         assert_eq!(mode(&[("", "AES256")]), EncryptionMode::S3);
         let kms = |key: Option<&str>, context: Option<&str>, bucket_key| EncryptionMode::Kms {
@@ -174,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_is_refused() {
+    fn headers_that_do_not_go_together_are_refused() {
         for pairs in [
             &[("", "aes:kms")][..],
             &[("", "")],
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_counts_where_nothing_is_asked_for() {
+    fn the_buckets_default_counts_where_a_write_asks_for_nothing() {
         let default = |algorithm, bucket_key| DefaultEncryption { algorithm, bucket_key };
         let of = |default: Option<DefaultEncryption>, bucket_key| {
             by_default(default.as_ref(), bucket_key).map_err(|error| error.code())

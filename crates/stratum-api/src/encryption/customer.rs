@@ -1,4 +1,4 @@
-//! A client's own key (SSE-C), which comes with each request and goes with it.
+//! A client's own key (SSE-C). It comes with each request, and is forgotten when the request is done.
 
 use crate::error::{Code, S3Error};
 use crate::headers::has_family;
@@ -11,24 +11,25 @@ use std::fmt;
 use stratum_cipher::{DataKey, KEY_BYTES, NotUnwrapped, Salt, Wrapped};
 use subtle::ConstantTimeEq;
 
-/// The beginnings of the headers' names: of the object that a request is about, and of a copy's source.
+/// How the names of the headers begin that give a client's key: for the object that a request is about, and for the
+/// source of a copy.
 pub const OWN: &str = "x-amz-server-side-encryption-customer";
 pub const SOURCE: &str = "x-amz-copy-source-server-side-encryption-customer";
 
-/// The key of a client. It is in no record and in no log.
+/// A client's key. It is written to no record and to no log.
 #[derive(Clone)]
 pub struct CustomerKey {
     key: [u8; KEY_BYTES],
-    /// As the client has it: base64.
+    /// The MD5 of the key in base64, as the client sends it.
     md5: String,
 }
 
 impl CustomerKey {
-    /// Reads the three headers whose names begin so; `None` where there is none of them.
+    /// Reads the three headers whose names begin with `begin`; `None` where the request has none of them.
     ///
     /// # Errors
-    /// `InvalidRequest` over plain HTTP; `InvalidArgument` where one is absent or isn't what it must be;
-    /// `InvalidEncryptionAlgorithmError`. None of them quotes the key.
+    /// `InvalidRequest` over plain HTTP; `InvalidArgument` where one of the headers is missing or can't be right;
+    /// `InvalidEncryptionAlgorithmError`. No error quotes the key.
     pub fn of(headers: &HeaderMap, begin: &str, scheme: &Scheme) -> Result<Option<CustomerKey>, S3Error> {
         if !has_family(headers, begin) {
             return Ok(None);
@@ -82,7 +83,7 @@ impl CustomerKey {
         Ok(Some(CustomerKey { key, md5: computed }))
     }
 
-    /// As answers tell it.
+    /// The MD5 of the key in base64, as answers tell it.
     pub fn md5(&self) -> &str {
         &self.md5
     }
@@ -92,7 +93,7 @@ impl CustomerKey {
     }
 
     /// # Errors
-    /// It is another key's.
+    /// Where the data key was wrapped with another key.
     pub fn unwrap(&self, wrapped: &Wrapped, name: &[u8]) -> Result<DataKey, NotUnwrapped> {
         wrapped.open(&self.key, name)
     }
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn all_three_or_none() {
+    fn a_key_needs_all_three_headers_or_none() {
         let all = [("algorithm", "AES256"), ("key", KEY), ("key-md5", MD5)];
         assert_eq!(of(Scheme::HTTPS, &all), Ok(Some(MD5.into())));
         assert_eq!(of(Scheme::HTTPS, &[]), Ok(None));
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn each_is_what_it_must_be() {
+    fn each_header_of_a_key_is_checked() {
         let of = |algorithm, key, md5| {
             of(Scheme::HTTPS, &[("algorithm", algorithm), ("key", key), ("key-md5", md5)])
         };

@@ -1,4 +1,4 @@
-//! What opens an object that a request reads.
+//! Opens objects that a request reads.
 
 use super::{CustomerKey, MODE, NOT_APPLICABLE, OTHER_KEY, customer, describe};
 use crate::admission::Admitted;
@@ -11,17 +11,17 @@ use http::HeaderMap;
 use stratum_cipher::{DataKey, KeyError, Wrapped};
 use stratum_metadata::record::{Encryption, EncryptionMode, ObjectHeaders, ObjectRecord};
 
-/// What a read brings: a client's key, or none.
+/// The key that a read brings: the client's, or none.
 #[derive(Debug)]
 pub struct Opening {
     customer: Option<CustomerKey>,
 }
 
-/// Looks an object up, and opens those of its bytes that `choose` wants, as [`Bodies::open`](crate::bodies::Bodies::open) does,
-/// with the key that they take.
+/// Looks an object up and opens the bytes that `choose` wants, as [`Bodies::open`](crate::bodies::Bodies::open) does.
+/// If the object is encrypted, the content gets its data key.
 ///
 /// # Errors
-/// As there; as [`Opening::unlock`].
+/// Those of [`Bodies::open`](crate::bodies::Bodies::open) and of [`Opening::unlock`].
 pub async fn open(
     ctx: &Context,
     target: &Target,
@@ -29,7 +29,7 @@ pub async fn open(
     opening: &Opening,
     choose: impl Fn(&ObjectRecord) -> Result<Selection, S3Error>,
 ) -> Result<Opened, S3Error> {
-    // Whether a key is there that fits shows before any byte is read.
+    // Whether the request brings a client's key where one is needed shows before any byte is read.
     let choose = |object: &ObjectRecord| {
         let selection = choose(object)?;
         opening.check(object)?;
@@ -43,10 +43,10 @@ pub async fn open(
 }
 
 impl Opening {
-    /// By the headers of a GET, a HEAD or the like.
+    /// Reads the headers of a GET, a HEAD or the like.
     ///
     /// # Errors
-    /// `InvalidArgument` for what only a write asks for; what [`CustomerKey::of`] refuses.
+    /// `InvalidArgument` for a header that only a write may have; what [`CustomerKey::of`] refuses.
     pub fn of_read(ctx: &Context) -> Result<Opening, S3Error> {
         if let Some(mode) = ctx.header(MODE.as_str()) {
             let message = "x-amz-server-side-encryption header is not supported for this operation.";
@@ -55,7 +55,7 @@ impl Opening {
         Ok(Opening { customer: CustomerKey::of(&ctx.headers, customer::OWN, &ctx.scheme)? })
     }
 
-    /// By the headers of a copy, of its source.
+    /// Reads those headers of a copy that are about its source.
     ///
     /// # Errors
     /// What [`CustomerKey::of`] refuses.
@@ -63,8 +63,10 @@ impl Opening {
         Ok(Opening { customer: CustomerKey::of(&ctx.headers, customer::SOURCE, &ctx.scheme)? })
     }
 
+    /// Checks that a client's key is there exactly where the object needs one.
+    ///
     /// # Errors
-    /// `InvalidRequest` where a client's key is needed and absent, or there and of no use.
+    /// `InvalidRequest` where a client's key is needed and missing, or there and of no use.
     fn check(&self, object: &ObjectRecord) -> Result<(), S3Error> {
         let is_customers = object.attributes.encryption.as_ref().map(|encryption| &encryption.mode)
             == Some(&EncryptionMode::Customer);
@@ -79,10 +81,12 @@ impl Opening {
         Err(S3Error::new(Code::InvalidRequest).message(message))
     }
 
-    /// The key of an object that is encrypted, with which what its client said of it is put back.
+    /// The data key of an object that is encrypted. The client's headers that were sealed with the object are put back
+    /// into its record.
     ///
     /// # Errors
-    /// As [`Opening::check`]; `InvalidRequest` for a key that it was not encrypted with; what the key service fails in.
+    /// As [`Opening::check`]; `InvalidRequest` for a client's key that the object wasn't encrypted with; failures of
+    /// the key service.
     pub async fn unlock(
         &self,
         ctx: &Context,
@@ -100,7 +104,7 @@ impl Opening {
         Ok(Some(key))
     }
 
-    /// Says how an object is encrypted.
+    /// Writes the headers that say how an object is encrypted.
     pub fn describe(&self, ctx: &Context, object: &ObjectRecord, out: &mut HeaderMap) {
         if let Some(encryption) = &object.attributes.encryption {
             describe(&encryption.mode, self.customer.as_ref(), ctx.store.keys.usual(), out);
@@ -108,7 +112,7 @@ impl Opening {
     }
 }
 
-/// The data key of that name.
+/// Unwraps the data key of an object or of an upload. `name` is the name that the data key was wrapped under.
 pub async fn unwrap(
     ctx: &Context,
     encryption: &Encryption,
@@ -130,7 +134,7 @@ pub async fn unwrap(
     }
 }
 
-/// What the client said of the object.
+/// The client's headers that were sealed with an object.
 fn hidden(key: &DataKey, encryption: &Encryption) -> Result<ObjectHeaders, S3Error> {
     let words = key.open_words(&encryption.headers);
     let headers = words.and_then(|words| ObjectHeaders::from_bytes(&words).ok());

@@ -11,7 +11,7 @@ impl Serialize for Code {
     }
 }
 
-/// A code's name is its variant's, where Rust has one like it.
+/// The name of a code is that of its variant, unless it is given because Rust has no such identifier.
 macro_rules! name {
     ($code:ident) => {
         stringify!($code)
@@ -30,21 +30,21 @@ macro_rules! codes {
         }
 
         impl Code {
-            /// The code as the wire has it.
+            /// The code's name on the wire.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Code::$code => name!($code $($name)?),)*
                 }
             }
 
-            /// The status that goes with it.
+            /// The HTTP status that goes with the code.
             pub fn status(self) -> StatusCode {
                 match self {
                     $(Code::$code => StatusCode::$status,)*
                 }
             }
 
-            /// What S3 usually says.
+            /// The message that S3 usually gives.
             pub fn message(self) -> &'static str {
                 match self {
                     $(Code::$code => $message,)*

@@ -1,4 +1,4 @@
-//! What the layers below refuse, in S3's words.
+//! Turns the errors of the layers below into S3's.
 
 use super::{Code, S3Error};
 use http::HeaderValue;
@@ -59,8 +59,9 @@ impl From<InvalidObjectKey> for S3Error {
 const UNKNOWN: &str =
     "The write could not be confirmed: it may have taken effect, or may still. Look before you repeat it.";
 
-/// What a client is told whose keys are in a part of the index that no drive gives. Which keys those are is for whoever may read the
-/// status: who may ask for one needn't know of others.
+/// What a client is told when what it needs is in a part of the index that no drive can give. The text doesn't say
+/// which keys the part holds, since whoever asks for one key needn't know of others; whoever may read the server's
+/// status finds them there.
 const LOST: &str = "A part of the index that is needed for this can't be read on any drive, so that it isn't known what is stored there. \
                     Everything else is served.";
 
@@ -279,7 +280,7 @@ fn signature(mismatch: Mismatch, message: String) -> S3Error {
     }
 }
 
-/// A time in seconds as the documents have it.
+/// A time in seconds, as error documents have it.
 fn iso(unix: i64) -> String {
     crate::text::Timestamp(u64::try_from(unix).unwrap_or(0).saturating_mul(1000)).to_string()
 }

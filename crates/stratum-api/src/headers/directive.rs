@@ -3,7 +3,7 @@
 use crate::error::S3Error;
 use http::{HeaderMap, HeaderValue};
 
-/// Whether something of a copy's source is copied, or replaced by what the request says.
+/// Whether the copy of an object takes something over from its source, or what the request says replaces that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Directive {
     Copy,
@@ -11,7 +11,7 @@ pub enum Directive {
 }
 
 impl Directive {
-    /// What the header of that name says; without one it is copied.
+    /// What the header of that name says; without the header the copy takes over what the source has.
     ///
     /// # Errors
     /// As [`Directive::read`].
@@ -19,8 +19,10 @@ impl Directive {
         headers.get(name).map_or(Ok(Directive::Copy), |value| Self::read(name, value))
     }
 
+    /// Reads the value of the header `name`.
+    ///
     /// # Errors
-    /// `InvalidArgument`.
+    /// `InvalidArgument` for anything but `COPY` and `REPLACE`.
     pub fn read(name: &str, value: &HeaderValue) -> Result<Self, S3Error> {
         match value.as_bytes() {
             b"COPY" => Ok(Directive::Copy),

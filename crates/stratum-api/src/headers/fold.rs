@@ -1,8 +1,9 @@
-//! Headers that come more than once, and those that come in a presigned query: one map, each name once.
+//! Makes one map in which each name comes once, of headers that come more than once and headers that come in a
+//! presigned query.
 //!
-//! RFC 9110, 5.3: the lines of a list are one list, whatever became of them on the way. Two different lines of a header
-//! that holds one value leave open which one counts, and somebody else may count the other one. Everything that reads a
-//! request's headers reads them after this.
+//! By RFC 9110, 5.3, the lines of a list are one list, however they were split on the way. Two different lines of a
+//! header that holds one value leave open which of them counts, and a proxy in between may have used the other one.
+//! Everything that reads a request's headers reads them after this.
 
 use crate::checksum;
 use crate::error::{Code, S3Error};
@@ -19,9 +20,9 @@ use stratum_auth::Version;
 enum Arity {
     /// Its lines are joined by commas.
     List,
-    /// Once, or with the same value.
+    /// It comes once, or several times with the same value.
     One,
-    /// It isn't read.
+    /// The server doesn't read the header, so its lines stay as they are.
     Unread,
 }
 
@@ -52,7 +53,7 @@ fn arity(name: &HeaderName) -> Arity {
     }
 }
 
-/// Makes every header one line.
+/// Makes one line of every header that comes in several.
 ///
 /// # Errors
 /// `InvalidArgument` for different values of a header that holds one.
@@ -86,13 +87,14 @@ fn joined(lines: &[&HeaderValue]) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&lines.join(&b","[..])).ok()
 }
 
-/// A presigned URL, by that version, may carry in its query what would else be a header, its name in capitals or not. What
-/// makes up the signature is none; nor, in version 4, is what says the body's checksum, which is signed before there is a body:
-/// S3 heeds it in a header only. In version 2 a parameter is signed as the header of its name, so that it counts as that, or
-/// whoever has a URL for one body could put another.
+/// Adds to the headers those that a URL, presigned by that version, carries in its query, their names in upper or lower
+/// case. The parameters that make up the signature aren't headers. In version 4, neither are those about the body's
+/// checksum: the URL is signed before there is a body, and S3 heeds a checksum in a header only. In version 2 a
+/// parameter is signed as the header of its name. So it counts as that header there, or whoever has a URL for one body
+/// could put another.
 ///
 /// # Errors
-/// `InvalidRequest` for what can't be a header, and what [`fold`] refuses.
+/// `InvalidRequest` for a parameter that can't be a header, and what [`fold`] refuses.
 pub fn hoist(query: &Query, presigned: Option<Version>, headers: &mut HeaderMap) -> Result<(), S3Error> {
     let Some(version) = presigned else { return fold(headers) };
     let is_ignored = |name: &str| match version {
@@ -125,7 +127,7 @@ fn is_signatures(name: &str) -> bool {
     )
 }
 
-/// What an SDK was asked to do, which says nothing where it hasn't done it.
+/// Names the checksum that an SDK was asked to compute. SDKs presign it into URLs, for which they compute none.
 const SDK_CHECKSUM: &str = "x-amz-sdk-checksum-algorithm";
 
 fn is_of_the_body(name: &str) -> bool {
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn two_values_of_one_thing_are_refused() {
+    fn two_values_of_a_header_that_holds_one_are_refused() {
         for name in [
             "range",
             "content-md5",
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_presigned_querys_names_are_read_in_either_case() {
+    fn names_in_a_presigned_query_are_read_in_either_case() {
         for version in [Version::V2, Version::V4] {
             let headers = hoisted(
                 Some(version),

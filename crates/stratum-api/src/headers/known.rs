@@ -1,7 +1,7 @@
-//! What becomes of each `x-amz-*` header of a request.
+//! What the server does with each `x-amz-*` header of a request.
 //!
-//! A header that is ignored though it asks for something makes a `200` that is a lie. So every header of S3's model
-//! and of what its SDKs add to it has a line in one table ([`meaning`]), and on a write what has none is refused.
+//! If a header asks for something and is ignored, the `200` is a lie. So every header of S3's model, and every one that
+//! S3's SDKs add to it, has a line in one table ([`meaning`]), and a write with a header that has none is refused.
 //!
 //! Source: the S3 model (`service-2.json`) that the SDKs are made of, whose headers are in `s3-headers.txt`.
 
@@ -12,26 +12,27 @@ use crate::operation::Operation;
 use http::header::{CONTENT_RANGE, IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// What a header is to this server.
+/// What the server does with a header.
 enum Meaning {
-    /// Read where it says something, and nothing is lost where it is not.
+    /// It is read where it says something, and nothing is lost where it isn't read.
     Known,
-    /// Only these operations heed it: on another write it would ask for something and get nothing.
+    /// Only these operations heed it. Another write with it is refused, since it would ask for something and not get
+    /// it.
     Of(&'static [&'static str]),
-    /// Its value decides.
+    /// Whether the request is refused depends on the value.
     Judged(fn(&str, &HeaderValue) -> Result<(), S3Error>),
-    /// Asks for something that isn't built, on a read as well.
+    /// It asks for something that isn't built, so that reads are refused, too.
     Unbuilt(&'static str),
-    /// A token of temporary credentials, which no key here has.
+    /// The token of a session that CreateSession would give, which isn't built. So no token is valid.
     Token,
 }
 
 const COPIES: &[&str] = &["CopyObject", "UploadPartCopy"];
-/// What begins with an access control list, or gets another.
+/// The operations that create something with an access control list, or replace a list.
 const LISTS: &[&str] =
     &["CopyObject", "CreateBucket", "CreateMultipartUpload", "PutBucketAcl", "PutObject", "PutObjectAcl"];
-/// What is encrypted as its request asks. Of an upload that is what creating it asked for: on its parts and its completion clients
-/// say it again, and it asks for nothing more.
+/// The operations on which the headers for encryption are allowed. An upload is encrypted as CreateMultipartUpload
+/// asked for; clients repeat the headers on its parts and its completion, where they ask for nothing more.
 const ENCRYPTING: &[&str] = &[
     "PutObject",
     "CopyObject",
@@ -41,14 +42,16 @@ const ENCRYPTING: &[&str] = &[
     "CompleteMultipartUpload",
 ];
 
-/// The table. Names are without their `x-amz-`.
+/// The table. Names stand without their `x-amz-`.
 fn meaning(name: &str) -> Option<Meaning> {
     use Meaning::*;
     Some(match name {
-        // Of the signature, the body's coding and checksums, and of SDKs that tell about themselves.
+        // Headers of the signature, of the body's coding and checksums, and those with which SDKs tell about
+        // themselves.
         "content-sha256" | "date" | "decoded-content-length" | "trailer" | "sdk-checksum-algorithm" => Known,
         "checksum-mode" => Known,
-        // Some clients say again with each part how their upload is hashed. What is none of S3's is none anywhere.
+        // Some clients repeat with each part how their upload is checksummed. A value that S3 doesn't have is refused
+        // on every request.
         "checksum-algorithm" => Judged(algorithm),
         "checksum-type" => Judged(checksum_type),
         _ if checksum::by_header(&format!("x-amz-{name}")).is_some() => Known,
@@ -56,7 +59,7 @@ fn meaning(name: &str) -> Option<Meaning> {
         "security-token" => Known,
         "s3session-token" => Token,
 
-        // Of objects and buckets.
+        // Headers about objects and buckets.
         _ if name.starts_with("meta-") => Known,
         "storage-class" | "website-redirect-location" | "expected-bucket-owner" => Known,
         "acl" | "grant-full-control" | "grant-read" | "grant-read-acp" | "grant-write"
@@ -65,7 +68,7 @@ fn meaning(name: &str) -> Option<Meaning> {
         "bucket-object-lock-enabled" => Of(&["CreateBucket"]),
         "bucket-namespace" => Judged(namespace),
         "tagging" => Of(&["CopyObject", "CreateMultipartUpload", "PutObject"]),
-        // A read refuses what only a write asks for, and heeds a client's key (`encryption::Opening`).
+        // A read refuses those headers that only a write may have, and heeds a client's key (`encryption::Opening`).
         "server-side-encryption"
         | "server-side-encryption-aws-kms-key-id"
         | "server-side-encryption-context"
@@ -83,7 +86,7 @@ fn meaning(name: &str) -> Option<Meaning> {
         _ if name.starts_with("object-lock-") => Unbuilt("A hold until an event"),
         "write-offset-bytes" => Unbuilt("Appending to an object"),
 
-        // Of some operations.
+        // Headers of some operations only.
         "copy-source" | "source-expected-bucket-owner" => Of(COPIES),
         "copy-source-if-match" | "copy-source-if-none-match" => Of(COPIES),
         "copy-source-if-modified-since" | "copy-source-if-unmodified-since" => Of(COPIES),
@@ -91,8 +94,8 @@ fn meaning(name: &str) -> Option<Meaning> {
         "transition-default-minimum-object-size" => Of(&["PutBucketLifecycleConfiguration"]),
         "skip-destination-validation" => Of(&["PutBucketNotificationConfiguration"]),
         "copy-source-range" => Of(&["UploadPartCopy"]),
-        // Without a copy there is nothing to direct, and clients send these when they begin an upload, too. There are
-        // no annotations, so that both ways of copying them come to the same.
+        // A request that copies nothing has nothing to direct, but clients send these headers when they begin an
+        // upload, too. Objects have no annotations here, so it doesn't matter whether those are to be copied.
         "metadata-directive" | "tagging-directive" => Judged(directive),
         "object-annotation-directive" => Known,
         "if-match-last-modified-time" | "if-match-size" => Of(&["DeleteObject"]),
@@ -101,10 +104,11 @@ fn meaning(name: &str) -> Option<Meaning> {
 
         "bypass-governance-retention" => Of(&["DeleteObject", "DeleteObjects", "PutObjectRetention"]),
 
-        // What they allow is allowed anyhow, there being no payers, and no more to tell of an object.
+        // What these ask for holds anyhow: no requester pays, and there are no optional attributes of an object to
+        // list.
         "request-payer" | "optional-object-attributes" => Known,
 
-        // Of operations and conditions that aren't built.
+        // Headers of operations and conditions that aren't built.
         "if-match-initiated-time" => Unbuilt("A condition on the time of an upload's creation"),
         "mfa" => Unbuilt("MFA delete"),
         "object-if-match" => Unbuilt("An object's annotation"),
@@ -119,14 +123,15 @@ fn meaning(name: &str) -> Option<Meaning> {
     })
 }
 
-/// The writes that ask of what is current whether they may.
+/// The writes that check conditions on the current version.
 pub const CONDITIONAL: &[&str] = &["CompleteMultipartUpload", "CopyObject", "DeleteObject", "PutObject"];
 
-/// Refuses the headers that ask for what they wouldn't get.
+/// Refuses headers that ask for something that the request wouldn't get.
 ///
 /// # Errors
-/// `NotImplemented` for what isn't built, and on a write for what nobody knows and for a condition that it wouldn't ask;
-/// `InvalidToken`; `InvalidArgument` for a value that S3 doesn't have either, and on a write for a header of other operations.
+/// `NotImplemented` for what isn't built, and on a write for an unknown header and for a condition that the write
+/// doesn't check; `InvalidToken`; `InvalidArgument` or `InvalidRequest` for a value that S3 doesn't have either; on a
+/// write, `InvalidArgument` for a header of other operations.
 pub fn refuse_unheeded(headers: &HeaderMap, operation: &Operation) -> Result<(), S3Error> {
     for (name, value) in headers {
         match name.as_str().strip_prefix("x-amz-") {
@@ -137,7 +142,7 @@ pub fn refuse_unheeded(headers: &HeaderMap, operation: &Operation) -> Result<(),
     Ok(())
 }
 
-/// Whether a write of that operation does something because of the header, and isn't refused for it.
+/// Whether a write of that operation acts upon the header instead of being refused for it.
 pub fn is_heeded(header: &str, operation: &Operation) -> bool {
     match header.strip_prefix("x-amz-").map(meaning) {
         Some(Some(Meaning::Of(operations))) => operations.contains(&operation.name),
@@ -147,8 +152,9 @@ pub fn is_heeded(header: &str, operation: &Operation) -> bool {
     }
 }
 
-/// HTTP's own headers that a write may not pass over (RFC 9110, 13.1 and 14.5): a condition on what it would change, and the
-/// word that its body is a part of an object. `If-Modified-Since` and `Range` mean nothing on a write.
+/// Checks HTTP's own headers that a write may not ignore (RFC 9110, 13.1 and 14.5): conditions on what it would change,
+/// and `Content-Range`, by which its body is only a part of an object. `If-Modified-Since` and `Range` mean nothing on
+/// a write.
 fn check_standard(name: &HeaderName, operation: &Operation) -> Result<(), S3Error> {
     let is_asked = match *name {
         IF_MATCH | IF_NONE_MATCH => CONDITIONAL.contains(&operation.name),
@@ -173,7 +179,7 @@ fn check(name: &str, value: &HeaderValue, operation: &Operation) -> Result<(), S
         Some(Meaning::Known) => Ok(()),
         Some(Meaning::Judged(judge)) => judge(name, value),
         Some(Meaning::Unbuilt(what)) => Err(S3Error::not_implemented(what)),
-        // Some clients send what they have, and they have none.
+        // Some clients always send this header, and leave it empty as they have no token.
         Some(Meaning::Token) if value.is_empty() => Ok(()),
         Some(Meaning::Token) => Err(Code::InvalidToken.into()),
         Some(Meaning::Of(operations)) if operations.contains(&operation.name) => Ok(()),
@@ -238,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_refused_and_nothing_else() {
+    fn headers_of_what_is_not_built_are_refused_and_no_others() {
         let put = |name, value| refusal("PutObject", name, value);
         assert_eq!(put("x-amz-server-side-encryption", "AES256"), None);
         let on_delete = refusal("DeleteObject", "x-amz-server-side-encryption", "AES256");
@@ -253,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_is_refused_on_writes_and_ignored_on_reads() {
+    fn unknown_headers_are_refused_on_writes_and_ignored_on_reads() {
         for unknown in ["x-amz-checksum-nonsense", "x-amz-tomorrow"] {
             for write in ["PutObject", "DeleteObject", "CreateMultipartUpload", "DeleteObjects"] {
                 assert_eq!(refusal(write, unknown, "1"), Some(Code::NotImplemented), "{write} {unknown}");
@@ -263,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_anothers_is_refused_on_writes() {
+    fn headers_of_other_operations_are_refused_on_writes() {
         assert_eq!(refusal("DeleteObject", "x-amz-if-match-size", "1"), None);
         assert_eq!(refusal("DeleteObject", "x-amz-acl", "private"), Some(Code::InvalidArgument));
         assert_eq!(refusal("DeleteObject", "x-amz-bypass-governance-retention", "true"), None);
@@ -279,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_none_is_refused_wherever_it_stands() {
+    fn a_value_that_s3_does_not_have_is_refused_on_every_write() {
         for (name, value, code) in [
             ("x-amz-checksum-algorithm", "SHA3", Code::InvalidRequest),
             ("x-amz-checksum-type", "SOME", Code::InvalidRequest),
@@ -295,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_that_a_write_would_not_ask_is_refused() {
+    fn a_condition_that_a_write_does_not_check_is_refused() {
         for condition in ["if-match", "if-none-match"] {
             for asks in ["PutObject", "CopyObject", "CompleteMultipartUpload", "DeleteObject", "GetObject"] {
                 assert_eq!(refusal(asks, condition, "a"), None, "{asks} {condition}");
@@ -313,11 +319,11 @@ mod tests {
     }
 
     #[test]
-    fn nobody_has_a_session_of_a_bucket() {
+    fn a_token_of_create_session_is_refused_unless_it_is_empty() {
         for operation in ["PutObject", "GetObject", "ListBuckets"] {
             assert_eq!(refusal(operation, "x-amz-s3session-token", "t"), Some(Code::InvalidToken));
             assert_eq!(refusal(operation, "x-amz-s3session-token", ""), None);
-            // Whose it is was seen with the signature.
+            // Whose token this is was checked with the signature.
             assert_eq!(refusal(operation, "x-amz-security-token", "t"), None);
         }
     }

@@ -1,4 +1,4 @@
-//! The names and numbers that IAM gives: ARNs, ids, access keys and secrets.
+//! What IAM gives to users, roles and the like: ARNs, ids, access keys and secrets.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -6,30 +6,31 @@ use std::fmt;
 use stratum_metadata::record::AccountName;
 use stratum_storage::ambient::Entropy;
 
-/// Of base 32, without what is taken for another.
+/// The digits of base 32 (RFC 4648), among which no two look alike.
 const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-/// Digits after the four letters that say what an id is of.
+/// The random digits of an id, after the four letters that say what it is the id of.
 const ID_DIGITS: usize = 17;
+/// The random digits of an access key, after `AKIA` or `ASIA`.
 const ACCESS_KEY_DIGITS: usize = 16;
 /// Random bytes of a secret, which make 40 characters.
 const SECRET_BYTES: usize = 30;
 
-/// A name of IAM's: `arn:aws:iam::ACCOUNT:KIND/PATH/NAME`.
+/// An ARN of IAM's: `arn:aws:iam::ACCOUNT:KIND/PATH/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arn(String);
 
 impl Arn {
-    /// Of a user, a group, a role or a policy; the path begins and ends with `/`.
+    /// The ARN of a user, a group, a role or a policy; the path begins and ends with `/`.
     pub fn new(account: &str, kind: &str, path: &str, name: &str) -> Arn {
         Arn(format!("arn:aws:iam::{account}:{kind}{path}{name}"))
     }
 
-    /// Of an account.
+    /// The ARN of an account.
     pub fn root(account: &str) -> Arn {
         Arn(format!("arn:aws:iam::{account}:root"))
     }
 
-    /// Of a session of a role.
+    /// The ARN of a session of a role.
     pub fn session(account: &str, role: &str, session: &str) -> Arn {
         Arn(format!("arn:aws:sts::{account}:assumed-role/{role}/{session}"))
     }
@@ -38,12 +39,12 @@ impl Arn {
         &self.0
     }
 
-    /// What stands after the account, as policies' principals have it.
+    /// What follows the account, which is how the principals of policies name whoever it is.
     pub fn name(&self) -> &str {
         self.0.splitn(6, ':').nth(5).unwrap_or_default()
     }
 
-    /// Where what it names lies, and the path that it gives: nothing if it names no such kind.
+    /// The account and name that an ARN gives, and its path; `None` if it isn't the ARN of that kind.
     pub fn parse<'a>(text: &'a str, kind: &str) -> Option<(AccountName, &'a str)> {
         let (account, rest) = text.strip_prefix("arn:aws:iam::")?.split_once(':')?;
         let path = rest.strip_prefix(kind)?;
@@ -59,17 +60,17 @@ impl fmt::Display for Arn {
     }
 }
 
-/// An id of its own for something: four letters that say what, and random digits.
+/// A new id: `what`, four letters that say what it is the id of, and random digits.
 pub fn fresh_id(entropy: &dyn Entropy, what: &str) -> String {
     digits(entropy, what, ID_DIGITS)
 }
 
-/// The id of a key: `AKIA...` of a user's, `ASIA...` of a session's.
+/// The id of a new access key: `what`, which is `AKIA` for a user's key and `ASIA` for a session's, and random digits.
 pub fn access_key_id(entropy: &dyn Entropy, what: &str) -> String {
     digits(entropy, what, ACCESS_KEY_DIGITS)
 }
 
-/// Whether a text may be one that [`access_key_id`] made.
+/// Whether [`access_key_id`] may have made this text.
 pub fn is_access_key_id(text: &str) -> bool {
     let digits = text.strip_prefix("AKIA").or_else(|| text.strip_prefix("ASIA"));
     digits.is_some_and(|digits| {

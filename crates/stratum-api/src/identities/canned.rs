@@ -1,11 +1,11 @@
-//! The managed policies that every account has, as AWS's own lie in the account `aws`.
+//! The managed policies that every account has from the beginning. They lie in the account `aws`, as AWS's own do.
 //!
-//! The four of them that usual object stores know, and those of AWS's names that say the same here as there.
+//! They are the four that object stores usually have, and those of AWS's that mean the same here as at AWS.
 
 use std::sync::{Arc, LazyLock};
 use stratum_policy::Policy;
 
-/// A policy that is there without anybody having made it.
+/// A managed policy that exists without anybody having made it.
 #[derive(Debug)]
 pub struct Canned {
     pub name: &'static str,
@@ -13,7 +13,7 @@ pub struct Canned {
     pub document: &'static str,
 }
 
-/// What is allowed, of everything.
+/// A policy that allows these actions on every resource.
 macro_rules! allow {
     ($($action:literal),+) => {
         concat!(
@@ -27,7 +27,7 @@ macro_rules! allow {
     };
 }
 
-/// All of them, by name.
+/// All such policies, by name.
 pub const CANNED: [Canned; 9] = [
     Canned {
         name: "AdministratorAccess",
@@ -65,7 +65,7 @@ pub const CANNED: [Canned; 9] = [
     },
 ];
 
-/// What stands before their names.
+/// What stands before the name in their ARNs.
 const PREFIX: &str = "arn:aws:iam::aws:policy/";
 
 static POLICIES: LazyLock<Vec<Option<Arc<Policy>>>> = LazyLock::new(|| {
@@ -83,7 +83,7 @@ impl Canned {
         CANNED.iter().find(|canned| canned.name == name)
     }
 
-    /// What it says.
+    /// The policy, parsed.
     pub fn policy(&self) -> Option<Arc<Policy>> {
         let at = CANNED.iter().position(|canned| canned.name == self.name)?;
         POLICIES.get(at).cloned().flatten()
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_can_be_judged_and_is_found_by_its_arn() {
+    fn each_canned_policy_can_be_judged_and_is_found_by_its_arn() {
         for canned in &CANNED {
             assert!(canned.policy().is_some(), "{}", canned.name);
             assert_eq!(Canned::by_arn(&canned.arn()).map(|found| found.name), Some(canned.name));

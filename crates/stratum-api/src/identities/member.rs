@@ -1,4 +1,4 @@
-//! Somebody of an account who isn't its owner, with all that says what they may.
+//! A member of an account: somebody who isn't its owner, with all that says what they may do.
 
 use super::arn::Arn;
 use super::canned::Canned;
@@ -11,27 +11,27 @@ use stratum_metadata::{ReadError, ReadView};
 use stratum_policy::Policy;
 use stratum_storage::ambient::UnixMillis;
 
-/// A user that was made in an account, or a session.
+/// A user that was made in an account, or a session of such a user or of a role.
 #[derive(Debug)]
 pub struct Member {
-    /// The owner of their account.
+    /// The owner of the account that the member belongs to.
     pub account: Arc<User>,
-    /// The key that they sign with.
+    /// The access key that the member signs with.
     pub access_key: String,
-    /// As `aws:userid` has it.
+    /// The value of `aws:userid`.
     pub id: String,
-    /// Who they are, of a session of a role the session.
+    /// The ARN of the user, or of the session of a role.
     pub arn: Arn,
-    /// As `aws:PrincipalArn` has it: of a session of a role the role's.
+    /// The value of `aws:PrincipalArn`: the ARN of the user, or of the role that a session is of.
     pub principal: Arn,
-    /// By which policies may mean them.
+    /// The names by which the principals of policies can mean the member.
     pub names: Vec<String>,
-    /// Of the user, or the role.
+    /// The tags of the user or the role.
     pub tags: BTreeMap<String, String>,
     pub kind: MemberKind,
-    /// Their own and those of their groups, or of their role.
+    /// The policies of the user and of their groups, or those of the role.
     pub policies: Vec<Arc<Policy>>,
-    /// What a session was given to stay within, if it was given anything.
+    /// The policies that a session must stay within, too; `None` if it was given none.
     pub within: Option<Vec<Arc<Policy>>>,
     /// When the session began.
     pub issued: Option<UnixMillis>,
@@ -47,7 +47,8 @@ pub enum MemberKind {
 }
 
 impl Member {
-    /// The user of that name, or a session of one, and how long its policies are; none if there is no such user any more.
+    /// The user of that name, or a session of that user, and how many bytes of text their policies are; `None` if there
+    /// is no such user any more.
     pub fn user(
         view: &ReadView,
         account: &Arc<User>,
@@ -58,7 +59,7 @@ impl Member {
         let Some(record) = view.identity(IdentityKind::User, &AccountName::new(&account.id, name))? else {
             return Ok(None);
         };
-        // A user of the same name who came later is another.
+        // A later user of the same name isn't the one that the session is of.
         if session.is_some_and(|session| session.subject.id() != Some(&record.id)) {
             return Ok(None);
         }
@@ -87,7 +88,8 @@ impl Member {
         Ok(Some((member, policies.text_bytes)))
     }
 
-    /// A session of the role of that name.
+    /// A session of the role of that name, and how many bytes of text its policies are; `None` if there is no such role
+    /// any more.
     pub(super) fn role(
         view: &ReadView,
         account: &Arc<User>,
@@ -121,7 +123,7 @@ impl Member {
     }
 }
 
-/// Policies, and how much text they were.
+/// Policies, and how many bytes of text they were parsed from.
 #[derive(Default)]
 struct Policies {
     all: Vec<Arc<Policy>>,
@@ -129,7 +131,7 @@ struct Policies {
 }
 
 impl Policies {
-    /// Those of one identity: its own, and those that are attached to it.
+    /// Adds the policies of one identity: its inline policies, and those that are attached to it.
     fn read(&mut self, view: &ReadView, of: &IdentityRecord) -> Result<(), ReadError> {
         self.text_bytes += of.tags.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum::<u64>();
         for text in of.inline.values() {
@@ -154,7 +156,7 @@ impl Policies {
         Ok(version.map(|version| self.parse(&version.document)))
     }
 
-    /// What a session was given to stay within. A policy that is gone since allows nothing any more.
+    /// The policies that a session must stay within. One that was deleted since allows nothing any more.
     fn within(&mut self, view: &ReadView, session: &Session) -> Result<Option<Vec<Arc<Policy>>>, ReadError> {
         if session.policy.is_none() && session.policy_arns.is_empty() {
             return Ok(None);
@@ -168,7 +170,7 @@ impl Policies {
 
     fn parse(&mut self, text: &str) -> Arc<Policy> {
         self.text_bytes += text.len() as u64;
-        // It was put by a server that knew more.
+        // A server of a later version put this policy.
         let parsed = Policy::parse_identity(text.as_bytes()).unwrap_or_else(|error| {
             tracing::warn!(%error, "a policy can't be judged, so whoever has it may do nothing");
             Policy::denying_all()
@@ -182,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_t_be_judged_denies() {
+    fn a_policy_that_cannot_be_judged_denies_everything() {
         let policy = Policies::default().parse("{}");
         assert_eq!(policy.statements().len(), 1);
         assert_eq!(policy.statements()[0].effect(), stratum_policy::Effect::Deny);

@@ -1,7 +1,8 @@
-//! What is sealed with the key of all identities: users' secrets, which lie in the state, and sessions, which lie with those who
-//! have them.
+//! What is sealed with the key of all identities: the secrets of users, which are kept in the state, and the tokens of
+//! sessions, which only their holders keep.
 //!
-//! Both say what they are and whose, within what is sealed, so that neither passes for the other or for another's.
+//! Both say inside the seal what they are and which access key they belong to, so that neither can pass for the other
+//! or for somebody else's.
 
 use super::session::Session;
 use base64::Engine as _;
@@ -9,10 +10,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use stratum_auth::SecretKey;
 use stratum_cipher::{DataKey, Salt};
 
-/// The longest token that may be one of ours, in bytes.
+/// The most bytes of a token that is opened. A longer one isn't one of this server's.
 const MOST_TOKEN_BYTES: usize = 16 << 10;
 
-/// The key of all identities.
+/// The key of all identities, which opens secrets and tokens.
 #[derive(Clone, Debug)]
 pub struct Sealing(DataKey);
 
@@ -21,12 +22,12 @@ impl Sealing {
         Sealing(key)
     }
 
-    /// The secret of an access key, as it is kept.
+    /// Seals the secret of an access key, as it is kept in the state.
     pub fn seal_secret(&self, salt: Salt, access_key: &str, secret: &str) -> Vec<u8> {
         self.0.seal_words(salt, format!("key\0{access_key}\0{secret}").as_bytes())
     }
 
-    /// The secret that was sealed for this access key.
+    /// Opens the secret of an access key; `None` if it was sealed for another one.
     pub fn open_secret(&self, access_key: &str, sealed: &[u8]) -> Option<SecretKey> {
         let words = self.0.open_words(sealed)?;
         let text = std::str::from_utf8(&words).ok()?;
@@ -34,13 +35,13 @@ impl Sealing {
         SecretKey::new(secret).ok()
     }
 
-    /// The token of a session.
+    /// Makes the token of a session.
     pub fn seal_session(&self, salt: Salt, session: &Session) -> String {
         let words = serde_json::to_string(session).unwrap_or_default();
         BASE64.encode(self.0.seal_words(salt, format!("session\0{words}").as_bytes()))
     }
 
-    /// The session whose token that is.
+    /// Opens the token of a session; `None` if this server didn't make it.
     pub fn open_session(&self, token: &str) -> Option<Session> {
         if token.len() > MOST_TOKEN_BYTES {
             return None;

@@ -1,40 +1,41 @@
-//! Sessions: temporary credentials, all of which lies sealed in their token.
+//! Sessions: temporary credentials. All of a session is in its token, which is sealed.
 //!
-//! Nothing is written when one begins and nothing is to be swept when it ends, so nobody fills the state by asking for many. What a
-//! session may is looked up anew with each change of identities: it ends with the user or the role that it is of.
+//! Nothing is written when a session begins and nothing is to be swept when it ends, so nobody can fill the state by
+//! asking for many. What a session may do is looked up anew after each change of identities, so a session ends with the
+//! user or the role that it is of.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use stratum_storage::ambient::UnixMillis;
 
-/// What a token says.
+/// What the token of a session holds.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     pub access_key: String,
     pub secret: String,
     pub subject: Subject,
-    /// The policy that it stays within, besides those of its role.
+    /// The policy that the session must stay within, besides those of its role.
     pub policy: Option<String>,
-    /// And the managed ones, by their ARNs: what they say is looked up.
+    /// The ARNs of managed policies that the session must stay within, too. Their documents are looked up.
     #[serde(default)]
     pub policy_arns: Vec<String>,
     pub issued: UnixMillis,
     pub ends: UnixMillis,
 }
 
-/// Whose session it is. Names are in lower case.
+/// Whom a session is of. Names are in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Subject {
-    /// Of an account's owner.
+    /// The owner of an account.
     Owner { account: String },
-    /// Of a user of that id.
+    /// The user with that id.
     User { account: String, name: String, id: String },
-    /// Of a role of that id; `session` is what who assumed it called it.
+    /// The role with that id; `session` is the name that whoever assumed the role gave to the session.
     Role { account: String, name: String, id: String, session: String },
 }
 
 impl fmt::Debug for Session {
-    /// Without its secret.
+    /// Leaves out the secret and the access key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("subject", &self.subject)
@@ -50,7 +51,7 @@ impl Subject {
         account
     }
 
-    /// The id of its user or role.
+    /// The id of the user or role; `None` for an owner.
     pub fn id(&self) -> Option<&String> {
         match self {
             Subject::Owner { .. } => None,
