@@ -4,7 +4,8 @@
 //! Delivery is best effort, as in S3: the memory for waiting lines is bounded, and a line that finds no room or can't
 //! be delivered is dropped and counted.
 //!
-//! Source: Amazon S3 User Guide, "Logging requests with server access logging" and "Amazon S3 server access log format".
+//! Source: Amazon S3 User Guide, "Logging requests with server access logging" and "Amazon S3 server access log
+//! format".
 
 use crate::channel::Tls;
 use std::collections::BTreeMap;

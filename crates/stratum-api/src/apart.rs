@@ -10,7 +10,7 @@ static LONG_WORK: Apart = Apart::leaving_one("long work");
 /// # Errors
 /// `InternalError` when the work panicked.
 pub async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, S3Error> {
-    let ended = |_| S3Error::new(Code::InternalError).because("work on a thread apart ended early");
+    let ended = |_| S3Error::new(Code::InternalError).because("long work ended before it was done");
     LONG_WORK.spawn(work).await.map_err(ended)
 }
 

@@ -71,7 +71,7 @@ impl Bodies {
     /// lies on hot drives.
     ///
     /// # Errors
-    /// `ServiceUnavailable`.
+    /// Failures of the store.
     pub fn tier_of(&self, view: &ReadView, object: &ObjectRecord) -> Result<Tier, S3Error> {
         let tier = |blob: &BlobRef| stratum_metadata::tier_of(&self.table, blob).unwrap_or(Tier::JOURNAL);
         Ok(match &object.body {

@@ -186,8 +186,8 @@ impl RequestBody {
     /// the end.
     ///
     /// # Errors
-    /// `IncompleteBody`, `RequestTimeout`, what the chunk decoder refuses, and `EntityTooLarge` when the payload turns out
-    /// to be over 5 GiB.
+    /// `IncompleteBody`, `RequestTimeout`, what the chunk decoder refuses, and `EntityTooLarge` when the payload turns
+    /// out to be over 5 GiB.
     pub async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
         while !self.gathered.is_ready() {
             let Some(piece) = self.next_as_sent().await? else { break };

@@ -30,7 +30,7 @@ impl Channel {
 /// What the TLS handshake agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// `1.2` or `1.3`.
+    /// The version of TLS: `1.2` or `1.3`.
     pub version: &'static str,
     /// The name that IANA gives to the cipher suite.
     pub suite: &'static str,

@@ -513,12 +513,12 @@ mod tests {
         .collect();
         let regular = busy.iter().filter(|slot| slot.connection.capacity() == Capacity::Regular).count();
         assert_eq!(regular, 7);
-        assert!(!is_displaced(&neighbour), "the idle one of another is left alone");
+        assert!(!is_displaced(&neighbour), "the idle connection of another address is left alone");
         assert_eq!(connections.admit(address(3)).unwrap().connection.capacity(), Capacity::Regular);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_reserve_takes_new_connections_until_all_of_its_own_are_served() {
+    async fn the_reserve_has_a_place_until_all_of_its_connections_are_being_served() {
         let connections = Connections::new(2);
         let busy = connections.admit(address(1));
         busy.as_ref().unwrap().connection.serves();
@@ -527,6 +527,6 @@ mod tests {
         assert!(is_displaced(&silent[60]) && !is_displaced(&silent[99]));
         assert_eq!(connections.status().reserve, RESERVE);
         silent.iter().for_each(|slot| slot.connection.serves());
-        assert!(connections.admit(address(2)).is_none(), "where all are being served there is none");
+        assert!(connections.admit(address(2)).is_none(), "no place is left where all of the reserve are being served");
     }
 }

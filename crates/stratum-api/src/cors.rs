@@ -29,9 +29,9 @@ pub struct CorsRule {
     pub id: Option<String>,
     /// Each with one `*` at most, which stands for anything.
     pub origins: Vec<String>,
-    /// Of [`METHODS`].
+    /// Each is one of [`METHODS`].
     pub methods: Vec<String>,
-    /// Each with one `*` at most; compared without case.
+    /// Each with one `*` at most; compared without regard to case.
     pub headers: Vec<String>,
     pub exposed: Vec<String>,
     pub max_age_seconds: Option<u32>,

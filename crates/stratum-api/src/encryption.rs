@@ -5,9 +5,9 @@
 //! object is encrypted. A read has an [`Opening`]: the client's key, if the request brought one. Bytes are looked up
 //! and held without a key, and opened with it afterwards.
 //!
-//! Sources: Amazon S3 User Guide, "Using server-side encryption with customer-provided keys (SSE-C)", "... with Amazon S3
-//! managed keys (SSE-S3)", "... with AWS KMS keys (SSE-KMS)"; API Reference, PutObject, CopyObject, CreateMultipartUpload,
-//! UploadPart, CompleteMultipartUpload, GetObject.
+//! Sources: Amazon S3 User Guide, "Using server-side encryption with customer-provided keys (SSE-C)", "... with Amazon
+//! S3 managed keys (SSE-S3)", "... with AWS KMS keys (SSE-KMS)"; API Reference, PutObject, CopyObject,
+//! CreateMultipartUpload, UploadPart, CompleteMultipartUpload, GetObject.
 
 mod asked;
 mod customer;

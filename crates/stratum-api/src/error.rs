@@ -44,7 +44,7 @@ struct Detail {
 }
 
 impl S3Error {
-    /// The code with its usual message.
+    /// An error of that code with the code's usual message.
     pub fn new(code: Code) -> Self {
         Self(Box::new(Detail {
             code,
@@ -84,7 +84,7 @@ impl S3Error {
         self
     }
 
-    /// `InvalidArgument` with the argument's name and value, as S3 tells it.
+    /// `InvalidArgument` with the name and the value of the argument, as S3 tells them.
     pub fn invalid_argument(
         name: impl Into<String>,
         value: impl Into<String>,

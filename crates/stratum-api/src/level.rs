@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::error::{Code, S3Error};
 use stratum_metadata::VERSIONS_SINCE;
 
-/// Whether the records of the store can hold `what`, which begins the sentence of the error.
+/// Checks that the records of the store can hold `what`, which begins the sentence of the error.
 ///
 /// # Errors
 /// `NotImplemented`, naming the command that raises the level.

@@ -215,7 +215,7 @@ pub fn name(position: &Position) -> Option<&[u8]> {
     }
 }
 
-/// `encoding-type`: `url` or nothing.
+/// Reads `encoding-type`, which is `url` or absent.
 pub fn encoding(query: &Query) -> Result<Option<EncodingType>, S3Error> {
     match query.get("encoding-type") {
         None | Some("") => Ok(None),

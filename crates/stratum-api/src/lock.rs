@@ -49,7 +49,7 @@ pub fn retain_by_default(attributes: &mut Attributes, bucket: &BucketRecord, now
     attributes.retention = attributes.retention.or_else(default);
 }
 
-/// Whether the bucket has object lock.
+/// Checks that the bucket has object lock.
 ///
 /// # Errors
 /// `InvalidRequest`.

@@ -67,7 +67,7 @@ async fn deliver(store: &Arc<Store>, bucket: BucketId, log: &Log) -> Result<(), 
     let Logging { target, prefix, .. } = &*logging;
     let target = view.bucket(target)?.ok_or(Code::NoSuchBucket)?;
     if !rights::may_deliver_logs(store, &view, &source, &target, prefix)? {
-        return Err(S3Error::new(Code::AccessDenied).because("the target lets logs in no more"));
+        return Err(S3Error::new(Code::AccessDenied).because("the target bucket no longer lets logs in"));
     }
     let (now, unique) = (store.clock.now(), store.entropy.next_u64());
     let whose = (source.owner.as_str(), source.region.as_str(), source.name.as_str());

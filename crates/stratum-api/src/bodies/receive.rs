@@ -24,7 +24,7 @@ pub struct Stored {
     /// Bytes of plaintext.
     pub size: u64,
     pub md5: [u8; 16],
-    /// Over the whole body.
+    /// The checksum over the whole body.
     pub checksum: Checksum,
     pub blob: BlobRef,
     /// The attributes of the object's record that say where the object belongs.

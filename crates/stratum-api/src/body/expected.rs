@@ -32,8 +32,8 @@ impl Expected {
     /// Reads `Content-MD5`, `x-amz-checksum-*`, `x-amz-trailer` and `x-amz-sdk-checksum-algorithm`.
     ///
     /// # Errors
-    /// `InvalidDigest` for a `Content-MD5` that is no MD5; `InvalidRequest` for several checksums, an unknown
-    /// algorithm, or a named one without a value.
+    /// `InvalidDigest` for a `Content-MD5` that is no MD5; `InvalidRequest` for several checksums, for an unknown
+    /// algorithm, and for an algorithm that is named without a value.
     pub fn of(headers: &HeaderMap, payload: &Payload) -> Result<Self, S3Error> {
         let md5 = match headers.get("content-md5") {
             None => None,

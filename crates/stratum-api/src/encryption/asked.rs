@@ -114,14 +114,14 @@ fn flag(text: &str) -> Result<bool, S3Error> {
     match text.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(S3Error::invalid_argument(BUCKET_KEY.as_str(), text, "It must be true or false.")),
+        _ => Err(S3Error::invalid_argument(BUCKET_KEY.as_str(), text, "The header must be true or false.")),
     }
 }
 
 fn key_id(text: &str) -> Result<String, S3Error> {
     match text.len() {
         1..=MAX_KEY_ID => Ok(text.to_owned()),
-        _ => Err(S3Error::invalid_argument(KEY_ID.as_str(), text, "It names no KMS key.")),
+        _ => Err(S3Error::invalid_argument(KEY_ID.as_str(), text, "The header must name a KMS key.")),
     }
 }
 

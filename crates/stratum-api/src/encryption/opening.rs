@@ -139,6 +139,6 @@ fn hidden(key: &DataKey, encryption: &Encryption) -> Result<ObjectHeaders, S3Err
     let words = key.open_words(&encryption.headers);
     let headers = words.and_then(|words| ObjectHeaders::from_bytes(&words).ok());
     headers.ok_or_else(|| {
-        S3Error::new(Code::InternalError).because("what was said of an encrypted object can't be opened")
+        S3Error::new(Code::InternalError).because("the sealed headers of an encrypted object can't be opened")
     })
 }

@@ -1,4 +1,4 @@
-//! `x-amz-metadata-directive` and `x-amz-tagging-directive`.
+//! The headers `x-amz-metadata-directive` and `x-amz-tagging-directive` of copies.
 
 use crate::error::S3Error;
 use http::{HeaderMap, HeaderValue};

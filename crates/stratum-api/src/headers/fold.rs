@@ -18,7 +18,7 @@ use stratum_auth::Version;
 /// How often a header may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Arity {
-    /// Its lines are joined by commas.
+    /// It holds a list, so its lines are joined by commas.
     List,
     /// It comes once, or several times with the same value.
     One,
