@@ -527,6 +527,9 @@ mod tests {
         assert!(is_displaced(&silent[60]) && !is_displaced(&silent[99]));
         assert_eq!(connections.status().reserve, RESERVE);
         silent.iter().for_each(|slot| slot.connection.serves());
-        assert!(connections.admit(address(2)).is_none(), "no place is left where all of the reserve are being served");
+        assert!(
+            connections.admit(address(2)).is_none(),
+            "no place is left where all of the reserve are being served"
+        );
     }
 }

@@ -289,8 +289,8 @@ pub fn text(value: &HeaderValue) -> String {
     }
 }
 
-/// The header whose bytes [`text`] read. Text that was read from a header becomes that header again; text with other
-/// characters may come out empty.
+/// The header whose bytes [`text`] read. Text that was read from a header becomes that header again. Characters beyond
+/// Latin-1 lose their upper bits, and what HTTP allows in no header becomes an empty one.
 pub fn value(text: &str) -> HeaderValue {
     let value = if text.is_ascii() {
         HeaderValue::from_str(text)

@@ -3,7 +3,8 @@
 //!
 //! By RFC 9110, 5.3, the lines of a list are one list, however they were split on the way. Two different lines of a
 //! header that holds one value leave open which of them counts, and a proxy in between may have used the other one.
-//! Everything that reads a request's headers reads them after this.
+//! Operations and the policies that are asked for them read headers after this. Only the check of the signature, IAM,
+//! CORS and the logs read them as they were sent.
 
 use crate::checksum;
 use crate::error::{Code, S3Error};
@@ -22,7 +23,7 @@ enum Arity {
     List,
     /// It comes once, or several times with the same value.
     One,
-    /// The server doesn't read the header, so its lines stay as they are.
+    /// Any other header. Its lines stay as they are, and whoever reads such a header takes the first.
     Unread,
 }
 
