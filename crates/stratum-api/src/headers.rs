@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_read_in_any_of_https_forms() {
+    fn dates_are_written_and_read_in_the_forms_of_http() {
         assert_eq!(http_date(784_111_777_999), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
         assert_eq!(parse_http_date("yesterday"), None);
