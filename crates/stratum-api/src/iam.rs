@@ -1,10 +1,13 @@
 //! The query APIs of IAM and STS, for programs: `POST /` with a form that names an action.
 //!
-//! They are on S3's port, and told from S3's requests by their form, since S3 has no `POST` to the service itself. As
-//! with S3's operations, each action is a row of a [table]: what it is about, the parameters that it takes, and the
-//! function that does it; the right that it needs has the action's name. The order of the checks keeps strangers cheap:
-//! an unknown access key is refused before a byte of the body is read, the body is bounded, and it is looked at only if
-//! its signature covers it.
+//! These requests come to S3's port. Their form tells them from S3's requests, since S3 has no `POST` whose path
+//! names no bucket. As each operation of S3 is, each action is a row of a [table]: the kind of resource that the
+//! action is about, the parameters that it takes, and its handler. The right that an action needs has the action's
+//! name.
+//!
+//! Requests of strangers are refused early, so that they cost little: an unknown access key is refused before a byte
+//! of the body is read, the length of a body is bounded, and a body is parsed only when its signature has been
+//! verified.
 //!
 //! Sources: IAM API Reference (2010-05-08), STS API Reference (2011-06-15).
 
@@ -49,23 +52,23 @@ use std::sync::Arc;
 use stratum_auth::{Mechanism, Payload, Request, SignedForm};
 use table::Row;
 
-/// The longest form, in bytes. A policy of 10,240 characters takes up to three times as many bytes in a form.
+/// The longest form, in bytes. Percent-encoded, a policy of 10,240 characters takes up to three times as many bytes.
 const MOST_FORM_BYTES: u64 = 64 << 10;
 
-/// The answer, and what is told of the request in logs.
+/// The response to a request, and what the log and the audit say of the request.
 pub struct Answered {
     pub response: Response<Body>,
-    /// The name of the action, or `Unknown`.
+    /// The action's name; `Unknown` for a request that names no action of the table.
     pub operation: &'static str,
     pub is_write: bool,
-    /// The ARN of what the action was about.
+    /// The ARN of the resource that the action was about.
     pub target: Option<String>,
     pub caller: Caller,
-    /// The code of an error, and its real cause.
+    /// A refusal's code, and its cause, which the client isn't told.
     pub error: Option<(&'static str, Option<String>)>,
 }
 
-/// Whether a request is for one of these APIs.
+/// Whether a request is meant for IAM or STS.
 pub fn is_meant(method: &Method, address: Option<&Address>, headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let is_form = kind
@@ -75,7 +78,7 @@ pub fn is_meant(method: &Method, address: Option<&Address>, headers: &HeaderMap)
     method == Method::POST && matches!(address, Some(Address::Service)) && is_form
 }
 
-/// Answers a request for which [`is_meant`] holds.
+/// Answers a request that [`is_meant`].
 pub async fn respond(
     store: &Arc<Store>,
     id: RequestId,
@@ -103,23 +106,24 @@ pub async fn respond(
     }
 }
 
+/// What is found out of a request while it is answered; a request that is refused half-way has it, too.
 struct Seen {
     row: Option<&'static Row>,
     caller: Caller,
     target: Option<String>,
 }
 
-/// Who sends a request, as far as that is known before the form has been read.
+/// Who sent a request, as far as that is known before its form has been read.
 enum Signer {
-    /// Whoever the form says has signed it. Whether that is so shows when the form has been read.
+    /// The owner of the access key that the signature names. The signature covers the form, so that it can be
+    /// verified only when the form has been read.
     Form(SignedForm<Caller>),
-    /// The user in whose name the console works.
+    /// The user who is signed in to the console, which sends requests in their name without a signature.
     Inside(Caller),
 }
 
 impl Signer {
-    /// The service that the request is signed for. A request that isn't signed is for the service that its action
-    /// belongs to.
+    /// The service that the request is signed for. A request of the console isn't signed, and names none.
     fn service(&self) -> Option<String> {
         match self {
             Signer::Form(form) => Some(form.service().to_owned()),
@@ -199,7 +203,8 @@ fn form_of(body: &[u8]) -> Result<Query, IamError> {
     Ok(form.ok_or(Fault::MalformedQueryString)?)
 }
 
-/// Whether a form is one that an action takes, as far as that shows without a store. For the fuzz target.
+/// Whether a form names an action and has only parameters that the action takes. The fuzz target calls it, which has
+/// no store.
 pub fn is_taken(body: &[u8]) -> bool {
     let Ok(form) = form_of(body) else { return false };
     for (name, value) in form.iter() {

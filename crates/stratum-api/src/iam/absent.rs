@@ -1,5 +1,5 @@
-//! What nobody has here: passwords, second factors, certificates, instance profiles, providers of identities. Tools ask for them
-//! before they clean up, and hear that there are none, which is so.
+//! What IAM has at Amazon and nobody has here: passwords, second factors, certificates, instance profiles, identity
+//! providers. Tools list them before they delete a user or a role, so each list is answered, and is empty.
 
 use super::answer::{Members, Reply, result};
 use super::call::{Call, Named};
@@ -7,7 +7,7 @@ use super::error::{Fault, IamError};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use stratum_metadata::record::IdentityKind;
 
-/// An empty list, by the name that it has in its answer.
+/// An empty list, by the name that its element has in the answer.
 struct Nothing(&'static str);
 
 impl Serialize for Nothing {
@@ -19,38 +19,38 @@ impl Serialize for Nothing {
     }
 }
 
-/// Of the account.
+/// The empty list of an account.
 pub async fn list(call: &Call, list: &'static str) -> Result<Reply, IamError> {
     call.page(Vec::new(), |()| String::new())?;
     result(&Nothing(list))
 }
 
-/// Of a user, who has to be there.
+/// The empty list of a user. The user must exist.
 pub async fn of_user(call: &Call, list: &'static str) -> Result<Reply, IamError> {
     must_be(call)?;
     self::list(call, list).await
 }
 
-/// Of a role, which has to be there.
+/// The empty list of a role. The role must exist.
 pub async fn of_role(call: &Call, list: &'static str) -> Result<Reply, IamError> {
     call.identity(IdentityKind::Role)?;
     self::list(call, list).await
 }
 
-/// A user's password, which it would sign in to Amazon's console with.
+/// A user's password for Amazon's console, which no user has here.
 pub async fn login_profile(call: &Call) -> Result<Reply, IamError> {
     let name = must_be(call)?;
     Err(Fault::NoSuchEntity.because(format!("Login Profile for User {name} cannot be found.")))
 }
 
-/// What passwords would have to be like.
+/// The rules for passwords, of which there are none.
 pub async fn password_policy(call: &Call) -> Result<Reply, IamError> {
     let account = call.account_id();
     Err(Fault::NoSuchEntity
         .because(format!("The Password Policy with domain name {account} cannot be found.")))
 }
 
-/// The name of the user that is asked about.
+/// The name of the user that is asked about, who must exist.
 fn must_be(call: &Call) -> Result<String, IamError> {
     match call.user()? {
         Named::Owner(owner) => Ok(owner.display_name.clone()),

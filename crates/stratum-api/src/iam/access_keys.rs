@@ -46,7 +46,7 @@ struct KeyElement<'a> {
     create_date: Option<Timestamp>,
 }
 
-/// Its secret is told this once.
+/// Creates an access key. The answer has its secret key, which is told this once and never again.
 pub async fn create(call: &Call) -> Result<Reply, IamError> {
     let at = made(call.user()?)?;
     let mut edit = Edit::begin(call).await?;
@@ -143,11 +143,11 @@ pub async fn delete(call: &Call) -> Result<Reply, IamError> {
     Ok(Reply::Done)
 }
 
-/// The user and the key that are meant.
+/// The user and the access key that the form names.
 fn named(call: &Call) -> Result<(AccountName, &str), IamError> {
     let id = call.required("AccessKeyId")?;
     match call.user()? {
-        // A key that isn't the configuration's is nobody's.
+        // An account's owner has the one key of the configuration, and no other.
         Named::Owner(owner) if owner.access_key.as_str() != id => Err(no_such_key(id)),
         user => Ok((made(user)?, id)),
     }

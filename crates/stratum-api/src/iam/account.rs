@@ -1,4 +1,4 @@
-//! What an account has, and may have.
+//! GetAccountSummary: how many users, groups, roles and policies an account has, and its quotas.
 
 use super::answer::{Reply, result};
 use super::call::Call;

@@ -1,4 +1,4 @@
-//! Answers: an action's result in its envelope, and the documents that results are made of.
+//! Answers: an action's result in the envelope of its API, and the elements that results are made of.
 
 use super::error::IamError;
 use super::table::Row;
@@ -14,15 +14,15 @@ use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 use stratum_metadata::record::{IdentityDetail, IdentityRecord, ManagedPolicyRecord};
 
-/// What an action answers: the elements of its result, or that it was done.
+/// What an action answers: the elements of its result, or nothing but that it was done.
 #[derive(Debug)]
 pub enum Reply {
     Done,
-    /// The result's element, by [`result`].
+    /// The text that [`result`] made: the result in an element `Result`.
     Result(String),
 }
 
-/// The result of an action whose name is known from its row.
+/// Writes an action's result into an element `Result`, which [`respond`] renames after the action.
 ///
 /// # Errors
 /// For a document that XML can't hold.
@@ -31,15 +31,15 @@ pub fn result<T: Serialize>(document: &T) -> Result<Reply, IamError> {
     Ok(Reply::Result(text.map_err(IamError::from)?))
 }
 
-/// The response.
+/// The response: the result in the envelope of the action's API.
 ///
 /// # Errors
-/// None yet.
+/// None: `Result` is the type that callers return.
 pub fn respond(row: &Row, reply: Reply, id: &RequestId) -> Result<Response<Body>, IamError> {
     let (name, namespace) = (row.name, row.api.namespace());
     let result = match reply {
         Reply::Done => String::new(),
-        // What it is called follows from the action.
+        // The element's name follows from the action's.
         Reply::Result(text) => {
             match text.strip_prefix("<Result>").and_then(|t| t.strip_suffix("</Result>")) {
                 Some(inner) => format!("<{name}Result>{inner}</{name}Result>"),
@@ -62,7 +62,7 @@ impl From<quick_xml::se::SeError> for IamError {
     }
 }
 
-/// A list, as these APIs have it.
+/// A list: IAM and STS write each entry as an element `member`.
 #[derive(Debug, Serialize)]
 pub struct Members<T> {
     pub member: Vec<T>,
@@ -109,7 +109,7 @@ pub struct UserElement<'a> {
     pub user_name: &'a str,
     pub user_id: &'a str,
     pub arn: String,
-    /// Not known of who stands in the configuration.
+    /// None for a user of the configuration, which doesn't say when the user was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub create_date: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +128,7 @@ impl<'a> UserElement<'a> {
         }
     }
 
-    /// An account's owner.
+    /// The owner of an account, whom the configuration names.
     pub fn owner(owner: &'a stratum_auth::User) -> Self {
         UserElement {
             path: "/",
@@ -182,7 +182,7 @@ pub struct RoleElement<'a> {
 }
 
 impl<'a> RoleElement<'a> {
-    /// None if it isn't one.
+    /// None where the record isn't a role's.
     pub fn of(account: &str, record: &'a IdentityRecord) -> Option<Self> {
         let IdentityDetail::Role { description, session_seconds, trust } = &record.detail else {
             return None;

@@ -1,4 +1,4 @@
-//! One call of an action: who makes it, on which account, and with what.
+//! One call of an action: its caller, the account that it is about, and its parameters.
 
 use super::error::{Fault, IamError};
 use super::table::{About, Row};
@@ -18,18 +18,18 @@ use stratum_metadata::ReadView;
 use stratum_metadata::record::{AccountName, IdentityKind, IdentityRecord};
 use stratum_storage::ambient::UnixMillis;
 
-/// Entries of a list where none are asked for, and at most.
+/// How many entries a page of a list has where the caller doesn't say, and at most.
 const USUAL_ITEMS: usize = 100;
 const MOST_ITEMS: usize = 1_000;
 
-/// What an action gets.
+/// The request that an action's handler gets.
 #[derive(Debug)]
 pub struct Call {
     pub store: Arc<Store>,
     pub caller: Caller,
-    /// How it was signed, if it was.
+    /// How the request was signed; none for one of the console's.
     pub mechanism: Option<Mechanism>,
-    /// The owner of the account that it is about: the caller's own.
+    /// The owner of the caller's account. An action is about that account and no other.
     pub account: Arc<User>,
     pub view: ReadView,
     pub row: &'static Row,
@@ -39,24 +39,24 @@ pub struct Call {
     pub tls: Option<Tls>,
     pub peer: Option<IpAddr>,
     pub now: UnixMillis,
-    /// What is decided of it.
+    /// Where the audit has its decisions about the caller's rights from.
     pub trail: Arc<Trail>,
 }
 
-/// A user that an action is about.
+/// The user that an action is about.
 #[derive(Debug)]
 pub enum Named {
     /// The owner of an account, whom the configuration names.
     Owner(Arc<User>),
-    /// One that was made, or isn't there.
+    /// A user who was created by IAM, or who doesn't exist.
     Made(AccountName),
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug)]
 pub struct Listed<T> {
     pub items: Vec<T>,
-    /// Where the next begins, if there is one.
+    /// The marker from which the next page begins, if there is one.
     pub marker: Option<String>,
 }
 
@@ -65,7 +65,7 @@ impl Call {
         &self.account.id
     }
 
-    /// A parameter that has to be there.
+    /// The value of a required parameter.
     ///
     /// # Errors
     /// `ValidationError`.
@@ -78,7 +78,7 @@ impl Call {
         self.form.get(name).ok_or_else(missing)
     }
 
-    /// A path, `/` where none is given.
+    /// The parameter `Path`; `/` where the form has none.
     ///
     /// # Errors
     /// `ValidationError`.
@@ -86,7 +86,7 @@ impl Call {
         self.form.get("Path").map_or(Ok("/"), valid::path)
     }
 
-    /// The tags of a form: `Tags.member.N.Key` and `Tags.member.N.Value`.
+    /// The tags of the form: `Tags.member.N.Key` and `Tags.member.N.Value`.
     ///
     /// # Errors
     /// As [`valid::tags`].
@@ -99,7 +99,7 @@ impl Call {
         valid::tags(keys)
     }
 
-    /// What a form lists as `NAME.member.N`.
+    /// The values that the form lists as `NAME.member.N`.
     pub fn members<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.form.iter().filter_map(move |(parameter, value)| {
             let number = parameter.strip_prefix(name)?.strip_prefix(".member.")?;
@@ -107,10 +107,11 @@ impl Call {
         })
     }
 
-    /// The user of that name, or else the caller.
+    /// The user whom the parameter `UserName` names, or else the caller.
     ///
     /// # Errors
-    /// `ValidationError`; of a session of a role, which is no user.
+    /// `ValidationError`: for a name that no user can have, and without a name for a session of a role, which is no
+    /// user.
     pub fn user(&self) -> Result<Named, IamError> {
         match (self.form.get("UserName"), &self.caller) {
             (Some(name), _) => Ok(self.user_called(valid::name("userName", name, 128)?)),
@@ -123,6 +124,7 @@ impl Call {
         }
     }
 
+    /// The user of that name: an owner of the configuration goes before a user that IAM created.
     pub fn user_called(&self, name: &str) -> Named {
         let is_called = |user: &Arc<User>| user.display_name.eq_ignore_ascii_case(name);
         match self.owners().find(is_called) {
@@ -131,7 +133,8 @@ impl Call {
         }
     }
 
-    /// The users of the configuration that are seen: root's account has all of them, others their owner.
+    /// The users of the configuration whom the account may see: root's account all of them, any other its owner
+    /// alone.
     pub fn owners(&self) -> impl Iterator<Item = Arc<User>> {
         let all =
             self.store.identities.users().filter(|user| self.account.root || user.id == self.account.id);
@@ -140,7 +143,7 @@ impl Call {
         all.into_iter()
     }
 
-    /// The identity that a parameter names.
+    /// The user, group or role that a parameter names.
     ///
     /// # Errors
     /// `NoSuchEntity`, `ValidationError`.
@@ -149,10 +152,10 @@ impl Call {
         self.view.identity(kind, &at)?.ok_or_else(|| Fault::no_such(kind.name(), at.folded()))
     }
 
-    /// Where the identity that a parameter names lies.
+    /// Under which name the state has the user, group or role that a parameter names.
     ///
     /// # Errors
-    /// `UnmodifiableEntity` for who stands in the configuration: nothing lies there of them; `ValidationError`.
+    /// `UnmodifiableEntity` for a user of the configuration, of whom the state has nothing; `ValidationError`.
     pub fn at(&self, kind: IdentityKind) -> Result<AccountName, IamError> {
         let (parameter, most) = match kind {
             IdentityKind::User => match self.user()? {
@@ -166,10 +169,10 @@ impl Call {
         Ok(AccountName::new(self.account_id(), name))
     }
 
-    /// The ARN of what it is about; none where it is about the caller.
+    /// The ARN of the resource that the action is about; none where it is about the caller.
     ///
     /// # Errors
-    /// For what no user, group or role can be called.
+    /// `ValidationError` for a name that no user, group or role can have.
     pub fn about(&self) -> Result<Option<String>, IamError> {
         Ok(match self.row.about {
             About::Caller => None,
@@ -183,7 +186,7 @@ impl Call {
         })
     }
 
-    /// Asks whether the caller may to what it is about.
+    /// Asks whether the caller has the action's right to the resource that the action is about.
     ///
     /// # Errors
     /// `AccessDenied`.
@@ -194,7 +197,8 @@ impl Call {
         }
     }
 
-    /// Asks whether the caller may to what something is to be called, too.
+    /// Asks whether the caller has the action's right to the ARN that a user or group has after it is renamed: the
+    /// right to its ARN before that isn't enough.
     ///
     /// # Errors
     /// `AccessDenied`.
@@ -203,6 +207,8 @@ impl Call {
         self.may(&Resource::Iam(&arn))
     }
 
+    /// Asks whether the caller has the action's right to a resource.
+    ///
     /// # Errors
     /// `AccessDenied`.
     pub fn may(&self, resource: &Resource<'_>) -> Result<(), IamError> {
@@ -253,7 +259,8 @@ impl Call {
         }
     }
 
-    /// With the path that it has, or is to have.
+    /// The ARN of an identity, with the path that its record has; of one that doesn't exist yet with the path that
+    /// the form gives it.
     fn arn_at(&self, kind: IdentityKind, at: &AccountName, name: Option<&str>) -> Result<String, IamError> {
         Ok(match self.view.identity(kind, at)? {
             Some(record) => Arn::new(self.account_id(), kind.name(), &record.path, &record.name),
@@ -272,10 +279,12 @@ impl Call {
         }
     }
 
-    /// The part of a list that is asked for: what comes after the marker, by a name of its own.
+    /// The page of a list that the form asks for: the entries whose `name` comes after the marker's. `all` is in the
+    /// order of those names.
     ///
     /// # Errors
-    /// `ValidationError`; for a marker, too, that no answer to this action gave.
+    /// `ValidationError` for a number of entries that isn't allowed, and for a marker that no answer to this action
+    /// gave.
     pub fn page<T>(&self, all: Vec<T>, name: impl Fn(&T) -> String) -> Result<Listed<T>, IamError> {
         let wrong = || Fault::ValidationError.because("MaxItems must be a number from 1 to 1000.");
         let most = match self.form.get("MaxItems") {
@@ -296,13 +305,13 @@ impl Call {
         Ok(Listed { items, marker })
     }
 
-    /// Whether something has the path prefix that is asked for.
+    /// Whether a path begins with the parameter `PathPrefix`, where the form has one.
     pub fn is_below(&self, path: &str) -> bool {
         self.form.get("PathPrefix").is_none_or(|prefix| path.starts_with(prefix))
     }
 }
 
-/// `UnmodifiableEntity`.
+/// The refusal to change a user of the configuration: `UnmodifiableEntity`.
 pub fn of_the_configuration(owner: &User) -> IamError {
     Fault::UnmodifiableEntity.because(format!(
         "The user {} is kept in the server's configuration, and changed there.",

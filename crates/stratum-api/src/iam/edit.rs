@@ -1,4 +1,8 @@
-//! A change of identities: what it is made of is read under a lock, and it counts only if nothing has changed since.
+//! A change of identities: of users, groups, roles, access keys and managed policies.
+//!
+//! A change is made from records that are read first. A lock keeps other requests to this server from changing
+//! identities meanwhile, and the command says as of which change the records were read, so that it is refused where
+//! another server has changed any since.
 
 use super::call::Call;
 use super::error::{Fault, IamError};
@@ -14,11 +18,13 @@ use stratum_storage::ambient::Entropy;
 use stratum_storage::blob::Index;
 use tokio::sync::MutexGuard;
 
-/// A change that is being put together.
+/// A change that is being put together: what it writes is one command.
 pub struct Edit<'a> {
     call: &'a Call,
     _alone: MutexGuard<'a, ()>,
+    /// The newest change of identities when this one began.
     read: Option<Index>,
+    /// The key that seals users' secrets, wrapped, where this change makes it.
     key: Option<Vec<u8>>,
     writes: Vec<IdentityWrite>,
 }
@@ -27,7 +33,7 @@ impl<'a> Edit<'a> {
     /// Waits until nobody else of this server changes identities.
     ///
     /// # Errors
-    /// `NotImplemented` in a store of a level before there were any.
+    /// `NotImplemented` in a store of a level that has no identities yet.
     pub async fn begin(call: &'a Call) -> Result<Self, IamError> {
         let level = call.store.metadata.level();
         if level < VERSIONS_SINCE {
@@ -41,12 +47,16 @@ impl<'a> Edit<'a> {
         Ok(Edit { call, _alone: alone, read, key: None, writes: Vec::new() })
     }
 
+    /// The record of a user, group or role that must exist.
+    ///
     /// # Errors
     /// `NoSuchEntity`.
     pub fn identity(&self, kind: IdentityKind, at: &AccountName) -> Result<IdentityRecord, IamError> {
         self.call.view.identity(kind, at)?.ok_or_else(|| Fault::no_such(kind.name(), at.folded()))
     }
 
+    /// Refuses a name that is taken.
+    ///
     /// # Errors
     /// `EntityAlreadyExists`.
     pub fn must_not_be(&self, kind: IdentityKind, at: &AccountName) -> Result<(), IamError> {
@@ -60,8 +70,10 @@ impl<'a> Edit<'a> {
         }
     }
 
+    /// Refuses one more identity of a kind where the account has `most` of them.
+    ///
     /// # Errors
-    /// `LimitExceeded`, where there are as many in the account as there may be.
+    /// `LimitExceeded`.
     pub async fn must_have_room(&self, kind: IdentityKind, most: usize) -> Result<(), IamError> {
         let all = self.call.view.identities_of(kind, self.call.account_id()).await?;
         match all.len() < most {
@@ -88,14 +100,16 @@ impl<'a> Edit<'a> {
         self.writes.push(IdentityWrite::Policy { at: at.clone(), record });
     }
 
-    /// What seals secrets; made with the first of them, and anew where it is lost and nobody has a secret any more.
+    /// The key that seals users' secrets. The first change that needs the key makes it. A key that can't be opened is
+    /// replaced by a new one where no access key is sealed with it.
     ///
     /// # Errors
-    /// What the key service fails in.
+    /// `ServiceUnavailable` where the key can't be opened and access keys are sealed with it; failures of the key
+    /// service.
     pub async fn sealing(&mut self) -> Result<Sealing, IamError> {
         let store = &self.call.store;
         store.members.open(&self.call.view, store.keys.as_ref(), self.call.now).await;
-        // One that can't be opened is only given up where nothing is sealed with it.
+        // To replace a key that can't be opened would make every secret that it seals unreadable for good.
         let is_shut = store.members.is_shut() && self.call.view.has_access_keys().await?;
         match store.members.sealing() {
             Some(sealing) => Ok(sealing),
@@ -116,7 +130,8 @@ impl<'a> Edit<'a> {
     /// Makes the change.
     ///
     /// # Errors
-    /// `ConcurrentModification` if another server's came between; failures of the store.
+    /// `ConcurrentModification` where another server has changed identities since this change began; failures of the
+    /// store.
     pub async fn commit(self) -> Result<(), IamError> {
         let changes = IdentityChanges { read: self.read, key: self.key, writes: self.writes };
         let command = Command::ChangeIdentities(changes);

@@ -1,4 +1,4 @@
-//! Failures as IAM and STS tell them.
+//! Errors as IAM and STS answer them: a code, a status and a message.
 
 use super::table::{Api, Row};
 use crate::error::S3Error;
@@ -11,7 +11,7 @@ use stratum_auth::AuthError;
 use stratum_metadata::{CommitError, ReadError};
 use stratum_policy::Malformed;
 
-/// A code of IAM's or STS's.
+/// An error code of IAM or STS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     AccessDenied,
@@ -35,6 +35,7 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The code's name, its status and its usual message.
     fn tell(self) -> (&'static str, StatusCode, &'static str) {
         use Fault::*;
         match self {
@@ -91,24 +92,24 @@ impl Fault {
         }
     }
 
-    /// With a message of its own.
+    /// The error with a message of its own in place of the usual one.
     pub fn because(self, message: impl Into<String>) -> IamError {
         IamError { message: message.into(), ..self.into() }
     }
 
-    /// `NoSuchEntity`, as IAM says it.
+    /// `NoSuchEntity`, in the words of IAM.
     pub fn no_such(kind: &str, name: &str) -> IamError {
         Fault::NoSuchEntity.because(format!("The {kind} with name {name} cannot be found."))
     }
 }
 
-/// A failure with its code.
+/// An error that is answered.
 #[derive(Debug)]
 pub struct IamError {
     code: &'static str,
     status: StatusCode,
     message: String,
-    /// What really happened, for the log and never for the client.
+    /// The cause, which goes to the log and never to the client.
     cause: Option<String>,
 }
 
@@ -117,7 +118,7 @@ impl IamError {
         self.code
     }
 
-    /// With another message.
+    /// The same error with another message.
     pub fn saying(self, message: String) -> IamError {
         IamError { message, ..self }
     }
@@ -135,7 +136,7 @@ impl IamError {
         }
     }
 
-    /// The document, in the namespace of the API that was meant, as far as it is known.
+    /// The error's document, in the namespace of the action's API, and in IAM's where the action isn't known.
     pub fn respond(self, id: &RequestId, row: Option<&'static Row>) -> Response<Body> {
         let kind = if self.status.is_server_error() { "Receiver" } else { "Sender" };
         let text = format!(
@@ -166,7 +167,8 @@ impl From<Malformed> for IamError {
     }
 }
 
-/// Of what the layers below fail in; what S3 refuses has the same name here.
+/// The errors of the layers below keep the code that S3 has for them. S3's codes with the status 403 become
+/// `AccessDenied`.
 impl From<S3Error> for IamError {
     fn from(error: S3Error) -> Self {
         let status = error.code().status();

@@ -56,7 +56,7 @@ pub async fn create(call: &Call) -> Result<Reply, IamError> {
     result(&One { group: GroupElement::of(call.account_id(), &record) })
 }
 
-/// With the users in it.
+/// A group, with a page of the users in it.
 pub async fn get(call: &Call) -> Result<Reply, IamError> {
     let group = call.identity(IdentityKind::Group)?;
     let users = users_of(call, &call.at(IdentityKind::Group)?).await?;
@@ -116,7 +116,7 @@ pub async fn update(call: &Call) -> Result<Reply, IamError> {
     Ok(Reply::Done)
 }
 
-/// A group that has nothing any more.
+/// Deletes a group that has no policies and no users any more.
 pub async fn delete(call: &Call) -> Result<Reply, IamError> {
     let at = call.at(IdentityKind::Group)?;
     let mut edit = Edit::begin(call).await?;
@@ -172,7 +172,7 @@ async fn membership(
     Ok(Reply::Done)
 }
 
-/// The users in a group, by name.
+/// The users in a group, in the order of their names.
 async fn users_of(call: &Call, group: &AccountName) -> Result<Vec<IdentityRecord>, IamError> {
     let mut users = call.view.identities_of(IdentityKind::User, call.account_id()).await?;
     users.retain(|user| user.groups().any(|name| name == group.folded()));

@@ -1,4 +1,4 @@
-//! The own policies of users, groups and roles.
+//! Inline policies, each of which belongs to one user, group or role.
 
 use super::answer::{Encoded, Members, Reply, result};
 use super::call::{Call, Listed};

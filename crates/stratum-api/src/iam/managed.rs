@@ -85,9 +85,11 @@ struct RoleName<'a> {
     role_id: &'a str,
 }
 
-/// A policy that is there.
+/// A managed policy that exists.
 enum Found {
+    /// One that every account has.
     Canned(&'static Canned),
+    /// One that the account has made, under its name in the state.
     Made(AccountName, Box<ManagedPolicyRecord>),
 }
 
@@ -128,7 +130,7 @@ pub async fn get(call: &Call) -> Result<Reply, IamError> {
     result(&One { policy: element(call, &found, &counts) })
 }
 
-/// The canned ones are among them.
+/// Lists the account's own policies and those that every account has (`Scope` `AWS`).
 pub async fn list(call: &Call) -> Result<Reply, IamError> {
     let (ours, aws) = match call.form.get("Scope") {
         None | Some("All") => (true, true),
@@ -157,7 +159,7 @@ pub async fn list(call: &Call) -> Result<Reply, IamError> {
     result(&Page { policies: items.into(), is_truncated: marker.is_some(), marker })
 }
 
-/// One that nothing has any more, and that has no version but the default.
+/// Deletes a policy that is attached to nothing any more and has no version but the default.
 pub async fn delete(call: &Call) -> Result<Reply, IamError> {
     let edit = Edit::begin(call).await?;
     let (at, record) = made(call)?;
@@ -214,7 +216,7 @@ pub async fn list_versions(call: &Call) -> Result<Reply, IamError> {
     let found = find(call, call.required("PolicyArn")?)?;
     let mut all = versions_of(&found);
     all.iter_mut().for_each(|version| version.document = None);
-    // They are five at most, and come at once.
+    // A policy has five versions at most: all of them come in one page, whatever `MaxItems` is.
     result(&Versions { versions: all.into(), is_truncated: false, marker: None })
 }
 
@@ -241,7 +243,7 @@ pub async fn set_default(call: &Call) -> Result<Reply, IamError> {
     put(edit, &at, Some(record)).await
 }
 
-/// Who has it. All of them come at once.
+/// Lists the users, groups and roles to which a policy is attached, all of them in one page.
 pub async fn entities(call: &Call) -> Result<Reply, IamError> {
     let wanted = match call.form.get("EntityFilter") {
         None => None,
@@ -273,7 +275,7 @@ pub async fn entities(call: &Call) -> Result<Reply, IamError> {
     })
 }
 
-/// The ARN of a policy that may be attached, as it is kept.
+/// The ARN of a policy that may be attached, spelt as records keep it.
 ///
 /// # Errors
 /// `NoSuchEntity`.
@@ -288,7 +290,7 @@ fn find(call: &Call, arn: &str) -> Result<Found, IamError> {
     find_of(call, call.account_id(), arn)
 }
 
-/// Whether an account may give the policy to somebody.
+/// Refuses a policy that the account doesn't have.
 ///
 /// # Errors
 /// `NoSuchEntity`.
@@ -310,7 +312,7 @@ fn find_of(call: &Call, account: &str, arn: &str) -> Result<Found, IamError> {
     Ok(Found::Made(at, Box::new(record)))
 }
 
-/// The tags of the one that is named. Those that every account has have none.
+/// The tags of the policy that the form names. A policy that every account has bears no tags.
 pub(super) fn tags_of(call: &Call) -> Result<BTreeMap<String, String>, IamError> {
     Ok(match find(call, call.required("PolicyArn")?)? {
         Found::Made(_, record) => record.tags,
@@ -318,7 +320,7 @@ pub(super) fn tags_of(call: &Call) -> Result<BTreeMap<String, String>, IamError>
     })
 }
 
-/// The one that is changed.
+/// The policy that the form names, to be changed: one that every account has can't be.
 pub(super) fn made(call: &Call) -> Result<(AccountName, ManagedPolicyRecord), IamError> {
     match find(call, call.required("PolicyArn")?)? {
         Found::Made(at, record) => Ok((at, *record)),
@@ -361,7 +363,7 @@ fn arn_text(call: &Call, record: &ManagedPolicyRecord) -> String {
     Arn::new(call.account_id(), "policy", &record.path, &record.name).to_string()
 }
 
-/// How many have each policy, by its ARN.
+/// To how many users, groups and roles each policy is attached, by the policy's ARN.
 async fn attachments(call: &Call) -> Result<HashMap<String, usize>, IamError> {
     let mut counts = HashMap::new();
     for kind in IdentityKind::ALL {

@@ -1,8 +1,9 @@
-//! Where the next part of a list begins, as it is given to who asks and given back.
+//! Markers: where the next page of a list begins. An answer gives a marker, and the next request gives it back.
 //!
-//! It is the name of the last entry, behind a checksum of that and of the action: so one that nobody was given, or that is another
-//! list's, is refused instead of taken for a place somewhere, and one whose entry is gone since still says where to go on.
-//! It keeps no secret.
+//! A marker is a checksum of the action and of the last entry's name, and that name behind it. So a marker that was
+//! made up, or that an answer to another action gave, is refused instead of being taken for a position in the list. A
+//! marker whose entry has been deleted since still says where to go on. The checksum has no key: a marker keeps
+//! nothing secret.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -19,7 +20,7 @@ pub fn write(action: &str, name: &str) -> String {
     BASE64.encode(checksum(action, name.as_bytes()).chain(name.bytes()).collect::<Vec<u8>>())
 }
 
-/// The name, if it is a marker of that action's.
+/// The name in a marker, if an answer to that action gave the marker.
 pub fn read(action: &str, marker: &str) -> Option<String> {
     let bytes = BASE64.decode(marker).ok()?;
     let (given, name) = bytes.split_at_checked(CHECKSUM_BYTES)?;
@@ -32,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_read_by_its_own_action_alone_and_nothing_made_up_is() {
+    fn a_marker_is_read_by_its_own_action_alone_and_one_that_is_made_up_by_none() {
         for name in ["ann", "", "ü \0/?"] {
             assert_eq!(read("ListUsers", &write("ListUsers", name)).as_deref(), Some(name));
             assert_eq!(read("ListRoles", &write("ListUsers", name)), None);

@@ -10,7 +10,7 @@ use serde::Serialize;
 use stratum_metadata::record::{AccountName, IdentityDetail, IdentityKind, IdentityRecord};
 use stratum_policy::Policy;
 
-/// How long a session lasts at most where a role doesn't say it, and may at all.
+/// How long a session of a role may last where CreateRole doesn't say it, and the range of what CreateRole may say.
 const USUAL_SESSION_SECONDS: u32 = 3_600;
 const SESSION_SECONDS: std::ops::RangeInclusive<u32> = 3_600..=43_200;
 
@@ -100,7 +100,7 @@ pub async fn update_trust(call: &Call) -> Result<Reply, IamError> {
     Ok(Reply::Done)
 }
 
-/// A role that has nothing any more.
+/// Deletes a role that has no policies any more.
 pub async fn delete(call: &Call) -> Result<Reply, IamError> {
     let at = call.at(IdentityKind::Role)?;
     let mut edit = Edit::begin(call).await?;

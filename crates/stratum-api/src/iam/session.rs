@@ -1,4 +1,4 @@
-//! STS: sessions, and who somebody is.
+//! STS: sessions, and who the caller is.
 
 use super::answer::{Reply, result};
 use super::call::Call;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use stratum_metadata::record::{IdentityDetail, IdentityKind};
 use stratum_policy::Policy;
 
-/// Managed policies that a session may be given to stay within.
+/// How many managed policies may bound the rights of a session.
 const MOST_POLICIES: usize = 10;
 
 /// How long sessions last, in seconds.
@@ -22,7 +22,7 @@ const LEAST_SECONDS: u32 = 900;
 const USUAL_OF_ROLE: u32 = 3_600;
 const USUAL_OF_USER: u32 = 43_200;
 const MOST_OF_USER: u32 = 129_600;
-/// Who owns an account is asked more often.
+/// Amazon bounds the sessions of an account's root user to an hour, too.
 const MOST_OF_OWNER: u32 = 3_600;
 
 #[derive(Serialize)]
@@ -64,7 +64,7 @@ struct RoleUser {
     arn: String,
 }
 
-/// It takes no right: whoever signs may know who they are.
+/// Says who the caller is. This takes no right: whoever signs a request may know who they are.
 pub async fn get_caller_identity(call: &Call) -> Result<Reply, IamError> {
     let account = call.account_id();
     match &call.caller {
@@ -77,7 +77,7 @@ pub async fn get_caller_identity(call: &Call) -> Result<Reply, IamError> {
     }
 }
 
-/// A session of the caller's own. It takes no right; a session has none of its own.
+/// Begins a session of the caller's own, which takes no right. A session can't begin another.
 pub async fn get_session_token(call: &Call) -> Result<Reply, IamError> {
     let account = call.account_id().to_owned();
     let (subject, most) = match &call.caller {
@@ -99,7 +99,7 @@ pub async fn get_session_token(call: &Call) -> Result<Reply, IamError> {
     result(&Token { credentials })
 }
 
-/// A session of a role whose policy lets the caller in.
+/// Begins a session of a role whose trust policy lets the caller assume it.
 pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
     let (arn, called) = (call.required("RoleArn")?, call.required("RoleSessionName")?);
     valid::name("roleSessionName", called, 64)?;
@@ -116,7 +116,8 @@ pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
         return Err(Fault::ValidationError
             .because(format!("policyArns must have length less than or equal to {MOST_POLICIES}.")));
     }
-    // Whether there is such a role is told to nobody who may not assume it.
+    // Whether a role exists is told only to those who may assume it: a role that doesn't exist is refused in the same
+    // words.
     let denied = || {
         let who = call.caller.id().unwrap_or_default();
         Fault::AccessDenied.because(format!(
@@ -152,12 +153,13 @@ pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
     })
 }
 
-/// An ARN of `PolicyArns.member.N.arn`.
+/// The ARN that a parameter `PolicyArns.member.N.arn` gives.
 fn of_policy<'f>((name, arn): (&str, &'f str)) -> Option<&'f str> {
     name.strip_prefix("PolicyArns.member.")?.ends_with(".arn").then_some(arn)
 }
 
-/// Makes a session's credentials, all of which lies in its token.
+/// Makes a session's credentials. Everything that is known of a session is sealed in its token, and the state keeps
+/// nothing.
 async fn begin(
     call: &Call,
     subject: Subject,
@@ -167,7 +169,7 @@ async fn begin(
 ) -> Result<Credentials, IamError> {
     let sealing = match call.store.members.sealing() {
         Some(sealing) => sealing,
-        // The first of all.
+        // No secret and no session was sealed before: the key for that is made now.
         None => {
             let mut edit = Edit::begin(call).await?;
             let sealing = edit.sealing().await?;

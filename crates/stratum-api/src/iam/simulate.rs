@@ -1,7 +1,8 @@
-//! What a user may: the question that a request of theirs would be put to, without the request.
+//! SimulatePrincipalPolicy: whether a user may do something, without a request that does it.
 //!
-//! Amazon judges a user's own policies here and, of a bucket's, only one that the caller brings along. This judges as a request is
-//! judged: the policy of the bucket, who owns it, and its lists count, so that what is answered is what would happen.
+//! Amazon judges by the user's own policies and by a bucket policy that the caller sends along, and by nothing else.
+//! This server judges as it judges a request: the bucket's stored policy, its owner and its access control lists
+//! count, so that the answer is what would happen.
 
 use super::answer::{Members, Reply, result};
 use super::call::Call;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use stratum_auth::Mechanism;
 use stratum_policy::Action;
 
-/// Questions of one call: actions times resources.
+/// How many questions one call may ask: actions times resources.
 const MOST_QUESTIONS: usize = 100;
 const S3_ARN: &str = "arn:aws:s3:::";
 
@@ -41,7 +42,7 @@ struct Evaluation {
     matched_statements: Members<Statement>,
 }
 
-/// What decided it, in words: statements here have a name, and policies aren't told apart.
+/// What decided a question, in words. The words name the statement; which policy it stands in isn't known any more.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Statement {
@@ -85,10 +86,10 @@ pub async fn simulate(call: &Call) -> Result<Reply, IamError> {
     result(&Page { evaluation_results: results.into(), is_truncated: false })
 }
 
-/// What decided it.
+/// What decided a question about this user.
 fn words(verdict: &Verdict, user: &Caller) -> String {
     match (verdict, user) {
-        // What the account may is theirs because one of their policies says so.
+        // A member may do what their account may only where one of their own policies allows it, too.
         (Verdict::Allowed(By::Owner), Caller::Member(_)) => {
             "a policy of their own or of their groups allows it, and their account owns it".to_owned()
         }
@@ -96,7 +97,7 @@ fn words(verdict: &Verdict, user: &Caller) -> String {
     }
 }
 
-/// The user of the caller's account, as a request of theirs would have them.
+/// The user of the caller's account whom the ARN names, as the caller of a request that the user sends.
 fn user(call: &Call, arn: &str) -> Result<Caller, IamError> {
     let owned = |account: &str| account == call.account_id();
     if arn == Arn::root(call.account_id()).as_str() {
@@ -124,7 +125,8 @@ fn actions(call: &Call) -> Result<Vec<Action>, IamError> {
     }
 }
 
-/// Where the request would come from, if that is said. Of what else a policy may ask about nothing can be said here.
+/// The address that the request would come from, where the form gives it. No other key of a policy's conditions can
+/// be given a value here.
 fn source(call: &Call) -> Result<Option<IpAddr>, IamError> {
     let said = |name: &str| call.form.get(&format!("ContextEntries.member.1.{name}"));
     let wrong = || Fault::InvalidInput.because("aws:SourceIp is one address.");
@@ -135,7 +137,7 @@ fn source(call: &Call) -> Result<Option<IpAddr>, IamError> {
     }
 }
 
-/// Over TLS, now, and with nothing said in headers.
+/// Judges one question, about a request that comes now, over TLS, with the usual signature and without any headers.
 fn judged(
     call: &Call,
     who: &Caller,

@@ -1,7 +1,8 @@
 //! The one table of the actions of IAM and STS.
 //!
-//! A row says what the action is about, which parameters it takes and what does it; its right is its name. A parameter that isn't
-//! among them is refused, so that nothing that was asked for is passed over.
+//! A row says which kind of resource the action is about, which parameters it takes, and which function handles it.
+//! The right that the action needs has the action's name. A parameter that the row doesn't have is refused, so that
+//! nothing that a caller asks for is ignored.
 
 use super::answer::Reply;
 use super::call::Call;
@@ -15,10 +16,10 @@ use std::fmt;
 use std::pin::Pin;
 use stratum_metadata::record::IdentityKind;
 
-/// What scopes of signed requests name.
+/// The services that the credential scope of a signed request may name.
 pub const SERVICES: [&str; 2] = ["iam", "sts"];
 
-/// Which of the two an action is of.
+/// The API that an action belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
     Iam,
@@ -48,35 +49,35 @@ impl Api {
     }
 }
 
-/// What an action is about, and its right is to.
+/// The resource that an action is about, to which its caller needs the action's right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     /// The account as a whole.
     Account,
-    /// The user that it names, or else the caller; or all users.
+    /// The user that `UserName` names, or else the caller; of an action that lists, all users.
     Users,
     Groups,
     Roles,
     Policies,
-    /// The user that its parameter `PolicySourceArn` names.
+    /// The user that `PolicySourceArn` names.
     Principal,
-    /// The caller, who needs no right to it.
+    /// The caller, who needs no right.
     Caller,
-    /// A role, whose own policy says who may: what does it asks.
+    /// A role, whose trust policy says who may assume it. The handler asks that.
     Trust,
 }
 
-/// An answer on its way.
+/// The future of an action's reply.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, IamError>> + Send + 'a>>;
 
 /// An action.
 pub struct Row {
     pub name: &'static str,
-    /// As policies have it.
+    /// The action's name in policies.
     pub right: &'static str,
     pub api: Api,
     pub about: About,
-    /// Whether it is about all of the kind, and not one.
+    /// Whether the action lists all resources of the kind, instead of being about one.
     pub lists: bool,
     parameters: &'static [&'static str],
     pub handler: for<'a> fn(&'a Call) -> Answer<'a>,
@@ -351,10 +352,10 @@ pub const ROWS: &[Row] = &[
     sts!("GetCallerIdentity", Caller, [], |call| Box::pin(session::get_caller_identity(call))),
 ];
 
-/// Parameters that a form has as `NAME.member.N`.
+/// The parameters that are lists: a form has their entries as `NAME.member.N`.
 const LISTS: [&str; 6] = ["Tags", "TagKeys", "ActionNames", "ResourceArns", "ContextEntries", "PolicyArns"];
 
-/// The row of the action that a form names. Where it is signed, it must be for that service.
+/// The row of the action that a form names. A request that is signed for a `service` must name one of its actions.
 ///
 /// # Errors
 /// `InvalidAction`, `SignatureDoesNotMatch` where it was signed for the other service.
@@ -373,7 +374,8 @@ pub fn recognise(form: &Query, service: Option<&str>) -> Result<&'static Row, Ia
 }
 
 impl Row {
-    /// Whether it may change something, by its name: a session changes nothing, but gives a secret.
+    /// Whether the action may change something, by its name. GetSessionToken changes nothing, but counts as a write
+    /// since it gives out a secret.
     pub fn is_write(&self) -> bool {
         let only_tells = ["Get", "List", "Simulate"].iter().any(|verb| self.name.starts_with(verb));
         !only_tells || self.name == "GetSessionToken"
@@ -383,8 +385,10 @@ impl Row {
         Row { lists: true, ..self }
     }
 
+    /// Refuses a form with a parameter that the action doesn't take, or with one that is there twice.
+    ///
     /// # Errors
-    /// `InvalidInput` for a parameter that stands there twice; `NotImplemented` for one that it doesn't take.
+    /// `InvalidInput` for a parameter that is there twice; `NotImplemented` for one that the action doesn't take.
     pub fn check_parameters(&self, form: &Query) -> Result<(), IamError> {
         let mut seen = std::collections::HashSet::new();
         for (name, _) in form.iter() {
@@ -417,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn every_action_is_one_that_policies_can_speak_of_and_none_is_there_twice() {
+    fn every_action_is_one_that_policies_know_and_none_has_two_rows() {
         let mut names: Vec<&str> = ROWS.iter().map(|row| row.right).collect();
         names.sort_unstable();
         let known = Action::all().map(Action::name).filter(|name| !name.starts_with("s3:"));

@@ -66,7 +66,7 @@ pub async fn list_of_policy(call: &Call) -> Result<Reply, IamError> {
     told(call, &managed::tags_of(call)?)
 }
 
-/// More tags, as far as there may be more.
+/// Adds tags to those that are there. A tag that is there already gets the new value.
 ///
 /// # Errors
 /// As [`valid::tags`].
@@ -75,7 +75,7 @@ fn extend(tags: &mut BTreeMap<String, String>, added: BTreeMap<String, String>) 
     valid::tags(std::mem::take(tags).into_iter()).map(|all| *tags = all)
 }
 
-/// A page of them.
+/// A page of the tags.
 fn told(call: &Call, all: &BTreeMap<String, String>) -> Result<Reply, IamError> {
     let Listed { items, marker } = call.page(all.iter().collect(), |(key, _)| (*key).clone())?;
     let page = items.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();

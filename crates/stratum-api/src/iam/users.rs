@@ -1,4 +1,4 @@
-//! Users.
+//! Users, of whom each belongs to one account.
 
 use super::answer::{Members, Reply, UserElement, result};
 use super::call::{Call, Listed, Named, of_the_configuration};
@@ -56,7 +56,7 @@ pub async fn get(call: &Call) -> Result<Reply, IamError> {
     }
 }
 
-/// The users of the configuration are among them.
+/// Lists the users that IAM created and those of the configuration.
 pub async fn list(call: &Call) -> Result<Reply, IamError> {
     let records = call.view.identities_of(IdentityKind::User, call.account_id()).await?;
     let owners: Vec<_> = call.owners().collect();
@@ -98,7 +98,7 @@ pub async fn update(call: &Call) -> Result<Reply, IamError> {
     Ok(Reply::Done)
 }
 
-/// A user that has nothing any more.
+/// Deletes a user who has no access keys, no policies and no groups any more.
 pub async fn delete(call: &Call) -> Result<Reply, IamError> {
     let at = call.at(IdentityKind::User)?;
     let mut edit = Edit::begin(call).await?;
@@ -122,7 +122,7 @@ pub async fn delete(call: &Call) -> Result<Reply, IamError> {
     Ok(Reply::Done)
 }
 
-/// Where a user of a new name will lie.
+/// The name in the state for a user who is to have this name. A name of the configuration's users is taken.
 fn free(call: &Call, name: &str) -> Result<AccountName, IamError> {
     match call.user_called(name) {
         Named::Made(at) => Ok(at),
@@ -131,7 +131,7 @@ fn free(call: &Call, name: &str) -> Result<AccountName, IamError> {
     }
 }
 
-/// The user that is changed.
+/// The name in the state of a user who is to be changed: a user of the configuration can't be.
 pub fn made(named: Named) -> Result<AccountName, IamError> {
     match named {
         Named::Made(at) => Ok(at),

@@ -1,4 +1,4 @@
-//! What names, paths, tags and documents may be.
+//! The rules for names, paths, tags and policy documents, and the quotas of accounts.
 //!
 //! Source: IAM User Guide, "IAM and AWS STS quotas".
 
@@ -15,23 +15,24 @@ pub const MOST_ATTACHED: usize = 10;
 pub const MOST_VERSIONS: usize = 5;
 pub const MOST_TAGS: usize = 50;
 
-/// Characters of all inline policies of one, white space not counted.
+/// How many characters all inline policies of one identity may have together, white space not counted.
 pub const MOST_INLINE_OF_USER: usize = 2_048;
 pub const MOST_INLINE_OF_GROUP: usize = 5_120;
 pub const MOST_INLINE_OF_ROLE: usize = 10_240;
-/// Characters of a version of a managed policy, white space not counted.
+/// How many characters a version of a managed policy may have, white space not counted.
 pub const MOST_MANAGED: usize = 6_144;
-/// Characters of a trust policy.
+/// How many characters a trust policy may have, white space not counted.
 pub const MOST_TRUST: usize = 4_096;
-/// Characters of a session's own policy.
+/// How many characters a session's own policy may have, white space not counted.
 pub const MOST_SESSION: usize = 2_048;
-/// Characters of a document with its white space, in their multiple without.
+/// White space is free only up to a bound: a document has at most this many times as many bytes as it may have
+/// characters.
 const WHITE: usize = 4;
 
 const MOST_PATH: usize = 512;
 const MOST_DESCRIPTION: usize = 1_000;
 
-/// Of users, groups, roles, policies and sessions: letters, digits and any of `_+=,.@-`.
+/// The name of a user, group, role, policy or session: letters, digits and any of `_+=,.@-`.
 ///
 /// # Errors
 /// `ValidationError`.
@@ -46,7 +47,7 @@ pub fn name<'a>(parameter: &str, text: &'a str, most: usize) -> Result<&'a str, 
     )))
 }
 
-/// `/`, or what begins and ends with one.
+/// A path: `/`, or a text that begins and ends with a `/`.
 ///
 /// # Errors
 /// `ValidationError`.
@@ -60,6 +61,8 @@ pub fn path(text: &str) -> Result<&str, IamError> {
     ))
 }
 
+/// The description of a role or a policy.
+///
 /// # Errors
 /// `ValidationError`.
 pub fn description(text: &str) -> Result<String, IamError> {
@@ -69,12 +72,12 @@ pub fn description(text: &str) -> Result<String, IamError> {
     Err(Fault::ValidationError.because(format!("A description has at most {MOST_DESCRIPTION} characters.")))
 }
 
-/// The characters of a document that count.
+/// How many characters a document has, white space not counted.
 pub fn length(document: &str) -> usize {
     document.chars().filter(|char| !char.is_whitespace()).count()
 }
 
-/// Holds a document to a length.
+/// Refuses a document of more than `most` characters; `what` is the quota's name.
 ///
 /// # Errors
 /// `LimitExceeded`.
@@ -113,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_paths_are_iam_s() {
+    fn names_and_paths_follow_the_rules_of_iam() {
         for fits in ["a", "A.b_c+d=e,f@g-h", &"x".repeat(64)] {
             assert!(name("userName", fits, 64).is_ok(), "{fits}");
         }
@@ -127,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn white_space_counts_little() {
+    fn white_space_counts_only_beyond_a_bound() {
         assert!(document(&format!("{}{}", "x".repeat(10), " ".repeat(30)), 10, "it").is_ok());
         assert!(document(&"x".repeat(11), 10, "it").is_err());
         assert!(document(&" ".repeat(41), 10, "it").is_err());
     }
 
     #[test]
-    fn tags_are_few_and_each_once() {
+    fn tags_are_bounded_and_no_key_is_there_twice() {
         let tag = |key: &str| (key.to_owned(), String::new());
         assert_eq!(tags([tag("a"), tag("b")].into_iter()).unwrap().len(), 2);
         assert!(tags([tag("a"), tag("a")].into_iter()).is_err());
