@@ -1,5 +1,5 @@
-//! The rules of multipart uploads, as pure functions: numbers and ids, what a Complete may name, and the ETag and
-//! checksum of the whole from those of the parts.
+//! The rules of multipart uploads, as functions without side effects: part numbers and upload ids, which parts
+//! CompleteMultipartUpload may name, and the ETag and checksum of an object from those of its parts.
 //!
 //! Sources: Amazon S3 User Guide, "Multipart upload limits" and "Checking object integrity for multipart uploads";
 //! API Reference, CompleteMultipartUpload.
@@ -19,7 +19,7 @@ use stratum_metadata::record::{
     BucketRecord, Checksum, ChecksumAlgorithm, ChecksumType, ETag, UploadId, UploadRecord,
 };
 
-/// The smallest part but the last, in bytes.
+/// The least size of a part, in bytes. The last part may be smaller.
 pub const MIN_PART: u64 = 5 * 1024 * 1024;
 
 /// The highest part number.
@@ -33,7 +33,7 @@ pub fn part_number(query: &Query) -> Result<u16, S3Error> {
     parse_part_number(query.get("partNumber").unwrap_or_default())
 }
 
-/// As [`part_number`], of the parameter's text.
+/// Reads a part number from the text of a parameter: 1 to 10,000.
 ///
 /// # Errors
 /// `InvalidArgument`.
@@ -48,7 +48,7 @@ pub fn parse_part_number(text: &str) -> Result<u16, S3Error> {
     }
 }
 
-/// Reads `uploadId`. What this server didn't give out names no upload.
+/// Reads `uploadId`. A text that can't be the id of an upload names one that doesn't exist.
 ///
 /// # Errors
 /// `NoSuchUpload`.
@@ -57,13 +57,13 @@ pub fn upload_id(query: &Query) -> Result<UploadId, S3Error> {
     parse_upload_id(text).ok_or_else(|| S3Error::new(Code::NoSuchUpload).with("UploadId", text))
 }
 
-/// The id that those 32 lower-case hex digits are.
+/// The upload id of a text of 32 lower-case hex digits; `None` for any other text.
 pub fn parse_upload_id(text: &str) -> Option<UploadId> {
     let digits = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if digits { u128::from_str_radix(text, 16).ok().map(UploadId) } else { None }
 }
 
-/// An upload in progress, if it is that key's in that bucket.
+/// The upload in progress of that id, if it is one of that key in that bucket.
 pub fn find(
     view: &ReadView,
     bucket: &BucketRecord,
@@ -74,7 +74,7 @@ pub fn find(
     Ok(record.filter(|record| record.bucket == bucket.id && record.key == key.as_bytes()))
 }
 
-/// An upload in progress.
+/// As [`find`], where it is an error that there is no such upload.
 ///
 /// # Errors
 /// `NoSuchUpload`.
@@ -88,7 +88,7 @@ pub fn existing(
     find(view, bucket, key, upload)?.ok_or_else(missing)
 }
 
-/// The ETag of an object of parts: the MD5 of their MD5s, and their number.
+/// The ETag of an object of parts: the MD5 of the parts' MD5s, and the number of parts.
 pub fn etag(md5s: impl ExactSizeIterator<Item = [u8; 16]>) -> ETag {
     let parts = u16::try_from(md5s.len()).unwrap_or(u16::MAX);
     let mut hash = Md5::new();
@@ -96,8 +96,9 @@ pub fn etag(md5s: impl ExactSizeIterator<Item = [u8; 16]>) -> ETag {
     ETag::Multipart { md5: hash.finalize().into(), parts }
 }
 
-/// The checksum of an object of parts, from the sizes and checksums of the parts: over the bytes by combining CRCs,
-/// or over the parts' checksums. None where a part has none of that algorithm, or the combination doesn't exist.
+/// The checksum of an object of parts, from the sizes and checksums of the parts. One of the full object is the
+/// parts' CRCs combined; a composite one is the checksum of the parts' checksums. None where a part has no checksum
+/// of that algorithm, and where the algorithm has no checksum of that type.
 pub fn checksum_of_parts(
     algorithm: ChecksumAlgorithm,
     kind: ChecksumType,
@@ -155,7 +156,7 @@ pub fn checksum_text(checksum: &Checksum, parts: usize) -> String {
     }
 }
 
-/// How many parts made the object of that ETag; 1 for one that wasn't made of parts.
+/// How many parts made the object with that ETag; 1 for an object that wasn't made of parts.
 pub fn parts_of(etag: &ETag) -> usize {
     match etag {
         ETag::Multipart { parts, .. } => usize::from(*parts),
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn composite_checksums() {
+    fn a_composite_checksum_is_that_of_the_parts_checksums() {
         let sha256 = [
             "275VF5loJr1YYawit0XSHREhkFXYkkPKGuoK0x9VKxI=",
             "mrHwOfjTL5Zwfj74F05HOQGLdUb7E5szdCbxgUSq6NM=",
@@ -194,7 +195,7 @@ mod tests {
             ["iIaTCGbm+vdVjNqIMF2S0T7ibMk=", "LS/TJ32bAVKEwRu+sE3X7awh/lk=", "6DDwovUaHwrKNXDMzOGbuvj9kxI="];
         let all = of_abc(ChecksumAlgorithm::Sha1, ChecksumType::Composite, sha1);
         assert_eq!(all, "sizjvY4eud3MrcHdZM3cQ/ol39o=-3");
-        // The checksum of the parts' checksums, of every algorithm that has one.
+        // Every algorithm but CRC64NVME has a composite checksum: the checksum of the parts' checksums.
         for (algorithm, name, _) in checksum::ALGORITHMS {
             let parts = [b"one", b"two"].map(|part| Checksum {
                 algorithm,
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn full_object_checksums() {
+    fn crcs_of_parts_make_the_crc_of_the_full_object() {
         let crc32 =
             of_abc(ChecksumAlgorithm::Crc32, ChecksumType::FullObject, ["JRTCyQ==", "QoZTGg==", "YAgjqw=="]);
         assert_eq!(crc32, "WgDhBQ==");
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn combinations_that_do_not_exist_give_nothing() {
+    fn there_is_no_checksum_where_parts_lack_it_or_the_algorithm_has_no_such_type() {
         let sha = value(ChecksumAlgorithm::Sha256, "275VF5loJr1YYawit0XSHREhkFXYkkPKGuoK0x9VKxI=");
         let crc = value(ChecksumAlgorithm::Crc64Nvme, "L/E4WYn8v98=");
         assert_eq!(

@@ -1,5 +1,5 @@
-//! What a request asks of the version that it makes, beside its bytes: PutObject, CopyObject and CreateMultipartUpload take
-//! the same of it.
+//! What a request says of the version that it makes, beside its bytes: headers, storage class, tags, owner, access
+//! control list and lock. PutObject, PostObject, CopyObject and CreateMultipartUpload share it.
 
 use crate::context::Context;
 use crate::error::S3Error;
@@ -11,7 +11,7 @@ use crate::tags::{self, Tags};
 use stratum_metadata::declared::Declared;
 use stratum_metadata::record::{Attributes, BucketRecord, EventKind, ObjectHeaders, StorageClass};
 
-/// What a version is to have.
+/// What a new version is to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewVersion {
     pub headers: ObjectHeaders,
@@ -19,12 +19,12 @@ pub struct NewVersion {
     pub tags: Option<Tags>,
     pub owned: Owned,
     pub lock: Lock,
-    /// What is told of how it was made.
+    /// The event that tells how the version was made.
     pub made: EventKind,
 }
 
 impl NewVersion {
-    /// As a request's headers have it.
+    /// Reads a request's headers.
     ///
     /// # Errors
     /// As [`headers::object_headers`], [`headers::storage_class`], [`tags::of_header`], [`Owned::asked`] and
@@ -40,7 +40,7 @@ impl NewVersion {
         })
     }
 
-    /// What it says of where the bytes are to lie.
+    /// What the headers and the storage class declare about the tier in which the bytes are to lie.
     ///
     /// # Errors
     /// As [`headers::declared`].
@@ -48,10 +48,10 @@ impl NewVersion {
         headers::declared(&self.headers, self.class)
     }
 
-    /// What its record is to have, beside what it has by the place of its bytes.
+    /// The attributes of the new version's record; `placed` has those that say where its bytes lie.
     ///
     /// # Errors
-    /// As [`level::require`], where the store can't keep it.
+    /// As [`level::require`], where the store's level has no tags.
     pub fn attributes(&self, ctx: &Context, placed: Attributes) -> Result<Attributes, S3Error> {
         if self.tags.is_some() {
             level::require(ctx, "Tagging an object")?;

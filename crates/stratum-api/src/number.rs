@@ -1,14 +1,15 @@
-//! Numbers as clients send them, in headers, queries and documents: decimal digits and nothing else. Rust's own parser
-//! takes a plus too, which S3 doesn't.
+//! Numbers as clients send them, in headers, queries and documents: decimal digits and nothing else. Rust's own
+//! parser takes a plus sign, too, which S3 doesn't.
 
 use std::str::FromStr;
 
-/// The number that those digits are; `None` for anything else, and for one that the type can't hold.
+/// The number of a text of digits; `None` for any other text, and for a number that the type can't hold.
 pub fn parse<T: FromStr>(text: &str) -> Option<T> {
     is_digits(text).then(|| text.parse().ok()).flatten()
 }
 
-/// As [`parse`], where a number past every object's end is as good as the largest.
+/// As [`parse`], but a number that is too large becomes the largest. This is for positions in objects, all of which
+/// end before it.
 pub fn saturating(text: &str) -> Option<u64> {
     is_digits(text).then(|| text.parse().unwrap_or(u64::MAX))
 }

@@ -1,11 +1,12 @@
-//! Requests that nobody signed because they never came over a wire: the console's, which works in the name of whoever is
-//! signed in to it.
+//! Requests of the console, which sends them inside the server in the name of the user who is signed in to it. They
+//! never come over the network, and nobody signs them.
 //!
-//! Such a request names its key in an extension of its own type. A request off a wire is made by hyper of bytes, and no bytes make
-//! an extension; the type is this crate's alone, and one place makes it (`server::console`). Whose the key is and whether
-//! it still counts is looked up anew for every request, as for one that is signed with it, and nothing else is taken from it: the
-//! request is authorised, admitted, audited and logged like any other. What is signed *and* in somebody's name is refused,
-//! so that the console can't be made to carry a stranger's signature.
+//! Such a request carries the user's access key in an extension of the type [`OnBehalf`]. A client can't forge it:
+//! hyper makes a request from bytes, and no bytes become an extension. The type belongs to this crate, and
+//! `server::console` is the one place that makes a value of it. For every request it is looked up anew whose the
+//! access key is and whether it is still valid, as for a signature with that key. The extension gives the request no
+//! other right: it is authorised, admitted, audited and logged like any other. A request that has the extension *and*
+//! a signature is refused, so that the console can't be made to forward a stranger's signature.
 
 use crate::identities::{Caller, Keys};
 use axum::body::Body;
@@ -25,21 +26,21 @@ impl OnBehalf {
         Self { access_key, session_token }
     }
 
-    /// Makes it a request in that name.
+    /// Marks a request as one that is sent in this name.
     pub fn send(self, mut request: Request<Body>) -> Request<Body> {
         request.extensions_mut().insert(self);
         request
     }
 
-    /// Whose request it is, if it is one of these.
+    /// In whose name a request was sent, if the console sent it.
     pub fn of(head: &Parts) -> Option<&OnBehalf> {
         head.extensions.get()
     }
 
-    /// Whose key it is now.
+    /// The caller to whom the access key belongs now.
     ///
     /// # Errors
-    /// What finding the key refuses; `SeveralMechanisms` for a request that is signed besides.
+    /// Those of [`Keyring::find`]; `SeveralMechanisms` for a request that is signed, too.
     pub fn caller(&self, head: &Parts, keys: &Keys<'_>) -> Result<Caller, AuthError> {
         match Claim::of(&stratum_auth::Request::from(head), Version2::Refused)? {
             Claim::Anonymous(_) => {

@@ -1,8 +1,9 @@
-//! What there is to say of an operation of S3: how a request names it, what it takes, and which rights it needs.
+//! What an operation of S3 is: how a request names it, which parameters and which body it takes, and which rights it
+//! needs.
 //!
-//! What does it is said beside it in the table of `operations`.
+//! The table in `operations` has every operation with its handler.
 
-/// The methods that S3 gives a meaning.
+/// The HTTP methods that S3 has operations for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Method {
     Get,
@@ -19,39 +20,39 @@ pub enum Scope {
     Service,
     Bucket,
     Object,
-    /// The one path of S3 that names none of them.
+    /// The path of WriteGetObjectResponse, which names no bucket and no object.
     ObjectResponse,
 }
 
 /// What selects an operation among those that share its method, scope and subresource.
 #[derive(Clone, Copy, Debug)]
 pub enum Qualifier {
-    /// A query parameter that has to be there.
+    /// A query parameter that the request must have, with any value.
     Parameter(&'static str),
-    /// A query parameter with this value.
+    /// A query parameter that the request must have with this value.
     Value(&'static str, &'static str),
-    /// A header that has to be there.
+    /// A header that the request must have.
     Header(&'static str),
 }
 
-/// A right that an operation needs, by the name of its action in a policy.
+/// A right that an operation needs: an action, by its name in policies, and the resource that it is a right to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// To what the path names.
+    /// The right to what the path names.
     Here(&'static str),
-    /// To the object that is copied.
+    /// The right to the object that is copied.
     OfSource(&'static str),
-    /// To each object that the body names.
+    /// The right to each object that the body names.
     OfEach(&'static str),
 }
 
-/// What the body of a request is.
+/// What the body of an operation's request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
     None,
     /// An XML or JSON document, read whole.
     Document,
-    /// Bytes to be kept, or a form that holds them.
+    /// Bytes that are stored, or a form that has them as its file.
     Payload,
 }
 
@@ -60,26 +61,28 @@ pub enum Body {
 pub struct Operation {
     /// The name in S3's API reference.
     pub name: &'static str,
-    /// A name that S3 gave the same request before, which SDKs still have.
+    /// The name that S3 gave the operation before, where SDKs still use it.
     pub former_name: Option<&'static str>,
     pub method: Method,
     pub scope: Scope,
-    /// The query parameter that says which side of what the path names is meant, such as `acl`; none for the thing itself.
+    /// The query parameter that names a part of the bucket or object, such as `acl`; none where the request is about
+    /// the bucket or object itself.
     pub subresource: Option<&'static str>,
     pub qualifiers: &'static [Qualifier],
-    /// The query parameters that it knows besides those that select it.
+    /// The query parameters that the operation takes, besides those that select it.
     pub parameters: &'static [&'static str],
     pub needs: &'static [Need],
     pub body: Body,
 }
 
 impl Operation {
-    /// Whether it may change something, by its method.
+    /// Whether the operation may change something, judged by its method.
     pub fn is_write(&self) -> bool {
         matches!(self.method, Method::Put | Method::Post | Method::Delete)
     }
 
-    /// The rights that it needs to what its path names, or to a version of it that the request names.
+    /// The actions that the operation needs the right to, on what the path names, or on the version of it that the
+    /// request names.
     pub fn actions(&self, names_version: bool) -> impl Iterator<Item = &'static str> {
         self.needs.iter().filter_map(move |need| match need {
             Need::Here(action) => Some(on(action, names_version)),
@@ -87,7 +90,8 @@ impl Operation {
         })
     }
 
-    /// The rights that it needs to the object that is copied, or to a version of it that is named.
+    /// The actions that the operation needs the right to, on the object that is copied, or on the version of it that
+    /// the request names.
     pub fn source_actions(&self, names_version: bool) -> impl Iterator<Item = &'static str> {
         self.needs.iter().filter_map(move |need| match need {
             Need::OfSource(action) => Some(on(action, names_version)),
@@ -95,7 +99,8 @@ impl Operation {
         })
     }
 
-    /// The rights that it needs to an object that its body names, or to a version of it that is named there.
+    /// The actions that the operation needs the right to, on each object that the body names, or on the version of it
+    /// that the body names.
     pub fn actions_on_each(&self, names_version: bool) -> impl Iterator<Item = &'static str> {
         self.needs.iter().filter_map(move |need| match need {
             Need::OfEach(action) => Some(on(action, names_version)),
@@ -104,7 +109,8 @@ impl Operation {
     }
 }
 
-/// The right by the name of its action; to a version that is named it is another than to what is current.
+/// The action that a request needs the right to: S3 has another action where the request names a version than where
+/// it is about the current one.
 pub fn on(action: &'static str, names_version: bool) -> &'static str {
     match action {
         _ if !names_version => action,
@@ -133,7 +139,7 @@ impl Method {
         })
     }
 
-    /// As the wire has it.
+    /// The method's name in HTTP.
     pub fn name(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -147,7 +153,7 @@ impl Method {
 }
 
 impl Scope {
-    /// As S3's errors have it.
+    /// The scope's name in the `ResourceType` of S3's errors.
     pub fn name(self) -> &'static str {
         match self {
             Scope::Service => "SERVICE",

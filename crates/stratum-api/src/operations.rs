@@ -1,12 +1,13 @@
-//! The one table of S3's operations, the built and the unbuilt.
+//! The one table of S3's operations, implemented or not.
 //!
-//! A row says how a request names the operation, what the operation takes, which rights it needs, and what does it.
-//! Recognition ([`recognise`]), rights, dispatch, `501`, `Allow`, and the names in logs and metrics all follow from
-//! the rows; so do tests that no operation of S3 is missing, here or in docs/S3.md. A new operation is a row, a file
-//! in [`ops`](crate::ops), its documents in [`xml`](crate::xml), and a line in docs/S3.md.
+//! A row says how a request names the operation, which parameters and body it takes, which rights it needs, and which
+//! function handles it. Recognition ([`recognise`]), authorisation, dispatch, the answer `501`, the header `Allow`,
+//! and the names in logs and metrics all follow from the rows. Tests compare the rows with the list of S3's
+//! operations and with docs/S3.md, so that none is missing. A new operation is a row, a file in [`ops`](crate::ops),
+//! its documents in [`xml`](crate::xml), and a line in docs/S3.md.
 //!
-//! Source: the S3 model (`service-2.json`) that the SDKs are made of, whose names are in `s3-operations.txt`; for the
-//! rights, the Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3".
+//! Source: the S3 model (`service-2.json`) from which the SDKs are generated; `s3-operations.txt` has the names in
+//! it. For the rights: the Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3".
 
 mod buckets;
 mod configurations;
@@ -28,17 +29,18 @@ use std::ops::Deref;
 use std::pin::Pin;
 use stratum_metadata::record::BucketRecord;
 
-/// An answer on its way.
+/// The future of an operation's answer.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = S3Result> + Send + 'a>>;
 
-/// What does the operation. Each kind takes what its operations are about, looked up and allowed, and those that end
-/// in `Body` the request's body, of which nothing has been read.
+/// The function that handles an operation. Each kind takes the bucket and the key that the request names: the bucket
+/// has been looked up, and the rights to what the path names have been checked. The kinds whose names end in `Body`,
+/// and `NewBucket`, take the request's body as well, of which nothing has been read yet.
 #[derive(Clone, Copy, Debug)]
 pub enum Handler {
-    /// S3 has the operation and this server doesn't.
+    /// S3 has the operation, and this server doesn't implement it.
     Unbuilt,
     Service(for<'a> fn(&'a Context) -> Answer<'a>),
-    /// Takes the name of a bucket that is to be.
+    /// Takes the name of a bucket that is to be created.
     NewBucket(for<'a> fn(&'a Context, &'a str, RequestBody) -> Answer<'a>),
     Bucket(for<'a> fn(&'a Context, &'a BucketRecord) -> Answer<'a>),
     BucketBody(for<'a> fn(&'a Context, &'a BucketRecord, RequestBody) -> Answer<'a>),
@@ -46,7 +48,7 @@ pub enum Handler {
     ObjectBody(for<'a> fn(&'a Context, &'a BucketRecord, &'a ObjectKey, RequestBody) -> Answer<'a>),
 }
 
-/// An operation, and what does it.
+/// An operation and its handler.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     pub operation: Operation,
@@ -61,7 +63,7 @@ impl Deref for Row {
     }
 }
 
-/// All operations, by what they are about.
+/// All operations, by the resource that they are about.
 const TABLE: [&[Row]; 5] = [service::ROWS, buckets::ROWS, configurations::ROWS, objects::ROWS, uploads::ROWS];
 
 /// Every row of the table.

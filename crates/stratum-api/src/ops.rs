@@ -1,8 +1,10 @@
-//! One file per operation, or per document that several read and write, named as S3's API reference names it: its page there is
-//! `https://docs.aws.amazon.com/AmazonS3/latest/API/API_NAME.html`, with the name in the file's first line.
+//! The handlers of S3's operations: one file per operation, or per configuration that several operations read and
+//! write. A file's first line has the operations' names in S3's API reference, whose page for each is
+//! `https://docs.aws.amazon.com/AmazonS3/latest/API/API_NAME.html`.
 //!
-//! Each has a `handle` that takes the [`Context`](crate::context::Context), what the operation is about (a bucket
-//! that exists and belongs to the caller, a key) and, where it has one, the request's body, not yet polled.
+//! A file has a function `handle`, or one for each of its operations. It takes the
+//! [`Context`](crate::context::Context), the bucket (which exists, and to which the caller has the operation's
+//! rights), the key, and the request's body where the operation takes one; of the body nothing has been read yet.
 
 pub mod abort_multipart_upload;
 pub mod acl;
@@ -51,7 +53,7 @@ pub mod upload_part_copy;
 use axum::body::Body;
 use http::{Response, StatusCode};
 
-/// A `204`: it is done, and there is nothing to tell of it.
+/// The answer `204 No Content`.
 fn no_content() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

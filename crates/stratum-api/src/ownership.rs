@@ -1,7 +1,8 @@
-//! Who owns an object, and whether access control lists are in use: S3's object ownership.
+//! S3's object ownership: who owns an object, and whether access control lists are in use.
 //!
-//! A bucket has its own or else the server's (`[server] object_ownership`). Where the bucket's owner owns all objects in
-//! it, there are no lists: a request that gives one is refused, and those that were put before count for nothing.
+//! A bucket has a setting of its own, or else the server's (`[server] object_ownership`). With `BucketOwnerEnforced`
+//! the bucket's owner owns all objects in it, and access control lists are disabled: a request that gives a list is
+//! refused, and lists that were put before have no effect.
 //!
 //! Source: S3 User Guide, "Controlling ownership of objects and disabling ACLs for your bucket".
 
@@ -14,15 +15,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use stratum_metadata::record::{BucketRecord, Grant, ObjectOwnership};
 
-/// The header that chooses it for a new bucket.
+/// The header of CreateBucket that chooses the object ownership.
 pub const HEADER: &str = "x-amz-object-ownership";
 
-/// What holds in a bucket.
+/// The object ownership that applies in a bucket.
 pub fn of(bucket: &BucketRecord, settings: &Settings) -> ObjectOwnership {
     bucket.configuration.ownership.unwrap_or(settings.object_ownership)
 }
 
-/// What a new version has of owner and grants, where they aren't the usual: the bucket's owner, and that owner's full control.
+/// The owner and the grants of a new version. Each is none where it is the usual one: the bucket's owner, and full
+/// control for the object's owner alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owned {
     pub owner: Option<String>,
@@ -30,11 +32,11 @@ pub struct Owned {
 }
 
 impl Owned {
-    /// As a request that writes an object has it.
+    /// The owner and the grants that a request gives to the object that it writes.
     ///
     /// # Errors
-    /// `AccessControlListNotSupported`, `AccessDenied` for a list that lets in the public where that is blocked, and what
-    /// [`acl::asked`] refuses.
+    /// `AccessControlListNotSupported`; `AccessDenied` for a list that gives the public access where that is blocked;
+    /// those of [`acl::asked`].
     pub fn asked(ctx: &Context, bucket: &BucketRecord) -> Result<Owned, S3Error> {
         let lists = acl::asked(&ctx.headers, &ctx.store.identities)?;
         let ownership = of(bucket, &ctx.store.settings);
@@ -57,16 +59,18 @@ impl Owned {
     }
 }
 
-/// Who owns what the request makes without a list, such as a delete marker, where it isn't the bucket's owner.
+/// The owner of what the request makes without an access control list, such as a delete marker. None where that is
+/// the bucket's owner.
 pub fn of_writer<'a>(ctx: &'a Context, bucket: &BucketRecord) -> Option<&'a str> {
     let is_writers = of(bucket, &ctx.store.settings) != ObjectOwnership::BucketOwnerEnforced;
     Some(ctx.account.id()).filter(|writer| is_writers && *writer != bucket.owner)
 }
 
-/// Who owns what of a bucket is listed: the bucket's owner, but where lists are in use and its record names another.
+/// The owners that a list of a bucket's objects names: of each object the bucket's owner, except where access control
+/// lists are in use and the object's record names another.
 pub struct Owners {
     bucket: Owner,
-    /// Where there may be others, who knows their names.
+    /// Knows the names of the other owners; none where there can't be any.
     store: Option<Arc<Store>>,
 }
 
@@ -79,12 +83,12 @@ impl Owners {
         }
     }
 
-    /// Whether there may be any but the bucket's owner, so that the records have to be asked.
+    /// Whether objects may have other owners than the bucket's, so that the list must read their records.
     pub fn are_several(&self) -> bool {
         self.store.is_some()
     }
 
-    /// The owner of what such a record names as its owner.
+    /// The owner of an object whose record has this owner's id.
     pub fn named(&self, id: Option<&str>) -> Cow<'_, Owner> {
         match (&self.store, id) {
             (Some(store), Some(id)) => Cow::Owned(Owner::by_id(&store.identities, id)),
@@ -93,7 +97,7 @@ impl Owners {
     }
 }
 
-/// Refuses to change a list where there are none.
+/// Refuses to change an access control list where lists are disabled.
 ///
 /// # Errors
 /// `AccessControlListNotSupported`.

@@ -1,7 +1,7 @@
-//! The policy of a form: what whoever signed it allows to be uploaded by it.
+//! The policy of a form: which uploads its signer allows.
 //!
-//! Every field of the form has to be allowed by a condition, and every condition has to hold; what isn't understood makes the
-//! whole document none.
+//! Every condition must hold, and every field of the form must be named by a condition. A document with anything in
+//! it that isn't understood is refused as a whole.
 //!
 //! Source: Amazon S3 API Reference, "POST policy".
 
@@ -12,8 +12,9 @@ use serde_json::Value;
 use std::ops::RangeInclusive;
 use stratum_storage::ambient::UnixMillis;
 
-/// Fields that need no condition: what signs the others, and what the uploader adds for themselves.
+/// The fields that need no condition: the policy and its signature, and the file.
 const UNCONDITIONED: [&str; 5] = ["x-amz-signature", "signature", "awsaccesskeyid", "policy", "file"];
+/// How the names of fields begin that whoever fills in the form may add, and that are ignored.
 const IGNORED: &str = "x-ignore-";
 
 /// A policy that was read.
@@ -25,16 +26,11 @@ pub struct PostPolicy {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Condition {
-    /// Names of fields are in lower case.
-    Equal {
-        field: String,
-        value: String,
-    },
-    StartsWith {
-        field: String,
-        prefix: String,
-    },
-    /// Of the file, in bytes.
+    /// A field has this value. Its name is in lower case.
+    Equal { field: String, value: String },
+    /// A field's value begins with this prefix. Its name is in lower case.
+    StartsWith { field: String, prefix: String },
+    /// The file has a length in this range, in bytes.
     Length(RangeInclusive<u64>),
 }
 
@@ -42,7 +38,7 @@ impl PostPolicy {
     /// Reads a policy's JSON.
     ///
     /// # Errors
-    /// `InvalidPolicyDocument`, saying what of it isn't one.
+    /// `InvalidPolicyDocument`, saying what is wrong.
     pub fn parse(json: &[u8]) -> Result<PostPolicy, S3Error> {
         let Ok(Value::Object(policy)) = serde_json::from_slice(json) else {
             return Err(invalid("Invalid JSON."));
@@ -60,11 +56,11 @@ impl PostPolicy {
         Ok(PostPolicy { expiration, conditions: conditions.concat() })
     }
 
-    /// Whether it allows a form with these fields, of which `field` gives the value by the name in lower case; gives how
-    /// long the file may be.
+    /// Refuses a form that the policy doesn't allow. `names` are the form's fields, and `field` gives the value of
+    /// one, by its name in lower case. Gives the lengths that the file may have.
     ///
     /// # Errors
-    /// `AccessDenied`, with what doesn't hold.
+    /// `AccessDenied`, saying which condition doesn't hold, or which field no condition names.
     pub fn judge<'f>(
         &self,
         now: UnixMillis,
@@ -109,7 +105,7 @@ impl Condition {
 }
 
 impl std::fmt::Display for Condition {
-    /// As the policy has it.
+    /// The condition in the form that it has in a policy.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Condition::Equal { field, value } => write!(f, "[\"eq\", \"${field}\", \"{value}\"]"),
@@ -123,7 +119,7 @@ impl std::fmt::Display for Condition {
     }
 }
 
-/// An object of exact values may name several fields.
+/// Reads a condition; more than one, where it is an object with the exact values of several fields.
 fn parse_condition(condition: &Value) -> Result<Vec<Condition>, S3Error> {
     match condition {
         Value::Object(exact) if !exact.is_empty() => exact
@@ -159,7 +155,7 @@ fn parse_condition(condition: &Value) -> Result<Vec<Condition>, S3Error> {
     }
 }
 
-/// A number of bytes, which some write as text.
+/// A number of bytes. Some clients write it as a string.
 fn bytes(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| number::parse(value.as_str()?))
 }
@@ -190,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_is_what_every_condition_allows() {
+    fn a_form_is_allowed_if_all_conditions_hold_and_they_name_all_fields() {
         let conditions =
             "[{\"bucket\": \"b\"}, [\"starts-with\", \"$Key\", \"a/\"], [\"eq\", \"$acl\", \"private\"],
             [\"content-length-range\", 1, \"10\"], [\"content-length-range\", 0, 8]]";
@@ -208,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_ends_with_its_time() {
+    fn a_policy_allows_nothing_once_it_has_expired() {
         let json = b"{\"expiration\": \"2001-01-01T00:00:00Z\", \"conditions\": [{\"a\": \"b\"}]}";
         let policy = PostPolicy::parse(json).unwrap();
         let judged = policy.judge(NOW, std::iter::empty(), |_| Some("b"));
@@ -216,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_isn_t_understood_is_no_policy() {
+    fn a_policy_that_isn_t_understood_is_refused() {
         for wrong in [
             "[]",
             "{}",

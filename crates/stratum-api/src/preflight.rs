@@ -1,9 +1,11 @@
-//! What HTTP itself has to say of a request: answered before anybody is asked who they are.
+//! The checks of a request that HTTP itself demands. They come before authentication.
 
 use crate::error::{Code, S3Error};
 use http::header::EXPECT;
 use http::request::Parts;
 
+/// Refuses a request with an `Expect` that the server can't meet.
+///
 /// # Errors
 /// `ExpectationFailed`.
 pub fn check(head: &Parts) -> Result<(), S3Error> {
@@ -13,8 +15,8 @@ pub fn check(head: &Parts) -> Result<(), S3Error> {
     }
 }
 
-/// RFC 9110, 10.1.1: `100-continue` is the one expectation that there is. A number alone asks for nothing (clients name
-/// the status that they hope for), and an empty value neither.
+/// Whether the server can meet the expectations of a header. RFC 9110, 10.1.1 defines one, `100-continue`. A number
+/// alone is let through, since some clients send the status that they hope for, and so is an empty value.
 fn can_be_met(expectations: &[u8]) -> bool {
     expectations.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).all(|expectation| {
         expectation.eq_ignore_ascii_case(b"100-continue") || expectation.iter().all(u8::is_ascii_digit)

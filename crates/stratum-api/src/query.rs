@@ -3,8 +3,9 @@
 use crate::error::{Code, S3Error};
 use std::borrow::Cow;
 
-/// A parsed query string. Lookups are by exact name; where a name repeats, the first one counts. Two values of what an
-/// operation knows are refused before it begins ([`operations::recognise`](crate::operations::recognise)).
+/// A parsed query string. Lookups are by exact name, and give the first value where a name is there twice. Two
+/// different values of a parameter that the operation takes are refused before that
+/// ([`operations::recognise`](crate::operations::recognise)).
 #[derive(Debug, Default)]
 pub struct Query {
     pairs: Vec<(String, String)>,
@@ -24,7 +25,7 @@ impl Query {
         Ok(Query { pairs })
     }
 
-    /// The value of a parameter; `""` when it came without one.
+    /// The value of a parameter; `""` where it has none.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -33,7 +34,7 @@ impl Query {
         self.get(name).is_some()
     }
 
-    /// Takes these out: they have been read, and no operation is to know them.
+    /// Removes parameters that have been dealt with, so that no operation refuses them.
     pub fn forget(&mut self, names: &[&str]) {
         self.pairs.retain(|(name, _)| !names.contains(&name.as_str()));
     }
@@ -44,13 +45,13 @@ impl Query {
     }
 }
 
-/// Whether a parameter is none of an operation's: `x-...` is the caller's own, for logs, and `X-Amz-...` is the
-/// signature's or a header's. S3 reads both in either case.
+/// Whether a parameter doesn't belong to an operation: `x-...` is the caller's own, for logs, and `X-Amz-...` belongs
+/// to the signature, or stands for a header. S3 takes both in upper and lower case.
 pub fn is_callers_own(name: &str) -> bool {
     name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"))
 }
 
-/// A name or value of a query as it was meant.
+/// Decodes a name or a value of a query.
 ///
 /// # Errors
 /// `InvalidURI` for what isn't UTF-8.

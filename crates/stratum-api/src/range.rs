@@ -1,7 +1,7 @@
 //! `Range`: one range of bytes, as S3 serves it.
 //!
-//! Source: RFC 9110, section 14. Anything but a single `bytes` range is ignored and the whole object answered; a
-//! range that lies outside the object is `416`.
+//! Source: RFC 9110, section 14. A header that isn't a single range of `bytes` is ignored, and the answer is the
+//! whole object. A range that lies outside the object is refused with `416`.
 
 use crate::error::{Code, S3Error};
 use crate::number;
@@ -11,7 +11,7 @@ use std::ops::Range;
 /// The bytes that a `Range` header asks for of an object of `size` bytes; `None` for all of them.
 ///
 /// # Errors
-/// `InvalidRange` when it asks only for bytes that aren't there.
+/// `InvalidRange` for a range without any byte of the object.
 pub fn requested(header: &str, size: u64) -> Result<Option<Range<u64>>, S3Error> {
     let Some((first, last)) = parse(header) else { return Ok(None) };
     let range = match (first, last) {
@@ -23,7 +23,8 @@ pub fn requested(header: &str, size: u64) -> Result<Option<Range<u64>>, S3Error>
     if range.start < range.end { Ok(Some(range)) } else { Err(unsatisfiable(header, size)) }
 }
 
-/// `bytes=first-last` with either end absent; `None` when it's something else, or the wrong way round.
+/// The ends of `bytes=first-last`, of which either may be absent. `None` for any other text, and where the last byte
+/// is before the first.
 fn parse(header: &str) -> Option<(Option<u64>, Option<u64>)> {
     let (first, last) = header.trim().strip_prefix("bytes=")?.split_once('-')?;
     let number = |text: &str| match text {
@@ -43,7 +44,7 @@ fn unsatisfiable(header: &str, size: u64) -> S3Error {
         .header(header::CONTENT_RANGE, content_range.unwrap_or(HeaderValue::from_static("bytes */*")))
 }
 
-/// `Content-Range` of an answer.
+/// The value of `Content-Range` in an answer.
 pub fn content_range(range: &Range<u64>, size: u64) -> HeaderValue {
     let text = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("bytes */*"))
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn single_ranges() {
+    fn a_single_range_is_cut_to_the_object() {
         assert_eq!(of("bytes=0-4", 10), Ok(Some(0..5)));
         assert_eq!(of("bytes=4-", 10), Ok(Some(4..10)));
         assert_eq!(of("bytes=-4", 10), Ok(Some(6..10)));
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_range_is_ignored() {
+    fn a_header_that_is_not_one_range_is_ignored() {
         for header in [
             "bytes=0-1,3-4",
             "bytes=",

@@ -1,4 +1,4 @@
-//! What names one request: to its client, in error documents, and in the log.
+//! The id of a request, by which its client, error documents and the log name it.
 
 use http::HeaderValue;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +28,8 @@ impl RequestId {
     }
 }
 
-/// Gives ids that differ within a run and are unlikely to repeat in another.
+/// Gives each request an id. No two are the same while the server runs, and ones of different runs are unlikely to
+/// be.
 #[derive(Debug)]
 pub struct RequestIds {
     start: u64,
@@ -41,7 +42,8 @@ impl RequestIds {
     }
 
     pub fn next(&self) -> RequestId {
-        // An odd step visits every number once, and neighbours don't look alike.
+        // Multiplied by an odd number, all counts give different ids, and the ids of requests that follow each other
+        // look different.
         let step = self.given.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         RequestId::from_u64(self.start.wrapping_add(step))
     }

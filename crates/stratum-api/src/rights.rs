@@ -1,24 +1,29 @@
-//! May they: the one question that is asked before every operation, an operator's and IAM's included.
+//! Authorisation: whether a caller may do an action to a resource. It is asked before every operation, those of IAM
+//! and of the server's operator included.
 //!
-//! Of what is asked of a bucket or an object, this decides, the first that does:
+//! For a bucket or an object, the first of these rules that applies decides:
 //!
-//! 1. A statement of the bucket's policy that denies it, or of a member's own. Only its own policy can't be kept from a bucket's
-//!    owner.
-//! 2. A statement that allows it: of what is the bucket owner's, and where the policy is public and the bucket is
-//!    restricted to its owner, nobody else.
-//! 3. Owning it: a bucket's owner may do everything with the bucket and what is in it, but for reading and regranting
-//!    an object that somebody else owns; whoever owns that may.
-//! 4. A grant of the bucket's access control list, or the object's, where the bucket has them in use.
-//! 5. Having begun the upload that is to be listed or aborted.
+//! 1. A statement of the bucket's policy, or of a member's own policies, denies the action. The one exception: a
+//!    bucket's owner may always read, put and delete the bucket's policy.
+//! 2. A statement of the bucket's policy allows the action. This doesn't count for an object that somebody else than
+//!    the bucket's owner owns. Nor does it count for other accounts where the policy is public and the bucket's
+//!    public access block restricts public buckets.
+//! 3. The caller's account is the owner. A bucket's owner may do everything with the bucket and with the objects in
+//!    it, but must not read an object that somebody else owns, nor its tags or its access control list, nor change
+//!    those two. That object's owner may.
+//! 4. A grant of the bucket's access control list, or of the object's, allows it, where the bucket has lists in use.
+//! 5. The caller began the multipart upload that is to be listed or aborted.
 //!
-//! That is so of an account's owner. A member of an account, a user that was made in it or a session, has no right until a policy
-//! gives one: what the account may by all this a member may where their own policies allow it, too; in a bucket of
-//! their account a statement of its policy that names them, or everybody, is enough. What is no bucket's (a list of buckets,
-//! a new one, what is IAM's) is the account's own, and a member's by their policies.
+//! These rules are for the owners of accounts. A member of an account (a user that was created in it, or a session)
+//! has no right until a policy gives it. A member may do what these rules let the account do, if the member's own
+//! policies allow it as well. In a bucket of the account it is enough if a statement of the bucket's policy names the
+//! member, or everybody. Resources that belong to no bucket (the list of buckets, a bucket that is to be created,
+//! IAM's resources) are open to the account's owner, and to members as far as their policies allow.
 //!
-//! Nobody, who signs nothing, is let in by a public policy or grant, and where the server is told to serve such requests
-//! (`anonymous`) has the rights of root's account. The server itself is root's to operate. What is refused in a bucket is
-//! refused alike whether or not it is there, but to those who may list the bucket. That there is no such bucket everybody learns.
+//! A caller who signs nothing (`Caller::Nobody`) has the rights that public policies and public grants give. Where
+//! the server is configured to serve such requests (`anonymous`), the caller has the rights of root's account
+//! instead. Only root may operate the server. A caller who may not list a bucket gets the same refusal for an object
+//! that exists and for one that doesn't. Everybody is told that a bucket doesn't exist.
 //!
 //! Source: S3 User Guide, "How Amazon S3 authorizes a request" and "Access control list (ACL) overview".
 
@@ -52,24 +57,24 @@ use std::sync::Arc;
 use stratum_metadata::record::{BucketRecord, ObjectOwnership, ObjectRecord, VersionId};
 use stratum_policy::{Action, Decision, Key, Policy, Question};
 
-/// The header that names the owner whom a request expects its bucket to have.
+/// The header that names the account that must own the request's bucket, or else the request is refused.
 pub const EXPECTED_OWNER: &str = "x-amz-expected-bucket-owner";
-/// The same of the bucket that is copied from.
+/// The same for the bucket that is copied from.
 pub const EXPECTED_SOURCE_OWNER: &str = "x-amz-source-expected-bucket-owner";
 
-/// What something is to be done to.
+/// The resource of an action.
 #[derive(Clone, Copy, Debug)]
 pub enum Resource<'a> {
-    /// The caller's account in S3: the list of their buckets.
+    /// The caller's account in S3, for the list of its buckets.
     Service,
     /// A bucket that is to be created.
     NewBucket(&'a str),
     Bucket(&'a BucketRecord),
-    /// What is current under the key, or the version of that id.
+    /// The current object under the key, or the version with that id.
     Object(&'a BucketRecord, &'a ObjectKey, Option<&'a str>),
     /// A user, a group, a role or a policy of the caller's account, or all of them, by its ARN.
     Iam(&'a str),
-    /// A role of whatever account, by its ARN, and the policy that says who may assume it.
+    /// A role of any account, by its ARN, and its trust policy, which says who may assume it.
     Role {
         arn: &'a str,
         account: &'a str,
@@ -77,35 +82,38 @@ pub enum Resource<'a> {
     },
 }
 
-/// Why somebody may do something, or may not.
+/// The decision on an action, and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Allowed(By),
-    /// By that statement of the bucket's policy, or of the caller's own.
+    /// This statement, of the bucket's policy or of the caller's own, denies it.
     Denied(String),
-    /// Nothing speaks for it.
+    /// Nothing allows it.
     NotAllowed,
 }
 
-/// What speaks for it.
+/// What allows an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum By {
-    /// It is the caller's own account.
+    /// The resource belongs to the caller's own account, and to no bucket.
     Account,
-    /// That statement of the member's own policies.
+    /// This statement of the member's own policies.
     Own(String),
-    /// That statement of the bucket's policy.
+    /// This statement of the bucket's policy.
     Policy(String),
+    /// The caller's account owns the bucket or the object.
     Owner,
+    /// A grant of an access control list.
     Grant,
     /// The caller began the upload.
     Initiator,
-    /// What the policy asks about stands in the body: it is asked again when that has been read.
+    /// Nothing yet: a policy asks about tags or a lock that the request's body gives. The question is put again when
+    /// the body has been read.
     Later,
 }
 
 impl fmt::Display for Verdict {
-    /// What decided it.
+    /// The reason for the decision.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Verdict::Allowed(By::Account) => f.write_str("it is the caller's own account"),
@@ -123,7 +131,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Whether the server may be operated by that caller: it is root's.
+/// Whether the caller may operate the server: only root may.
 pub fn may_operate(caller: &Caller) -> bool {
     matches!(caller, Caller::User(user) if user.root)
 }
@@ -131,8 +139,8 @@ pub fn may_operate(caller: &Caller) -> bool {
 /// Whether `asker` may do `action` to `resource`.
 ///
 /// # Errors
-/// `AccessDenied`, with the question and what decided it for the log; `NoSuchKey` where the caller may list the bucket and the
-/// object isn't there.
+/// `AccessDenied`, with the question and the reason for the log; `NoSuchKey` where the object doesn't exist and the
+/// caller may know that, having the right to list the bucket.
 pub fn authorise(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_>) -> Result<(), S3Error> {
     let verdict = judge(asker, action, resource)?;
     if verdict != Verdict::Allowed(By::Later) {
@@ -153,7 +161,8 @@ pub fn authorise(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_
         .because(format_args!("{who} may not do {action} to {resource}: {verdict}")))
 }
 
-/// What is told of an object that wasn't found: that it isn't there only to those who may list the bucket.
+/// The error for an object that wasn't found. Only those who may list the bucket are told that the object doesn't
+/// exist; others are told that access is denied.
 pub fn masked(asker: &Asker<'_>, bucket: &BucketRecord, key: &ObjectKey, error: S3Error) -> S3Error {
     let is_owner = bucket.owner == asker.account.id() && !matches!(asker.caller, Caller::Member(_));
     if !matches!(error.code(), Code::NoSuchKey | Code::NoSuchVersion) || is_owner {
@@ -168,7 +177,7 @@ pub fn masked(asker: &Asker<'_>, bucket: &BucketRecord, key: &ObjectKey, error: 
     }
 }
 
-/// Overrides of response headers are for who signed them.
+/// Refuses a request that nobody signed and that overrides headers of the response.
 ///
 /// # Errors
 /// `InvalidRequest`.
@@ -180,7 +189,7 @@ pub fn check_overrides(caller: &Caller, query: &Query) -> Result<(), S3Error> {
     Ok(())
 }
 
-/// A session's token is for who signs with its key.
+/// Refuses a request that has a session's token and that nobody signed.
 ///
 /// # Errors
 /// `InvalidToken`.
@@ -192,7 +201,7 @@ pub fn check_token(caller: &Caller, headers: &HeaderMap) -> Result<(), S3Error> 
     }
 }
 
-/// In whose name a request works: whose buckets it lists, and who owns what it creates.
+/// The account that a request acts for: it owns the buckets that the request lists, and what the request creates.
 pub fn account(caller: &Caller, store: &Store) -> Account {
     match caller {
         Caller::User(user) => Account::User(user.clone()),
@@ -204,11 +213,11 @@ pub fn account(caller: &Caller, store: &Store) -> Account {
     }
 }
 
-/// A bucket by its name, which the header `expected` may hold to an owner.
+/// A bucket by its name. The header `expected` of the request may say who must own the bucket.
 ///
 /// # Errors
-/// `NoSuchBucket`, whoever asks: the names of buckets are no secret, as at Amazon. `AccessDenied` for another owner than the
-/// expected one.
+/// `NoSuchBucket`, whoever the caller is: as at Amazon, the names of buckets are no secret. `AccessDenied` where the
+/// bucket has another owner than the header says.
 pub fn expected_bucket(ctx: &Context, name: &str, expected: &str) -> Result<Arc<BucketRecord>, S3Error> {
     let bucket = ctx.bucket(name)?;
     match ctx.headers.get(expected) {
@@ -219,10 +228,10 @@ pub fn expected_bucket(ctx: &Context, name: &str, expected: &str) -> Result<Arc<
     }
 }
 
-/// Judges the question, and tells nobody: what decides it.
+/// Decides whether `asker` may do `action` to `resource`, without a note in the audit's trail.
 ///
 /// # Errors
-/// Failures of the store; `AccessDenied` where a policy is stored that can't be judged.
+/// Failures of the store; `AccessDenied` where the bucket's policy can't be read.
 pub fn judge(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_>) -> Result<Verdict, S3Error> {
     let (bucket, object) = match resource {
         Resource::Service | Resource::NewBucket(_) | Resource::Iam(_) => {
@@ -241,9 +250,9 @@ pub fn judge(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_>) -
     Judging::new(asker, action, bucket, object, None)?.verdict()
 }
 
-/// What a member's own policies say of what is the account's.
+/// What a member's own policies say of a resource that belongs to no bucket.
 fn of_own(member: &Member, asker: &Asker<'_>, action: &'static str, resource: &Resource<'_>) -> Verdict {
-    // What no policy can speak of nobody can be given.
+    // No policy can allow an action that policies don't know.
     let Some(action) = Action::named(action) else { return Verdict::NotAllowed };
     match member.may(asker, action, &resource.to_string(), &Facts::of_account(asker)) {
         Own::Denied(statement) => Verdict::Denied(statement),
@@ -252,8 +261,8 @@ fn of_own(member: &Member, asker: &Asker<'_>, action: &'static str, resource: &R
     }
 }
 
-/// Whether somebody may assume a role: as with a bucket's policy, its trust must allow it, and what allows only an account leaves
-/// it to the account's owner, and to their policies, which members may.
+/// Whether a caller may assume a role. The role's trust policy must allow it. Where the trust policy names only the
+/// account, the account's owner may, and a member may if the member's own policies allow it as well.
 fn assuming(
     asker: &Asker<'_>,
     action: &'static str,
@@ -288,7 +297,7 @@ fn assuming(
     }
 }
 
-/// Whether the caller may learn that there is no such key: the right to list it.
+/// Whether the caller may list the bucket with the key as prefix, and so may know whether the key exists.
 fn may_list(asker: &Asker<'_>, bucket: &BucketRecord, key: &ObjectKey) -> Result<bool, S3Error> {
     let verdict = Judging::new(asker, "s3:ListBucket", bucket, None, Some(key.as_str()))?.verdict()?;
     Ok(matches!(verdict, Verdict::Allowed(_)))
@@ -299,7 +308,7 @@ fn target(bucket: &BucketRecord, key: &ObjectKey, version: Option<&str>) -> Resu
     Ok(Target::new(bucket, key, version, Purpose::Own(crate::operation::Method::Get)))
 }
 
-/// One question about a bucket or an object in it, with all that its answer takes looked up.
+/// One question about a bucket or an object in it, with everything looked up that the decision needs.
 struct Judging<'a> {
     asker: &'a Asker<'a>,
     action: &'static str,
@@ -307,9 +316,10 @@ struct Judging<'a> {
     object: Option<(&'a ObjectKey, Option<&'a str>)>,
     ownership: ObjectOwnership,
     policy: Option<Arc<Policy>>,
-    /// The object that the action is about, where its owner, its grants or its tags count; nothing if it isn't there.
+    /// The record of the object that the action is about, where the object's owner, grants or tags count. None where
+    /// the object doesn't exist.
     record: Option<ObjectRecord>,
-    /// What `s3:prefix` is, where it isn't the request's own.
+    /// The value of `s3:prefix`, where it isn't the request's own prefix.
     prefix: Option<&'a str>,
 }
 
@@ -323,7 +333,7 @@ impl<'a> Judging<'a> {
     ) -> Result<Self, S3Error> {
         let ownership = ownership::of(bucket, &asker.store.settings);
         let policy = match asker.store.policies.of(asker.view, bucket) {
-            // What can't be judged its owner can still replace.
+            // The bucket's owner can still read, replace and delete a policy that this server can't read.
             Err(error)
                 if error.code() == Code::AccessDenied
                     && bucket.owner == asker.account.id()
@@ -368,7 +378,8 @@ impl<'a> Judging<'a> {
             match self.own(member) {
                 Own::Denied(statement) => return Ok(Verdict::Denied(statement)),
                 Own::Beyond => return Ok(Verdict::NotAllowed),
-                // What the bucket's own account gives them by name takes no other policy.
+                // The bucket's policy is enough, without a policy of the member's own, if the bucket is of the
+                // member's account and the policy names the member.
                 Own::Silent => {
                     let given = by_policy.filter(|(_, is_named)| *is_named && self.is_of_the_account());
                     return Ok(given.map_or(Verdict::NotAllowed, |(allowed, _)| allowed));
@@ -388,16 +399,17 @@ impl<'a> Judging<'a> {
         Ok(Verdict::Allowed(by))
     }
 
+    /// Whether the caller's account owns the bucket.
     fn is_of_the_account(&self) -> bool {
         self.bucket.owner == self.asker.account.id()
     }
 
-    /// Whether it is the bucket's owner who asks, and nobody else of their account.
+    /// Whether the caller is the bucket's owner, and not a member of the owner's account.
     fn owns_bucket(&self) -> bool {
         self.is_of_the_account() && !matches!(self.asker.caller, Caller::Member(_))
     }
 
-    /// The ARN of what is asked about.
+    /// The ARN of the bucket or the object.
     fn resource(&self) -> String {
         match self.object {
             Some((key, _)) => format!("arn:aws:s3:::{}/{}", self.bucket.name, key.as_str()),
@@ -423,7 +435,8 @@ impl<'a> Judging<'a> {
         }
     }
 
-    /// What the bucket's policy says, and of an allow whether it names who asks, or everybody.
+    /// What the bucket's policy says; with an allow, whether the statement names the caller, or everybody, and not
+    /// only the caller's account.
     fn by_policy(&self) -> Option<(Verdict, bool)> {
         let (policy, action) = (self.policy.as_ref()?, Action::named(self.action)?);
         let (resource, facts) = (self.resource(), self.facts());
@@ -442,7 +455,8 @@ impl<'a> Judging<'a> {
         }
     }
 
-    /// Who owns what is asked about: the bucket's owner, but of an object of somebody else's.
+    /// Who owns the bucket or the object that the question is about. An object whose record names no other owner
+    /// belongs to the bucket's.
     fn object_owner(&self) -> &str {
         let enforced = self.ownership == ObjectOwnership::BucketOwnerEnforced;
         let writer =
@@ -491,7 +505,7 @@ impl<'a> Judging<'a> {
 }
 
 impl fmt::Display for Resource<'_> {
-    /// As a policy names it.
+    /// The resource's ARN, by which a policy names it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Resource::Service => f.write_str("arn:aws:s3:::*"),

@@ -1,4 +1,4 @@
-//! Which bytes of an object GET and HEAD are about: all of it, a range, or a part.
+//! Which bytes of an object GetObject and HeadObject are about: all of them, a range, or a part.
 
 use crate::conditions;
 use crate::error::{Code, S3Error};
@@ -25,7 +25,8 @@ pub struct Selection {
 enum Of {
     Whole,
     Range,
-    /// The place of the part in the object's list; `None` for the one part of an object that has none.
+    /// A part, by its position in the object's list of parts; `None` for an object that wasn't made of parts, all of
+    /// which counts as part 1.
     Part(Option<usize>),
 }
 
@@ -40,7 +41,7 @@ impl Selection {
         Self { bytes, of: Of::Range }
     }
 
-    /// What a GET or HEAD asks for, if its conditions hold.
+    /// The bytes that a GET or HEAD asks for, if its conditions hold.
     ///
     /// # Errors
     /// `NotModified`, `PreconditionFailed`, `InvalidRange`, `InvalidPart`, `InvalidArgument`, and `InvalidRequest`
@@ -86,8 +87,8 @@ impl Selection {
         }
     }
 
-    /// Writes all that GET and HEAD say of the object and of what they return of it, to a request of these `asked`
-    /// headers and that `query`.
+    /// Writes the headers of the answer to a GET or HEAD, about the object and about the bytes that are returned.
+    /// `asked` are the request's headers, and `query` is its query.
     pub fn describe(&self, asked: &HeaderMap, query: &Query, object: &ObjectRecord, out: &mut HeaderMap) {
         headers::describe(object, out);
         out.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -105,7 +106,7 @@ impl Selection {
         headers::override_from(query, out);
     }
 
-    /// The checksum of what is returned: the object's or the part's. A range has none.
+    /// Writes the checksum of the bytes that are returned: the object's or the part's. A range has none.
     fn describe_checksum(&self, object: &ObjectRecord, out: &mut HeaderMap) {
         match (self.of, &object.body) {
             (Of::Range, _) => {}
@@ -132,10 +133,11 @@ impl Selection {
     }
 }
 
-/// What a read names wrongly shows before it is looked up: it is wrong of an absent object too.
+/// Checks a read's query before the object is looked up, so that a wrong query gets the same error whether or not the
+/// object exists.
 ///
 /// # Errors
-/// `InvalidArgument` for a `partNumber` that is none.
+/// `InvalidArgument` for a `partNumber` that isn't a part number.
 pub fn check_query(query: &Query) -> Result<(), S3Error> {
     query.get("partNumber").map_or(Ok(()), |number| multipart::parse_part_number(number).map(drop))
 }

@@ -1,10 +1,12 @@
-//! Connections: accepting them, bounding what a peer may do with one, and stopping without cutting anybody off.
+//! Connections: accepts them, bounds what a peer may do with one, and stops without cutting off requests that are
+//! served.
 //!
-//! A connection is HTTP/1.1 over TCP or TLS. It has a place ([`crate::connections`]), and gives way while it waits and
-//! others need one; who is served and reads or sends too slowly is cut by what serves it ([`stall`], [`crate::body`]).
-//! Requests for `/_stratum/` go to [`admin`] or to the [`console`], unless the host is a bucket's; everything else is S3's. Head and first
-//! bytes of an answer leave in one write, and Nagle's algorithm is off: with it a lone small GET waits for the peer's
-//! delayed acknowledgement.
+//! A connection is HTTP/1.1 over TCP or TLS. It has one of a bounded number of places ([`crate::connections`]). While
+//! it waits it may lose its place to a connection that needs one. A peer that is served, and that reads or sends too
+//! slowly, is cut off by the code that writes to it ([`stall`]) or reads from it ([`crate::body`]). Requests for
+//! `/_stratum/` go to [`admin`] or to the [`console`], unless the host is a bucket's. All other requests are S3's.
+//! The head and the first bytes of an answer leave in one write, and Nagle's algorithm is off: with it a lone small
+//! GET would wait for the peer's delayed acknowledgement.
 
 pub mod admin;
 mod answer;
@@ -51,18 +53,19 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use wire::Wire;
 
-/// What a peer may do.
+/// The bounds on what a peer may do with a connection.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// From the connection to the first byte of its first request; with TLS, the handshake included.
+    /// The longest time from the connection to the first byte of its first request. With TLS this bounds the
+    /// handshake as well.
     pub silence: Duration,
-    /// From the first byte to the last of a request's head.
+    /// The longest time from the first byte to the last of a request's head.
     pub head: Duration,
-    /// Between two requests.
+    /// The longest time between two requests.
     pub idle: Duration,
     /// The longest head of a request, in bytes.
     pub head_bytes: usize,
-    /// Headers of one request: S3's own bound of 8 KiB of headers has room for 480.
+    /// The most headers of one request: S3's own bound, 8 KiB of headers, has room for 480.
     pub headers: usize,
     /// The most that is read or written at once, in bytes.
     pub buffer: usize,
@@ -84,7 +87,8 @@ impl Default for Limits {
     }
 }
 
-/// What is left of a connection that hyper ended: its stream, and what it read of that and didn't take for a request.
+/// What is left of a connection that hyper ended: its stream, and the bytes that hyper has read from it but not taken
+/// as part of a request.
 struct Left<S> {
     wire: Wire<S>,
     unread: Bytes,
@@ -95,7 +99,7 @@ struct Left<S> {
 pub struct Server {
     store: Arc<Store>,
     admin: Admin,
-    /// Nothing where it is switched off.
+    /// None where the console is switched off.
     console: Option<Console>,
     ids: Arc<RequestIds>,
     limits: Limits,
@@ -141,7 +145,8 @@ impl Server {
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of descriptors, or the peer has gone: the next one may do better.
+                    // The process has no file descriptors left, or the peer has gone. The next connection may be
+                    // accepted.
                     tracing::warn!(%error, "a connection could not be accepted");
                     self.connections.make_room();
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -207,7 +212,7 @@ impl Server {
         }
     }
 
-    /// Serves requests until the connection ends. Gives back what is left where hyper ended it.
+    /// Serves requests until the connection ends. Gives back what is left of the connection where hyper ended it.
     async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         self: &Arc<Self>,
         mut builder: http1::Builder,
@@ -224,7 +229,7 @@ impl Server {
         });
         let mut serving = builder
             .timer(TokioTimer::new())
-            // It has one time for waiting and reading: `overdue` tells them apart.
+            // hyper has one time limit for waiting for a head and reading it: `overdue` has one for each.
             .header_read_timeout(None)
             .max_buf_size(self.limits.buffer)
             .max_header_size(self.limits.head_bytes)
@@ -235,7 +240,8 @@ impl Server {
                 ended = &mut serving => break ended,
                 () = signalled(&mut stopped), if !is_ending => {}
                 () = connection.displaced(), if !is_ending => {
-                    // A request may have begun meanwhile, and is finished then; what has only begun to arrive is not.
+                    // A request that is being served by now is finished first. One whose head has only begun to
+                    // arrive isn't.
                     if !matches!(connection.phase(), Phase::Busy | Phase::Sending) {
                         return None;
                     }
@@ -270,7 +276,8 @@ impl Server {
                 Phase::Silent => self.limits.silence,
                 Phase::Head => self.limits.head,
                 Phase::Idle => self.limits.idle,
-                // Who serves the request, or sends its answer, has an eye on that. Later it may wait again.
+                // The code that serves the request, or sends its answer, watches the peer meanwhile. Look again
+                // later, since the connection may wait again then.
                 Phase::Busy | Phase::Refusing | Phase::Sending => {
                     tokio::time::sleep_until(now + self.limits.silence).await;
                     continue;
@@ -280,7 +287,7 @@ impl Server {
             if due <= now {
                 return;
             }
-            // What is being waited for may change meanwhile, and have a shorter time.
+            // Meanwhile the connection may come to wait for something else, which has a shorter time limit.
             tokio::time::sleep_until(due.min(now + self.limits.silence)).await;
         }
     }
@@ -320,7 +327,7 @@ impl Server {
         response.map(|body| Answer::new(body, connection))
     }
 
-    /// There are more connections than places, and this one has none.
+    /// Refuses an S3 request on a connection that has no regular place, since there are more connections than places.
     fn refuse(&self, request: &Request<Incoming>) -> Response<Body> {
         let id = self.ids.next();
         let error = S3Error::new(Code::SlowDown);
@@ -335,7 +342,8 @@ impl Server {
         self.is_administrative(request).then_some(console)
     }
 
-    /// `/_stratum/` is ours, except on a bucket's virtual host, where it is a key like any other.
+    /// Whether the request is for `/_stratum/`, which is reserved for the server. On the virtual host of a bucket it
+    /// is a key like any other.
     fn is_administrative(&self, request: &Request<Incoming>) -> bool {
         let reserved = request.uri().path().strip_prefix("/_stratum");
         reserved.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) && !self.is_of_bucket(request)
@@ -348,7 +356,8 @@ impl Server {
     }
 }
 
-/// A panic over what isn't S3 (which sees to its own): whoever asked is told.
+/// Answers a request for `/_stratum/` whose handler panicked. Requests to S3 have a function of their own for that
+/// (`service::caught`).
 async fn caught(answered: impl Future<Output = Response<Body>>) -> Response<Body> {
     let outcome = AssertUnwindSafe(answered).catch_unwind().await;
     outcome.unwrap_or_else(|panic| {

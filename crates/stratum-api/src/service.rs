@@ -1,7 +1,8 @@
-//! One request, from its head to its answer.
+//! The answer to one request to S3: parses it, authenticates, finds the operation, authorises, and calls the
+//! operation's handler.
 //!
-//! The order is what keeps strangers cheap: parse, authenticate, authorise, check headers, and only then hand over
-//! to the operation, which admits its bytes before it polls the body.
+//! The order keeps requests of strangers cheap. Everything that can be refused by a request's head is refused before
+//! a byte of the body is read. The handler then admits the memory for the body before it reads the body.
 
 mod logged;
 mod website;
@@ -49,20 +50,23 @@ use tracing_mutex::parkinglot::Mutex;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 
-/// What is read and thrown away of a refused body, so that the answer reaches a client that is still sending.
+/// How many bytes of a refused request's body are read and thrown away, so that the answer reaches a client that is
+/// still sending.
 const DRAIN_BYTES: usize = 16 << 20;
-/// What a piece of it counts as at least, however few bytes it brought: each takes time, and it may be a stranger's.
+/// How many bytes a piece of that body counts as at least. Each piece takes time, however few bytes it has, and a
+/// stranger may have sent it.
 const DRAINED_PIECE_BYTES: usize = 4 << 10;
+/// For how long a refused body is read.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// Answers one S3 request. Never fails: a failure is an answer.
+/// Answers one request to S3. It always gives an answer: an error is answered with its document.
 pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) -> Response<Body> {
     let began = store.clock.monotonic();
     let (head, wire) = request.into_parts();
     let (method, uri) = (head.method.clone(), head.uri.clone());
     let connection = head.extensions.get::<Arc<Connection>>().cloned();
     let has_body = !wire.is_end_stream();
-    // An operation that takes a body takes it from here, and leaves here what it didn't read.
+    // An operation that takes a body takes it out of this, and puts back what it didn't read.
     let leftover = Leftover::new(Mutex::new(Some(wire)));
     let expects_continue = head.headers.contains_key(EXPECT);
     let across = Across::of(store, &head);
@@ -74,8 +78,9 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     let trail = Trail::of(asked.is_some() || logged.is_some());
     let mut seen = Seen::new(trail, store.traces.begin(&head.headers));
     let result = caught(answer(store, id, head, &leftover, &mut seen)).await;
-    // Who asked for a `100 Continue` and got its answer without one can't tell whether a body is still awaited on
-    // this connection (awscli takes the next answer on it for a body without end): RFC 9110, 10.1.1 says to close.
+    // A client that asked for a `100 Continue` and gets the answer without one can't tell whether the server still
+    // waits for the body on this connection: RFC 9110, 10.1.1 says to close it. awscli would take the connection's
+    // next answer for a body without an end.
     let is_refused = result.is_err() || seen.error.is_some();
     let unasked = expects_continue && (is_refused || !has_body);
     if is_refused && !expects_continue {
@@ -161,8 +166,8 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     response
 }
 
-/// A panic is a mistake of ours. It costs its own request alone, whose client is told so, and the log and the metrics as of any
-/// other that failed.
+/// Catches a panic, which is a fault of the server. It costs only the request in which it happened: that is answered,
+/// logged and counted as any other request that failed.
 async fn caught(answered: impl Future<Output = S3Result>) -> S3Result {
     let outcome = AssertUnwindSafe(answered).catch_unwind().await;
     outcome.unwrap_or_else(|panic| {
@@ -171,35 +176,35 @@ async fn caught(answered: impl Future<Output = S3Result>) -> S3Result {
     })
 }
 
-/// Gives an answer its request's id.
+/// Writes the request's id into the headers of its answer.
 pub(crate) fn identify(response: &mut Response<Body>, id: &RequestId) {
     let id = id.header_value();
     response.headers_mut().insert(REQUEST_ID, id.clone());
     response.headers_mut().insert(HOST_ID, id);
 }
 
-/// The length of a body that streams, as the head says it.
+/// The length of a body that is streamed, by the answer's `Content-Length`.
 fn announced(response: &Response<Body>) -> Option<u64> {
     response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// What was found out of a request before it was answered, for its line in the log and its audit.
+/// What is found out of a request while it is answered, for the log, the audit, the metrics and the trace.
 struct Seen {
     operation: &'static str,
-    /// The bucket that is named.
+    /// The bucket that the request names.
     bucket: Option<String>,
-    /// The same, if it has metrics of its own.
+    /// The same bucket, if it has metrics of its own.
     metered: Option<String>,
     is_write: bool,
     caller: Caller,
-    /// How it was signed, if it was.
+    /// How the request was signed; none where nobody signed it.
     mechanism: Option<Mechanism>,
     version: Option<String>,
-    /// The ARN of what isn't S3's.
+    /// The ARN of the resource that a request to IAM is about.
     target: Option<String>,
     trail: Arc<Trail>,
     trace: Trace,
-    /// Of an answer that isn't S3's: its code, and what really happened.
+    /// The code and the cause of an error that was answered in another form than S3's document.
     error: Option<(&'static str, Option<String>)>,
 }
 
@@ -221,7 +226,7 @@ impl Seen {
     }
 }
 
-/// Everything up to the operation.
+/// Answers a request: everything from its head to the operation's answer.
 async fn answer(
     store: &Arc<Store>,
     id: RequestId,
@@ -256,7 +261,8 @@ async fn answer(
     let account = rights::account(&caller, store);
     let memory = store.admission.enter(party(&caller, &head))?;
 
-    // Who may ask for nothing learns nothing of what can be asked.
+    // A caller who may do nothing here isn't told what is wrong with the request either: every error becomes
+    // `AccessDenied`.
     let is_nobodys = matches!(account, Account::Nobody);
     let shut = |error: S3Error| {
         if is_nobodys { S3Error::new(Code::AccessDenied).because(error.words()) } else { error }
@@ -278,7 +284,8 @@ async fn answer(
     (seen.operation, seen.is_write) = (operation.name, operation.is_write());
     seen.version = query.get(version::PARAMETER).map(str::to_owned);
     headers::refuse_unheeded(&headers, operation).map_err(shut)?;
-    // The one place where a request's reads begin. What it reads later is no older.
+    // The request's view of the state is taken here and nowhere else: everything that the request reads is at least
+    // as new.
     let view = store.metadata.fresh().await?;
     let (store, query) = (store.clone(), Arc::new(query));
     let ctx = Context {
@@ -303,7 +310,8 @@ async fn answer(
     counted(answer, ctx.memory)
 }
 
-/// A browser's question whether a page may send a request, which nobody signs.
+/// Answers a preflight: a browser's question, which nobody signs, whether a page of another origin may send a
+/// request.
 async fn preflight(
     store: &Arc<Store>,
     head: &http::request::Parts,
@@ -315,8 +323,8 @@ async fn preflight(
     ops::bucket_cors::preflight(store, &store.metadata.fresh().await?, address.bucket(), &head.headers)
 }
 
-/// A request that a page of another origin sent, and the bucket that it is about: its answer tells the browser, whatever it
-/// is, whether the page may see it.
+/// A request that a page of another origin sent, and the bucket that it is about. Headers of the answer, whatever
+/// that is, tell the browser whether the page may see it.
 struct Across {
     asked: CrossOrigin,
     bucket: String,
@@ -341,7 +349,7 @@ impl Across {
     }
 }
 
-/// Whom a request counts for.
+/// Whose share of the memory a request takes from.
 fn party(caller: &Caller, head: &http::request::Parts) -> Party {
     let connection = head.extensions.get::<Arc<Connection>>();
     match (caller, connection) {
@@ -355,7 +363,7 @@ fn party(caller: &Caller, head: &http::request::Parts) -> Party {
     }
 }
 
-/// An answer that lies in memory is counted until it is sent, and so is the request.
+/// Counts an answer whose body lies in memory, and its request, until the answer has been sent.
 fn counted(mut answer: Response<Body>, memory: Memory) -> S3Result {
     let size = answer.body().size_hint().exact().unwrap_or(0);
     let admitted = memory.admit(size.saturating_sub(LEAST_MEMORY))?;
@@ -363,7 +371,7 @@ fn counted(mut answer: Response<Body>, memory: Memory) -> S3Result {
     Ok(answer)
 }
 
-/// A body on its way to the operation that takes one.
+/// The request's body, for a handler that takes one.
 struct Incoming<'a> {
     payload: Payload,
     leftover: &'a Leftover,
@@ -376,9 +384,9 @@ impl Incoming<'_> {
     }
 }
 
-/// What an operation is about, looked up.
+/// The resource that an operation is about; its bucket has been looked up.
 enum Subject {
-    /// Nothing of S3's own.
+    /// No resource of S3, for WriteGetObjectResponse.
     None,
     Service,
     NewBucket(String),
@@ -409,7 +417,8 @@ impl Subject {
         }
     }
 
-    /// HeadBucket tells whoever asks the region of a bucket that is there, so that they can sign for it.
+    /// Adds the region to a refusal of HeadBucket. Everybody may know the region of a bucket, so that they can sign
+    /// requests for it.
     fn refused(&self, ctx: &Context, refusal: S3Error) -> S3Error {
         let is_asked = matches!((self, ctx.operation.method), (Subject::Bucket(_), operation::Method::Head));
         match HeaderValue::try_from(&ctx.store.settings.region) {
@@ -419,7 +428,7 @@ impl Subject {
     }
 }
 
-/// Looks up what the operation is about, asks whether the caller may, and has it done.
+/// Looks up the resource that the operation is about, checks the caller's rights, and calls the handler.
 async fn dispatch(ctx: &Context, handler: Handler, address: Address, incoming: Incoming<'_>) -> S3Result {
     let operation = ctx.operation;
     let subject = Subject::look_up(ctx, handler, address)?;
@@ -432,7 +441,7 @@ async fn dispatch(ctx: &Context, handler: Handler, address: Address, incoming: I
     }
     let answer = hand_over(ctx, handler, &subject, incoming).await;
     match &subject {
-        // Of a copy it is the source that isn't there.
+        // The error of a copy is about the object that is copied, and its handler has dealt with it.
         Subject::Object(bucket, key) if operation.source_actions(false).next().is_none() => {
             answer.map_err(|error| rights::masked(&Asker::of(ctx), bucket, key, error))
         }
@@ -455,14 +464,15 @@ async fn hand_over(ctx: &Context, handler: Handler, subject: &Subject, incoming:
         (Handler::ObjectBody(handle), Subject::Object(bucket, key)) => {
             handle(ctx, bucket, key, incoming.body(ctx)?).await
         }
-        // A row whose handler isn't one of its place. A test of the table sees to it that there is none.
+        // The row's handler is of another scope than the row. A test of the table makes sure that there is no such
+        // row.
         (_, _) => {
             Err(S3Error::new(Code::InternalError).because("the operation's handler is of another place"))
         }
     }
 }
 
-/// Reads a bounded amount of what a refused request is still sending. What is left then costs the connection.
+/// Reads a bounded part of what a refused request is still sending. If more follows, hyper closes the connection.
 async fn drain(leftover: &Leftover) {
     let wire = leftover.lock().take();
     let Some(mut wire) = wire else { return };

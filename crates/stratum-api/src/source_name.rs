@@ -1,4 +1,4 @@
-//! `x-amz-copy-source`: how it names the object that is copied.
+//! The header `x-amz-copy-source`, which names the object that is copied.
 //!
 //! Source: API Reference, CopyObject and UploadPartCopy: `bucket/key` or `/bucket/key`, percent-encoded, with
 //! `?versionId=` behind it.
@@ -20,16 +20,17 @@ pub struct SourceName {
 }
 
 impl SourceName {
-    /// Reads the header, whole: a comma is a character of a key like any other.
+    /// Reads the header. Its value isn't a list: a comma is a character of a key like any other.
     ///
     /// # Errors
-    /// `InvalidArgument` when it names no bucket and key, or what can't be a version; `KeyTooLongError`.
+    /// `InvalidArgument` for a value without a bucket or a key, and for one with a version id that no version can
+    /// have; `KeyTooLongError`.
     pub fn of(headers: &HeaderMap) -> Result<Self, S3Error> {
         Self::parse(headers.get(HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default())
     }
 
     fn parse(text: &str) -> Result<Self, S3Error> {
-        // The version stands behind a raw question mark; one that belongs to the key is encoded.
+        // The version follows a question mark as such. A question mark that belongs to the key is percent-encoded.
         let (path, version) = match text.split_once("?versionId=") {
             Some((path, version)) => (path, Some(version)),
             None => (text, None),
@@ -62,7 +63,8 @@ impl SourceName {
     }
 }
 
-/// The source as a policy's conditions may name it: its bucket and key, decoded, with a slash before them and without.
+/// The two forms in which a policy's condition may name the source: bucket and key, decoded, with a slash before them
+/// and without.
 pub fn as_policies_name_it(headers: &HeaderMap) -> Option<[String; 2]> {
     if !headers.contains_key(HEADER) {
         return None;

@@ -1,7 +1,8 @@
-//! Tags of objects and buckets: what may be one, and the two ways in which requests give them.
+//! Tags of objects and buckets: the rules for keys and values, and the header by which a request gives tags. The
+//! document by which it may give them is read in `xml::tagging`, and checked here.
 //!
-//! Sources: Amazon S3 User Guide, "Categorizing your objects using tags"; API Reference, PutObject (`x-amz-tagging`) and
-//! PutObjectTagging.
+//! Sources: Amazon S3 User Guide, "Categorizing your objects using tags"; API Reference, PutObject (`x-amz-tagging`)
+//! and PutObjectTagging.
 
 use crate::error::{Code, S3Error};
 use http::HeaderMap;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 /// Tags by key, within S3's bounds.
 pub type Tags = BTreeMap<String, String>;
 
-/// The header that gives an object's tags with its bytes.
+/// The header by which a request that writes an object gives the object tags.
 pub const HEADER: &str = "x-amz-tagging";
 
 const MOST_OF_OBJECT: usize = 10;
@@ -41,10 +42,10 @@ impl Tagged {
     }
 }
 
-/// The tags, if they may be tags.
+/// The tags of these keys and values, if S3's rules allow them.
 ///
 /// # Errors
-/// `InvalidTag`, saying which bound is passed.
+/// `InvalidTag`, saying which rule is broken.
 pub fn checked(of: Tagged, pairs: impl IntoIterator<Item = (String, String)>) -> Result<Tags, S3Error> {
     let invalid = |message: String| Err(S3Error::new(Code::InvalidTag).message(message));
     let mut tags = Tags::new();
@@ -70,20 +71,22 @@ pub fn checked(of: Tagged, pairs: impl IntoIterator<Item = (String, String)>) ->
     Ok(tags)
 }
 
-/// Letters, digits and spaces of any script, and the signs that S3 allows.
+/// Whether a character may stand in a key or a value: letters, digits and spaces of any script, and the signs that S3
+/// allows.
 fn may_stand(char: char) -> bool {
     char.is_alphanumeric() || char.is_whitespace() || is_mark(char) || "+-=._:/@".contains(char)
 }
 
-/// What is written over or under a letter is part of it.
+/// Whether a character may be a combining mark, which belongs to a letter without being one. These are the ranges
+/// that have the marks of Latin, of the scripts of India and Sri Lanka, and of Thai.
 fn is_mark(char: char) -> bool {
     matches!(char, '\u{300}'..='\u{36f}' | '\u{900}'..='\u{dff}' | '\u{e30}'..='\u{e4e}')
 }
 
-/// What the header gives to a new object; nothing where there is no header, or an empty one.
+/// The tags that the header gives to a new object; none where there is no header, or an empty one.
 ///
 /// # Errors
-/// `InvalidArgument` for what is no query, `InvalidTag`.
+/// `InvalidArgument` for a value that isn't in the form of a query; `InvalidTag`.
 pub fn of_header(headers: &HeaderMap) -> Result<Option<Tags>, S3Error> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let malformed = || {
@@ -114,7 +117,7 @@ fn is_encoded(text: &str) -> bool {
     text.split('%').skip(1).all(is_byte)
 }
 
-/// No tags, and none at all, are the same.
+/// The tags as a record has them: an empty set is none.
 pub fn some(tags: Tags) -> Option<Tags> {
     Some(tags).filter(|tags| !tags.is_empty())
 }
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_have_bounds() {
+    fn keys_and_values_follow_the_rules_of_s3() {
         assert_eq!(one(&"k".repeat(128), &"v".repeat(256)), Ok(1));
         assert_eq!(one("größe नाम", ""), Ok(1));
         assert_eq!(one("a+b-c=d._:/@ ", "x"), Ok(1));
@@ -155,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_a_query() {
+    fn the_header_has_the_form_of_a_query() {
         let tags = |pairs: &[(&str, &str)]| {
             Ok(Some(pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()))
         };

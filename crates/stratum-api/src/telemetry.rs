@@ -1,6 +1,6 @@
-//! What is told of each request: one log line, a counter and a latency histogram by operation and status.
+//! The telemetry of requests: each has one line in the log, and is counted and timed by operation and status.
 //!
-//! The lines have a target of their own, [`REQUESTS`], so that a filter of the log can leave them out.
+//! The lines have a tracing target of their own, [`REQUESTS`], so that a filter of the log can leave them out.
 
 mod buckets;
 pub mod failures;
@@ -15,46 +15,49 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use tracing_mutex::parkinglot::RwLock;
 
-/// What the filter of the log calls the lines of requests.
+/// The tracing target of the lines of requests, by which a filter of the log names them.
 pub(crate) const REQUESTS: &str = "requests";
-/// As much of a path as a line shows, in bytes: a key has up to three times 1,024 of them.
+/// How much of a path a line shows, in bytes. A percent-encoded key has up to three times 1,024.
 const SHOWN_PATH_BYTES: usize = 256;
 
 /// A request that was answered.
 pub struct Answered<'a> {
     pub id: &'a str,
-    /// What its span is called, if it is traced.
+    /// The ids of its trace and its span, if it is traced.
     pub named: Option<Named>,
     pub operation: &'static str,
-    /// The bucket that it named, if that is one with metrics of its own.
+    /// The bucket that the request named, if the bucket has metrics of its own.
     pub metered: Option<&'a str>,
-    /// Where its connection comes from.
+    /// The address from which the connection comes.
     pub peer: Option<SocketAddr>,
-    /// Who signed it, by its id.
+    /// The id of the user who signed the request.
     pub user: Option<&'a str>,
     pub method: &'a Method,
     pub path: &'a str,
     pub status: StatusCode,
     /// Bytes of the body that the response announces.
     pub sent: u64,
-    /// From the request's head to the response's head.
+    /// The time from the request's head to the response's head.
     pub took: Duration,
-    /// When it was answered, by the monotonic clock.
+    /// The time of the answer, by the monotonic clock.
     pub now: Duration,
     pub is_write: bool,
-    /// The S3 code, and what really happened.
+    /// The error's code, and its cause, which the client isn't told.
     pub error: Option<(&'static str, Option<&'a str>)>,
 }
 
+/// The counter and the histogram of one operation and status.
 #[derive(Clone)]
 struct Handles {
     requests: Counter,
     seconds: Histogram,
 }
 
-/// Registered once for each pair that occurs; looking one up costs a shared lock and a hash.
+/// The handles of each pair of operation and status that has occurred. A lookup takes a shared lock and a hash, which
+/// is cheaper than to register the metrics with each request.
 static HANDLES: LazyLock<RwLock<HashMap<(&'static str, u16), Handles>>> = LazyLock::new(Default::default);
 
+/// The counters of bytes.
 struct Bytes {
     received: Counter,
     sent: Counter,
@@ -69,7 +72,7 @@ static BYTES: LazyLock<Bytes> = LazyLock::new(|| Bytes {
     framed_stored: metrics::counter!("stratum_framed_stored_bytes_total"),
 });
 
-/// Counts payload that came in.
+/// Counts the bytes of a payload that was received.
 pub fn received(bytes: u64) {
     if bytes > 0 {
         BYTES.received.increment(bytes);
@@ -116,7 +119,7 @@ pub fn answered(request: &Answered<'_>) {
     }
 }
 
-/// The front of a path. It may hold characters of several bytes: not every client percent-encodes them.
+/// The beginning of a path, cut between characters: not every client percent-encodes characters of several bytes.
 fn shown(path: &str) -> &str {
     let end = (0..=SHOWN_PATH_BYTES.min(path.len())).rev().find(|end| path.is_char_boundary(*end));
     path.get(..end.unwrap_or(0)).unwrap_or_default()
@@ -139,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_shows_the_front_of_a_path() {
+    fn a_line_shows_the_beginning_of_a_path() {
         assert_eq!(shown("/bucket/key"), "/bucket/key");
         assert_eq!(shown(&"k".repeat(3000)).len(), SHOWN_PATH_BYTES);
         let cut = format!("/{}", "\u{e9}".repeat(3000));

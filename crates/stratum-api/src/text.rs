@@ -1,4 +1,4 @@
-//! The characters and the scalar texts of S3's documents: names that may be percent-encoded, times, ETags.
+//! The texts in S3's documents: which characters XML can carry, names that may be percent-encoded, times, and ETags.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::{Serialize, Serializer};
@@ -11,9 +11,10 @@ pub fn is_char(char: char) -> bool {
     matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-/// What a character of text is written as where it isn't written as it is: tabs and line ends as references, since a
-/// parser would change them, and what XML can't carry, even as a reference, as U+FFFD. A list whose names would lose
-/// something by that is written with all its names url-encoded (`xml::list`).
+/// What is written in place of a character of text; none where the character itself is. Tabs and line ends are
+/// written as references, since a parser would change them. A character that XML can't carry, even as a reference,
+/// becomes U+FFFD. A list whose names would lose something by that is written with all its names url-encoded
+/// (`xml::list`).
 pub fn replacement(char: char) -> Option<&'static str> {
     match char {
         '\t' => Some("&#9;"),
@@ -24,17 +25,17 @@ pub fn replacement(char: char) -> Option<&'static str> {
     }
 }
 
-/// `encoding-type=url`: the only encoding S3 knows, for keys that XML cannot carry.
+/// `encoding-type=url`: the one encoding of names that S3 has, for keys that XML can't carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum EncodingType {
     #[serde(rename = "url")]
     Url,
 }
 
-/// What stays as it is under `encoding-type=url`: the unreserved characters of RFC 3986, and the slash.
+/// The characters that `encoding-type=url` doesn't encode: the unreserved ones of RFC 3986, and the slash.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
-/// A key, prefix, marker or delimiter as the client asked to see it.
+/// A key, prefix, marker or delimiter, in the encoding that the client asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name<'a> {
     pub bytes: &'a [u8],
@@ -60,7 +61,7 @@ impl Serialize for Name<'_> {
     }
 }
 
-/// A time in S3's XML: `2026-11-21T02:44:02.000Z`. S3 knows whole seconds only and always writes `.000`.
+/// A time in S3's XML: `2026-11-21T02:44:02.000Z`. S3's times are whole seconds, written with `.000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timestamp(pub UnixMillis);
 
@@ -80,7 +81,8 @@ impl Serialize for Timestamp {
     }
 }
 
-/// A time that binds, to the millisecond: whoever waits for it must not come too early.
+/// A time that is written to the millisecond, such as the end of a retention: with the milliseconds cut off, a client
+/// that waits until then would come too early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(pub UnixMillis);
 
@@ -98,8 +100,8 @@ impl Serialize for Deadline {
     }
 }
 
-/// A time as documents and headers of S3 have it, in ISO 8601: a date alone is its first moment, and without an offset
-/// it is UTC. None for what is before 1970, too.
+/// Reads a time as S3's documents and headers have it, in ISO 8601. A date alone means the beginning of that day, and
+/// a time without an offset is in UTC. None for any other text, and for a time before 1970.
 pub fn parse_iso_8601(text: &str) -> Option<UnixMillis> {
     use time::format_description::well_known::Iso8601;
     let text = text.trim();
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn url_encoding_keeps_slashes_and_encodes_plus_space_and_control_characters() {
+    fn url_encoding_keeps_slashes_and_encodes_plus_signs_spaces_and_control_characters() {
         let name = |bytes| Name::new(bytes, Some(EncodingType::Url));
         assert_eq!(text(name(b"foo+1/quux ab")), "foo%2B1/quux%20ab");
         assert_eq!(text(name(b"\n\x01%")), "%0A%01%25");
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn times_have_three_zeros_and_a_z() {
+    fn times_are_written_to_the_second_and_deadlines_to_the_millisecond() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp(1_795_229_042_999).to_string(), "2026-11-21T02:44:02.000Z");
         assert_eq!(Deadline(1_795_229_042_999).to_string(), "2026-11-21T02:44:02.999Z");
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_in_each_of_their_forms() {
+    fn times_are_read_in_each_form_of_iso_8601_that_s3_has() {
         for text in [
             "2030-01-01T00:00:00Z",
             "2030-01-01T00:00:00.000Z",

@@ -1,9 +1,10 @@
-//! Traces of requests: which have one, and what it tells.
+//! Traces of requests: which requests are traced, and what a trace tells.
 //!
-//! A trace is put together when its request is answered, so that what is on the way knows of no tracer and costs two looks
-//! at a clock. Whether a request has one is decided here by the operator's share, and by nobody who asks: of a `traceparent` the name
-//! of the trace is taken, if the request is signed by somebody we know, and its "not sampled" as well; never that something is to be sampled.
-//! Keys of objects aren't told: the request's line in the log has the path, and bears the same names.
+//! A trace is put together when its request has been answered. While the request is served, a stage of its work costs
+//! two reads of a clock and nothing else. The operator's configuration says which share of the requests is traced,
+//! and a client can't have its request traced. Of a client's `traceparent` two things are heeded, and only if a known
+//! user has signed the request: the ids in it, and that it says "not sampled". A trace doesn't tell the keys of
+//! objects. The request's line in the log has the path, and the ids of the trace and the span.
 
 mod parent;
 
@@ -17,22 +18,22 @@ use stratum_metadata::record::BucketName;
 use stratum_storage::ambient::{Clock, Entropy, UnixMillis};
 use tracing_mutex::parkinglot::Mutex;
 
-/// Stages of one request that are told.
+/// How many stages of one request a trace tells at most.
 const MAX_STAGES: usize = 16;
 
-/// Takes what is told of requests, or leaves it: it never waits.
+/// Where traces go. A sink never waits: it drops a trace that it has no room for.
 pub trait TraceSink: Debug + Send + Sync {
     fn tell(&self, traced: Traced);
 }
 
-/// Which part of all requests has a trace: from none to all.
+/// The share of requests that are traced: from none to all.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Share(f64);
 
 impl Share {
     pub const ALL: Share = Share(1.0);
 
-    /// From 0 to 1.
+    /// A share from 0 to 1; none for any other number.
     pub fn new(share: f64) -> Option<Share> {
         (0.0..=1.0).contains(&share).then_some(Share(share))
     }
@@ -41,7 +42,7 @@ impl Share {
         self.0 == 0.0
     }
 
-    /// Whether a request is of the part, by a number that is drawn for it.
+    /// Whether a request is traced, by a random number that is drawn for it.
     fn has(self, drawn: u64) -> bool {
         (drawn as f64) < self.0 * u64::MAX as f64 || self.0 == 1.0
     }
@@ -69,7 +70,7 @@ impl Traces {
         Traces(Some(Arc::new(Tracer { sink, share, clock, entropy })))
     }
 
-    /// Of a request whose head has come.
+    /// Begins the trace of a request whose head has been read, if the request is to be traced.
     pub(crate) fn begin(&self, headers: &HeaderMap) -> Trace {
         let traced = self.0.as_ref().filter(|tracer| tracer.share.has(tracer.entropy.next_u64()));
         let open = |tracer: &Arc<Tracer>| Open {
@@ -83,11 +84,11 @@ impl Traces {
     }
 }
 
-/// The trace of a request that is being served; of most, none, which takes no memory.
+/// The trace of a request that is being served. It is empty, and takes no memory, for a request that isn't traced.
 #[derive(Clone, Debug)]
 pub struct Trace(Option<Arc<Open>>);
 
-/// A part of a request's work that goes on.
+/// A stage of a request's work, which ends when this is dropped.
 #[derive(Debug)]
 pub struct Staging<'a>(Option<(&'a Open, &'static str, Duration)>);
 
@@ -114,16 +115,18 @@ struct Open {
 impl Trace {
     pub const OFF: Trace = Trace(None);
 
-    /// Begins a part of the request's work that is worth a span of its own, and that lasts as long as what is given.
+    /// Begins a stage of the request's work, which has a span of its own. It ends when the value that is returned is
+    /// dropped.
     #[must_use]
     pub fn stage(&self, name: &'static str) -> Staging<'_> {
         Staging(self.0.as_deref().map(|open| (open, name, open.elapsed())))
     }
 
-    /// What its span is called, now that it is known whether somebody signed it.
+    /// The ids of the request's span, when it is known whether somebody signed the request. None where it isn't
+    /// traced.
     pub(crate) fn name(&self, is_signed: bool) -> Option<Named> {
         let open = self.0.as_ref()?;
-        // Whoever signs nothing may claim anything.
+        // A stranger could claim to be a part of any trace: the `traceparent` of an unsigned request is ignored.
         let parent = open.parent.filter(|_| is_signed);
         if parent.is_some_and(|parent| !parent.is_sampled) {
             return None;
@@ -136,7 +139,7 @@ impl Trace {
         })
     }
 
-    /// Tells of the request, which is answered.
+    /// Gives the trace of a request that has been answered to the sink.
     pub(crate) fn end(&self, named: Named, came: &Came<'_>) {
         let Some(open) = &self.0 else { return };
         open.tracer.sink.tell(Traced {
@@ -145,7 +148,7 @@ impl Trace {
             is_signed: came.is_signed,
             operation: came.operation,
             method: came.method.clone(),
-            // Whatever else stands in that place is a stranger's text.
+            // A text that isn't the name of a bucket isn't told: a stranger may have chosen it.
             bucket: came.bucket.filter(|name| BucketName::parse(name).is_ok()).map(str::to_owned),
             status: came.status,
             error: came.error,
@@ -162,7 +165,7 @@ impl Open {
     }
 }
 
-/// What came of a request.
+/// The outcome of a request.
 pub(crate) struct Came<'a> {
     pub request: RequestId,
     pub is_signed: bool,
@@ -173,26 +176,26 @@ pub(crate) struct Came<'a> {
     pub error: Option<&'static str>,
 }
 
-/// A request, as its trace tells it.
+/// A request's trace.
 #[derive(Clone, Debug)]
 pub struct Traced {
     pub named: Named,
     pub request: RequestId,
-    /// Somebody whom we know has signed it.
+    /// Whether a known user has signed the request.
     pub is_signed: bool,
     pub operation: &'static str,
     pub method: Method,
     pub bucket: Option<String>,
     pub status: StatusCode,
-    /// S3's code.
+    /// The code of S3's error.
     pub error: Option<&'static str>,
     pub began: UnixMillis,
-    /// Until the head of its answer.
+    /// The time until the head of the answer.
     pub took: Duration,
     pub stages: Vec<Stage>,
 }
 
-/// A part of its work, in time since it began.
+/// A stage of a request's work; its times are counted from the beginning of the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Stage {
     pub name: &'static str,
@@ -201,20 +204,20 @@ pub struct Stage {
     pub ended: Duration,
 }
 
-/// What the span of a request is called.
+/// The ids of a request's span, of its trace, and of the span that it is a part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named {
     pub trace: TraceId,
     pub span: SpanId,
-    /// The client's span, of which it is a part.
+    /// The client's span, of which the request's is a part.
     pub parent: Option<SpanId>,
 }
 
-/// Names a trace; never 0.
+/// The id of a trace, which is never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceId(pub u128);
 
-/// Names a span; never 0.
+/// The id of a span, which is never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpanId(pub u64);
 

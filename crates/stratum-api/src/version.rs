@@ -1,8 +1,8 @@
-//! Versions as requests name them and as answers tell of them: the one way from a key, and a `versionId` if there is one, to a
-//! record, or to what S3 says where there is none.
+//! Versions as requests name them and as answers tell of them. This is the one place that finds the record for a key,
+//! and for a `versionId` if the request has one, or S3's error where there is no such record.
 //!
-//! Sources: Amazon S3 User Guide, "Working with delete markers" and "Retrieving object versions from a versioning-enabled
-//! bucket"; API Reference, GetObject.
+//! Sources: Amazon S3 User Guide, "Working with delete markers" and "Retrieving object versions from a
+//! versioning-enabled bucket"; API Reference, GetObject.
 
 use crate::error::{Code, S3Error};
 use crate::headers;
@@ -23,15 +23,15 @@ const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 const SOURCE_VERSION_ID: HeaderName = HeaderName::from_static("x-amz-copy-source-version-id");
 const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
 
-/// The version that a request names; none where it means what is current.
+/// The version that a request names; none where the request is about the current object.
 ///
 /// # Errors
-/// `InvalidArgument` for what can't be the id of one.
+/// `InvalidArgument` for a text that no version can have as its id.
 pub fn asked(query: &Query) -> Result<Option<VersionId>, S3Error> {
     query.get(PARAMETER).map(|text| parse(PARAMETER, text)).transpose()
 }
 
-/// As [`asked`], of the text of an argument.
+/// Reads a version's id from the text of an argument.
 ///
 /// # Errors
 /// `InvalidArgument`.
@@ -45,15 +45,16 @@ pub fn parse(argument: &'static str, text: &str) -> Result<VersionId, S3Error> {
     })
 }
 
-/// What an object is wanted for: it decides what is said of a delete marker.
+/// Why an object is looked up. S3's error for a delete marker depends on it.
 #[derive(Clone, Copy, Debug)]
 pub enum Purpose {
-    /// By a request of that method.
+    /// The request, which has this method, names the object by its path.
     Own(Method),
+    /// The object is the source of a copy.
     CopySource,
 }
 
-/// What a request is about: what is current under a key, or a version of it.
+/// What a request is about: the current object under a key, or a version of it.
 #[derive(Clone, Debug)]
 pub struct Target {
     bucket: BucketId,
@@ -81,7 +82,7 @@ impl Target {
         Target { bucket, versioning, key: key.clone(), version, purpose }
     }
 
-    /// What a request names by its path and query.
+    /// The object or version that a request names by its path and query.
     ///
     /// # Errors
     /// As [`asked`].
@@ -94,11 +95,13 @@ impl Target {
         Ok(Target::new(bucket, key, asked(query)?, Purpose::Own(method)))
     }
 
-    /// The bucket and the key.
+    /// The bucket's id and the key.
     pub fn name(&self) -> (BucketId, &ObjectKey) {
         (self.bucket, &self.key)
     }
 
+    /// Finds the record.
+    ///
     /// # Errors
     /// `NoSuchKey`, `NoSuchVersion`, `MethodNotAllowed` for a delete marker, and failures of the store.
     pub fn look_up(&self, view: &ReadView) -> Result<Looked, S3Error> {
@@ -136,7 +139,8 @@ impl Target {
         }
     }
 
-    /// A marker has no bytes, and nothing but deleting it makes sense.
+    /// The error for a request that names a delete marker: a marker can be deleted, and nothing else can be done with
+    /// it.
     fn marker(&self, marker: &DeleteMarker) -> S3Error {
         match self.purpose {
             Purpose::Own(method) => hidden(S3Error::new(Code::MethodNotAllowed), marker)
@@ -150,7 +154,7 @@ impl Target {
         }
     }
 
-    /// Says which version an answer is about, where the bucket has versions.
+    /// Writes the header that says which version an answer is about, where the bucket has versions.
     pub fn describe(&self, object: &ObjectRecord, out: &mut HeaderMap) {
         if self.versioning.is_some() {
             let name = match self.purpose {
@@ -162,19 +166,19 @@ impl Target {
     }
 }
 
-/// What is said where a delete marker is met.
+/// Adds the headers that say that a delete marker is the reason for an error.
 fn hidden(error: S3Error, marker: &DeleteMarker) -> S3Error {
     error.header(DELETE_MARKER, HeaderValue::from_static("true")).header(VERSION_ID, value(marker.version))
 }
 
-/// Says which version a write made; of the null version S3 says nothing.
+/// Writes the header that says which version a write made. For the null version S3 sends none.
 pub fn made(version: VersionId, out: &mut HeaderMap) {
     if version != VersionId::NULL {
         out.insert(VERSION_ID, value(version));
     }
 }
 
-/// Says which version is gone, or which delete marker came or is gone.
+/// Writes the headers that say which version was deleted, or which delete marker was made or deleted.
 pub fn deleted(version: VersionId, is_marker: bool, out: &mut HeaderMap) {
     out.insert(VERSION_ID, value(version));
     if is_marker {

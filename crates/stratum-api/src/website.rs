@@ -1,32 +1,30 @@
-//! A bucket as a website: what its configuration makes of a path, and of an error.
+//! The website configuration of a bucket: which key a path means, and where a path or an error is redirected to.
 //!
-//! Source: Amazon S3 User Guide, "Hosting a static website" and "(Optional) Configuring a webpage redirect"; API Reference,
-//! `WebsiteConfiguration`.
+//! Source: Amazon S3 User Guide, "Hosting a static website" and "(Optional) Configuring a webpage redirect"; API
+//! Reference, `WebsiteConfiguration`.
 
 use http::StatusCode;
 use http::uri::Scheme;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What stays as it is in a path.
+/// The characters of a path that aren't percent-encoded in a redirect.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
-/// A bucket's configuration.
+/// The website configuration of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Website {
-    /// Whatever is asked for is elsewhere.
-    RedirectAll {
-        host: String,
-        protocol: Option<Protocol>,
-    },
+    /// Every request is redirected to another host.
+    RedirectAll { host: String, protocol: Option<Protocol> },
+    /// Objects of the bucket are served.
     Serves(Serves),
 }
 
-/// What is served, and what leads elsewhere.
+/// How a bucket's objects are served, and which requests are redirected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serves {
-    /// What follows a path that ends with `/`, or is empty.
+    /// What is appended to a path that ends with `/`, or is empty, to make a key.
     pub index_suffix: String,
-    /// The key of the page that errors have.
+    /// The key of the page that is served with an error.
     pub error_key: Option<String>,
     pub rules: Vec<RoutingRule>,
 }
@@ -54,22 +52,23 @@ impl Protocol {
     }
 }
 
-/// Where what fits leads.
+/// A rule that redirects the requests that fit its condition; without one it fits every request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoutingRule {
     pub condition: Option<Condition>,
     pub redirect: Redirect,
 }
 
-/// All of it must hold; at least one of it is there.
+/// The condition of a rule. It has at least one of the two fields, and each that it has must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
     pub key_prefix: Option<String>,
-    /// The status that would else be answered.
+    /// The status of the error that would be answered without the rule.
     pub error_code: Option<u16>,
 }
 
-/// What becomes of the request's address; what isn't there stays as it was.
+/// The parts of the request's URL that a redirect replaces, and the redirect's status. A part that is none stays as
+/// it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Redirect {
     pub protocol: Option<Protocol>,
@@ -80,19 +79,20 @@ pub struct Redirect {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replace {
-    /// What the condition's prefix was.
+    /// This replaces the prefix of the rule's condition.
     Prefix(String),
+    /// This replaces the whole key.
     Key(String),
 }
 
-/// How somebody came.
+/// The scheme and the host of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Came<'a> {
     pub scheme: &'a Scheme,
     pub host: &'a str,
 }
 
-/// Where somebody is sent.
+/// A redirect of a browser: its status and its `Location`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
     pub status: StatusCode,
@@ -109,7 +109,8 @@ impl Serves {
         }
     }
 
-    /// Where the path leads before anything is looked up, or after an error of that status.
+    /// Where the rules redirect a path to. Without an `error` this is asked before an object is looked up, and with
+    /// one after the lookup ended in that status.
     pub fn elsewhere(&self, path: &str, error: Option<StatusCode>, came: Came<'_>) -> Option<Elsewhere> {
         let rule = self.rules.iter().find(|rule| rule.fits(path, error))?;
         Some(rule.leads(path, came))
@@ -117,13 +118,15 @@ impl Serves {
 }
 
 impl RoutingRule {
-    /// A rule about an error holds when there is that error; any other before one can be.
+    /// Whether a rule fits. A rule with an error code fits only when there is that error, and one without fits only
+    /// before an object is looked up.
     fn fits(&self, path: &str, error: Option<StatusCode>) -> bool {
         let Some(condition) = &self.condition else { return error.is_none() };
         condition.error_code == error.map(|status| status.as_u16())
             && condition.key_prefix.as_ref().is_none_or(|prefix| path.starts_with(prefix))
     }
 
+    /// The redirect of this rule.
     fn leads(&self, path: &str, came: Came<'_>) -> Elsewhere {
         let Redirect { protocol, host, replace, status } = &self.redirect;
         let key = match replace {
@@ -143,16 +146,17 @@ impl RoutingRule {
     }
 }
 
-/// The same path at another host.
+/// A redirect to the same path at another host.
 pub fn everything(host: &str, protocol: Option<Protocol>, path: &str, came: Came<'_>) -> Elsewhere {
     Elsewhere { status: StatusCode::MOVED_PERMANENTLY, location: address(protocol, Some(host), path, came) }
 }
 
-/// Where an object leads that says so itself.
+/// The redirect that an object's own metadata asks for.
 pub fn of_object(location: &str) -> Elsewhere {
     Elsewhere { status: StatusCode::MOVED_PERMANENTLY, location: location.to_owned() }
 }
 
+/// A URL; without a protocol or a host it has the request's.
 fn address(protocol: Option<Protocol>, host: Option<&str>, key: &str, came: Came<'_>) -> String {
     let protocol = protocol.unwrap_or(Protocol::of(came.scheme)).name();
     format!("{protocol}://{}/{}", host.unwrap_or(came.host), utf8_percent_encode(key, KEPT))
@@ -174,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_its_index() {
+    fn a_path_with_a_slash_at_its_end_means_the_index_document() {
         let site = serves(Vec::new());
         for (path, key) in [("", "index.html"), ("a/", "a/index.html"), ("a", "a")] {
             assert_eq!(site.key(path), key);
@@ -182,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_lead_elsewhere_by_prefix_and_by_error() {
+    fn rules_redirect_by_prefix_and_by_error() {
         let to = |replace| Redirect { replace: Some(replace), ..Redirect::default() };
         let found = Redirect {
             status: Some(302),
@@ -208,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_leads_elsewhere_with_its_path() {
+    fn a_redirect_of_all_requests_keeps_the_path() {
         let all = everything("example.com", Some(Protocol::Https), "a/b", CAME);
         assert_eq!(all.location, "https://example.com/a/b");
     }

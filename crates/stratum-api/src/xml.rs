@@ -1,9 +1,10 @@
-//! S3's XML documents, both ways.
+//! S3's XML documents: writes those of answers and reads those of requests.
 //!
-//! What we send is a struct whose fields stand in the order of AWS's own documents and which serde writes
-//! ([`write`]). What we are sent is read into a small tree with hard limits first ([`read`]) and then taken apart
-//! by the document's own type: the text of a key must survive to the last space, and a request body is the one
-//! place where a stranger chooses depth, size and entities.
+//! A document that is sent is a struct, which serde writes ([`write`]); its fields are in the order of the elements
+//! of AWS's own documents. A document that is received is first read into a small tree within fixed limits
+//! ([`read`]), from which the document's own type is then read. serde doesn't read it, for two reasons: it would trim
+//! the text of keys, whose spaces count, and it wouldn't bound the depth and the number of elements, which a stranger
+//! chooses.
 //!
 //! The shapes follow the responses and requests of the Amazon S3 API Reference (2006-03-01).
 
@@ -47,12 +48,12 @@ impl Serialize for Namespace {
 
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-/// A `200` with that document, which is short. For lists of unknown length there is [`long::answer`].
+/// A `200` with a short document. A list of unknown length is answered by [`long::answer`].
 pub fn answer<T: Serialize>(document: &T) -> S3Result {
     Ok(respond(text(document)?))
 }
 
-/// A `200` with a document that was written before.
+/// A `200` with a document that has been written already.
 pub fn document(text: String) -> S3Result {
     Ok(respond(text.into()))
 }
@@ -71,14 +72,14 @@ fn respond(document: Bytes) -> Response<Body> {
     response
 }
 
-/// Writes a document; the struct's (serde) name is the root element. Any parser of XML 1.0 reads it.
+/// Writes a document, whose root element has the struct's serde name. It is XML 1.0 whatever texts are in it.
 pub fn write<T: Serialize>(document: &T) -> Result<Bytes, SeError> {
     Ok(finished(&serialised(document)?))
 }
 
-/// Writes a list of names as the client asked to see them; `document` makes it in an encoding. Where XML can't carry
-/// one of the names as it is, all of them come as `encoding-type=url` has them, and the document says so: nothing that
-/// a client would ask for by such a name, or go on from, is lost.
+/// Writes a list of names in the encoding that the client asked for; `document` makes the list in an encoding. Where
+/// XML can't carry one of the names, all of them are written as for `encoding-type=url`, and the document says so.
+/// Otherwise the client couldn't get the object of that name, or the page that begins there.
 ///
 /// # Errors
 /// As [`text()`].
@@ -93,7 +94,7 @@ pub fn list<T: Serialize>(
     Ok(finished(&body))
 }
 
-/// An element of that name with a document's content, for an envelope of another making.
+/// Writes a document's content into an element of that name, which the caller puts into an envelope.
 ///
 /// # Errors
 /// For a document that XML can't hold.
@@ -105,7 +106,7 @@ pub fn element<T: Serialize>(root: &str, document: &T) -> Result<String, SeError
     Ok(printable(&body).into_owned())
 }
 
-/// Text without what XML can't carry.
+/// A text with the characters replaced that XML can't carry, or that a parser would change.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if text.chars().all(|char| replacement(char).is_none()) {
         return text.into();
@@ -132,7 +133,8 @@ fn serialised<T: Serialize>(document: &T) -> Result<String, SeError> {
     Ok(body)
 }
 
-/// The markup itself has none of the characters that are replaced, so whatever is found came from text.
+/// A document with its declaration, and with the characters replaced that XML can't carry. They are replaced in the
+/// whole document, which is right since the markup has none of them.
 fn finished(body: &str) -> Bytes {
     let mut out = String::with_capacity(DECLARATION.len() + body.len());
     out.push_str(DECLARATION);
@@ -192,7 +194,7 @@ mod tests {
         key: Vec<Name<'a>>,
     }
 
-    /// A list of these names, as it is written and as a parser reads it.
+    /// A list of these names, written and read again.
     fn listed(names: &[&str], asked: Option<EncodingType>) -> read::Element {
         let names: Vec<_> = names.iter().map(|name| name.as_bytes()).collect();
         let document = |encoding| Names {
@@ -213,9 +215,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is in a name, the document is XML 1.0 by a parser that is strict about it, and the name comes back.
+        /// Whatever characters are in a name, a strict parser of XML 1.0 reads the list, and gives the name back.
         #[test]
-        fn every_list_is_read_back(names in proptest::collection::vec(proptest::collection::vec(any::<char>(), 0..20), 1..5), rare in any::<u8>()) {
+        fn every_list_of_names_is_read_back(names in proptest::collection::vec(proptest::collection::vec(any::<char>(), 0..20), 1..5), rare in any::<u8>()) {
             let mut names: Vec<String> = names.into_iter().map(String::from_iter).collect();
             names[0].push(char::from(rare));
             let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -231,7 +233,7 @@ mod tests {
             }
         }
 
-        /// Everywhere else, too, what is written is XML 1.0.
+        /// Any other document is XML 1.0 as well. In it the characters that XML can't carry become U+FFFD.
         #[test]
         fn every_document_is_read_back(text in any::<String>(), rare in any::<u8>()) {
             let name = format!("{text}{}", char::from(rare));
@@ -243,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn spaces_are_kept() {
+    fn spaces_of_texts_are_kept() {
         assert!(written(" a ").contains("<SomeKey> a </SomeKey>"));
         assert!(written(" ").contains("<SomeKey> </SomeKey>"));
     }

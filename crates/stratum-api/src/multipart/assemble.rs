@@ -1,4 +1,5 @@
-//! CompleteMultipartUpload without the store: the client's list held against the parts that are there.
+//! CompleteMultipartUpload without the store: the parts that the client names are compared with the parts that were
+//! stored.
 
 use crate::checksum;
 use crate::error::{Code, S3Error};
@@ -12,16 +13,17 @@ use stratum_metadata::record::{
 #[derive(Debug, PartialEq, Eq)]
 pub struct Assembled {
     pub parts: Vec<PartSummary>,
-    /// The upload has others beside them.
+    /// Whether the upload has parts that the client doesn't name.
     pub has_spare: bool,
-    /// Bytes in all.
+    /// The sum of the parts' sizes, in bytes.
     pub size: u64,
     pub etag: ETag,
     pub checksum: Option<Checksum>,
 }
 
 /// Checks the client's list against the upload's parts (`stored`, in the order of their numbers) and puts the object
-/// together. A part's checksum that the client leaves out is taken as stored: it was verified when the part came.
+/// together. Where the client gives no checksum of a part, the stored one counts: it was verified when the part was
+/// uploaded.
 ///
 /// # Errors
 /// `InvalidArgument`, `InvalidPartOrder`, `InvalidPart`, `EntityTooSmall`, `InvalidRequest`.
@@ -35,7 +37,8 @@ pub fn assemble(upload: &UploadRecord, named: &[Named], stored: &[PartRecord]) -
             let number = name.number.to_string();
             return Err(S3Error::invalid_argument("PartNumber", number, "PartNumber must be >= 1"));
         }
-        // A part that was sent again may be named again: as it was sent last.
+        // A client that uploaded a part twice may name it twice. The last of the two names counts, since it was
+        // uploaded last.
         let again = named.get(at + 1).is_some_and(|next| next.number == name.number);
         if !again {
             parts.push(find(upload, name, stored)?);
@@ -55,14 +58,15 @@ pub fn assemble(upload: &UploadRecord, named: &[Named], stored: &[PartRecord]) -
     })
 }
 
-/// The checksum that the object gets: the one its upload was created with, or else that of the parts if they agree.
+/// Which checksum the object gets: the one that the upload was created with. Without one it is of the parts'
+/// algorithm, if they all have the same.
 fn kind_of(upload: &UploadRecord, parts: &[&PartRecord]) -> Option<(ChecksumAlgorithm, ChecksumType)> {
     if upload.checksum.is_some() {
         return upload.checksum;
     }
     let mut algorithms = parts.iter().map(|part| part.checksum.as_ref().map(|checksum| checksum.algorithm));
     let first = algorithms.next()??;
-    // Over the bytes where that can be had.
+    // A checksum of the full object is preferred: it doesn't depend on how the object was cut into parts.
     let kind = match checksum::types(first) {
         (ChecksumType::FullObject, _) | (_, Some(ChecksumType::FullObject)) => ChecksumType::FullObject,
         (kind @ ChecksumType::Composite, _) => kind,
@@ -90,7 +94,8 @@ fn find<'a>(
         match part.checksum.as_ref().filter(|checksum| checksum.algorithm == *algorithm) {
             Some(checksum) if checksum::encode(&checksum.value) != *value => return Err(refused()),
             Some(_) => {}
-            // An upload without an algorithm of its own takes what comes; it was verified when the part came.
+            // An upload that was created without an algorithm takes parts with any: this part was stored with a
+            // checksum of another algorithm, so that there is nothing to compare the client's with.
             None if upload.checksum.is_none() => {}
             None => {
                 let message = "A part's checksum is of another algorithm than the upload was created with.";
@@ -172,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_algorithm_the_parts_decide_if_they_agree() {
+    fn without_an_algorithm_of_the_upload_the_object_gets_that_of_the_parts_if_they_agree() {
         let with = |algorithm, number| {
             let value = vec![1; checksum::length(algorithm)];
             let checksum = Checksum { algorithm, kind: ChecksumType::FullObject, value };

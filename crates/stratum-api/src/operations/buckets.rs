@@ -1,4 +1,4 @@
-//! Operations on buckets and what they hold.
+//! Operations on buckets, and those on the objects and uploads in a bucket whose path names the bucket alone.
 
 use super::Handler::{Bucket, BucketBody, NewBucket};
 use super::Need::{Here, OfEach};

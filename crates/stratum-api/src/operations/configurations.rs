@@ -1,4 +1,5 @@
-//! The configurations of a bucket, each behind its subresource. Those without a handler aren't built.
+//! Operations on the configurations of a bucket, each of which has a subresource. A row without a handler isn't
+//! implemented.
 
 use super::Handler::{Bucket, BucketBody};
 use super::Need::Here;

@@ -1,11 +1,11 @@
-//! Operations on objects and what belongs to them.
+//! Operations on objects, and on their tags, access control lists and locks.
 
 use super::Handler::{Object, ObjectBody};
 use super::Need::{Here, OfSource};
 use super::{Qualifier, Row, Scope};
 use crate::ops;
 
-/// What GET and HEAD know.
+/// The query parameters that GetObject and HeadObject take.
 const READ_PARAMETERS: &[&str] = &[
     "response-cache-control",
     "response-content-disposition",
@@ -19,7 +19,7 @@ const READ_PARAMETERS: &[&str] = &[
 
 const OBJECT: Scope = Scope::Object;
 
-/// What a browser's form is, too.
+/// Apart from the list, since PostObject is judged and carried out as a PutObject.
 pub const PUT_OBJECT: Row = OBJECT
     .put("PutObject", &[Here("s3:PutObject")])
     .payload()

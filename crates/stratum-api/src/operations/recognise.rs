@@ -1,9 +1,10 @@
-//! Which row of the table a request means, and the refusal of every request that no row understands.
+//! Which operation of the table a request means, and the refusal of a request that means none.
 //!
-//! A request must never be taken for another: `DELETE /bucket?uploads` is no DeleteBucket. So the parameters of the
-//! query are held against the row that was found. On a method that changes something each of them has to be known to
-//! it, but for the caller's own (`x-...`) and the signature's (`X-Amz-...`). On the others a subresource of any
-//! operation has to be, and what isn't one is ignored, as S3 does.
+//! A request must never be taken for another: `DELETE /bucket?uploads` is no DeleteBucket. So the request's query is
+//! compared with the row that was found. Where the method may change something, the row must know every query
+//! parameter, except the caller's own (`x-...`) and those of the signature (`X-Amz-...`). Where the method only
+//! reads, the row must know those parameters that are a subresource of any operation, and other unknown parameters
+//! are ignored, as S3 does.
 
 use super::{Row, all};
 use crate::address::Address;
@@ -15,7 +16,7 @@ use http::{HeaderMap, HeaderValue};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// The rows of each method and scope: a tenth of the table or less.
+/// The rows by method and scope, so that a request is compared with few of them.
 static BY_PLACE: LazyLock<BTreeMap<(Method, Scope), Vec<&'static Row>>> = LazyLock::new(|| {
     let mut rows = BTreeMap::<_, Vec<_>>::new();
     all().for_each(|row| rows.entry((row.method, row.scope)).or_default().push(row));
@@ -25,9 +26,9 @@ static BY_PLACE: LazyLock<BTreeMap<(Method, Scope), Vec<&'static Row>>> = LazyLo
 /// The row of the operation that a request means.
 ///
 /// # Errors
-/// `MethodNotAllowed` with the methods that mean something there; `InvalidArgument` for two subresources at once, for
-/// a parameter of other operations and for two values of one; `InvalidRequest` for a subresource that the scope doesn't have;
-/// `NotImplemented` for a parameter that S3 doesn't have.
+/// `MethodNotAllowed`, with the methods that the path has an operation for; `InvalidArgument` for two subresources at
+/// once, for a parameter that only other operations take, and for two values of one parameter; `InvalidRequest` for a
+/// subresource that the scope doesn't have; `NotImplemented` for a parameter that S3 doesn't have.
 pub fn recognise(
     method: &http::Method,
     address: &Address,
@@ -47,6 +48,7 @@ pub fn recognise(
 }
 
 impl Operation {
+    /// Whether a request has the subresource and the qualifiers of this operation.
     fn is_meant(&self, query: &Query, headers: &HeaderMap) -> bool {
         self.subresource.is_none_or(|name| query.has(name))
             && self.qualifiers.iter().all(|qualifier| match *qualifier {
@@ -56,11 +58,13 @@ impl Operation {
             })
     }
 
-    /// The one that asks for most is meant: its subresource counts before any qualifier.
+    /// Of several operations that fit a request, the most specific is meant: one with a subresource before one
+    /// without, then the one with more qualifiers.
     fn specificity(&self) -> (bool, usize) {
         (self.subresource.is_some(), self.qualifiers.len())
     }
 
+    /// Whether a query parameter selects this operation, or is one that it takes.
     fn knows(&self, parameter: &str) -> bool {
         self.subresource == Some(parameter)
             || self.parameters.contains(&parameter)
@@ -69,7 +73,7 @@ impl Operation {
 
     fn check_parameters(&self, query: &Query) -> Result<(), S3Error> {
         if self.method == Method::Options {
-            // A preflight has the query of the request that it asks about.
+            // A preflight has the path and query of the request that the browser is going to send.
             return Ok(());
         }
         if let Some(name) = self.contradicted(query) {
@@ -88,8 +92,8 @@ impl Operation {
         Ok(())
     }
 
-    /// A parameter that stands there with two values. A signature covers them in any order, so that whoever is on the way
-    /// could choose the one that counts.
+    /// A parameter that the query has with two different values. A signature sorts the parameters, so that it is the
+    /// same for both orders, and somebody who intercepts a request could choose which of the values counts.
     fn contradicted<'a>(&self, query: &'a Query) -> Option<&'a str> {
         let mut first_values = Vec::new();
         let known = query.iter().filter(|(name, _)| self.knows(name));
@@ -104,7 +108,7 @@ impl Operation {
             .find_map(|(name, is_another)| is_another.then_some(name))
     }
 
-    /// A subresource that is another operation's.
+    /// The refusal of a subresource that belongs to other operations.
     fn foreign_subresource(&self, name: &str) -> S3Error {
         let of_scope = |operation: &&Row| operation.scope == self.scope;
         let is_here = all().filter(of_scope).any(|operation| operation.subresource == Some(name));
@@ -126,7 +130,8 @@ impl Operation {
         }
     }
 
-    /// A parameter that selects nothing, on a request that would change something without heeding it.
+    /// The refusal of a parameter that the operation doesn't take, where the operation changes something: to ignore
+    /// the parameter might change something else than the caller meant.
     fn unknown_parameter(&self, name: &str) -> S3Error {
         if all().any(|operation| operation.knows(name)) {
             let message = format!("{} doesn't take the query parameter {name}.", self.name);
@@ -156,7 +161,8 @@ impl Scope {
     }
 }
 
-/// The method means nothing there, or none of what it means there has the subresource.
+/// The refusal of a method that has no operation in the scope, or none with the subresource. It names the methods
+/// that have one.
 fn not_allowed(method: &str, scope: Scope, subresource: Option<&str>) -> S3Error {
     let mut allowed: Vec<&str> = Vec::new();
     let rows = all().filter(|operation| operation.scope == scope && operation.method != Method::Options);

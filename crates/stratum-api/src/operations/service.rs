@@ -1,4 +1,4 @@
-//! Operations on the service itself, and the one whose path names nothing of it.
+//! Operations on the service itself, and WriteGetObjectResponse, whose path names no bucket and no object.
 
 use super::Handler::Service;
 use super::Need::Here;

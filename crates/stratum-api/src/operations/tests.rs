@@ -6,7 +6,7 @@ use crate::query::Query;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::BTreeSet;
 
-/// What isn't in the SDKs' model: a browser's form and its preflight.
+/// The operations that only browsers use, and that the SDKs' model doesn't have: a form's upload, and a preflight.
 const BROWSERS: [&str; 2] = ["PostObject", "Preflight"];
 
 fn address(scope: Scope) -> Address {
@@ -34,7 +34,7 @@ fn name(method: http::Method, scope: Scope, query: &str) -> Result<&'static str,
     asked(&method, scope, query, &[]).map(|operation| operation.name).map_err(|error| error.code())
 }
 
-/// A request that means this row and no other.
+/// The method, query and headers of a request that means this operation and no other.
 fn request(operation: &Operation) -> (http::Method, String, Vec<&'static str>) {
     let mut query: Vec<String> = operation.subresource.map(str::to_owned).into_iter().collect();
     let mut headers = Vec::new();
@@ -69,7 +69,7 @@ fn every_operation_is_recognised_by_what_its_row_says() {
 }
 
 #[test]
-fn handlers_are_of_their_place_and_take_the_bodies_there_are() {
+fn a_handler_is_of_its_rows_scope_and_takes_a_body_where_the_row_says_so() {
     for operation in all() {
         let (scope, takes_body) = match operation.handler {
             Handler::Unbuilt => continue,
@@ -99,15 +99,16 @@ fn every_operation_but_a_preflight_needs_a_right() {
     }
 }
 
-/// What is built and heeds a version asks for the right to that version.
+/// An implemented operation that takes a `versionId` needs another action's right to that version.
 #[test]
 fn a_version_needs_a_right_of_its_own() {
     let is_built = |row: &&Row| !matches!(row.handler, Handler::Unbuilt);
-    // What locks a version, or restores it, is one right, to whichever it is; a form names none.
-    let has_one = |row: &&Row| {
+    // Of these the right is the same whether or not the request names a version; the form of PostObject can't name
+    // one.
+    let has_one_right = |row: &&Row| {
         matches!(row.subresource, Some("retention" | "legal-hold" | "restore")) || row.name == "PostObject"
     };
-    for operation in all().filter(|row| is_built(row) && !has_one(row)) {
+    for operation in all().filter(|row| is_built(row) && !has_one_right(row)) {
         let takes_version = operation.parameters.contains(&"versionId");
         let differs = operation.actions(false).zip(operation.actions(true)).all(|(one, other)| one != other);
         assert_eq!(takes_version, differs && operation.actions(true).count() > 0, "{}", operation.name);
@@ -117,9 +118,10 @@ fn a_version_needs_a_right_of_its_own() {
     }
 }
 
-/// Every subresource with every method in every scope means the operation whose row has it, or is refused.
+/// A request with a subresource means an operation whose row has the subresource, or is refused: with every method,
+/// in every scope.
 #[test]
-fn a_subresource_is_never_taken_for_the_place_itself() {
+fn a_request_with_a_subresource_is_never_taken_for_one_without() {
     let subresources: BTreeSet<&str> = all().filter_map(|operation| operation.subresource).collect();
     let methods =
         ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH"].map(|name| name.parse::<http::Method>().unwrap());
@@ -134,7 +136,8 @@ fn a_subresource_is_never_taken_for_the_place_itself() {
             ] {
                 match asked(method, scope, &query, headers) {
                     Ok(found) if found.subresource == Some(*name) => {}
-                    // The one parameter that means something besides selecting: other values than 2 mean the first.
+                    // With any other value than 2 `list-type` means ListObjects, the first version, whose row has no
+                    // subresource.
                     Ok(found) if (found.name, *name) == ("ListObjects", "list-type") => {}
                     Ok(found) => panic!("{method} {scope:?} ?{query} is taken for {}", found.name),
                     Err(error) => {
@@ -178,11 +181,13 @@ fn a_write_heeds_every_parameter_or_is_refused() {
     }
 }
 
-/// What a signature of version 2 doesn't cover, whoever has the request may change. So it covers all that decides what is
-/// done: which operation it is, and whatever one that changes something takes.
+/// A signature of version 2 covers only some query parameters, and whoever intercepts a request may change the
+/// others. So it must cover those that select an operation, every parameter of an operation that changes something,
+/// and `versionId`.
 #[test]
-fn version_2_signs_what_decides_what_is_done() {
-    // Two lists of one thing; and which of the configurations, of which there are none.
+fn a_signature_of_version_2_covers_the_parameters_that_decide_what_is_done() {
+    // `list-type` and `max-directory-buckets` choose between two forms of the same list; `id` names one of a bucket's
+    // configurations of a kind of which no bucket has any here.
     const UNSIGNED: [&str; 3] = ["list-type", "max-directory-buckets", "id"];
     for row in all() {
         let qualifiers = row.qualifiers.iter().filter_map(|qualifier| match *qualifier {
@@ -201,7 +206,7 @@ fn version_2_signs_what_decides_what_is_done() {
 }
 
 #[test]
-fn a_read_ignores_what_nobody_knows() {
+fn a_read_ignores_parameters_that_no_operation_has_as_a_subresource() {
     assert_eq!(name(http::Method::GET, Scope::Object, "unknown=1&prefix=a"), Ok("GetObject"));
     assert_eq!(name(http::Method::HEAD, Scope::Bucket, "unknown"), Ok("HeadBucket"));
     assert_eq!(
@@ -213,7 +218,7 @@ fn a_read_ignores_what_nobody_knows() {
 }
 
 #[test]
-fn refusals_have_s3s_codes() {
+fn a_refused_request_has_the_code_that_s3_gives_it() {
     use Scope::{Bucket, Object, Service};
     use http::Method;
     for (method, scope, query, code) in [
@@ -236,7 +241,7 @@ fn refusals_have_s3s_codes() {
 }
 
 #[test]
-fn allow_says_what_would_be() {
+fn allow_names_the_methods_that_have_an_operation() {
     let allow = |method: http::Method, scope, query: &str| {
         let error = asked(&method, scope, query, &[]).unwrap_err();
         let response = error.respond(&crate::request_id::RequestId::from_u64(1), "/", false);
@@ -248,9 +253,8 @@ fn allow_says_what_would_be() {
     assert_eq!(allow(http::Method::PATCH, Scope::Object, ""), "PUT, DELETE, GET, HEAD, POST");
 }
 
-/// docs/S3.md has every operation, and says of each whether it is built.
 #[test]
-fn the_documentation_is_the_table() {
+fn the_documentation_has_every_operation_and_says_whether_it_is_implemented() {
     let text = include_str!("../../../../docs/S3.md");
     let rows =
         || text.lines().filter_map(|line| line.strip_prefix("| ")).map(|line| line.split('|').map(str::trim));
@@ -266,7 +270,7 @@ fn the_documentation_is_the_table() {
                 })
                 .collect();
             assert_eq!(works.len(), 1, "{name} has one row in docs/S3.md");
-            // A preflight is answered before anybody is asked who they are, by no handler.
+            // A preflight is answered before authentication, and not by a handler.
             let is_unbuilt = matches!(operation.handler, Handler::Unbuilt) && name != "Preflight";
             assert_eq!(works.first().is_some_and(|works| *works == "501"), is_unbuilt, "{name}");
         }

@@ -1,4 +1,4 @@
-//! AbortMultipartUpload: the upload and its parts go.
+//! AbortMultipartUpload: removes the upload and its parts.
 
 use crate::context::Context;
 use crate::error::S3Result;

@@ -1,4 +1,4 @@
-//! GetBucketAcl, GetObjectAcl, and their Put.
+//! GetBucketAcl, PutBucketAcl, GetObjectAcl and PutObjectAcl.
 
 use crate::acl;
 use crate::body::RequestBody;
@@ -17,7 +17,7 @@ use http::Response;
 use stratum_metadata::command::{BucketChange, ObjectChange};
 use stratum_metadata::record::{BucketRecord, Grant, ObjectOwnership, ObjectRecord};
 
-/// More than a hundred grants ever need, in bytes.
+/// The longest document that is read, in bytes: more than a hundred grants take.
 const MAX_BODY: u64 = 64 * 1024;
 
 pub fn get_bucket(ctx: &Context, bucket: &BucketRecord) -> S3Result {
@@ -57,7 +57,8 @@ pub async fn put_object(
     Ok(response)
 }
 
-/// The list that a request puts, by its headers or its body; nothing for the usual one.
+/// The access control list that a request puts, by its headers or by its body. None for the usual list, which gives
+/// the owner full control and nobody else anything.
 async fn asked(
     ctx: &Context,
     bucket: &BucketRecord,
@@ -79,6 +80,8 @@ async fn asked(
     Ok(grants)
 }
 
+/// The id of an object's owner: the writer's where the bucket's object ownership lets writers own objects, else the
+/// bucket owner's.
 fn owner<'a>(ctx: &Context, bucket: &'a BucketRecord, object: &'a ObjectRecord) -> &'a str {
     match (ownership::of(bucket, &ctx.store.settings), &object.attributes.owner) {
         (ObjectOwnership::BucketOwnerPreferred | ObjectOwnership::ObjectWriter, Some(owner)) => owner,
@@ -86,7 +89,7 @@ fn owner<'a>(ctx: &Context, bucket: &'a BucketRecord, object: &'a ObjectRecord) 
     }
 }
 
-/// Where there are no lists, the owner has full control.
+/// Writes an access control list. Where the bucket has lists disabled, the answer is that the owner has full control.
 fn answer(ctx: &Context, bucket: &BucketRecord, owner: &str, grants: Option<&[Grant]>) -> S3Result {
     let has_lists = ownership::of(bucket, &ctx.store.settings) != ObjectOwnership::BucketOwnerEnforced;
     let usual = [acl::usual(owner)];

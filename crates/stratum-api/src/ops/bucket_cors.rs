@@ -1,4 +1,5 @@
-//! GetBucketCors, PutBucketCors and DeleteBucketCors, and the preflights that the rules answer.
+//! GetBucketCors, PutBucketCors and DeleteBucketCors; the answers to preflights, and the headers that answers to
+//! cross-origin requests have.
 
 use crate::body::RequestBody;
 use crate::context::{Context, Store};
@@ -51,11 +52,11 @@ impl Document for CorsRules {
     }
 }
 
-/// Answers a browser's question whether a page may send a request.
+/// Answers a preflight: a browser's question whether a page of another origin may send a request.
 ///
 /// # Errors
-/// `BadRequest` for what doesn't say who asks about what; `AccessForbidden` where no rule allows it, whether or not there
-/// is such a bucket.
+/// `BadRequest` for a preflight without an origin or without a method; `AccessForbidden` where no rule allows the
+/// request, and just so where there is no such bucket.
 pub fn preflight(store: &Store, view: &ReadView, bucket: Option<&str>, headers: &HeaderMap) -> S3Result {
     let insufficient = |what| {
         let message = format!("Insufficient information. {what} needed.");
@@ -82,7 +83,8 @@ pub fn preflight(store: &Store, view: &ReadView, bucket: Option<&str>, headers: 
     Ok(response)
 }
 
-/// What an answer says to the browser that asked for it across origins; nothing where no rule does, or none can be read.
+/// The headers that tell a browser whether a page of another origin may see an answer. None where no rule allows it,
+/// and where the rules can't be read.
 pub fn of_answer(
     store: &Store,
     view: &ReadView,

@@ -1,8 +1,8 @@
-//! GetBucketEncryption, PutBucketEncryption and DeleteBucketEncryption: how new objects are encrypted whose request says
-//! nothing of it.
+//! GetBucketEncryption, PutBucketEncryption and DeleteBucketEncryption: how an object is encrypted whose request
+//! doesn't ask for any encryption.
 //!
-//! Sources: API Reference, PutBucketEncryption and ServerSideEncryptionByDefault. As S3 does, it takes a key's name without
-//! asking whether there is such a key: a write does that.
+//! Sources: API Reference, PutBucketEncryption and ServerSideEncryptionByDefault. PutBucketEncryption takes the name
+//! of a key without asking whether there is such a key, as S3 does. A write that uses the default finds that out.
 
 use crate::body::RequestBody;
 use crate::context::Context;
@@ -18,10 +18,10 @@ use http::Response;
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::BucketRecord;
 
-/// More than the configuration ever needs, in bytes.
+/// The longest document that is read, in bytes: more than the configuration takes.
 const MAX_BODY: u64 = 16 * 1024;
 
-/// Of a bucket without a default there is none to tell: its objects are encrypted if their requests ask for it.
+/// A bucket without a default encryption has no configuration, which is an error to S3.
 pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
     match &bucket.configuration.encryption {
         Some(default) => xml::answer(&ServerSideEncryptionConfiguration::of(default)),
@@ -41,7 +41,7 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
 }
 
 pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
-    // Where there is none nothing changes, in a store of whatever level.
+    // A bucket without a configuration needs no change, which a store of an older level might refuse.
     if bucket.configuration.encryption.is_some() {
         configure(ctx, bucket, BucketChange::Encryption(None)).await?;
     }

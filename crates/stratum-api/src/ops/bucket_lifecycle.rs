@@ -1,4 +1,5 @@
-//! GetBucketLifecycleConfiguration, PutBucketLifecycleConfiguration and DeleteBucketLifecycle, and what answers tell of it.
+//! GetBucketLifecycleConfiguration, PutBucketLifecycleConfiguration and DeleteBucketLifecycle, and the headers by
+//! which answers tell when a rule will expire an object or abort an upload.
 
 use crate::body::RequestBody;
 use crate::context::Context;
@@ -19,12 +20,13 @@ use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind, ObjectRecord};
 use stratum_storage::ambient::UnixMillis;
 
-/// A thousand rules, in bytes.
+/// The longest document that is read, in bytes: enough for a thousand rules.
 const MAX_BODY: u64 = 2 * 1024 * 1024;
 
 const EXPIRATION: HeaderName = HeaderName::from_static("x-amz-expiration");
-/// Which objects are too small for a transition, by the name that it has in the header.
+/// The header that says which objects are too small for a transition.
 const MINIMUM: HeaderName = HeaderName::from_static("x-amz-transition-default-minimum-object-size");
+/// The values of that header.
 const MINIMA: [(TransitionMinimum, &str); 2] = [
     (TransitionMinimum::AllClasses, "all_storage_classes_128K"),
     (TransitionMinimum::VariesByClass, "varies_by_storage_class"),
@@ -93,7 +95,7 @@ impl Document for Rules {
     }
 }
 
-/// Says when what is current expires, and by which rule.
+/// Writes the header that says when the current object expires, and by which rule.
 ///
 /// # Errors
 /// Failures of the store.
@@ -114,7 +116,7 @@ pub fn tell_expiration(
     Ok(())
 }
 
-/// Says when an upload is aborted that isn't completed, and by which rule.
+/// Writes the headers that say when an upload will be aborted if it isn't completed, and by which rule.
 ///
 /// # Errors
 /// Failures of the store.
@@ -133,7 +135,7 @@ pub fn tell_abortion(
     Ok(())
 }
 
-/// A date that HTTP can say; of those past all calendars its last.
+/// A time as an HTTP date, which has years of four digits: a later time is told as the last second of the year 9999.
 fn date(due: UnixMillis) -> String {
     const LAST: UnixMillis = 253_402_300_799_000;
     headers::http_date(due.min(LAST)).to_str().unwrap_or_default().to_owned()

@@ -17,9 +17,9 @@ use http::Response;
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind, ObjectOwnership};
 
-/// Enough for a name, a prefix and a hundred grants, in bytes.
+/// The longest document that is read, in bytes: enough for a name, a prefix and a hundred grants.
 const MAX_BODY: u64 = 64 * 1024;
-/// S3's bound, in characters.
+/// How many characters the prefix of a log may have, as at S3.
 const MOST_PREFIX_CHARS: usize = 800;
 
 pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
@@ -30,7 +30,7 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
     let grantees = Grantees::Asked(&ctx.store.identities);
     let logging = xml::logging::read(&body.document(MAX_BODY).await?, grantees)?;
-    // As at Amazon a policy lets nobody else.
+    // As at Amazon, a policy can't give this right to anybody else.
     if bucket.owner != ctx.account.id() {
         return Err(S3Error::new(Code::AccessDenied).because("only its owner has a bucket's requests logged"));
     }
@@ -48,7 +48,7 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
     Ok(Response::new(Body::empty()))
 }
 
-/// Whether logs may be delivered there.
+/// Refuses a configuration whose logs could not be delivered to the target bucket.
 fn check(ctx: &Context, bucket: &BucketRecord, logging: &Logging) -> Result<(), S3Error> {
     if logging.prefix.chars().count() > MOST_PREFIX_CHARS {
         let message = format!("The prefix of a log has up to {MOST_PREFIX_CHARS} characters");
@@ -69,7 +69,8 @@ fn check(ctx: &Context, bucket: &BucketRecord, logging: &Logging) -> Result<(), 
     }
 }
 
-/// Whether what is delivered may have the grants. Only to what is one's own: a policy that lets logs in gives nothing away.
+/// Refuses grants on the objects of a log that the target bucket doesn't allow. Grants need a target of the same
+/// owner: by a policy that lets logs be delivered, another owner doesn't agree that the logs are given to others.
 fn check_grants(
     ctx: &Context,
     bucket: &BucketRecord,

@@ -15,10 +15,10 @@ use stratum_events::Rules;
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind};
 
-/// A hundred rules, in bytes.
+/// The longest document that is read, in bytes: enough for a hundred rules.
 const MAX_BODY: u64 = 256 * 1024;
 
-/// Says whether destinations needn't be told that they are configured.
+/// The header that says whether the destinations get no test event when they are configured.
 const SKIP: &str = "x-amz-skip-destination-validation";
 
 pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {

@@ -1,4 +1,5 @@
-//! GetBucketPolicy, PutBucketPolicy, DeleteBucketPolicy and GetBucketPolicyStatus. The policy comes back as it was put.
+//! GetBucketPolicy, PutBucketPolicy, DeleteBucketPolicy and GetBucketPolicyStatus. GetBucketPolicy answers the very
+//! text that was put.
 
 use crate::acl;
 use crate::body::RequestBody;
@@ -16,10 +17,11 @@ use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind, ObjectOwnership};
 use stratum_policy::Policy;
 
-/// What a policy may have, in bytes.
+/// The longest policy, in bytes.
 const MAX_POLICY: usize = 20 * 1024;
 
-/// What is read of one that is longer, to say that it is, in bytes.
+/// How much of a body is read, in bytes. This is more than a policy may have, so that the refusal of one that is too
+/// long can say so.
 const MAX_BODY: u64 = 64 * 1024;
 
 pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
@@ -46,7 +48,7 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
             .because("the bucket's public access block refuses public policies"));
     }
     level::require(ctx, "A bucket policy")?;
-    // It was JSON, which is UTF-8.
+    // Nothing is lost: the document has been parsed as JSON, and so is UTF-8.
     let text = String::from_utf8_lossy(&document).into_owned();
     change(ctx, bucket, Some(BucketDocument(text))).await
 }
@@ -56,7 +58,7 @@ pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     change(ctx, bucket, None).await
 }
 
-/// Whether the bucket lets in the public, by its policy or its list. Without either it doesn't.
+/// Whether the bucket is public, by its policy or by its access control list.
 pub async fn status(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let policy = ctx.store.policies.of(&ctx.view, bucket)?;
     let has_lists = ownership::of(bucket, &ctx.store.settings) != ObjectOwnership::BucketOwnerEnforced;

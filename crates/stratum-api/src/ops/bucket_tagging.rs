@@ -12,10 +12,11 @@ use crate::xml::tagging::{self, Tagging};
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::BucketRecord;
 
-/// More than fifty tags ever need, in bytes, every character written as a reference.
+/// The longest document that is read, in bytes: more than fifty tags take if each character is written as a
+/// reference.
 const MAX_BODY: u64 = 512 * 1024;
 
-/// A bucket without tags has no set of them, which is an error to S3.
+/// A bucket without tags has no tag set, which is an error to S3.
 pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
     xml::answer(&Tagging::of(bucket.configuration.tags.as_ref().ok_or(Code::NoSuchTagSet)?))
 }

@@ -12,10 +12,10 @@ use http::Response;
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::BucketRecord;
 
-/// More than the configuration ever needs, in bytes.
+/// The longest document that is read, in bytes: more than the configuration takes.
 const MAX_BODY: u64 = 4 * 1024;
 
-/// Of a bucket that was never versioned there is no status.
+/// A bucket that was never versioned has no status, and the answer says none.
 pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
     xml::answer(&VersioningConfiguration::of(bucket.configuration.versioning))
 }

@@ -1,4 +1,5 @@
-//! GetBucketWebsite, PutBucketWebsite and DeleteBucketWebsite. What is served by it is the website endpoint's.
+//! GetBucketWebsite, PutBucketWebsite and DeleteBucketWebsite. The website endpoint (`service::website`) serves the
+//! website.
 
 use crate::body::RequestBody;
 use crate::context::Context;

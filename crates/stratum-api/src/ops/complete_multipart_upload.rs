@@ -1,7 +1,8 @@
-//! CompleteMultipartUpload: the named parts become the object, in one command and without moving a byte.
+//! CompleteMultipartUpload: the parts that the client names become the object, by one command that moves no bytes.
 //!
-//! The parts are read and checked here, and the command says as of which part that was; it is refused if one has come
-//! since, and then all is read again. A Complete that is repeated is answered as the first one was.
+//! The parts are read and checked here, and the command says which part was the newest then. The command is refused
+//! if another part was uploaded since, and the parts are read again. A repeated CompleteMultipartUpload gets the
+//! answer of the first one.
 
 use crate::apart;
 use crate::body::RequestBody;
@@ -39,13 +40,13 @@ const ATTEMPTS: usize = 5;
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
     let upload = multipart::upload_id(&ctx.query)?;
     let unknown = || S3Error::new(Code::NoSuchUpload).with("UploadId", upload.to_string());
-    // What there is nothing of needn't be read.
+    // Where the upload doesn't exist the body needn't be read.
     if multipart::find(&ctx.view, bucket, key, upload)?.is_none()
         && completed(ctx, bucket, key, upload)?.is_none()
     {
         return Err(unknown());
     }
-    // Checksum headers speak of the object, not of this document.
+    // Checksum headers are of the whole object here, and not of this document, which only its signature protects.
     let document = body.signed_document(MAX_BODY).await?;
     let request = xml::long::read(&ctx.memory, &document, CompleteMultipartUpload::read).await?;
     let request = Arc::new(request);
@@ -86,8 +87,9 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     Err(S3Error::new(Code::OperationAborted).because("the upload's parts kept changing"))
 }
 
-/// What the named parts make, and as of which part that is. Ten thousand parts take some milliseconds to read and to check: in a
-/// turn of the party's, and apart from those who serve.
+/// The object that the named parts make, and the newest part when the parts were read. Ten thousand parts take some
+/// milliseconds to read and check. So the work takes one of the party's turns, and where the parts are many it is
+/// done on a thread that serves no requests.
 async fn assemble(
     ctx: &Context,
     upload: UploadId,
@@ -103,7 +105,7 @@ async fn assemble(
     Ok((last_part, assembled))
 }
 
-/// How the upload was completed before, if it was.
+/// What an earlier CompleteMultipartUpload of the same upload made, if there was one.
 fn completed(
     ctx: &Context,
     bucket: &BucketRecord,
@@ -114,6 +116,7 @@ fn completed(
     Ok(first.filter(|first| first.bucket == bucket.id && first.key == key.as_bytes()))
 }
 
+/// The command that makes an object of the parts.
 fn complete(
     ctx: &Context,
     bucket: &BucketRecord,
@@ -123,9 +126,10 @@ fn complete(
     condition: WriteCondition,
     last_part: Option<LastPart>,
 ) -> Command {
-    // Parts of it may have come while its tier took nothing, or be small and still in the journal.
+    // Some parts may lie in another tier than the object's: the tier had no room for them, or they are small and
+    // still lie in the journal.
     let mut attributes = record.attributes.reviewed_at_once();
-    // The version is made now, whenever its upload was.
+    // The default retention begins now: the version is made now, and not when its upload was created.
     lock::retain_by_default(&mut attributes, bucket, ctx.now);
     let object = ObjectRecord {
         version: VersionId::NULL,
@@ -151,7 +155,7 @@ fn complete(
     }
 }
 
-/// Holds what the client says of the whole object against what the parts make.
+/// Compares the size and the checksum of the whole object that the client gives with those of the parts together.
 fn check_object(ctx: &Context, upload: &UploadRecord, made: &Assembled) -> Result<(), S3Error> {
     let invalid = |message: &'static str| Err(S3Error::new(Code::InvalidRequest).message(message));
     if let Some(size) = ctx.header("x-amz-mp-object-size")

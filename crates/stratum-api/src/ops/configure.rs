@@ -1,4 +1,4 @@
-//! What many operations come to: one part of a bucket, or of a version, becomes another.
+//! Changes one part of a bucket's configuration, or of a version's attributes. Many operations end in that.
 
 use crate::context::Context;
 use crate::error::{Code, S3Error};
@@ -16,7 +16,7 @@ pub async fn configure(ctx: &Context, bucket: &BucketRecord, change: BucketChang
     configure_telling(ctx, bucket, change, None).await
 }
 
-/// Changes a bucket, and tells somebody.
+/// Changes a bucket, and tells those whom the notice names.
 ///
 /// # Errors
 /// `NoSuchBucket`, and failures of the store.
@@ -33,7 +33,7 @@ pub async fn configure_telling(
     }
 }
 
-/// What is told of a change of a version, if anything is.
+/// The event by which notifications tell of a change of a version; none where they don't.
 fn told(change: &ObjectChange) -> Option<EventKind> {
     match change {
         ObjectChange::Tags(Some(_)) => Some(EventKind::ObjectTaggingPut),
@@ -44,7 +44,7 @@ fn told(change: &ObjectChange) -> Option<EventKind> {
     }
 }
 
-/// Changes the version that the request names, or what is current.
+/// Changes the version that the request names, or else the current object.
 ///
 /// # Errors
 /// `NoSuchKey`, `NoSuchVersion`, `NoSuchBucket`, and failures of the store.

@@ -1,7 +1,7 @@
-//! CopyObject: an object's bytes become another's, streamed from one to the other.
+//! CopyObject: the bytes of one object are read and written as another object.
 //!
-//! Copies copy bytes; nothing is shared. What the request needs for reading and for writing is admitted in one step
-//! before either begins.
+//! A copy shares no bytes with its source. The memory that the request takes to read and to write is admitted in one
+//! step before either begins, so that a copy isn't refused memory when it has begun.
 
 use crate::body::MAX_PAYLOAD;
 use crate::checksum;
@@ -44,7 +44,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let owned = Owned::asked(ctx, bucket)?;
     let condition = conditions::on_write(&ctx.headers);
     let algorithm = wanted_algorithm(ctx)?;
-    // An older version that is copied onto its key becomes current again.
+    // A copy from a named version onto its own key changes something even without new metadata: that version becomes
+    // current.
     let to_itself = source.bucket.id == bucket.id && source.key == *key && source.version.is_none();
     let target = source.target();
 
@@ -59,7 +60,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let choose = |object: &ObjectRecord| {
         conditions::check_copy_source(&ctx.headers, object)?;
         check_size(object)?;
-        // The source was replaced since it was looked up, and asks for something else.
+        // The placement was chosen by what the source's metadata declared. The source has been replaced since, and
+        // declares something else.
         if replacement.is_none() && Declared::of(&object.headers, class) != declared {
             return Err(Code::OperationAborted.into());
         }
@@ -110,7 +112,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     Ok(response)
 }
 
-/// What is declared of a copy that keeps the source's metadata. What there is nothing of is told when it is read.
+/// What a copy declares that keeps the source's metadata. A source that doesn't exist is refused later, when it is
+/// read.
 fn copied_hints(ctx: &Context, source: &Target, class: StorageClass) -> Declared {
     match source.look_up(&ctx.view) {
         Ok(looked) => Declared::of(&looked.object.headers, class),
@@ -126,7 +129,7 @@ fn replacement(ctx: &Context) -> Result<Option<ObjectHeaders>, S3Error> {
     }
 }
 
-/// `x-amz-checksum-algorithm`: what the copy is to be hashed with.
+/// `x-amz-checksum-algorithm`: the algorithm of the copy's checksum.
 fn wanted_algorithm(ctx: &Context) -> Result<Option<ChecksumAlgorithm>, S3Error> {
     ctx.header("x-amz-checksum-algorithm").map(checksum::asked_for).transpose()
 }
@@ -140,7 +143,7 @@ fn check_size(source: &ObjectRecord) -> Result<(), S3Error> {
     Ok(())
 }
 
-/// A copy onto itself must change something.
+/// Refuses a copy of an object onto itself that changes nothing.
 fn check_change(object: &ObjectRecord, class: StorageClass, redirect: Option<&str>) -> Result<(), S3Error> {
     if class != object.storage_class || redirect != object.headers.website_redirect_location.as_deref() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! CreateBucket: a name becomes a bucket of the caller's, in the region of the server.
+//! CreateBucket: makes a bucket that the caller's account owns, in the server's region.
 
 use crate::acl;
 use crate::body::RequestBody;
@@ -17,10 +17,10 @@ use stratum_metadata::record::{
     BucketConfiguration, BucketName, Grant, ObjectLock, ObjectOwnership, Versioning,
 };
 
-/// More than a configuration ever needs, in bytes.
+/// The longest document that is read, in bytes: more than a configuration takes.
 const MAX_BODY: u64 = 512 * 1024;
 
-/// The region whose buckets S3 lets their owner create again, and which has no location constraint.
+/// The region that has no location constraint, and in which S3 lets the owner of a bucket create the bucket again.
 pub const CLASSIC_REGION: &str = "us-east-1";
 
 pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
@@ -34,7 +34,7 @@ pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
     }
     let (acl, ownership) = lists(ctx)?;
     let object_lock = object_lock(ctx)?;
-    // S3 enables versioning with it.
+    // S3 enables versioning together with object lock.
     let versioning = object_lock.map(|_| Versioning::Enabled);
     let configuration = BucketConfiguration {
         tags,
@@ -65,7 +65,7 @@ pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
     }
 }
 
-/// What a bucket begins with takes the rights that giving it later would.
+/// A configuration that CreateBucket gives takes the same rights as putting it later would.
 fn authorise(ctx: &Context, name: &str, configuration: &BucketConfiguration) -> Result<(), S3Error> {
     let BucketConfiguration { tags, acl, ownership, object_lock, versioning, .. } = configuration;
     let takes = [
@@ -81,7 +81,7 @@ fn authorise(ctx: &Context, name: &str, configuration: &BucketConfiguration) -> 
     Ok(())
 }
 
-/// The access control list and the object ownership that it begins with.
+/// The access control list and the object ownership that the request's headers give the bucket.
 fn lists(ctx: &Context) -> Result<(Option<Vec<Grant>>, Option<ObjectOwnership>), S3Error> {
     let ownership = ctx.header(ownership::HEADER).map(|name| {
         let unknown =
@@ -123,7 +123,8 @@ fn created(name: &str) -> S3Result {
     Ok(response)
 }
 
-/// The name is taken: whether that is one's own bucket, which may be created again in the classic region alone.
+/// Refuses a name that is taken. The owner of that bucket isn't refused in the classic region, where a bucket may be
+/// created again.
 ///
 /// # Errors
 /// `BucketAlreadyExists`, `BucketAlreadyOwnedByYou`.
@@ -136,12 +137,12 @@ fn check_exists(ctx: &Context, name: &str, owner: &str) -> Result<(), S3Error> {
     Err(S3Error::new(refused).with("BucketName", name))
 }
 
-/// Creates one's own bucket again: its list becomes what this request asks for, and nothing else of it changes. Says whether
-/// it was still there. That it is one's own was decided in the order of commands, and the list is changed by the bucket's id,
-/// in that order, too: so a bucket of that name that came between is left alone.
+/// Creates a bucket again that the caller owns: its access control list becomes the one that this request asks for,
+/// and nothing else of the bucket changes. Says whether the bucket still existed. The list is changed by the bucket's
+/// id, so that another bucket, which was created under the same name meanwhile, is left alone.
 ///
 /// # Errors
-/// As PutBucketAcl's: changing a list takes its right, whoever may create buckets.
+/// Those of PutBucketAcl, whose right this takes: the right to create buckets isn't enough to change a list.
 async fn again(ctx: &Context, name: &str, acl: Option<&[Grant]>) -> Result<bool, S3Error> {
     let view = ctx.store.metadata.fresh().await?;
     let Some(bucket) = view.bucket(name)? else { return Ok(false) };
@@ -161,15 +162,15 @@ async fn again(ctx: &Context, name: &str, acl: Option<&[Grant]>) -> Result<bool,
     }
 }
 
-/// Every bucket is in the server's own region; naming none means that one.
+/// Refuses a location constraint that isn't the server's own region, in which every bucket lies.
 fn check_location(configuration: &CreateBucketConfiguration, region: &str) -> Result<(), S3Error> {
     if configuration.asks_for_more {
         return Err(S3Error::not_implemented("A directory bucket"));
     }
     let Some(constraint) = &configuration.location_constraint else { return Ok(()) };
-    // `EU` is what eu-west-1 was called first.
+    // `EU` is the old name of eu-west-1.
     let wanted = if constraint == "EU" { "eu-west-1" } else { constraint };
-    // S3 spells us-east-1 by leaving it out, but widely used clients name it.
+    // S3 refuses `us-east-1` as a constraint, since that region has none, but widely used clients send it.
     if wanted == region {
         return Ok(());
     }
@@ -185,7 +186,8 @@ fn check_location(configuration: &CreateBucketConfiguration, region: &str) -> Re
     Err(refused)
 }
 
-/// `eu-west-1`, `us-gov-east-1`: letters, a place, a digit.
+/// Whether a text has the form of a region's name, such as `eu-west-1` or `us-gov-east-1`: words of lower-case
+/// letters, and one digit at the end.
 fn looks_like_a_region(name: &str) -> bool {
     let parts: Vec<&str> = name.split('-').collect();
     let letters = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
@@ -222,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn another_region_is_illegal_and_no_region_invalid() {
+    fn the_name_of_another_region_is_illegal_and_a_text_that_is_no_regions_name_invalid() {
         assert_eq!(location(Some("eu-west-1"), "us-east-1"), Err(Code::IllegalLocationConstraintException));
         assert_eq!(
             location(Some("us-gov-east-1"), "eu-west-1"),

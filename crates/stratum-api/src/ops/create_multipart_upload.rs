@@ -1,4 +1,4 @@
-//! CreateMultipartUpload: what the object will be but for its bytes.
+//! CreateMultipartUpload: begins an upload, and says everything of the object but its bytes.
 
 use crate::checksum;
 use crate::context::Context;
@@ -59,7 +59,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     Ok(response)
 }
 
-/// The checksum that the object shall have. Which types go with an algorithm is in [`checksum::types`].
+/// The algorithm and type of the object's checksum, by the request's headers. [`checksum::types`] says which types an
+/// algorithm has.
 fn checksum(
     algorithm: Option<&str>,
     kind: Option<&str>,
@@ -93,7 +94,7 @@ mod tests {
     use ChecksumType::{Composite, FullObject};
 
     #[test]
-    fn types_go_with_algorithms() {
+    fn an_algorithm_takes_only_the_types_that_it_has() {
         let of = |algorithm, kind| checksum(algorithm, kind).map_err(|error| error.code());
         assert_eq!(of(None, None), Ok(None));
         assert_eq!(of(Some("CRC32"), None), Ok(Some((Crc32, Composite))));

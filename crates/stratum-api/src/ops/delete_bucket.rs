@@ -1,4 +1,4 @@
-//! DeleteBucket.
+//! DeleteBucket: removes a bucket that is empty.
 
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};

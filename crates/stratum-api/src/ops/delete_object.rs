@@ -1,5 +1,5 @@
-//! DeleteObject: nothing is left under the key, whether or not there was something; where versions are kept a delete marker comes
-//! over them, and a version that is named goes for good.
+//! DeleteObject: removes the object under a key, if there is one. In a bucket with versioning the versions stay, and
+//! a delete marker becomes current. A version that the request names is removed for good.
 
 use crate::conditions;
 use crate::context::Context;
@@ -32,11 +32,11 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     Ok(response)
 }
 
-/// Deletes what stands under a key, or a version of it, if the condition holds. What isn't there needs no deleting,
-/// whatever was to hold of it.
+/// Deletes the object under a key, or a version of it, if the condition holds. It is no error that the object doesn't
+/// exist, whatever the condition is.
 ///
 /// # Errors
-/// Failures of the store; the inner one is what the state refused.
+/// Failures of the store; the inner error is the state's refusal of the command.
 pub async fn delete(
     ctx: &Context,
     bucket: &BucketRecord,
@@ -44,7 +44,8 @@ pub async fn delete(
     version: Option<VersionId>,
     condition: WriteCondition,
 ) -> Result<Result<Deleted, Refusal>, S3Error> {
-    // A bucket that was never versioned has no other version, nor does a store that can keep none.
+    // A bucket that was never versioned has no version but `null`. It may lie in a store of a level without versions,
+    // whose command can't name one.
     if bucket.configuration.versioning.is_none() && version.is_some_and(|version| version != VersionId::NULL)
     {
         return Ok(Ok(Deleted::Nothing));

@@ -1,7 +1,8 @@
-//! DeleteObjects: up to a thousand keys or versions, each allowed, deleted or refused by itself.
+//! DeleteObjects: deletes up to a thousand objects or versions. Each is authorised, and deleted or refused, by
+//! itself.
 //!
-//! Many commands are proposed at once, so that they share group commits instead of waiting for a sync each; not all, so
-//! that what others propose comes in between.
+//! Each deletion is a command. Many of them are proposed at a time, so that they share group commits instead of each
+//! waiting for a sync of its own. They aren't all proposed at once, so that other requests' commands come in between.
 
 use crate::audit::Touched;
 use crate::body::RequestBody;
@@ -20,7 +21,7 @@ use futures_util::{StreamExt, stream};
 use stratum_metadata::command::{Deleted, WriteCondition};
 use stratum_metadata::record::{BucketRecord, VersionId};
 
-/// Deletions of one request that are on their way at a time.
+/// How many deletions of one request are proposed at a time.
 const AT_ONCE: usize = 256;
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
@@ -38,7 +39,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> 
     xml::long::answer(outcomes.len(), move || xml::text(&result(delete, outcomes))).await
 }
 
-/// What must hold of the object for it to be deleted.
+/// The condition under which an object is deleted.
 fn condition(object: &ObjectIdentifier) -> Result<WriteCondition, S3Error> {
     let time = object.last_modified_time.as_deref().map(|text| time(text).ok_or(Malformed::WrongText));
     Ok(WriteCondition {
@@ -49,7 +50,7 @@ fn condition(object: &ObjectIdentifier) -> Result<WriteCondition, S3Error> {
     })
 }
 
-/// Whole seconds since the epoch of an HTTP date, which SDKs send, or of an ISO 8601 one, which the schema says.
+/// A time in whole seconds since the epoch: an HTTP date, which SDKs send, or one of ISO 8601, which S3's schema has.
 fn time(text: &str) -> Option<u64> {
     let iso = || {
         let at = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
@@ -58,7 +59,7 @@ fn time(text: &str) -> Option<u64> {
     headers::parse_http_date(text).or_else(iso)
 }
 
-/// Deletes one, and says so to the request's trail.
+/// Deletes one object, and notes that in the request's trail for the audit.
 async fn delete_one(
     ctx: &Context,
     bucket: &BucketRecord,
@@ -74,6 +75,7 @@ async fn delete_one(
     outcome
 }
 
+/// Deletes one object if the caller may.
 async fn delete_allowed(
     ctx: &Context,
     bucket: &BucketRecord,
@@ -131,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_come_in_two_forms() {
+    fn a_time_is_an_http_date_or_one_of_iso_8601() {
         assert_eq!(time("Thu, 01 Jan 2015 00:00:00 GMT"), Some(1_420_070_400));
         assert_eq!(time("2015-01-01T00:00:00.000Z"), Some(1_420_070_400));
         assert_eq!(time("2015-01-01T00:00:00Z"), Some(1_420_070_400));
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_leaves_out_what_went_well() {
+    fn a_quiet_answer_has_only_the_errors() {
         let object = |key: &str| ObjectIdentifier {
             key: key.into(),
             version_id: Some("null".into()),

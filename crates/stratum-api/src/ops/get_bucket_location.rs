@@ -1,4 +1,4 @@
-//! GetBucketLocation: the region's name, or nothing for the classic region.
+//! GetBucketLocation: the name of the bucket's region; an empty element for us-east-1, the classic region.
 
 use crate::context::Context;
 use crate::error::S3Result;

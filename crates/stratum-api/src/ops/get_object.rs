@@ -1,4 +1,4 @@
-//! GetObject: an object's bytes, a range of them, or a part.
+//! GetObject: the bytes of an object, of a range of it, or of one part.
 
 use crate::bodies::{BodyReader, Content};
 use crate::context::Context;
@@ -29,7 +29,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let body = match opened.content {
         Content::Whole(bytes, _) => Body::from(bytes),
         Content::Stream(mut reader) => {
-            // The first bytes before the head: what can't be read at all is an error and no broken 200.
+            // The first bytes are read before the head of the answer is sent: so an object that can't be read at all
+            // is answered with an error, and not with a `200` whose body breaks off.
             let _reading = ctx.trace.stage("read");
             let first = reader.next().await?;
             streamed(first, reader)
@@ -50,7 +51,8 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     Ok(response)
 }
 
-/// The rest of a body as it is read. A failure cuts the connection: the length was announced already.
+/// A body whose bytes are sent as they are read. Where a read fails the connection is cut: the answer's head, with
+/// the status and the length, has been sent by then.
 fn streamed(first: Option<Bytes>, reader: Box<BodyReader>) -> Body {
     Body::from_stream(stream::unfold((first, reader), |(first, mut reader)| async move {
         if let Some(first) = first {

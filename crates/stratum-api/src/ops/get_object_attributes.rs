@@ -1,4 +1,5 @@
-//! GetObjectAttributes: what HEAD says and the parts, in one document, as far as it was asked for.
+//! GetObjectAttributes: a document with those attributes of an object that the request asks for, its parts among
+//! them.
 
 use crate::checksum;
 use crate::conditions;
@@ -35,7 +36,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     Ok(response)
 }
 
-/// Which attributes, and which of the parts.
+/// The attributes that a request asks for, and which page of the parts.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Wanted {
     etag: bool,
@@ -115,7 +116,7 @@ impl Wanted {
         }
     }
 
-    /// The parts after the marker.
+    /// The page of the parts that follow the marker.
     fn page(&self, all: &[PartSummary]) -> ObjectParts {
         let after = all.iter().filter(|part| part.number > self.marker);
         let parts: Vec<_> = after.clone().take(self.max_parts).map(line).collect();
@@ -130,7 +131,7 @@ impl Wanted {
     }
 }
 
-/// A part with its checksum: that of the upload's algorithm, or CRC64NVME.
+/// A part with the checksum that it was stored with.
 fn line(part: &PartSummary) -> ObjectPart {
     ObjectPart {
         part_number: part.number,
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_asked_for_is_told() {
+    fn an_answer_has_only_the_attributes_that_were_asked_for() {
         let told = Wanted::named(&["ETag", "ObjectSize"]).unwrap().of(&object(2));
         assert_eq!(told.etag.as_deref(), Some("00000000000000000000000000000000-2"));
         assert_eq!(told.object_size, Some(10));
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document() {
+    fn the_document_has_the_checksum_and_the_parts_in_the_order_of_s3() {
         let wanted = Wanted { checksum: true, object_parts: true, max_parts: 1, ..Wanted::default() };
         let text = xml::write(&wanted.of(&object(1))).unwrap();
         let text = String::from_utf8(text.to_vec()).unwrap();

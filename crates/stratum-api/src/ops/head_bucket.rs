@@ -1,4 +1,4 @@
-//! HeadBucket: whether the bucket is there and the caller's, and its region.
+//! HeadBucket: says that the bucket exists and that the caller may list it, and its region.
 
 use crate::context::Context;
 use crate::error::{BUCKET_REGION, Code, S3Error, S3Result};

@@ -1,4 +1,4 @@
-//! HeadObject: what GetObject would say, without the bytes.
+//! HeadObject: the status and the headers that GetObject would answer, without the bytes.
 
 use crate::context::Context;
 use crate::encryption::Opening;

@@ -1,4 +1,4 @@
-//! ListBuckets: the caller's own buckets, by name, page by page.
+//! ListBuckets: the buckets that the caller's account owns, in the order of their names, page by page.
 
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
@@ -11,7 +11,7 @@ use crate::xml::buckets::{Bucket, Buckets, ListAllMyBucketsResult, Owner};
 use stratum_metadata::listing::Position;
 use stratum_metadata::record::BucketRecord;
 
-/// The largest page, and the usual one.
+/// How many buckets a page has at most, and where the request doesn't say.
 const MAX_BUCKETS: usize = 10_000;
 
 pub async fn handle(ctx: &Context) -> S3Result {
@@ -35,10 +35,11 @@ pub async fn handle(ctx: &Context) -> S3Result {
     listing::answer(ctx, max, page(ctx, prefix, &after, max), write).await
 }
 
-/// Buckets, and where the next page begins if there is one.
+/// A page of an owner's buckets, and the position at which the next page begins, if there is one.
 type Owned = (Vec<BucketRecord>, Option<Position>);
 
-/// All buckets of this server are in its region, so another `bucket-region` has none.
+/// Whether the request asks for buckets of the server's region. All buckets are in that region, so that any other
+/// `bucket-region` has none.
 fn in_this_region(ctx: &Context) -> bool {
     let region = ctx.query.get("bucket-region").filter(|region| !region.is_empty());
     region.is_none_or(|region| region == ctx.store.settings.region)
@@ -56,7 +57,7 @@ async fn page(ctx: &Context, prefix: Option<&str>, after: &Position, max: usize)
     let owner = ctx.account.id();
     let mut start = start.to_owned();
     let mut found: Vec<BucketRecord> = Vec::new();
-    // One more than the page tells whether there is another page.
+    // One more bucket than the page holds is looked for: it tells whether there is another page.
     while found.len() <= max {
         let buckets = ctx.view.buckets_of(owner, &start, max + 1).await?;
         let Some(last) = buckets.last() else { break };

@@ -1,4 +1,5 @@
-//! ListMultipartUploads: the uploads in progress by key, then in the order in which they were created.
+//! ListMultipartUploads: the uploads in progress, in the order of their keys, and of one key in the order of their
+//! creation.
 
 use crate::checksum;
 use crate::context::{Context, Store};
@@ -20,7 +21,7 @@ use stratum_metadata::record::BucketRecord;
 
 type Uploads = Page<ListedUpload, UploadPosition>;
 
-/// What was asked for, and of which bucket.
+/// The list that a request asks for.
 struct List {
     bucket: BucketRecord,
     store: Arc<Store>,
@@ -33,7 +34,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let asked = |name| ctx.query.get(name).unwrap_or_default();
     let parameters = Parameters::read(&ctx.query, "max-uploads")?;
     let key_marker = asked("key-marker");
-    // S3 ignores it where no key goes with it.
+    // S3 ignores `upload-id-marker` without a `key-marker`.
     let id_marker = if key_marker.is_empty() { "" } else { asked("upload-id-marker") };
     let page = page(ctx, bucket, &parameters, position(key_marker, id_marker, &parameters)?);
     let list = List {
@@ -105,7 +106,7 @@ async fn page(
     Ok(ctx.view.uploads(request).await?)
 }
 
-/// `NextKeyMarker` and `NextUploadIdMarker`; after a common prefix there is no upload to name.
+/// `NextKeyMarker` and `NextUploadIdMarker`. A page that ends with a common prefix has no upload's id to go on from.
 fn markers(next: &UploadPosition) -> (Option<&[u8]>, Option<String>) {
     match next {
         UploadPosition::Start => (None, None),

@@ -1,5 +1,5 @@
-//! ListObjectVersions: by key, and of each key the newest version first. Of a bucket that isn't versioned every object is its one
-//! version, `null`.
+//! ListObjectVersions: the versions in the order of their keys, and of one key the newest first. In a bucket without
+//! versioning each object is the one version of its key, `null`.
 
 use crate::checksum;
 use crate::context::Context;
@@ -20,7 +20,7 @@ type Versions = Page<ListedVersion, VersionPosition>;
 
 const ID_MARKER: &str = "version-id-marker";
 
-/// What was asked for, and of which bucket.
+/// The list that a request asks for.
 struct List {
     bucket: String,
     owners: Owners,
@@ -96,7 +96,8 @@ impl List {
     }
 }
 
-/// `NextKeyMarker` and `NextVersionIdMarker`; after a common prefix there is no version to name.
+/// `NextKeyMarker` and `NextVersionIdMarker`. A page that ends with a common prefix has no version's id to go on
+/// from.
 fn markers(next: &VersionPosition) -> (Option<&[u8]>, Option<String>) {
     match next {
         VersionPosition::Start => (None, None),

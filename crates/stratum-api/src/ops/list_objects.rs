@@ -1,4 +1,5 @@
-//! ListObjects, the first version: markers are names, and every object comes with its owner.
+//! ListObjects, the first version of the list: a page begins after a marker, which is a key or a common prefix, and
+//! every object has its owner.
 
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use stratum_metadata::listing::{ListedObject, Page};
 use stratum_metadata::record::BucketRecord;
 
-/// What was asked for, and of which bucket.
+/// The list that a request asks for.
 struct List {
     bucket: String,
     owners: Owners,
@@ -38,7 +39,7 @@ impl List {
         let Self { bucket, owners, parameters, marker } = self;
         xml::list(parameters.encoding, |encoding| {
             let (contents, common_prefixes) = listing::lines(page, encoding, Some(owners));
-            // Without a delimiter the last key is the next marker, and S3 leaves it to the client to see that.
+            // Without a delimiter S3 gives no `NextMarker`: the client takes the last key of the page for it.
             let next = page.next.as_ref().filter(|_| parameters.delimiter.is_some()).and_then(listing::name);
             ListObjectsResult {
                 xmlns: Namespace,
@@ -57,7 +58,8 @@ impl List {
     }
 }
 
-/// The prefix stays as it was sent, as far as XML can hold it: clients of this version decode everything but it.
+/// The prefix as an answer repeats it. It isn't url-encoded, since clients of ListObjects decode every name but the
+/// prefix. One with characters that XML can't carry is encoded all the same.
 fn prefix(prefix: &str, encoding: Option<EncodingType>) -> Name<'_> {
     let unheld = |char: char| !is_char(char);
     Name::of(prefix, encoding.filter(|_| prefix.contains(unheld)))

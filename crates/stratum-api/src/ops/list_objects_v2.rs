@@ -1,4 +1,5 @@
-//! ListObjectsV2: pages by opaque tokens, owners only on demand.
+//! ListObjectsV2: a page begins where an opaque token says, and objects have their owners only if the request asks
+//! for them.
 
 use crate::context::Context;
 use crate::error::{S3Error, S3Result};
@@ -12,10 +13,10 @@ use bytes::Bytes;
 use stratum_metadata::listing::{ListedObject, Page};
 use stratum_metadata::record::BucketRecord;
 
-/// What was asked for, and of which bucket.
+/// The list that a request asks for.
 struct List {
     bucket: String,
-    /// Where it was asked for.
+    /// None where the request doesn't ask for owners.
     owners: Option<Owners>,
     parameters: Parameters,
     start_after: Option<String>,

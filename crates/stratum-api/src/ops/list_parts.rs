@@ -1,4 +1,4 @@
-//! ListParts: an upload's parts by number, page by page.
+//! ListParts: the parts of an upload in the order of their numbers, page by page.
 
 use crate::checksum;
 use crate::context::Context;
@@ -55,14 +55,14 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     Ok(response)
 }
 
-/// Parts by number, and the last one's where there are more.
+/// A page of parts in the order of their numbers, and the number of the last one where more parts follow.
 type Parts = (Vec<PartRecord>, Option<u16>);
 
 async fn page(ctx: &Context, upload: UploadId, marker: u16, max: usize) -> Result<Parts, S3Error> {
     if max == 0 {
         return Ok((Vec::new(), None));
     }
-    // One more than the page tells whether there is another page.
+    // One more part than the page holds is read: it tells whether there is another page.
     let mut parts = ctx.view.parts(upload, marker, max + 1).await?;
     let is_truncated = parts.len() > max;
     parts.truncate(max);
@@ -82,7 +82,8 @@ fn line(part: &PartRecord) -> Part {
     }
 }
 
-/// `part-number-marker`: parts after this number. Past every number there is nothing.
+/// `part-number-marker`: the page has parts with higher numbers than this. A marker above all part numbers gives an
+/// empty page.
 fn marker(query: &Query) -> Result<u16, S3Error> {
     match query.get("part-number-marker") {
         None | Some("") => Ok(0),

@@ -1,11 +1,13 @@
-//! Who is to be told of what an operation does: its command carries that, so that either both come to be or neither.
+//! Notices: whom notifications tell of what an operation does. An operation's command carries the notice, so that the
+//! change and its events are made together or not at all.
 
 use crate::context::Context;
 use crate::error::S3Error;
 use crate::key::ObjectKey;
 use stratum_metadata::record::{Addressee, BucketRecord, EventKind, Happening, Notice, VersionId};
 
-/// Who is to be told if one of these happens to a key, or to the version of it that was named.
+/// The notice for those who are to be told if one of these events happens to a key, or to the version of it that was
+/// named. None where nobody is.
 ///
 /// # Errors
 /// Failures of the store.
@@ -21,7 +23,7 @@ pub fn of_object(
     Ok(notice(ctx, bucket, Some(key), version, to))
 }
 
-/// Who is to be told something of a bucket.
+/// The notice for those who are to be told something of a bucket. None where nobody is.
 pub fn of_bucket(ctx: &Context, bucket: &BucketRecord, to: Vec<Addressee>) -> Option<Box<Notice>> {
     notice(ctx, bucket, None, None, to)
 }

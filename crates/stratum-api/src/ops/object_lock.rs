@@ -1,4 +1,5 @@
-//! GetObjectLockConfiguration, PutObjectLockConfiguration, and retention and legal hold of a version.
+//! GetObjectLockConfiguration and PutObjectLockConfiguration of a bucket; GetObjectRetention, PutObjectRetention,
+//! GetObjectLegalHold and PutObjectLegalHold of a version.
 
 use crate::body::RequestBody;
 use crate::context::Context;
@@ -16,7 +17,7 @@ use http::Response;
 use stratum_metadata::command::{BucketChange, ObjectChange};
 use stratum_metadata::record::{Attributes, BucketRecord};
 
-/// More than any of these documents ever needs, in bytes.
+/// The longest document that is read, in bytes: more than any of these takes.
 const MAX_BODY: u64 = 4 * 1024;
 
 pub async fn get_configuration(_: &Context, bucket: &BucketRecord) -> S3Result {
@@ -72,7 +73,10 @@ pub async fn put_legal_hold(
     Ok(Response::new(Body::empty()))
 }
 
-/// What the version has that the request is about, in a bucket with object lock.
+/// The attributes of the version that the request is about.
+///
+/// # Errors
+/// `InvalidRequest` in a bucket without object lock; those of [`Target::look_up`].
 fn attributes(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> Result<Attributes, S3Error> {
     lock::require(bucket)?;
     let Looked { object, .. } =
@@ -80,7 +84,8 @@ fn attributes(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> Result<A
     Ok(object.attributes)
 }
 
-/// Whether a retention in governance mode doesn't bind this request: it says so, and its caller may.
+/// Whether this request may delete or shorten what a retention in governance mode protects: its header asks to bypass
+/// the retention, and its caller has the right to.
 pub fn bypasses_governance(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> bool {
     let resource = Resource::Object(bucket, key, ctx.query.get(version::PARAMETER));
     rights::bypasses_governance(&Asker::of(ctx), &resource)

@@ -1,4 +1,4 @@
-//! GetObjectTagging, PutObjectTagging and DeleteObjectTagging, of what is current or of a version.
+//! GetObjectTagging, PutObjectTagging and DeleteObjectTagging, of the current object or of a version that is named.
 
 use crate::body::RequestBody;
 use crate::context::Context;
@@ -16,10 +16,10 @@ use http::{Response, StatusCode};
 use stratum_metadata::command::ObjectChange;
 use stratum_metadata::record::BucketRecord;
 
-/// More than ten tags ever need, in bytes, every character written as a reference.
+/// The longest document that is read, in bytes: more than ten tags take if each character is written as a reference.
 const MAX_BODY: u64 = 128 * 1024;
 
-/// An object without tags has an empty set of them.
+/// The answer for an object without tags is an empty tag set.
 pub async fn get(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let target = Target::of(bucket, key, &ctx.query, ctx.operation.method)?;
     let Looked { object, .. } = target.look_up(&ctx.view)?;
@@ -47,7 +47,7 @@ async fn change(
     tags: Tags,
     status: StatusCode,
 ) -> S3Result {
-    // What isn't there, and what of it can't be changed, is told as it is to readers.
+    // Looked up first, so that an absent object and a delete marker get the same errors as in a read.
     let target = Target::of(bucket, key, &ctx.query, ctx.operation.method)?;
     target.look_up(&ctx.view)?;
     level::require(ctx, "Tagging an object")?;

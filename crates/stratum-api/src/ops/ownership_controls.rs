@@ -1,5 +1,5 @@
-//! GetBucketOwnershipControls, PutBucketOwnershipControls and DeleteBucketOwnershipControls. A bucket without any has what the
-//! server is configured to have.
+//! GetBucketOwnershipControls, PutBucketOwnershipControls and DeleteBucketOwnershipControls. A bucket without
+//! ownership controls has the object ownership of the server's configuration.
 
 use crate::body::RequestBody;
 use crate::context::Context;
@@ -14,7 +14,7 @@ use http::Response;
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketRecord, ObjectOwnership};
 
-/// More than one rule ever needs, in bytes.
+/// The longest document that is read, in bytes: more than one rule takes.
 const MAX_BODY: u64 = 16 * 1024;
 
 pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
@@ -38,7 +38,8 @@ pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     Ok(no_content())
 }
 
-/// Grants that were given must be taken back before there are no lists, so that nobody loses by it unawares.
+/// Refuses to disable access control lists while the bucket has one that gives grants. The grants must be taken back
+/// first, so that nobody loses a right unawares.
 fn check(ownership: ObjectOwnership, bucket: &BucketRecord) -> Result<(), S3Error> {
     match (ownership, &bucket.configuration.acl) {
         (ObjectOwnership::BucketOwnerEnforced, Some(_)) => {

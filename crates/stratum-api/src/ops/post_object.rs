@@ -1,8 +1,8 @@
-//! PostObject: the file of a browser's form becomes an object.
+//! PostObject: the file of a form that a browser sends becomes an object.
 //!
-//! A form says in its fields who sends it and what the object is to have, so those are read before it is known who asks:
-//! within a bound, and for the account of the address that they come from. From then on it is a PutObject whose headers are
-//! the form's fields.
+//! The form's fields say who signed it and what the object is to have, so they are read before it is known who the
+//! caller is. Their length is bounded, and their memory counts for the address that the request comes from. From then
+//! on the request is handled as a PutObject whose headers are the form's fields.
 //!
 //! Source: Amazon S3 API Reference, "POST Object" and "Browser-based uploads using POST".
 
@@ -32,10 +32,10 @@ use std::sync::Arc;
 use stratum_auth::{Mechanism, Place, PostForm, Version};
 use stratum_metadata::record::{BucketRecord, EventKind};
 
-/// What stands in a form's key for the name of its file.
+/// In the key that a form gives, this stands for the name of the form's file.
 const FILE_NAME: &str = "${filename}";
 
-/// The fields that are a header of PutObject under their own name, beside `x-amz-*`.
+/// The fields, beside `x-amz-*`, that are headers of PutObject of the same name.
 const HEADERS: [&str; 7] = [
     "cache-control",
     "content-disposition",
@@ -46,7 +46,8 @@ const HEADERS: [&str; 7] = [
     "expires",
 ];
 
-/// `operation` is PutObject, as which the form is judged.
+/// Stores the form's file. `operation` is PutObject, whose rights the caller needs and whose headers the form may
+/// have as fields.
 pub async fn handle(
     ctx: &Context,
     bucket: &BucketRecord,
@@ -85,7 +86,7 @@ fn key_of(form: &Form) -> Result<ObjectKey, S3Error> {
     Ok(ObjectKey::parse(key.replace(FILE_NAME, &form.file.name).into_bytes())?)
 }
 
-/// Who signed the form's policy; nobody where it has none.
+/// Who signed the form's policy; none where the form has no policy.
 fn signer(ctx: &Context, form: &Form) -> Result<Option<(Caller, Version)>, S3Error> {
     let Some(policy) = form.get("policy") else { return Ok(None) };
     let field = |name: &'static str| {
@@ -113,7 +114,7 @@ fn signer(ctx: &Context, form: &Form) -> Result<Option<(Caller, Version)>, S3Err
     Ok(Some((store.verifier.verify_post_form(&signed, &keys)?, Version::V4)))
 }
 
-/// Whether the policy allows the form; gives how long its file may be.
+/// Refuses a form that its policy doesn't allow. Gives the lengths that the policy allows the file to have.
 fn check_policy(
     ctx: &Context,
     bucket: &BucketRecord,
@@ -128,12 +129,13 @@ fn check_policy(
         "key" => Some(key.as_str()),
         name => form.get(name),
     };
-    // The bucket is a field of every form, though it stands in its address: a policy that doesn't name one is good for none.
+    // The bucket counts as a field of every form, though its name is in the address: so a policy must have a
+    // condition on the bucket, and a policy that was signed for one bucket can't be used for another.
     let names = std::iter::once("bucket").chain(form.iter().map(|(name, _)| name));
     PostPolicy::parse(&json)?.judge(ctx.now, names, field)
 }
 
-/// The PutObject that the form is.
+/// The context of the PutObject that the form is handled as.
 fn as_put(
     ctx: &Context,
     form: &Form,
@@ -163,7 +165,7 @@ fn as_put(
     })
 }
 
-/// The form's fields as a PutObject has them.
+/// The form's fields as the headers of a PutObject.
 fn headers_of(form: &Form) -> Result<HeaderMap, S3Error> {
     const OF_SIGNATURE: [&str; 5] =
         ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature", "x-amz-security-token"];
@@ -185,7 +187,7 @@ fn headers_of(form: &Form) -> Result<HeaderMap, S3Error> {
     Ok(headers)
 }
 
-/// A form has its tags as a document, where a PutObject has them as a query.
+/// The tags of a form, which has them as an XML document, in the query form that the header of PutObject has.
 fn tagging(document: &str) -> Result<String, S3Error> {
     let tags = xml::tagging::read(document.as_bytes(), Tagged::Object)?;
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
@@ -196,11 +198,11 @@ fn tagging(document: &str) -> Result<String, S3Error> {
         .join("&"))
 }
 
-/// How the form wants to be answered.
+/// The answer that the form asks for.
 enum Answer {
     Empty(StatusCode),
     Document,
-    /// To a page of the sender's.
+    /// A redirect to this page of the form's author.
     Redirect(String),
 }
 

@@ -1,4 +1,4 @@
-//! GetPublicAccessBlock, PutPublicAccessBlock and DeletePublicAccessBlock. A bucket begins without any.
+//! GetPublicAccessBlock, PutPublicAccessBlock and DeletePublicAccessBlock. A new bucket has no public access block.
 
 use crate::body::RequestBody;
 use crate::context::Context;
@@ -13,7 +13,7 @@ use http::Response;
 use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::BucketRecord;
 
-/// More than four switches ever need, in bytes.
+/// The longest document that is read, in bytes: more than four switches take.
 const MAX_BODY: u64 = 16 * 1024;
 
 pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {

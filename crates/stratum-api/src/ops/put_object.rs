@@ -1,4 +1,4 @@
-//! PutObject: bytes become an object, all at once.
+//! PutObject: stores the request's body as an object.
 
 use crate::bodies::Stored;
 use crate::body::RequestBody;
@@ -31,10 +31,10 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     Ok(response)
 }
 
-/// Stores a body of at least `least` bytes as the object that is asked for; gives what is said of it.
+/// Stores a body of at least `least` bytes as an object. Gives the object's record, and the headers of the answer.
 ///
 /// # Errors
-/// What reading, checking, storing and committing refuse; `EntityTooSmall`.
+/// `EntityTooSmall` for a shorter body; those of reading, checking and storing the body, and of [`commit`].
 pub async fn put(
     ctx: &Context,
     bucket: &BucketRecord,
@@ -68,7 +68,8 @@ pub async fn put(
     Ok((object, said))
 }
 
-/// Makes a stored body the object under the key, if the condition holds. `sealing` is what the body was sealed with.
+/// Makes a stored body the object under the key, if the condition holds. `sealing` is the encryption that the body
+/// was stored with.
 ///
 /// # Errors
 /// `PreconditionFailed`, `NoSuchKey`, `NoSuchBucket`, and failures of the store.
@@ -110,7 +111,7 @@ pub async fn commit(
     }
 }
 
-/// The object's address, path-style.
+/// The object's URL, with the bucket in the path.
 pub fn location(scheme: &Scheme, host: &str, bucket: &str, key: &ObjectKey) -> String {
     const KEPT: &percent_encoding::AsciiSet =
         &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');

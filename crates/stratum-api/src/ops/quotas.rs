@@ -1,20 +1,22 @@
-//! Whether what is about to come is within the quotas of its bucket and of the bucket's owner, asked before its bytes are taken.
+//! Whether the quotas of a bucket and of its owner have room for a write. This is asked before the write's bytes are
+//! read.
 //!
-//! Both are asked again, exactly, when the command is applied: here of what was there before, there of what comes at once, too.
+//! `apply` asks both quotas again when it applies the write's command. The answer here doesn't count the writes that
+//! other requests are making at the same time; that one does, and so is exact.
 
 use crate::context::Context;
 use crate::error::S3Error;
 use crate::key::ObjectKey;
 use stratum_metadata::record::{BucketRecord, BucketUsage, Quota, UploadId};
 
-/// Bytes and objects that are there.
+/// How many bytes and objects a bucket or an owner has.
 #[derive(Clone, Copy)]
 struct Held {
     bytes: u64,
     objects: u64,
 }
 
-/// How much more there will be.
+/// How many bytes and objects a write adds.
 #[derive(Clone, Copy)]
 struct Growth {
     bytes: u64,
@@ -22,7 +24,8 @@ struct Growth {
 }
 
 impl Held {
-    /// Whether a quota has room for more. What doesn't grow is never too much.
+    /// Whether a quota has room for a write. A write that adds no bytes, or no objects, is never refused by the bound
+    /// on those, even where the quota is exceeded already.
     fn may_grow(self, growth: Growth, quota: &Quota) -> bool {
         let grown = Quota {
             bytes: quota.bytes.filter(|_| growth.bytes > 0),
@@ -32,7 +35,7 @@ impl Held {
     }
 }
 
-/// Whether an object of so many bytes may come.
+/// Refuses an object of `size` bytes that a quota has no room for.
 ///
 /// # Errors
 /// `QuotaExceeded`.
@@ -47,7 +50,7 @@ pub fn admit_object(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, size:
     admit(ctx, bucket, &usage, growth)
 }
 
-/// Whether a part of so many bytes may come.
+/// Refuses a part of `size` bytes that a quota has no room for.
 ///
 /// # Errors
 /// `QuotaExceeded`.
@@ -79,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_grow_is_never_too_much() {
+    fn a_write_that_adds_nothing_is_within_every_quota() {
         let quota = Quota { bytes: Some(100), objects: Some(2) };
         let fits = |bytes, objects, more, others| {
             Held { bytes, objects }.may_grow(Growth { bytes: more, objects: others }, &quota)

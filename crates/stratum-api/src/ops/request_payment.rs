@@ -1,4 +1,5 @@
-//! GetBucketRequestPayment and PutBucketRequestPayment: the owner pays, since nothing here costs whoever asks.
+//! GetBucketRequestPayment and PutBucketRequestPayment: the bucket's owner pays, as for S3's buckets by default. This
+//! server bills nobody.
 
 use crate::body::RequestBody;
 use crate::context::Context;
@@ -9,14 +10,14 @@ use axum::body::Body;
 use http::Response;
 use stratum_metadata::record::BucketRecord;
 
-/// More than the configuration ever needs, in bytes.
+/// The longest document that is read, in bytes: more than the configuration takes.
 const MAX_BODY: u64 = 4 * 1024;
 
 pub async fn get(_: &Context, _: &BucketRecord) -> S3Result {
     xml::answer(&RequestPaymentConfiguration::of(Payer::BucketOwner))
 }
 
-/// Takes what already is so, and nothing else.
+/// Takes the configuration that every bucket has, and refuses the other one.
 pub async fn put(_: &Context, _: &BucketRecord, body: RequestBody) -> S3Result {
     match RequestPaymentConfiguration::read(&body.document(MAX_BODY).await?)?.payer {
         Payer::BucketOwner => Ok(Response::new(Body::empty())),

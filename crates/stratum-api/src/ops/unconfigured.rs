@@ -1,7 +1,8 @@
-//! Configurations of a bucket of which there can be none here: asking for one has a true answer, taking it away changes
-//! nothing, putting what is already so does neither, and putting another isn't built.
+//! Configurations of a bucket that this server doesn't implement, so that no bucket has any of them. A Get says so, a
+//! Delete changes nothing, a Put of a configuration that asks for nothing succeeds, and a Put of any other is not
+//! implemented.
 //!
-//! Tools that look after buckets ask for all of them before they do anything.
+//! These are answered because tools that manage buckets read every configuration before they do anything.
 
 use crate::body::RequestBody;
 use crate::context::Context;
@@ -13,30 +14,30 @@ use axum::body::Body;
 use http::Response;
 use stratum_metadata::record::BucketRecord;
 
-/// Enough to see what is asked for, in bytes.
+/// The longest document that is read, in bytes: enough to see what it asks for.
 const MAX_BODY: u64 = 256 * 1024;
 
-/// A document that says nothing, by the name of its root.
+/// Answers an empty document with this root element.
 pub fn empty(root: &'static str) -> S3Result {
     xml::answer(&Empty::named(root))
 }
 
-/// A page of configurations with ids, by the name of its root.
+/// Answers an empty list of configurations with this root element.
 pub fn none(root: &'static str) -> S3Result {
     xml::answer(&List::named(root))
 }
 
-/// That there is none.
+/// Answers the error that says that there is no such configuration.
 pub fn absent(code: Code) -> S3Result {
     Err(code.into())
 }
 
-/// What isn't there is gone.
+/// Answers a Delete, which has nothing to delete.
 pub fn deleted() -> S3Result {
     Ok(no_content())
 }
 
-/// Takes a document that asks for nothing, which is what is so.
+/// Takes a document that asks for nothing, and refuses any other.
 pub async fn put(
     _: &Context,
     _: &BucketRecord,
@@ -46,7 +47,7 @@ pub async fn put(
 ) -> S3Result {
     let document = xml::read::document(&body.document(MAX_BODY).await?, root)?;
     let asks = |child: &xml::read::Element| {
-        // Suspended is what a transfer acceleration that never was is.
+        // Transfer acceleration that was never enabled is suspended already.
         !(child.name == "Status" && child.text.trim() == "Suspended")
     };
     match document.children.iter().any(asks) {

@@ -1,4 +1,4 @@
-//! UploadPart: a part's bytes, the same way as an object's.
+//! UploadPart: stores the request's body as a part of an upload, as PutObject stores an object's.
 
 use crate::bodies::Stored;
 use crate::body::RequestBody;
@@ -40,10 +40,12 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     Ok(response)
 }
 
-/// The checksum that is kept of a part: the upload's, or the client's choice, or CRC64NVME.
+/// The algorithm of the checksum that a part is stored with: the upload's, or else the one that the client sends, or
+/// else CRC64NVME.
 ///
 /// # Errors
-/// `InvalidRequest` for another than the upload was created with, and for none where it is to be a composite one.
+/// `InvalidRequest` for another algorithm than the upload was created with, and for none where the object's checksum
+/// is to be a composite one.
 fn algorithm(
     upload: &UploadRecord,
     declared: Option<ChecksumAlgorithm>,
@@ -51,7 +53,8 @@ fn algorithm(
     let Some((created, kind)) = upload.checksum else {
         return Ok(declared.unwrap_or(ChecksumAlgorithm::Crc64Nvme));
     };
-    // What a composite checksum is made of is the client's own word; for one of the whole ours will do.
+    // S3 wants the client to send the checksum of each part that a composite checksum is made of. For one of the full
+    // object the server computes those of the parts itself.
     let left_out = declared.is_none() && kind == ChecksumType::FullObject;
     if left_out || declared == Some(created) {
         return Ok(created);
@@ -64,7 +67,7 @@ fn algorithm(
     )))
 }
 
-/// Makes a stored body the part of that number, in place of one that was there before.
+/// Makes a stored body the part of that number. It replaces a part that was uploaded under the number before.
 pub async fn commit(
     ctx: &Context,
     bucket: &BucketRecord,
@@ -96,7 +99,7 @@ mod tests {
     use stratum_metadata::record::{Attributes, BucketId, ObjectHeaders, StorageClass};
 
     #[test]
-    fn a_part_keeps_the_uploads_checksum() {
+    fn a_part_is_stored_with_the_uploads_checksum_algorithm() {
         use ChecksumAlgorithm::{Crc32, Crc64Nvme, Sha256};
         let of = |created: Option<(ChecksumAlgorithm, ChecksumType)>, declared| {
             let upload = UploadRecord {

@@ -1,4 +1,4 @@
-//! UploadPartCopy: bytes of an object become a part, streamed from one to the other.
+//! UploadPartCopy: bytes of an object are read and stored as a part of an upload.
 
 use crate::body::MAX_PAYLOAD;
 use crate::checksum;
@@ -56,7 +56,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     if opened.is_current {
         ctx.count_read(source.bucket.id, &source.key, &opened.object, &opened.selection, tier);
     }
-    // Only a checksum that the upload was created with is told.
+    // The answer has a checksum only if the upload was created with an algorithm.
     let told = record.checksum.is_some().then_some(checksum);
     let mut response = xml::answer(&CopyPartResult {
         xmlns: Namespace,
@@ -69,8 +69,9 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     Ok(response)
 }
 
-/// The bytes that `x-amz-copy-source-range` asks for of a source of `size` bytes; all without it. Stricter than
-/// `Range`: first and last byte must both be there, and inside the source.
+/// The bytes that `x-amz-copy-source-range` asks for of a source of `size` bytes; without the header all of them.
+/// This is stricter than `Range`: the header must name both the first and the last byte, and both must lie in the
+/// source.
 ///
 /// # Errors
 /// `InvalidArgument` for anything but `bytes=first-last`, `InvalidRange` when the source is shorter.

@@ -1,4 +1,5 @@
-//! What a request needs beside its operation's own rights: what its headers or its body give to a version, and what they ask of one.
+//! The rights that a request needs beside those of its operation: for the tags, lock or grants that its headers or
+//! body give to a version, for the conditions by which it finds out about an object, and for the copy of tags.
 
 use super::facts::{Asker, Said};
 use super::{Resource, Verdict, authorise, judge};
@@ -14,30 +15,33 @@ use crate::version;
 use http::HeaderName;
 use stratum_metadata::record::{BucketRecord, Grantee, ObjectOwnership};
 
-/// A header because of which a request needs a right beside its operation's own.
+/// A header that makes a request need a right beside those of its operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Brings {
     pub header: &'static str,
     pub action: &'static str,
     pub because: Because,
-    /// A value with which it needs it.
+    /// A value of the header with which the request needs the right. A test tries it.
     pub example: &'static str,
 }
 
-/// Why it does.
+/// Why a header needs a right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Because {
-    /// It gives to a version what takes a right to give.
+    /// The header gives tags or a lock to the version that is written, which takes a right of its own.
     Gives,
-    /// It lets others in, where lists are in use. Who will own what is written may, unless a policy denies it.
+    /// The header gives others access to the object that is written, where access control lists are in use. The
+    /// account that will own the object may do that unless a policy denies it.
     LetsIn,
-    /// It asks what the object is, and the answer tells. That there is one at all (`*`) isn't that.
+    /// The header compares something with the object's content, and the answer tells whether it is the same. The
+    /// condition `*`, which asks only whether the object exists, isn't one of these.
     Asks,
-    /// It lifts what would keep the request from being done. Without the right it lifts nothing, and what it lifts refuses.
+    /// The header lifts a lock that would refuse the request. Without the right it lifts nothing, and the lock
+    /// refuses the request.
     Lifts,
 }
 
-/// All of them. What a request does to objects takes no right because of another header.
+/// All such headers. No other header of a request that writes objects takes a right.
 pub const BRINGS: &[Brings] = {
     const EVERYBODY: &str = "uri=\"http://acs.amazonaws.com/groups/global/AllUsers\"";
     const fn gives(header: &'static str, example: &'static str, action: &'static str) -> Brings {
@@ -71,7 +75,7 @@ pub const BRINGS: &[Brings] = {
 const BYPASS: &str = "x-amz-bypass-governance-retention";
 const BYPASSING: &str = "s3:BypassGovernanceRetention";
 
-/// Whether the caller may give to the object what the headers of a write say, and ask of it what they ask.
+/// Whether the caller has the rights that the headers of a write need.
 ///
 /// # Errors
 /// As [`authorise`].
@@ -96,20 +100,21 @@ pub fn authorise_headers(
     Ok(())
 }
 
-/// Whether a retention in governance mode doesn't bind this request: it says so, and its caller may.
+/// Whether this request may delete or shorten what a retention in governance mode protects: its header asks to bypass
+/// the retention, and its caller has the right to.
 pub fn bypasses_governance(asker: &Asker<'_>, resource: &Resource<'_>) -> bool {
     let value = asker.headers.get(BYPASS).and_then(|value| value.to_str().ok());
     value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
         && authorise(asker, BYPASSING, resource).is_ok()
 }
 
-/// Whether the headers let in others than the bucket's owner and who will own what is written.
+/// Whether the headers give access to anybody but the bucket's owner and the account that will own the object.
 fn gives_to_others(asker: &Asker<'_>, resource: &Resource<'_>) -> bool {
     let Resource::Object(bucket, ..) = resource else { return false };
     if ownership::of(bucket, &asker.store.settings) == ObjectOwnership::BucketOwnerEnforced {
         return false;
     }
-    // What makes no sense is refused by the operation.
+    // The operation refuses headers that can't be read.
     let lists = acl::asked(asker.headers, &asker.store.identities).ok().flatten();
     let (writer, owner) = (asker.account.id(), bucket.owner.as_str());
     let is_theirs = |grantee: &Grantee| matches!(grantee, Grantee::User(id) if id == writer || id == owner);
@@ -117,8 +122,8 @@ fn gives_to_others(asker: &Asker<'_>, resource: &Resource<'_>) -> bool {
     !grants.iter().all(|grant| is_theirs(&grant.grantee))
 }
 
-/// Whether the caller may give its list to what it writes. Whoever will own it may, unless a policy denies it; a member of an account,
-/// who owns nothing, has to be given the right.
+/// Whether the caller may give an access control list to the object that it writes. The owner of the account that
+/// will own the object may unless a policy denies it. A member of that account needs a policy that allows it.
 fn authorise_list(asker: &Asker<'_>, resource: &Resource<'_>) -> Result<(), S3Error> {
     let action = on("s3:PutObjectAcl", resource);
     match judge(asker, action, resource)? {
@@ -127,7 +132,7 @@ fn authorise_list(asker: &Asker<'_>, resource: &Resource<'_>) -> Result<(), S3Er
     }
 }
 
-/// Whether the caller may have the tags of what it copies be the copy's.
+/// Whether the caller may read the tags of the object that it copies and give them to the copy.
 ///
 /// # Errors
 /// As [`authorise`].
@@ -142,7 +147,8 @@ pub fn authorise_copied_tags(
     authorise(&Asker { said: Some(&said), ..Asker::of(ctx) }, "s3:PutObjectTagging", copy)
 }
 
-/// Whether the caller may read what a write or a deletion asks about: its answer tells whether it guessed right.
+/// Whether the caller may read an object whose content a condition of a write or a deletion is about. The answer
+/// tells whether the condition holds, and so something of the content.
 ///
 /// # Errors
 /// As [`authorise`].
@@ -150,12 +156,13 @@ pub fn authorise_reading(asker: &Asker<'_>, resource: &Resource<'_>) -> Result<(
     authorise(asker, on("s3:GetObject", resource), resource)
 }
 
-/// The right to that, which is another where it is a version that is named.
+/// The action on this resource, which is another one where the resource is a version that is named.
 fn on(action: &'static str, resource: &Resource<'_>) -> &'static str {
     operation::on(action, matches!(resource, Resource::Object(_, _, Some(_))))
 }
 
-/// As [`authorise`], once the body has been read: what it says may be what the policy asks about.
+/// Asks for the operation's rights again when the body has been read, since a policy may ask about the tags or the
+/// lock that the body gives.
 ///
 /// # Errors
 /// As [`authorise`].
@@ -180,8 +187,9 @@ mod tests {
     use crate::operation::Scope;
     use crate::operations;
 
-    /// Headers that operations on objects heed and that take no right: how bytes come and are kept, what is said of an object, what
-    /// is asked of a request as a whole. What is copied takes the rights of its operation's row, and a key of KMS is the key service's.
+    /// How the names of headers begin that operations on objects heed and that take no right: they say how the bytes
+    /// are sent and stored, describe the object, or are about the request as a whole. The object that is copied takes
+    /// the rights of the operation's row, and the key service decides who may use a key of KMS.
     const BRING_NOTHING: [&str; 16] = [
         "bucket-namespace",
         "checksum-",
@@ -201,7 +209,8 @@ mod tests {
         "website-redirect-location",
     ];
 
-    /// Whoever makes a header mean something has to say here whether that takes a right; then the matrix tries it.
+    /// A header that an operation comes to heed must be entered in one of the two lists: so nobody forgets to decide
+    /// whether it takes a right. The API's tests try every header of `BRINGS`.
     #[test]
     fn every_header_that_a_write_heeds_brings_a_right_or_is_known_to_bring_none() {
         let names = include_str!("../headers/s3-headers.txt").lines();
@@ -216,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn each_is_heeded_by_a_write() {
+    fn each_header_that_brings_a_right_is_heeded_by_a_write_and_listed_once() {
         for brings in BRINGS {
             assert!(
                 operations::all().any(|row| row.is_write() && is_heeded(brings.header, row)),

@@ -1,4 +1,4 @@
-//! Whether a bucket lets the service that delivers logs put objects.
+//! Whether a bucket lets S3's log delivery service, as which this server delivers access logs, put objects.
 
 use super::Store;
 use crate::error::S3Error;
@@ -7,14 +7,14 @@ use stratum_metadata::ReadView;
 use stratum_metadata::record::{BucketRecord, Grantee, ObjectOwnership, Permission};
 use stratum_policy::{Action, Decision, Facts, Key, Question, Requester, Value, Values};
 
-/// What policies call the service.
+/// The name of the service in policies.
 const SERVICE: &str = "logging.s3.amazonaws.com";
 
-/// Whether logs of `source` may become objects of `target` under that prefix: its policy says so, or where access control
-/// lists are in use the group of log delivery may write.
+/// Whether logs of `source` may become objects of `target` under that prefix. The target's policy may allow it; where
+/// access control lists are in use, grants to the log delivery group may, too.
 ///
 /// # Errors
-/// As of a policy that can't be judged, and failures of the store.
+/// `AccessDenied` where the target's policy can't be read; failures of the store.
 pub fn may_deliver_logs(
     store: &Store,
     view: &ReadView,
@@ -48,7 +48,7 @@ pub fn may_deliver_logs(
     })
 }
 
-/// What policies may ask about a delivery.
+/// The values of the condition keys in a policy that a delivery has.
 struct OfDelivery<'a> {
     source: &'a BucketRecord,
     target: &'a BucketRecord,

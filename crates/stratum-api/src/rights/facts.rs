@@ -1,4 +1,4 @@
-//! Who asks, and what is known of their request: what a policy's conditions and variables are answered with.
+//! The caller and the request, from which the condition keys and variables of policies get their values.
 
 use crate::audit::Trail;
 use crate::channel::Tls;
@@ -19,34 +19,36 @@ use stratum_metadata::record::BucketRecord;
 use stratum_policy::{Key, Requester, Value, Values};
 use stratum_storage::ambient::UnixMillis;
 
-/// A text of the request that a policy may ask about, at most, in bytes: what is longer is compared with nothing. No key and no
-/// value that means something is.
+/// The longest text of a request that is compared with a policy, in bytes. A longer one counts as absent. No object's
+/// key and no value with a meaning is that long.
 const MAX_ASKED: usize = 4 << 10;
 
-/// Who asks, and how.
+/// The caller of a request, and what the request has that a decision may depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Asker<'a> {
     pub store: &'a Store,
     pub view: &'a ReadView,
     pub caller: &'a Caller,
     pub account: &'a Account,
-    /// How it was signed, if it was.
+    /// How the request was signed; none where nobody signed it.
     pub mechanism: Option<Mechanism>,
     pub query: &'a Query,
     pub headers: &'a HeaderMap,
     pub scheme: &'a Scheme,
     pub tls: Option<Tls>,
-    /// Of a write of an object: whether the object comes to be by this very request. A part makes none.
+    /// For a write of an object: whether this request makes the object, as an upload of a part doesn't. None for any
+    /// other request.
     pub creates: Option<bool>,
     pub peer: Option<IpAddr>,
     pub now: UnixMillis,
-    /// What is told of how it was decided.
+    /// Notes the decisions for the audit.
     pub trail: &'a Trail,
-    /// What the body says, once it has been read.
+    /// The tags and the lock that the body gives, once it has been read.
     pub said: Option<&'a Said>,
 }
 
-/// What a version is to have, where policies ask about it: it stands in a header, or in the body.
+/// The tags and the lock that a request gives to a version, by its headers or its body. Policies have condition keys
+/// for them.
 #[derive(Clone, Debug, Default)]
 pub struct Said {
     pub tags: Tags,
@@ -54,13 +56,13 @@ pub struct Said {
 }
 
 impl Said {
-    /// What the headers say. What makes no sense is refused by the operation.
+    /// The tags and the lock that the headers give. The operation refuses headers that can't be read.
     pub(super) fn of(headers: &HeaderMap, now: UnixMillis) -> Said {
         let tags = tags::of_header(headers).ok().flatten().unwrap_or_default();
         Said { tags, lock: Lock::of(headers, now).unwrap_or_default() }
     }
 
-    /// Whether the operation of an action says it in its body.
+    /// Whether the operation of this action gives tags or a lock in its body.
     pub(super) fn by(action: &str) -> bool {
         matches!(
             action,
@@ -71,7 +73,7 @@ impl Said {
         )
     }
 
-    /// What it may be asked about.
+    /// Whether a condition key is about such tags or such a lock.
     pub(super) fn tells(key: &Key) -> bool {
         matches!(
             key,
@@ -84,12 +86,12 @@ impl Said {
         )
     }
 
-    /// Milliseconds since the epoch.
+    /// The end of the retention, in milliseconds since the epoch.
     fn retained_until(&self) -> Option<i64> {
         self.lock.retention.map(|retention| retention.until.cast_signed())
     }
 
-    /// For how many days from then, begun ones counted.
+    /// How many days the retention lasts from `now`; a day that has begun counts whole.
     fn remaining_days(&self, now: UnixMillis) -> Option<i64> {
         const DAY: i64 = 24 * 3_600 * 1_000;
         let left = self.retained_until()?.checked_sub(now.cast_signed())?;
@@ -106,7 +108,7 @@ fn creates(operation: &str) -> Option<bool> {
 }
 
 impl<'a> Asker<'a> {
-    /// Of a request to S3.
+    /// The caller of a request to S3.
     pub fn of(ctx: &'a Context) -> Self {
         Asker {
             store: &ctx.store,
@@ -134,13 +136,13 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// What isn't UTF-8 in it is compared as the replacement character.
+    /// The text of a header. Bytes that aren't UTF-8 become the replacement character.
     fn header(&self, name: impl AsHeaderName) -> Option<Cow<'a, str>> {
         let value = self.headers.get(name).filter(|value| value.len() <= MAX_ASKED)?;
         Some(String::from_utf8_lossy(value.as_bytes()))
     }
 
-    /// When it was signed, in milliseconds ago.
+    /// How long ago the request was signed, in milliseconds.
     fn signature_age(&self) -> Option<i64> {
         let text = self.headers.get("x-amz-date").and_then(|value| value.to_str().ok());
         let of_query = || self.query.iter().find(|(name, _)| name.eq_ignore_ascii_case("X-Amz-Date"));
@@ -151,22 +153,22 @@ impl<'a> Asker<'a> {
     }
 }
 
-/// What is known of one question of a request.
+/// What one question about a request may depend on.
 pub(super) struct Facts<'a> {
     pub asker: &'a Asker<'a>,
-    /// The bucket that it is about, if it is.
+    /// The bucket that the question is about, if it is about one.
     pub bucket: Option<&'a BucketRecord>,
     pub version: Option<&'a str>,
     /// The tags that the object has.
     pub tags: Option<&'a Tags>,
-    /// What is to be listed, where it isn't the request's own prefix.
+    /// The prefix that is to be listed, where it isn't the request's own.
     pub prefix: Option<&'a str>,
 }
 
 impl stratum_policy::Facts for Facts<'_> {
     fn values(&self, key: &Key) -> Values<'_> {
         let asker = self.asker;
-        // Whoever belongs to the account.
+        // The owner of the caller's account; none where nobody signed the request.
         let user = asker.caller.owner();
         let member = match asker.caller {
             Caller::Member(member) => Some(member.as_ref()),
@@ -208,7 +210,8 @@ impl stratum_policy::Facts for Facts<'_> {
                 let mut named = tags.filter(|(name, _)| name.eq_ignore_ascii_case(tag));
                 Values::from(named.next().map(|(_, value)| value.as_str()))
             }
-            // Nobody has a second factor here; who signs with a lasting key isn't asked for one.
+            // Nobody has a second factor here, so that it is false for a session. For an access key without an end
+            // the key is absent, as at Amazon.
             Key::MultiFactorAuthPresent => match member.and_then(|member| member.issued) {
                 Some(_) => Values::One(Value::Flag(false)),
                 None => Values::None,
@@ -222,7 +225,7 @@ impl stratum_policy::Facts for Facts<'_> {
             Key::RoleSessionName => parameter("RoleSessionName"),
             Key::PrincipalAccount => Values::from(user.map(|user| user.id.as_str())),
             Key::RequestedRegion => Values::from(Some(asker.store.settings.region.as_str())),
-            // Of requests of a service, which nobody sends.
+            // Only requests that another service of Amazon's sends have these, and no such request comes here.
             Key::SourceArn | Key::SourceAccount | Key::Elsewhere => Values::None,
             Key::ViaService => Values::One(Value::Flag(false)),
             Key::TlsVersion => Values::from(asker.tls.map(|tls| tls.version)),
@@ -235,7 +238,7 @@ impl stratum_policy::Facts for Facts<'_> {
             Key::Delimiter => parameter("delimiter"),
             Key::MaxKeys => parameter("max-keys"),
             Key::VersionId => Values::from(self.version.filter(|text| text.len() <= MAX_ASKED)),
-            // What stands in the body of CreateBucket, which no bucket's policy judges.
+            // The location constraint stands in the body of CreateBucket, which isn't read yet when this is asked.
             Key::LocationConstraint => Values::None,
             Key::ExistingObjectTag(tag) => {
                 Values::from(self.tags.and_then(|tags| tags.get(tag.as_ref())).map(String::as_str))
@@ -245,7 +248,8 @@ impl stratum_policy::Facts for Facts<'_> {
                 tags if tags.is_empty() => Values::None,
                 tags => Values::Many(tags.into_keys().map(|key| Value::Text(key.into())).collect()),
             },
-            // What the console does counts as what its key would sign, so that a policy against the old version isn't against it.
+            // A request of the console isn't signed. It counts as signed by version 4, so that a policy that denies
+            // version 2 doesn't deny the console.
             Key::SignatureVersion => Values::from(user.map(|_| match asker.mechanism {
                 Some(Mechanism { version: Version::V2, .. }) => "AWS",
                 Some(Mechanism { version: Version::V4, .. }) | None => "AWS4-HMAC-SHA256",
@@ -289,12 +293,12 @@ fn told(text: Option<Cow<'_, str>>) -> Values<'_> {
 }
 
 impl<'a> Facts<'a> {
-    /// Of what is no bucket's.
+    /// For a question about a resource that belongs to no bucket.
     pub(super) fn of_account(asker: &'a Asker<'a>) -> Facts<'a> {
         Facts { asker, bucket: None, version: None, tags: None, prefix: None }
     }
 
-    /// What the body says, or else the headers.
+    /// The tags and the lock that the body gives, if it has been read, or else those that the headers give.
     fn said(&self) -> Said {
         self.asker.said.cloned().unwrap_or_else(|| Said::of(self.asker.headers, self.asker.now))
     }

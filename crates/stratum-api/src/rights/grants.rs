@@ -1,12 +1,13 @@
-//! What the permissions of access control lists allow, by the names that policies have for it.
+//! The actions that the permissions of access control lists allow, by their names in policies.
 //!
-//! Source: S3 User Guide, "Access control list (ACL) overview", "Mapping of ACL permissions and access policy permissions".
+//! Source: S3 User Guide, "Access control list (ACL) overview", "Mapping of ACL permissions and access policy
+//! permissions".
 
 use crate::context::Caller;
 use stratum_metadata::record::{Grant, Grantee, Permission};
 
-/// The permission that an action takes: of the bucket's list, or of the object's where it is about one that is there.
-/// Most actions can't be granted by a list.
+/// The permission that allows an action: of the object's list where the action is about an existing object, else of
+/// the bucket's. Most actions can't be granted by a list.
 pub fn permission(action: &str) -> Option<Permission> {
     Some(match action {
         "s3:ListBucket" | "s3:ListBucketVersions" | "s3:ListBucketMultipartUploads" => Permission::Read,
@@ -19,7 +20,7 @@ pub fn permission(action: &str) -> Option<Permission> {
     })
 }
 
-/// Whether an action is about an object that is there, so that its owner, its list and its tags count.
+/// Whether an action is about an existing object, so that the object's owner, access control list and tags count.
 pub fn is_about_an_object(action: &str) -> bool {
     is_read_of_an_object(action)
         || matches!(
@@ -33,7 +34,7 @@ pub fn is_about_an_object(action: &str) -> bool {
         )
 }
 
-/// Whether an action shows an object, or something of it.
+/// Whether an action reads an object, or something that belongs to it.
 pub fn is_read_of_an_object(action: &str) -> bool {
     matches!(
         action,
@@ -48,16 +49,18 @@ pub fn is_read_of_an_object(action: &str) -> bool {
     )
 }
 
-/// Whether an action is about the bucket's policy itself, from which its owner can't be locked out.
+/// Whether an action is about the bucket's policy itself. A policy can't deny these to the bucket's owner.
 pub fn is_of_the_policy(action: &str) -> bool {
     matches!(action, "s3:GetBucketPolicy" | "s3:PutBucketPolicy" | "s3:DeleteBucketPolicy")
 }
 
+/// Whether a grant gives a permission.
 pub fn gives(grant: &Grant, permission: Permission) -> bool {
     grant.permission == permission || grant.permission == Permission::FullControl
 }
 
-/// Whether a grant is the caller's account's; one to the public may count for nothing.
+/// Whether a grant is to the caller's account, or to a group that it belongs to. A grant to the public counts only
+/// with `counts_public`.
 pub fn is_to(grant: &Grant, caller: &Caller, counts_public: bool) -> bool {
     match (&grant.grantee, caller.owner()) {
         (Grantee::User(id), Some(user)) => *id == user.id,

@@ -1,33 +1,34 @@
-//! What a member's own policies say: those of a user and its groups, or of a role, and what a session was given to stay within.
+//! What a member's own policies say: those of a user and of the user's groups, or of a role, and the policies that
+//! bound a session's rights.
 //!
-//! Source: IAM User Guide, "Policy evaluation logic": an explicit deny of any of them wins; a session may what both its role and
-//! its own policy allow.
+//! Source: IAM User Guide, "Policy evaluation logic": an explicit deny of any of them wins; a session may what both
+//! its role and its own policy allow.
 
 use super::facts::{Asker, Facts};
 use crate::identities::Member;
 use std::sync::Arc;
 use stratum_policy::{Action, Decision, Key, Policy, Question};
 
-/// What they answer.
+/// The decision of a member's own policies on an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Own {
-    /// That statement denies it.
+    /// This statement denies it.
     Denied(String),
-    /// That statement allows it.
+    /// This statement allows it.
     Allowed(String),
-    /// None speaks of it.
+    /// No statement is about it.
     Silent,
-    /// The session was given a policy that doesn't allow it.
+    /// The policies that bound the session's rights don't allow it.
     Beyond,
 }
 
 impl Member {
-    /// Whether a condition, or a variable, on something that `wanted` tells is in any of their policies.
+    /// Whether any of the member's policies has a condition or a variable with a key that `wanted` chooses.
     pub(super) fn asks(&self, wanted: impl Fn(&Key) -> bool + Copy) -> bool {
         self.policies.iter().chain(self.within.iter().flatten()).any(|policy| policy.asks(wanted))
     }
 
-    /// Whether their own policies let them do it to what has this ARN.
+    /// Decides by the member's own policies whether the member may do an action to the resource with this ARN.
     pub(super) fn may(&self, asker: &Asker<'_>, action: Action, resource: &str, facts: &Facts<'_>) -> Own {
         let question = Question { who: asker.requester(), action, resource, facts };
         let own = decided(&self.policies, &question);

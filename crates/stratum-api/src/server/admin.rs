@@ -1,8 +1,9 @@
-//! `/_stratum/`: health for probes, metrics for a scraper, and under `v1/` what an operator asks and has done.
+//! `/_stratum/`: the health of the server for probes, metrics for a scraper, and under `v1/` the operator's routes.
 //!
-//! The operator's routes are the binary's; who reaches them is seen to here. Root does, and nobody else but for what is told of
-//! an object, which whoever may read it may ask, and of a bucket, which whoever may list it may. They carry everything they
-//! say in their path and query, which the signature covers, and answer with JSON.
+//! The binary makes the operator's routes; this module decides who reaches them. Root reaches all of them. Others
+//! reach two: whoever may read an object may ask where it lies and why, and whoever may list a bucket may ask for its
+//! report. A request to these routes says everything in its path and query, which the signature covers. The answers
+//! are JSON.
 
 use crate::address::Address;
 use crate::audit::{Asked, Came, Trail};
@@ -27,12 +28,12 @@ use stratum_auth::{Mechanism, Version};
 use subtle::ConstantTimeEq;
 use tower_service::Service;
 
-/// Whether requests can be served, and in words why not.
+/// Says whether requests can be served, and if not, why.
 pub type Ready = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
-/// The metrics, as Prometheus reads them.
+/// Gives the metrics in the text format of Prometheus.
 pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// Where the operator's routes begin.
+/// How the paths of the operator's routes begin.
 pub(super) const OPERATORS: &str = "/_stratum/v1/";
 
 /// The administrative endpoints.
@@ -49,10 +50,10 @@ struct Sources {
 }
 
 impl Admin {
-    /// `token` is what every scraper must send as `Authorization: Bearer`. Without one those on loopback are answered, and
-    /// no others.
+    /// `token` is what a scraper must send as `Authorization: Bearer`. Without a token, scrapers that connect over
+    /// loopback are answered, and no others.
     ///
-    /// `operator`'s paths begin after `/_stratum/v1`.
+    /// The paths of `operator` are relative to `/_stratum/v1`.
     pub fn new(ready: Ready, metrics: Metrics, token: Option<String>, operator: Router) -> Self {
         let sources = Sources { ready, metrics, token: token.map(Arc::from) };
         let router = Router::new()
@@ -64,7 +65,7 @@ impl Admin {
         Self { router }
     }
 
-    /// Answers a request that is not [`refused`].
+    /// Answers a request whose sender may ask it (see [`refused`]).
     pub(crate) async fn respond(&self, peer: SocketAddr, mut request: Request<Body>) -> Response<Body> {
         request.extensions_mut().insert(peer);
         match self.router.clone().call(request).await {
@@ -80,7 +81,7 @@ impl fmt::Debug for Admin {
     }
 }
 
-/// Answers a request for `/_stratum/`, if whoever sent it may ask that.
+/// Answers a request for `/_stratum/`, or refuses it where its sender may not ask it.
 pub(super) async fn administer(
     admin: &Admin,
     store: &Arc<Store>,
@@ -102,7 +103,7 @@ pub(super) async fn administer(
         let came = Came {
             request: id.as_str(),
             now: store.clock.now(),
-            // Whoever may have something done here is root.
+            // Only root may change anything here.
             user: root.map(|root| root.id.as_str()),
             access_key: root.map(|root| root.access_key.as_str()),
             operation: "Operate",
@@ -118,13 +119,15 @@ pub(super) async fn administer(
     response
 }
 
-/// The refusal of what somebody may not ask.
+/// The refusal of a request to the operator's routes whose sender may not ask it. Other paths aren't refused here.
 async fn refused(store: &Store, head: &http::request::Parts) -> Option<Response<Body>> {
     let path = head.uri.path().strip_prefix(OPERATORS)?;
     let problem = may(store, head, path).await.err()?;
     Some(refusal(StatusCode::FORBIDDEN, &problem))
 }
 
+/// Checks that the sender may ask a request to the operator's routes; `path` follows `/_stratum/v1/`. The error says
+/// why not.
 async fn may(store: &Store, head: &http::request::Parts, path: &str) -> Result<(), String> {
     let Authenticated { caller, mechanism, .. } =
         authenticate(store, head).await.map_err(|error| error.words().to_owned())?;
@@ -137,17 +140,17 @@ async fn may(store: &Store, head: &http::request::Parts, path: &str) -> Result<(
     match Told::of(path, head.uri.query()) {
         None => Err("only the root user may operate the store, and signs the request".into()),
         Some(told) if told.may(&caller, mechanism, store, head) => Ok(()),
-        // Nor is it told whether there is such a bucket.
+        // The same words where the bucket or the object doesn't exist, so that they don't tell whether it does.
         Some(Told::Object(..)) => Err("only who may read the object may ask that of it".into()),
         Some(Told::Bucket(_)) => Err("only who may list the bucket may ask that of it".into()),
     }
 }
 
-/// What is told of a bucket or an object to others than root.
+/// What others than root may ask.
 enum Told {
-    /// Where it lies and why; of a version of it, if that is named.
+    /// Where an object lies and why; or a version of it, if the request names one.
     Object(String, ObjectKey, Option<String>),
-    /// What lies where.
+    /// In which tiers the objects of a bucket lie.
     Bucket(String),
 }
 
@@ -205,7 +208,7 @@ impl Told {
     }
 }
 
-/// An operator's failure: `{"error": "..."}`.
+/// An error of the operator's routes: `{"error": "..."}`.
 pub fn refusal(status: StatusCode, problem: &str) -> Response<Body> {
     let document = serde_json::json!({ "error": problem }).to_string();
     let mut response = Response::new(Body::from(document));
@@ -232,7 +235,8 @@ async fn metrics_now(
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], (sources.metrics)()))
 }
 
-/// A token counts on loopback, too: behind a proxy on the same host everybody seems to be there.
+/// Whether a peer may have the metrics. Where there is a token, a peer on loopback needs it as well: behind a proxy
+/// on the same host, all peers seem to be on loopback.
 fn may_scrape(peer: SocketAddr, headers: &HeaderMap, token: Option<&str>) -> bool {
     let Some(token) = token else { return peer.ip().to_canonical().is_loopback() };
     let sent = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));

@@ -1,4 +1,4 @@
-//! An answer's body, which tells its connection when hyper is done with it.
+//! The body of an answer, which tells its connection when hyper drops it, having written the answer or given up.
 
 use crate::connections::Connection;
 use axum::body::Body;
@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// What a connection sends.
+/// The body of an answer, and the connection that sends it.
 #[derive(Debug)]
 pub struct Answer {
     body: Body,

@@ -1,8 +1,11 @@
-//! The console's door into the server: its pages are made of requests, and this carries them in.
+//! The console within the server: it makes its pages from the answers to requests, and this module hands those
+//! requests to the server.
 //!
-//! `stratum-console` knows nothing of the store; what it may do, its signed-in key may do. A request of its own takes the same
-//! road as one off the wire ([`service::respond`], [`admin::administer`]), in the name of that key ([`OnBehalf`]). Every
-//! request *for* it counts for its address until it is answered, as any does that nobody has signed.
+//! `stratum-console` knows nothing of the store. It may do what the access key may do with which a user has signed
+//! in: a request of the console is answered by the same functions as one that came over the network
+//! ([`service::respond`], [`admin::administer`]), in the name of that key ([`OnBehalf`]). A browser's request *for* a
+//! page of the console counts for the browser's address until it is answered, as any request does that nobody has
+//! signed.
 
 use super::admin::{self, Admin};
 use crate::admission::{LEAST_MEMORY, Party};
@@ -23,7 +26,7 @@ use stratum_auth::{AccessKey, AuthError, Keyring, Presign};
 use stratum_console::{Answering, Door, Holder, Key, Link, SessionKeeper, Via, Who};
 use tower_service::Service;
 
-/// The console, mounted.
+/// The console with its routes.
 pub(super) struct Console {
     router: Router,
 }
@@ -34,14 +37,15 @@ impl fmt::Debug for Console {
     }
 }
 
-/// Whether a request for `/_stratum/` is the console's: it is below its path, or a browser's that looks for a page.
+/// Whether a request for `/_stratum/` is for the console: its path is below the console's, or it is a browser's for
+/// `/_stratum/` itself.
 pub(super) fn is_meant<B>(request: &Request<B>) -> bool {
     let path = request.uri().path();
     let below = path.strip_prefix(stratum_console::ROOT);
     below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) || is_lost(request)
 }
 
-/// A browser at `/_stratum/`, where there is no page.
+/// Whether a browser asks for a page at `/_stratum/`, where there is none, so that it is redirected to the console.
 fn is_lost<B>(request: &Request<B>) -> bool {
     let accepts = || request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
     matches!(request.uri().path(), "/_stratum" | "/_stratum/")
@@ -49,10 +53,11 @@ fn is_lost<B>(request: &Request<B>) -> bool {
         && accepts().is_some_and(|accept| accept.contains("text/html"))
 }
 
-/// What a page of an object's may do that a browser opens by its address: all but belong to the console's origin.
+/// The policy for an object that a browser opens as a page: the page may do everything except act with the console's
+/// origin.
 const SANDBOX: &str = "sandbox allow-downloads allow-forms allow-modals allow-popups allow-scripts";
 
-/// Types of which browsers run nothing.
+/// Whether a content type is one in which browsers run no script.
 fn is_inert(kind: &str) -> bool {
     let kind = kind.split(';').next().unwrap_or_default().trim();
     let (family, rest) = kind.split_once('/').unwrap_or((kind, ""));
@@ -66,8 +71,9 @@ fn is_inert(kind: &str) -> bool {
     }
 }
 
-/// Objects have addresses at the console's own origin. One that a browser would run gets none: else whoever may put an object,
-/// and has somebody open it, would do there whatever that one may.
+/// Puts an object in which a browser might run a script into a sandbox. Objects have URLs at the same origin as the
+/// console. A script in an object could do in the console whatever the user may do who opens the object, and whoever
+/// may put an object could have such a script run.
 pub(super) fn shut_out(answer: &mut HeaderMap) {
     let kind = answer.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
     if answer.contains_key(ETAG) && kind.is_some_and(|kind| !is_inert(&kind.to_ascii_lowercase())) {
@@ -107,7 +113,8 @@ impl Console {
     }
 }
 
-/// What a form takes beyond what every request counts for: as it came, and as its fields. One of files is streamed.
+/// How much memory a form takes beyond what every request is counted with, in bytes: the form as it was sent, and its
+/// fields. A form with files takes none, since it is streamed.
 fn form_bytes(headers: &HeaderMap) -> u64 {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if text(CONTENT_TYPE).starts_with("multipart/") || headers.get(CONTENT_TYPE).is_none() {
@@ -121,7 +128,7 @@ fn busy() -> Response<Body> {
     admin::refusal(StatusCode::SERVICE_UNAVAILABLE, "the server has too much to do; try again in a moment")
 }
 
-/// What the console's requests go into.
+/// The parts of the server that answer the console's requests.
 struct Inside {
     store: Arc<Store>,
     admin: Admin,
@@ -136,13 +143,14 @@ impl Inside {
     }
 }
 
+/// The user whom the console shows as signed in; none for an anonymous caller.
 fn who(caller: &Caller) -> Option<Who> {
     let (name, id, is_role) = match caller {
         Caller::User(user) if user.display_name.is_empty() => (user.id.clone(), user.id.as_str(), false),
         Caller::User(user) => (user.display_name.clone(), user.id.as_str(), false),
         Caller::Member(member) => {
             let is_role = member.kind == MemberKind::Role;
-            // What follows the id of a role's is what who assumed it called the session.
+            // The id of a role's session is the role's id, a colon, and the name of the session.
             let id = member.id.split(':').next().unwrap_or_default();
             (member.arn.to_string(), id, is_role)
         }
@@ -213,7 +221,7 @@ impl Door for Inside {
     }
 }
 
-/// Who it is, or nobody; why that can't be said now.
+/// Who is signed in: none for a key that isn't valid. The error says why that can't be found out now.
 fn found(caller: Result<Caller, AuthError>) -> Result<Option<Who>, String> {
     match caller {
         Ok(caller) => Ok(who(&caller)),

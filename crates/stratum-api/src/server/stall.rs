@@ -1,8 +1,8 @@
 //! A stream whose peer must keep reading.
 //!
-//! A response holds memory and, through its body, volumes. So once the socket takes no more, the peer has
-//! [`WINDOW`] to take [`ENOUGH`] bytes, or more where the server holds much for it, or the connection fails. A stream
-//! that never blocks costs nothing.
+//! A response keeps memory in use and, through its body, volumes on hold. So once the socket takes no more bytes, the
+//! peer must take [`ENOUGH`] bytes within [`WINDOW`], and more where the server holds much memory for it, or the
+//! connection fails. A stream that never blocks costs nothing.
 
 use crate::connections::Connection;
 use std::io::{self, IoSlice};
@@ -13,7 +13,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+/// How long a peer may take to read the bytes that it must read.
 const WINDOW: Duration = Duration::from_secs(30);
+/// How many bytes a peer must read within a window, at least.
 const ENOUGH: u64 = 64 << 10;
 
 /// A stream that fails when its peer stops reading.
@@ -24,7 +26,7 @@ pub struct Unstalled<S> {
     blocked: Option<Blocked>,
 }
 
-/// The socket takes no more.
+/// The state of a stream whose socket has taken no more bytes.
 #[derive(Debug)]
 struct Blocked {
     window: Pin<Box<Sleep>>,
@@ -37,6 +39,7 @@ impl<S> Unstalled<S> {
         Self { stream, connection, blocked: None }
     }
 
+    /// Passes on the outcome of a write, or fails it where the peer has not read enough within the window.
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(bytes)) => {
@@ -68,7 +71,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Unstalled<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        // A peer that sends its next request has read the last answer.
+        // A peer that sends its next request has read the answer before it.
         if read.is_ready() {
             self.blocked = None;
         }
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_reads_steadily_is_not() {
+    async fn a_peer_that_reads_steadily_is_not_cut() {
         let (near, mut far) = duplex(1024);
         let reader = tokio::spawn(async move {
             let mut total = 0;

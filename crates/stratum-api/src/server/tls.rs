@@ -1,8 +1,9 @@
-//! TLS from PEM files, which are read again as they change.
+//! TLS with a certificate from PEM files, which are read again when they change.
 //!
-//! Certificates of today last for weeks, and who renews them writes files and nothing else. So the configuration stays as it
-//! is and asks a [`Certificate`] what to show, with each handshake; what is there is exchanged when the files hold
-//! another pair that can be used together. Connections that are open go on.
+//! Certificates are valid for weeks, and the tools that renew them write files and do nothing else. So the server
+//! looks at the files from time to time. The configuration of TLS stays the same, and asks a [`Certificate`] at each
+//! handshake what to show. That is replaced when the files hold another certificate with its key. Open connections
+//! aren't affected.
 
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
@@ -33,22 +34,22 @@ pub enum TlsError {
     Unusable(#[from] rustls::Error),
 }
 
-/// From when to when a certificate counts, in seconds since 1970.
+/// The times from which and until which a certificate is valid, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
     pub begins: u64,
     pub ends: u64,
 }
 
-/// What came of looking at the files again.
+/// The outcome of a look at the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
     Unchanged,
-    /// What they hold now is shown.
+    /// The files hold another certificate, which is shown from now on.
     Renewed,
 }
 
-/// A chain of certificates and its key, as two files have them.
+/// A certificate with its chain and its key, and the two files that hold them.
 #[derive(Debug)]
 pub struct Certificate {
     chain: PathBuf,
@@ -60,7 +61,8 @@ pub struct Certificate {
 struct Shown {
     pair: Arc<CertifiedKey>,
     validity: Validity,
-    /// Of both files: another copy of the key in memory would be one too many.
+    /// The digest of both files, to see whether they have changed. The files themselves aren't kept, since the key
+    /// would then be in memory twice.
     digest: [u8; 32],
 }
 
@@ -75,10 +77,11 @@ impl Certificate {
         Ok(Arc::new(Certificate { chain, key, shown }))
     }
 
-    /// HTTP/1.1 over TLS 1.2 and 1.3, with what is shown at the time of each handshake.
+    /// The configuration of HTTP/1.1 over TLS 1.2 and 1.3. A handshake shows the certificate that is the newest by
+    /// then.
     ///
     /// # Errors
-    /// What rustls says of its own defaults.
+    /// [`TlsError::Unusable`] where rustls refuses its own defaults.
     pub fn config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, TlsError> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()?
@@ -88,7 +91,8 @@ impl Certificate {
         Ok(Arc::new(config))
     }
 
-    /// Looks whether the files hold something else by now, and shows that from now on. What can't be used changes nothing.
+    /// Looks whether the files have changed, and shows the certificate in them from now on. Files that can't be used
+    /// change nothing.
     ///
     /// # Errors
     /// As [`Certificate::read`].
@@ -102,12 +106,12 @@ impl Certificate {
         Ok(Look::Renewed)
     }
 
-    /// Of the first certificate of those that are shown: the server's own.
+    /// When the server's own certificate is valid, which is the first of the chain.
     pub fn validity(&self) -> Validity {
         self.shown.read().validity
     }
 
-    /// The file of the chain.
+    /// The path of the file with the certificate and its chain.
     pub fn path(&self) -> &Path {
         &self.chain
     }
@@ -119,7 +123,7 @@ impl ResolvesServerCert for Certificate {
     }
 }
 
-/// What lies in both files.
+/// The contents of both files.
 struct Files {
     chain: Vec<u8>,
     key: Vec<u8>,
@@ -133,11 +137,13 @@ impl Files {
         Ok(Files { chain: read(chain)?, key: read(key)? })
     }
 
+    /// A digest of the digests of the two files.
     fn digest(&self) -> [u8; 32] {
         let of = |bytes: &[u8]| Sha256::digest(bytes);
         Sha256::new().chain_update(of(&self.chain)).chain_update(of(&self.key)).finalize().into()
     }
 
+    /// The certificate with its key, if the two belong together.
     fn pair(&self, chain: &Path, key: &Path) -> Result<Shown, TlsError> {
         let not_pem = |path: &Path| {
             let path = path.to_owned();
@@ -154,8 +160,10 @@ impl Files {
     }
 }
 
-/// What whoever verifies it would say, at the beginning and at the end of time: when it counts is the first that they ask, and
-/// no other question is put here.
+/// From when to when a certificate is valid. webpki doesn't tell that directly, but its errors do: a verification at
+/// the beginning of time fails with the time from which the certificate is valid, and one at the end of time with the
+/// time until which it is. webpki checks that before anything else, so that it doesn't matter that nothing else would
+/// verify.
 fn validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;
     let judged = |seconds| {
@@ -177,7 +185,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    /// A folder with a pair of files in it.
+    /// A folder with a certificate's file and a key's file.
     struct Folder(tempfile::TempDir);
 
     impl Folder {
@@ -191,7 +199,7 @@ mod tests {
             self.0.path().join(name)
         }
 
-        /// Another pair, or one half of it, that ends with the year.
+        /// Writes a new key, and a certificate for it that is valid until that year; or only one of the two files.
         fn write(&self, until: Option<i32>, with_key: bool) {
             let key = rcgen::KeyPair::generate().unwrap();
             if let Some(year) = until {
@@ -217,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_that_is_renewed_is_shown() {
+    fn a_renewed_certificate_is_shown() {
         let folder = Folder::new();
         let certificate = folder.read();
         let before = certificate.shown.read().pair.clone();
@@ -229,10 +237,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cant_be_used_leaves_the_pair_before_it() {
+    fn files_that_cant_be_used_leave_the_certificate_before_them_in_use() {
         let folder = Folder::new();
         let certificate = folder.read();
-        // Between the two writes of whoever renews it.
+        // A tool that renews the certificate has written the first of the two files, and not yet the second.
         folder.write(Some(2031), false);
         assert!(matches!(certificate.look(), Err(TlsError::Unusable(_))));
         fs::write(folder.path("chain"), "").unwrap();
@@ -244,7 +252,7 @@ mod tests {
         let told = certificate.look().unwrap_err().to_string();
         assert!(told.contains("chain: No such file"), "{told}");
         assert_eq!(year_of(&certificate), 2030);
-        // And it goes on from there.
+        // When the files can be used again, they are.
         folder.write(Some(2032), true);
         assert_eq!((certificate.look().unwrap(), year_of(&certificate)), (Look::Renewed, 2032));
     }

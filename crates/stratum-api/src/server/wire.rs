@@ -1,15 +1,16 @@
-//! A connection's bytes, as HTTP reads and writes them.
+//! The stream between hyper and a connection.
 //!
-//! It notices what the connection is doing, and gives the refusal of what never became a request its words. Where a
-//! request can't be read at all (its head is too long, has too many headers, isn't HTTP) hyper answers by itself, with a
-//! bare status; what is sent instead is S3's document with a request's id. Its answers are told from ours by the time:
-//! nobody but hyper writes while no request is being served. A head that doesn't come in its time is refused here, too
-//! ([`Wire::time_out`]).
+//! The stream tells the connection when bytes are read and when an answer has been sent. It also replaces hyper's own
+//! answers. Where a request can't be read at all (its head is too long, has too many headers, or isn't HTTP), hyper
+//! answers by itself, with a status and no body. The stream sends S3's error document with a request's id instead. It
+//! recognises hyper's own answers by the time: while no request is being served, nobody but hyper writes. A head that
+//! isn't complete in its time is refused here as well ([`Wire::time_out`]).
 //!
-//! hyper writes 64 bytes for each header that it has room for, with every request: for all that may come, more than the nearest
-//! of a processor's caches holds. So it begins with room for a hundred, which takes it nothing, and a head that it refuses for
-//! its size is not refused yet: the connection is given back ([`Wire::is_to_be_read_again`]), and read on from that head by
-//! whoever has room for all.
+//! With every request, hyper writes 64 bytes for each header that it has room for. Room for as many headers as a
+//! request may have would take more memory than the first cache of a processor holds. So hyper begins with room for a
+//! hundred, its default, which it has without allocating. A head that hyper refuses for its size isn't refused yet:
+//! the connection is given back ([`Wire::is_to_be_read_again`]), and another hyper with room for all headers reads
+//! it, beginning with that head.
 
 use crate::connections::{Connection, Phase};
 use crate::error::{Code, S3Error};
@@ -26,12 +27,13 @@ use stratum_storage::ambient::Clock;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// What is read and thrown away of a request that couldn't be read, so that the answer reaches a peer that is still
-/// sending: bytes, and time.
+/// How many bytes are read and thrown away of a request that is refused, so that the answer reaches a peer that is
+/// still sending.
 const LINGER_BYTES: usize = 256 << 10;
+/// For how long.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
-/// A stream of a connection.
+/// The stream of a connection.
 #[derive(Debug)]
 pub struct Wire<S> {
     stream: S,
@@ -39,23 +41,23 @@ pub struct Wire<S> {
     ids: Arc<RequestIds>,
     clock: Arc<dyn Clock>,
     room: Room,
-    /// Was read before, and is read again first.
+    /// Bytes that another hyper has read from the stream before; they are read again first.
     again: Bytes,
     refusal: Option<Refusal>,
 }
 
-/// The room that hyper has for headers.
+/// How many headers hyper has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Room {
-    /// For as many as most requests have.
+    /// As many as most requests have.
     Usual,
-    /// Was too small for a head. What hyper writes of that is thrown away.
+    /// Too few for a head that has come. What hyper writes about it is thrown away.
     TooSmall,
-    /// For all that may come.
+    /// As many as a request may have.
     Full,
 }
 
-/// What is sent where no request came to be, and then until the end.
+/// The refusal of a head that didn't become a request, after which the connection ends.
 #[derive(Debug)]
 struct Refusal {
     unsent: Bytes,
@@ -69,18 +71,19 @@ impl<S> Wire<S> {
         Self { stream, connection, ids, clock, room: Room::Usual, again: Bytes::new(), refusal: None }
     }
 
-    /// Whether hyper met a head that it had too little room for, and ended for it.
+    /// Whether hyper ended the connection because it had too little room for a head.
     pub fn is_to_be_read_again(&self) -> bool {
         self.room == Room::TooSmall
     }
 
-    /// The connection as it was before the head that there was too little room for. `unread` is what hyper read and didn't
-    /// take for a request.
+    /// The stream as it was before the head that hyper had too little room for. `unread` are the bytes that hyper
+    /// read and didn't take as part of a request.
     pub fn read_again(self, unread: Bytes) -> Self {
         Self { room: Room::Full, again: unread, ..self }
     }
 
-    /// Whether bytes that are to be written are hyper's own. They are then thrown away.
+    /// Whether bytes that are to be written are hyper's own answer, of which `first` is the beginning. They are
+    /// thrown away then: a refusal is sent in their place, or the head is read again.
     fn is_refused(&mut self, first: &[u8]) -> bool {
         if self.refusal.is_none()
             && matches!(self.connection.phase(), Phase::Silent | Phase::Head | Phase::Idle)
@@ -96,13 +99,14 @@ impl<S> Wire<S> {
         self.refusal.is_some() || self.is_to_be_read_again()
     }
 
-    /// From now on this is all that is sent.
+    /// Begins the refusal: nothing else is sent on this connection any more.
     fn refuse(&mut self, code: Code) {
         self.connection.refuses();
         let unsent = self.refusal_of(code);
         self.refusal = Some(Refusal { unsent, linger: None, left: LINGER_BYTES });
     }
 
+    /// The bytes of a refusal, and the line in the log.
     fn refusal_of(&self, code: Code) -> Bytes {
         let date = headers::http_date(self.clock.now());
         let date = date.to_str().unwrap_or_default();
@@ -129,6 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// Sends what is unsent of the refusal.
     fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(refusal) = &mut self.refusal else { return Poll::Ready(Ok(())) };
         while refusal.unsent.has_remaining() {
@@ -141,8 +146,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads what a refused peer still sends, for a while: closed with bytes unread, the connection would be reset, and
-    /// the answer lost.
+    /// Reads for a while what a refused peer still sends. If the connection were closed with bytes unread, it would
+    /// be reset, and the peer would lose the answer.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(refusal) = &mut self.refusal else { return Poll::Ready(()) };
         let linger = refusal.linger.get_or_insert_with(|| Box::pin(sleep(LINGER_TIME)));
@@ -211,7 +216,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         }
         ready!(self.poll_refusal(cx))?;
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        // Nothing is flushed before all that was written is: so an answer that was handed over whole is sent.
+        // A flush ends when everything that was written before has been sent. So an answer that hyper has written
+        // whole has been sent by now.
         self.connection.flushed();
         Poll::Ready(Ok(()))
     }
@@ -243,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_head_that_has_too_little_room_is_read_again() {
+    async fn a_head_that_hyper_has_too_little_room_for_is_read_again() {
         let (mut wire, mut far) = wire();
         wire.write_all(b"HTTP/1.1 431 Request Header Fields Too Large\r\n\r\n").await.unwrap();
         wire.flush().await.unwrap();
@@ -263,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_written_while_nothing_is_served_becomes_a_document() {
+    async fn hypers_own_answer_becomes_an_error_document() {
         let (wire, mut far) = wire();
         let mut wire = wire.read_again(Bytes::new());
         let bare =
@@ -277,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_late_head_is_told_so_and_ended() {
+    async fn a_head_that_is_late_is_refused_and_the_connection_ends() {
         let (wire, mut far) = wire();
         far.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
         let ended = tokio::spawn(wire.time_out());
@@ -289,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_an_operation_answers_passes_whatever_it_looks_like() {
+    async fn an_operations_answer_is_sent_even_if_it_looks_like_hypers_own() {
         let (mut wire, mut far) = wire();
         wire.connection.serves();
         let answer = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n";

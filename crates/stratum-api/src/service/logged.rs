@@ -1,4 +1,4 @@
-//! A request to a bucket whose requests are logged, as its line has it.
+//! The line of a request in the access log of its bucket.
 
 use super::{Seen, website};
 use crate::access_log::{Line, Whole};
@@ -17,10 +17,11 @@ use std::time::Duration;
 use stratum_auth::{Place, Version};
 use stratum_metadata::record::{BucketRecord, DocumentKind};
 
-/// What a query says that whoever reads a log mustn't have, in either version of the signature.
+/// The query parameters whose values are left out of the log, since they are signatures or tokens: those of signature
+/// version 2 and of version 4.
 const SECRETS: [&str; 3] = ["signature", "x-amz-signature", "x-amz-security-token"];
 
-/// What a request said of itself, kept until it is answered.
+/// What the line needs of the request's head, kept until the request is answered.
 pub(super) struct Logged {
     bucket: Arc<BucketRecord>,
     key: Option<String>,
@@ -35,7 +36,7 @@ pub(super) struct Logged {
     is_site: bool,
 }
 
-/// What came of it.
+/// The outcome of the request.
 pub(super) struct Came<'a> {
     pub seen: &'a Seen,
     pub request: &'a str,
@@ -45,10 +46,10 @@ pub(super) struct Came<'a> {
 }
 
 impl Logged {
-    /// Of a request to a bucket that has its requests logged.
+    /// Of a request to a bucket whose configuration has its requests logged; none for any other.
     pub(super) fn of(store: &Store, head: &Parts) -> Option<Logged> {
         let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-        // Asked of every request: what more of it is wanted is read where it is to be logged.
+        // Every request comes here, so only what decides whether it is logged is read first.
         let (path, domains) = (head.uri.path(), &store.settings.domains);
         let bucket = store.metadata.local().bucket(&address::bucket_named(path, host, domains)?).ok()??;
         bucket.configuration.documents.get(&DocumentKind::Logging)?;
@@ -75,7 +76,7 @@ impl Logged {
         })
     }
 
-    /// Keeps its line, and one of each object that it deleted among many.
+    /// Writes the request's line, and for DeleteObjects one line more for each object.
     pub(super) fn answered<T>(&self, store: &Store, response: &Response<T>, came: &Came<'_>) {
         let Came { seen, request, sent, error, took } = *came;
         let whole = response.headers().get("content-range").and_then(|range| range.to_str().ok());
@@ -126,7 +127,7 @@ impl Logged {
     }
 }
 
-/// The line of one of many objects that a request was to delete.
+/// The line of one of the objects that DeleteObjects was to delete.
 fn of_one<'a>(request: &Line<'a>, touched: &'a Touched) -> Line<'a> {
     Line {
         operation: "BATCH.DELETE.OBJECT".into(),
@@ -141,7 +142,8 @@ fn of_one<'a>(request: &Line<'a>, touched: &'a Touched) -> Line<'a> {
     }
 }
 
-/// A query without what signs it, however that is spelt.
+/// A query as the log shows it: without the values of the parameters in `SECRETS`, even if their names are
+/// percent-encoded.
 fn shown(query: &str) -> String {
     if query.is_empty() {
         return String::new();
@@ -157,7 +159,7 @@ fn shown(query: &str) -> String {
     format!("?{}", query.split('&').map(part).collect::<Vec<_>>().join("&"))
 }
 
-/// As a log names an operation.
+/// The name of an operation in the access log.
 fn operation(name: &str, method: &Method, is_object: bool, is_site: bool) -> String {
     let usual = if is_object { "OBJECT" } else { "BUCKET" };
     if is_site {
@@ -191,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_signature_is_shown() {
+    fn a_query_is_shown_without_signatures_and_tokens() {
         assert_eq!(shown(""), "");
         let query = "versionId=1&X-Amz-Signature=abc&x-amz-security-token=t&a";
         assert_eq!(shown(query), "?versionId=1&X-Amz-Signature=-&x-amz-security-token=-&a");

@@ -1,7 +1,8 @@
-//! The website endpoint: a bucket below `[server] website_domain` is served to whoever comes, as its configuration says.
+//! The website endpoint: serves a bucket, whose host is below `[server] website_domain`, as its website configuration
+//! says.
 //!
-//! Nobody signs what a browser asks for: each object is a GetObject of nobody's, put to the same question of rights. Errors are
-//! pages.
+//! Nobody signs a browser's requests. Each object that is served is a GetObject of an anonymous caller, which is
+//! authorised as any other. Errors are answered with HTML pages.
 
 use super::{Incoming, Seen, counted, dispatch, party};
 use crate::address::{Address, bucket_of_host};
@@ -36,19 +37,19 @@ const ERROR_CODE: HeaderName = HeaderName::from_static("x-amz-error-code");
 const ERROR_MESSAGE: HeaderName = HeaderName::from_static("x-amz-error-message");
 const REDIRECT: HeaderName = HeaderName::from_static("x-amz-website-redirect-location");
 
-/// What of a browser's headers counts.
+/// The headers of a browser's request that are heeded; all others are ignored.
 const HEEDED: [HeaderName; 6] =
     [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
 
-/// The bucket whose website a host is, if it is one.
+/// The bucket whose website a host serves, if it serves one.
 pub(super) fn bucket_of<'a>(store: &Store, host: Option<&'a str>) -> Option<&'a str> {
     let (domain, host) = (store.settings.website_domain.as_ref()?, host?);
     let site = bucket_of_host(host, slice::from_ref(domain))?;
-    // A domain of S3's own may be longer than that of websites, and its end.
+    // A domain of S3's own may end with that of websites: its hosts belong to S3.
     (bucket_of_host(host, &store.settings.domains) == Some(site)).then_some(site)
 }
 
-/// Answers a browser; what goes wrong is a page, too.
+/// Answers a browser's request; an error is answered with a page.
 pub(super) async fn answer(
     store: &Arc<Store>,
     id: RequestId,
@@ -94,7 +95,7 @@ async fn visit(
     counted(answer, memory)
 }
 
-/// One request of a browser's.
+/// A browser's request, and what it takes to answer it.
 struct Visit<'a> {
     store: &'a Arc<Store>,
     id: RequestId,
@@ -118,7 +119,8 @@ impl Visit<'_> {
         if !matches!(status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN) {
             return Err(error);
         }
-        // A folder that was named without its end.
+        // The path may be that of a folder without the slash at its end: then the browser is redirected to the
+        // folder.
         let is_folder = !path.is_empty() && !path.ends_with('/');
         let index = format!("{path}/{}", site.index_suffix);
         if is_folder && self.object(&index, &Method::HEAD, false, seen).await.is_ok() {
@@ -139,7 +141,7 @@ impl Visit<'_> {
         }
     }
 
-    /// What was found, unless it leads elsewhere itself.
+    /// The answer with an object, or a redirect where the object's metadata says so.
     fn found(&self, found: Response<Body>) -> S3Result {
         match found.headers().get(REDIRECT).and_then(|location| location.to_str().ok()) {
             Some(location) => elsewhere(&website::of_object(location)),
@@ -147,7 +149,8 @@ impl Visit<'_> {
         }
     }
 
-    /// An object as nobody gets it.
+    /// Gets an object as an anonymous caller. The request's headers are heeded only for the object that the browser
+    /// asked for.
     async fn object(&self, key: &str, method: &Method, is_asked_for: bool, seen: &mut Seen) -> S3Result {
         let key = ObjectKey::parse(key.as_bytes().to_vec())?;
         let mut headers = HeaderMap::new();
@@ -184,6 +187,7 @@ impl Visit<'_> {
     }
 }
 
+/// A redirect.
 fn elsewhere(to: &Elsewhere) -> S3Result {
     let location =
         HeaderValue::try_from(&to.location).map_err(|_| S3Error::new(Code::InvalidRedirectLocation))?;
@@ -193,13 +197,14 @@ fn elsewhere(to: &Elsewhere) -> S3Result {
     Ok(response)
 }
 
+/// Writes the headers that tell a browser's user of an error.
 fn describe(error: &S3Error, out: &mut HeaderMap) {
     out.remove(CONTENT_RANGE);
     out.insert(ERROR_CODE, HeaderValue::from_static(error.code().name()));
     out.extend(HeaderValue::try_from(error.text()).ok().map(|text| (ERROR_MESSAGE, text)));
 }
 
-/// An error as a browser shows it. Nothing in it is what the request said.
+/// An error as an HTML page. Its message is escaped, in case it repeats something of the request.
 fn page(id: RequestId, error: &S3Error, head_only: bool) -> Response<Body> {
     let (code, status) = (error.code().name(), error.code().status());
     let message = error.text().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");

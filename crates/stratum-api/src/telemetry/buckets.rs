@@ -1,5 +1,5 @@
-//! Counters of single buckets: of those that the configuration names (`Settings::metered`), and of no others. A label that
-//! users choose would let each of them take the server's memory and the scraper's.
+//! The metrics of single buckets: of those that the configuration names (`Settings::metered`), and of no others. With
+//! a label for every bucket, users could fill the server's memory and the scraper's by creating buckets.
 
 use super::Answered;
 use metrics::{Counter, Histogram};
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use tracing_mutex::parkinglot::RwLock;
 
-/// Registered when they first count.
+/// The metrics of one bucket, which are registered with the first request that they count.
 struct OfBucket {
     requests: HashMap<(&'static str, u16), Counter>,
     seconds: Histogram,

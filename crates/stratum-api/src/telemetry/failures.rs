@@ -1,5 +1,5 @@
-//! The newest requests that failed on the server's side, for whoever looks at a server without its log at hand: each with the id
-//! that the log has, too.
+//! The newest requests that failed on the server's side, for an operator who doesn't have the server's log at hand.
+//! Each has the id under which the log has it.
 
 use super::{Answered, shown};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use tracing_mutex::parkinglot::Mutex;
 
-/// How many are kept.
+/// How many failures are kept.
 const KEPT: usize = 20;
 
 /// A request that failed.
@@ -17,29 +17,29 @@ pub struct Failure {
     pub seconds_ago: u64,
     pub id: String,
     pub operation: &'static str,
-    /// The front of it.
+    /// The beginning of the request's path.
     pub path: String,
     pub status: u16,
-    /// S3's name for it, if it has one.
+    /// S3's error code, if the answer had one.
     pub code: Option<&'static str>,
-    /// What really happened, if that is known.
+    /// The cause, if it is known.
     pub cause: Option<String>,
 }
 
-/// Each with the time of the monotonic clock at which it was answered, newest first.
+/// The failures, the newest first, each with the time of its answer by the monotonic clock.
 #[derive(Default)]
 struct Failures(VecDeque<(Duration, Failure)>);
 
 static FAILURES: LazyLock<Mutex<Failures>> = LazyLock::new(Mutex::default);
 
-/// Keeps a request if it is one of those.
+/// Keeps a request if it failed on the server's side.
 pub(super) fn note(request: &Answered<'_>) {
     if request.status.is_server_error() {
         FAILURES.lock().note(request);
     }
 }
 
-/// The newest first, at a time of the monotonic clock.
+/// The failures, the newest first; `now` is by the monotonic clock.
 pub fn newest(now: Duration) -> Vec<Failure> {
     FAILURES.lock().newest(now)
 }
@@ -75,7 +75,7 @@ mod tests {
     use http::{Method, StatusCode};
 
     #[test]
-    fn the_newest_are_kept_with_how_long_ago_they_were() {
+    fn the_newest_failures_are_kept_and_told_with_their_age() {
         let mut failures = Failures::default();
         for second in 0..30 {
             failures.note(&Answered {

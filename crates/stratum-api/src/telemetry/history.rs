@@ -1,33 +1,36 @@
-//! How long requests took in the last hour, for whoever looks at a server without a Prometheus beside it.
+//! How long requests took in the last hour, for an operator without a Prometheus.
 //!
-//! Half a minute is a step, and a step counts requests by classes of time, each a quarter as long again as the one before: so what is
-//! told of one is at most that much too long, and all of it takes 80 KiB, however many requests there are.
+//! The hour is divided into steps of half a minute. A step counts its requests in classes of durations, of which each
+//! ends at 1.25 times the end of the one before. A quantile is told as the end of its class, and so is at most a
+//! quarter too long. The history takes 62 KiB, however many requests there are.
 
 use serde::Serialize;
 use std::sync::LazyLock;
 use std::time::Duration;
 use tracing_mutex::parkinglot::Mutex;
 
-/// How long a step is.
+/// The length of a step.
 const STEP: Duration = Duration::from_secs(30);
-/// Steps that are kept: an hour.
+/// How many steps are kept: those of an hour.
 const STEPS: usize = 120;
-/// Classes of time: from up to 50 µs to more than a minute.
+/// How many classes of durations there are. The last has everything from about a minute on.
 const CLASSES: usize = 64;
+/// The end of the first class: 50 µs.
 const FIRST_CLASS_SECONDS: f64 = 0.000_05;
+/// The end of a class, divided by that of the one before.
 const CLASS_RATIO: f64 = 1.25;
 
-/// What the last hour was like, oldest first.
+/// The steps of the last hour, the oldest first.
 #[derive(Clone, Debug, Serialize)]
 pub struct Recent {
     pub step_seconds: u64,
     pub steps: Vec<StepTimes>,
 }
 
-/// What half a minute was like.
+/// How the requests of one step went.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StepTimes {
-    /// How long ago it ended, in seconds; 0 for the one that goes on.
+    /// How long ago the step ended, in seconds; 0 for the step that hasn't ended yet.
     pub ended_seconds_ago: u64,
     pub reads: Times,
     pub writes: Times,
@@ -39,38 +42,40 @@ pub struct StepTimes {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Times {
     pub requests: u64,
-    /// Half took no longer; nothing where there was none.
+    /// Half of the requests took no longer; none where there were no requests.
     pub median_seconds: Option<f64>,
-    /// Of a hundred, 99 took no longer.
+    /// 99 of a hundred requests took no longer; none where there were no requests.
     pub p99_seconds: Option<f64>,
 }
 
 static HISTORY: LazyLock<Mutex<History>> = LazyLock::new(Mutex::default);
 
-/// Counts a request, at a time of the monotonic clock.
+/// Counts a request that was answered at `now`, by the monotonic clock.
 pub(super) fn count(now: Duration, is_write: bool, took: Duration, failed: bool) {
     HISTORY.lock().count(now, is_write, took, failed);
 }
 
-/// The last hour, at a time of the monotonic clock.
+/// The hour before `now`, by the monotonic clock.
 pub fn recent(now: Duration) -> Recent {
     HISTORY.lock().recent(now)
 }
 
 struct History {
-    /// By the number of the step, around.
+    /// A ring: a step lies at its number modulo the length.
     steps: Vec<Step>,
 }
 
 #[derive(Clone)]
 struct Step {
-    /// Which it is, from the clock's beginning on; one of long ago isn't shown.
+    /// The number of the step, counted from the clock's beginning. It tells a step of the last hour from an older one
+    /// that nothing has replaced yet.
     number: u64,
     reads: Classes,
     writes: Classes,
     failed: u64,
 }
 
+/// How many requests took how long, by the class of the duration.
 #[derive(Clone)]
 struct Classes([u32; CLASSES]);
 
@@ -168,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_is_kept_and_what_was_before_is_not_taken_for_it() {
+    fn the_steps_of_an_hour_are_kept_and_older_ones_are_not_told() {
         let mut history = History::default();
         history.count(at(10), false, at(1), false);
         assert_eq!(history.recent(at(3_599)).steps[0].reads.requests, 1);

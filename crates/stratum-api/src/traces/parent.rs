@@ -3,7 +3,7 @@
 use super::{SpanId, TraceId};
 use http::HeaderMap;
 
-/// What a client says that its request is a part of.
+/// The client's trace and span of which its request is a part, as the client says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parent {
     pub trace: TraceId,
@@ -12,7 +12,7 @@ pub(super) struct Parent {
 }
 
 impl Parent {
-    /// One that can't be read, or that is said twice, is none.
+    /// The request's `traceparent`. A header that can't be read is ignored, and so are two of them.
     pub fn of(headers: &HeaderMap) -> Option<Parent> {
         let mut said = headers.get_all("traceparent").iter();
         let text = said.next()?.to_str().ok()?;
@@ -23,7 +23,8 @@ impl Parent {
         let mut parts = text.split('-');
         let mut part = |digits: usize| parts.next().filter(|part| is_hex(part, digits));
         let (version, trace, span, flags) = (part(2)?, part(32)?, part(16)?, part(2)?);
-        // A later version may say more behind that; this one says just that much, and ff is none.
+        // A later version of the format may have more fields, and this one has just these. The version ff isn't
+        // allowed.
         if version == "ff" || (version == "00" && parts.next().is_some()) {
             return None;
         }
@@ -34,7 +35,7 @@ impl Parent {
     }
 }
 
-/// Just so many digits, in lower case.
+/// Whether a text is this many hex digits, in lower case.
 fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_parent_is_none() {
+    fn a_header_that_the_standard_doesnt_allow_is_ignored() {
         let zero = "0".repeat(32);
         for wrong in [
             String::new(),

@@ -1,4 +1,4 @@
-//! Which requests have a trace, and whose it is a part of.
+//! Tests of which requests are traced, of which trace they are a part, and what a trace tells.
 
 use super::*;
 use stratum_storage::ambient::Simulated;
@@ -36,7 +36,7 @@ fn said(flags: &str) -> HeaderMap {
 }
 
 #[test]
-fn whoever_signs_joins_their_trace_and_a_stranger_gets_one_of_our_own() {
+fn a_signed_request_joins_its_clients_trace_and_an_unsigned_one_gets_a_new_trace() {
     let (traces, ..) = traces(1.0);
     let trace = traces.begin(&said("01"));
     let joined = trace.name(true).unwrap();
@@ -47,7 +47,7 @@ fn whoever_signs_joins_their_trace_and_a_stranger_gets_one_of_our_own() {
 }
 
 #[test]
-fn a_client_can_have_its_request_left_out_and_never_taken_in() {
+fn a_client_can_have_its_request_not_traced_but_never_traced() {
     let (all, ..) = traces(1.0);
     assert!(all.begin(&said("00")).name(true).is_none());
     assert!(all.begin(&said("00")).name(false).is_some(), "a stranger decides nothing");

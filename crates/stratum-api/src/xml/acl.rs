@@ -1,4 +1,4 @@
-//! Access control lists, both ways.
+//! The documents of access control lists, of the public access block, and of object ownership, written and read.
 
 use crate::acl;
 use crate::error::{Code, S3Error};
@@ -25,7 +25,7 @@ struct AccessControlList {
     grants: Vec<Grant>,
 }
 
-/// A grant, in whichever list.
+/// A grant, in an access control list or in the configuration of a bucket's logging.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Grant {
@@ -49,7 +49,8 @@ struct GranteeElement {
 }
 
 impl AccessControlPolicy {
-    /// The list of something that this user owns: the groups first, then the users.
+    /// The access control list of a bucket or object with this owner. Grants to groups come first, then those to
+    /// users.
     pub fn new(owner: Owner, grants: &[record::Grant], identities: &Identities) -> Self {
         let element = |grant: &record::Grant| Grant::of(grant, identities);
         let is_user = |grant: &&record::Grant| matches!(grant.grantee, Grantee::User(_));
@@ -87,10 +88,11 @@ impl GranteeElement {
     }
 }
 
-/// Reads the list that a body has, of something that `owner` owns.
+/// Reads the access control list of a bucket or object that `owner` owns.
 ///
 /// # Errors
-/// `MalformedXML`, `MalformedACLError`, `AccessDenied` for another owner, and for grantees what [`acl`] says of them.
+/// `MalformedXML`, `MalformedACLError`, `AccessDenied` for a list that names another owner; for grantees those of
+/// [`acl`].
 pub fn read(body: &[u8], owner: &str, identities: &Identities) -> Result<Vec<record::Grant>, S3Error> {
     let root = read::document(body, "AccessControlPolicy")?;
     let missing = || S3Error::new(Code::MalformedACLError);
@@ -105,15 +107,16 @@ pub fn read(body: &[u8], owner: &str, identities: &Identities) -> Result<Vec<rec
     acl::bounded(grants.collect::<Result<_, _>>()?)
 }
 
-/// Whose grants are read.
+/// Where the grants come from that are read.
 #[derive(Clone, Copy)]
 pub enum Grantees<'a> {
-    /// A request's: whoever it names must be here.
+    /// A request: the users that it names must exist.
     Asked(&'a Identities),
-    /// Those of a document that was kept, which names users by id. They were here when it was put.
+    /// A stored document, which names users by their ids. They existed when it was put.
     Kept,
 }
 
+/// Reads a grant.
 pub(super) fn grant(grant: &Element, grantees: &Grantees<'_>) -> Result<record::Grant, S3Error> {
     grant.only(&["Grantee", "Permission"])?;
     let missing = || S3Error::new(Code::MalformedACLError);
@@ -165,7 +168,7 @@ impl PublicAccessBlockConfiguration {
         Self { xmlns, block_public_acls, ignore_public_acls, block_public_policy, restrict_public_buckets }
     }
 
-    /// Switches that aren't named are off.
+    /// Reads the request's body. A switch that it doesn't have is off.
     ///
     /// # Errors
     /// [`Malformed`].
@@ -208,6 +211,8 @@ impl OwnershipControls {
         Self { xmlns: Namespace, rule }
     }
 
+    /// Reads the request's body.
+    ///
     /// # Errors
     /// [`Malformed`].
     pub fn read(body: &[u8]) -> Result<record::ObjectOwnership, Malformed> {
@@ -251,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_refused() {
+    fn a_malformed_list_is_refused() {
         let code = |owner: &str, list: &str| {
             let text =
                 format!("<AccessControlPolicy><Owner><ID>{owner}</ID></Owner>{list}</AccessControlPolicy>");
@@ -284,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn switches_and_ownership_come_back() {
+    fn a_public_access_block_and_ownership_controls_are_written_and_read() {
         let block = record::PublicAccessBlock {
             block_public_acls: true,
             restrict_public_buckets: true,

@@ -4,13 +4,13 @@ use crate::xml::Namespace;
 use crate::xml::multipart::ChecksumElement;
 use serde::Serialize;
 
-/// The attributes that were asked for; the others are left out.
+/// The attributes that the request asked for; the others are left out.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct GetObjectAttributesResponse {
     #[serde(rename = "@xmlns")]
     pub xmlns: Namespace,
-    /// Without quotes, unlike everywhere else.
+    /// Without quotes, unlike the ETags in S3's other documents.
     #[serde(rename = "ETag", skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ pub struct Checksum {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ObjectParts {
-    /// The parts in all; this is what the API calls `TotalPartsCount`.
+    /// The number of all parts, which the API reference calls `TotalPartsCount`.
     pub parts_count: usize,
     pub part_number_marker: u16,
     pub next_part_number_marker: u16,
@@ -46,7 +46,7 @@ pub struct ObjectParts {
     pub parts: Vec<ObjectPart>,
 }
 
-/// A part.
+/// A part in that page.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ObjectPart {

@@ -1,4 +1,4 @@
-//! Documents about buckets: ListBuckets, CreateBucket, and the configurations of one.
+//! Documents about buckets: those of ListBuckets and CreateBucket, and the configurations that are a single setting.
 
 use crate::text::Timestamp;
 use crate::xml::Namespace;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use stratum_auth::{Identities, User};
 use stratum_metadata::record::Versioning;
 
-/// An owner or an initiator.
+/// The owner of a bucket or object, or the initiator of an upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Owner {
@@ -22,7 +22,7 @@ impl Owner {
         Self { id: user.id.clone(), display_name: user.display_name.clone() }
     }
 
-    /// The owner of that canonical id; one who is no longer a user has no name.
+    /// The owner with that canonical id. One who is no longer a user has an empty name.
     pub fn by_id(identities: &Identities, id: &str) -> Self {
         match identities.by_id(id) {
             Some(user) => Self::of(user),
@@ -61,7 +61,7 @@ pub struct Bucket {
     pub bucket_region: String,
 }
 
-/// The answer to GetBucketLocation: the region, or nothing for us-east-1.
+/// The answer to GetBucketLocation: the region, or an empty element for us-east-1.
 #[derive(Debug, Serialize)]
 pub struct LocationConstraint {
     #[serde(rename = "@xmlns")]
@@ -70,8 +70,8 @@ pub struct LocationConstraint {
     pub region: Option<String>,
 }
 
-/// The answer to GetBucketVersioning, and the body of PutBucketVersioning. Of a bucket that was never versioned S3 says no
-/// status at all.
+/// The answer to GetBucketVersioning, and the body of PutBucketVersioning. For a bucket that was never versioned the
+/// answer has no status.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct VersioningConfiguration {
@@ -79,7 +79,7 @@ pub struct VersioningConfiguration {
     pub xmlns: Namespace,
     #[serde(rename = "Status", skip_serializing_if = "Option::is_none", serialize_with = "status")]
     pub versioning: Option<Versioning>,
-    /// That it is off is never said.
+    /// Whether a request asks for MFA delete. An answer never mentions it, since it is always off.
     #[serde(skip)]
     pub mfa_delete: bool,
 }
@@ -149,18 +149,18 @@ impl RequestPaymentConfiguration {
     }
 }
 
-/// What CreateBucket may be given.
+/// The body of CreateBucket.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct CreateBucketConfiguration {
     pub location_constraint: Option<String>,
-    /// Keys and values, as they were sent.
+    /// The keys and values of the tags, unchecked.
     pub tags: Vec<(String, String)>,
-    /// `Location` or `Bucket`: directory buckets, which are not built.
+    /// Whether the request asks for a directory bucket (`Location` or `Bucket`), which isn't implemented.
     pub asks_for_more: bool,
 }
 
 impl CreateBucketConfiguration {
-    /// Reads the request's body; an empty one asks for nothing.
+    /// Reads the request's body. An empty one is as good as none.
     pub fn read(body: &[u8]) -> Result<Self, Malformed> {
         if body.is_empty() {
             return Ok(Self::default());
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn list_buckets() {
+    fn a_list_of_buckets_has_its_elements_in_the_order_of_s3() {
         let owner = Owner { id: "o1".into(), display_name: "Olga & co".into() };
         let bucket =
             Bucket { name: "b".into(), creation_date: Timestamp(0), bucket_region: "us-east-1".into() };
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn create_bucket_configuration() {
+    fn a_bucket_is_created_with_a_location_constraint_or_none() {
         let read = |xml: &str| CreateBucketConfiguration::read(xml.as_bytes());
         assert_eq!(read(""), Ok(CreateBucketConfiguration::default()));
         let with = read(

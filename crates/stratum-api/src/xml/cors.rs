@@ -1,4 +1,4 @@
-//! The document of a bucket's rules for cross-origin requests, both ways.
+//! The document of a bucket's rules for cross-origin requests, written and read.
 
 use crate::cors::{CorsRule, CorsRules, METHODS};
 use crate::error::{Code, S3Error};
@@ -7,8 +7,9 @@ use crate::xml::Namespace;
 use crate::xml::read::{self, Element, Malformed};
 use serde::Serialize;
 
-/// S3's bounds.
+/// How many rules a document may have, as at S3.
 const MOST_RULES: usize = 100;
+/// How many characters a rule's id may have, as at S3.
 const MOST_ID_CHARS: usize = 255;
 
 #[derive(Debug, Serialize)]
@@ -36,7 +37,7 @@ struct Rule<'a> {
     max_age_seconds: Option<u32>,
 }
 
-/// The document.
+/// Writes the document.
 ///
 /// # Errors
 /// As [`xml::text`](crate::xml::text).
@@ -56,7 +57,7 @@ pub fn text(rules: &CorsRules) -> Result<String, S3Error> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The rules of a document, if they may be rules.
+/// Reads and checks the rules of a document.
 ///
 /// # Errors
 /// `MalformedXML`; `InvalidRequest` for a method, an origin or a header that can't be allowed.
@@ -93,6 +94,7 @@ fn rule(element: &Element) -> Result<CorsRule, S3Error> {
     check(&rule).map(|()| rule)
 }
 
+/// Refuses a rule that S3 doesn't allow.
 fn check(rule: &CorsRule) -> Result<(), S3Error> {
     let invalid = |message: String| Err(S3Error::new(Code::InvalidRequest).message(message));
     if rule.origins.is_empty() || rule.methods.is_empty() {
@@ -136,7 +138,7 @@ mod tests {
     const LEAST: &str = "<AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod>";
 
     #[test]
-    fn rules_come_back_as_they_were_put() {
+    fn rules_are_written_and_read() {
         let all = "<ID>one &amp; only</ID><AllowedOrigin>https://*.a.example</AllowedOrigin>\
             <AllowedOrigin>http://b</AllowedOrigin><AllowedMethod>PUT</AllowedMethod>\
             <AllowedHeader>x-amz-*</AllowedHeader><ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>3000</MaxAgeSeconds>";
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_t_be_a_rule_is_refused() {
+    fn a_rule_that_isn_t_allowed_is_refused() {
         use Code::{InvalidRequest, MalformedXML};
         for (wrong, code) in [
             ("", MalformedXML),

@@ -1,4 +1,4 @@
-//! DeleteObjects: the list that comes, the answer that goes.
+//! The documents of DeleteObjects: the request's list of objects, and the answer.
 
 use crate::number;
 use crate::xml::read::{self, Element, Malformed};
@@ -8,23 +8,24 @@ use serde::Serialize;
 /// The most objects that one DeleteObjects may name.
 pub const MAX_OBJECTS: usize = 1000;
 
-/// The largest body: [`MAX_OBJECTS`] keys of 1024 bytes, some of them escaped, with their markup.
+/// The longest body, in bytes: enough for [`MAX_OBJECTS`] keys of 1,024 bytes with their markup, some of their
+/// characters escaped.
 pub const MAX_BODY: u64 = 2 * 1024 * 1024;
 
 /// The request of DeleteObjects.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Delete {
-    /// Only errors are wanted in the answer.
+    /// Whether the answer is to have only the errors.
     pub quiet: bool,
     pub objects: Vec<ObjectIdentifier>,
 }
 
-/// An object to delete, and what must hold of it.
+/// An object to delete, and the conditions under which it is deleted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ObjectIdentifier {
     pub key: String,
     pub version_id: Option<String>,
-    /// As the client wrote it, quotes and all.
+    /// As the client wrote it, with its quotes.
     pub etag: Option<String>,
     pub last_modified_time: Option<String>,
     pub size: Option<u64>,
@@ -50,7 +51,8 @@ impl Delete {
 
 impl ObjectIdentifier {
     fn read(object: &Element) -> Result<Self, Malformed> {
-        // What isn't read might be what must hold.
+        // An unknown element could be a condition. Without it an object would be deleted that the client wants to
+        // keep.
         object.only(&["Key", "VersionId", "ETag", "LastModifiedTime", "Size"])?;
         let key = object.at_most_one("Key")?.ok_or(Malformed::WrongElements)?;
         let optional = |name: &str| -> Result<Option<String>, Malformed> {
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn a_malformed_list_is_refused() {
         for xml in [
             "<Delete><Object></Object></Delete>",
             "<Delete><Object><Key>a</Key><Key>b</Key></Object></Delete>",
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer() {
+    fn the_answer_has_the_deleted_objects_and_the_errors() {
         let answer = DeleteResult {
             xmlns: Namespace,
             deleted: vec![Deleted {

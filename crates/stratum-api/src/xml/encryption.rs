@@ -1,4 +1,4 @@
-//! A bucket's default encryption.
+//! The document of a bucket's default encryption, written and read.
 
 use crate::error::S3Error;
 use crate::xml::Namespace;
@@ -36,7 +36,7 @@ struct ByDefault {
     key: Option<String>,
 }
 
-/// Which encryption writes may not ask for.
+/// The encryption that a bucket refuses in writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BlockedEncryption {
     #[default]
@@ -82,11 +82,11 @@ impl ServerSideEncryptionConfiguration {
         Ok(Self { xmlns: Namespace, rule, blocked })
     }
 
-    /// What new objects are encrypted with.
+    /// The default encryption that the document asks for.
     ///
     /// # Errors
-    /// `MalformedXML` for an algorithm that S3 doesn't have, `NotImplemented` for one that isn't built; `InvalidArgument` for a
-    /// key where the algorithm takes none.
+    /// `MalformedXML` for an algorithm that S3 doesn't have; `NotImplemented` for one that this server doesn't
+    /// implement; `InvalidArgument` for a key where the algorithm takes none.
     pub fn default(self) -> Result<DefaultEncryption, S3Error> {
         let Rule {
             apply_server_side_encryption_by_default: ByDefault { algorithm, key },
@@ -109,6 +109,7 @@ impl ServerSideEncryptionConfiguration {
     }
 }
 
+/// The encryption that a rule blocks.
 fn blocked(rule: &Element) -> Result<BlockedEncryption, Malformed> {
     let mut blocked = BlockedEncryption::None;
     if let Some(types) = rule.at_most_one("BlockedEncryptionTypes")? {
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_put_is_what_is_told() {
+    fn a_default_encryption_is_written_and_read() {
         let kms =
             DefaultEncryption { algorithm: DefaultAlgorithm::Kms(Some("k".into())), bucket_key: Some(true) };
         let text = crate::xml::write(&ServerSideEncryptionConfiguration::of(&kms)).unwrap();
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused() {
+    fn a_malformed_document_is_refused() {
         for (inside, code) in [
             ("", Code::MalformedXML),
             ("<SSEAlgorithm>AES128</SSEAlgorithm>", Code::MalformedXML),
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn blocking_is_read() {
+    fn a_blocked_encryption_is_read() {
         let body = |kind: &str| {
             let blocked = format!(
                 "<BlockedEncryptionTypes><EncryptionType>{kind}</EncryptionType></BlockedEncryptionTypes></Rule>"

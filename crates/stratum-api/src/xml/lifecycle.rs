@@ -1,4 +1,4 @@
-//! The document of a bucket's lifecycle, both ways.
+//! The document of a bucket's lifecycle, written and read.
 
 use crate::error::{Code, S3Error};
 use crate::headers::{storage_class_name, storage_class_of};
@@ -57,7 +57,7 @@ struct ExpirationElement {
     expired_object_delete_marker: Option<bool>,
 }
 
-/// What holds, or an `And` of that.
+/// A filter: its conditions, or an element `And` that has them.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct FilterElement<'a> {
@@ -142,6 +142,7 @@ impl<'a> RuleElement<'a> {
     }
 }
 
+/// The time of an action as its element `Days` or its element `Date`.
 fn split(when: When) -> (Option<u32>, Option<Timestamp>) {
     match when {
         When::Days(days) => (Some(days), None),
@@ -166,7 +167,7 @@ impl<'a> FilterElement<'a> {
         let tags: Vec<_> = filter.tags.iter().map(|(key, value)| Tag { key, value }).collect();
         let has_others = !tags.is_empty() || filter.larger_than.is_some() || filter.smaller_than.is_some();
         let predicates = FilterElement {
-            // A filter of nothing is one by an empty prefix.
+            // A filter without any condition is written as one by an empty prefix.
             prefix: (!filter.prefix.is_empty() || !has_others).then_some(&filter.prefix),
             tags,
             object_size_greater_than: filter.larger_than,
@@ -180,10 +181,10 @@ impl<'a> FilterElement<'a> {
     }
 }
 
-/// The rules of a document, if they may be rules.
+/// Reads and checks the rules of a document. `new_id` makes the id of a rule that has none.
 ///
 /// # Errors
-/// `MalformedXML`; `InvalidArgument` or `InvalidRequest` for rules that make no sense.
+/// `MalformedXML`; `InvalidArgument` or `InvalidRequest` for rules that S3 doesn't allow.
 pub fn read(body: &[u8], new_id: impl FnMut() -> String) -> Result<Rules, S3Error> {
     let root = read::document(body, "LifecycleConfiguration")?;
     root.only(&["Rule"])?;
@@ -204,6 +205,7 @@ fn code(invalid: &stratum_lifecycle::Invalid) -> Code {
     }
 }
 
+/// The elements that a rule may have.
 const ELEMENTS: [&str; 9] = [
     "ID",
     "Prefix",
@@ -246,7 +248,8 @@ fn filter(rule: &Element) -> Result<Filter, S3Error> {
         (Some(prefix), None) => {
             Ok(Filter { form: FilterForm::Prefix, prefix: prefix.text.clone(), ..Filter::default() })
         }
-        // Without either a rule would be about everything, and it may be one that deletes.
+        // A rule with neither would apply to every object, and the rule may delete them. So S3 demands one, if only
+        // an empty one.
         (None, None) | (Some(_), Some(_)) => Err(Malformed::WrongElements.into()),
         (None, Some(filter)) => {
             if filter.children.len() > 1 {
@@ -288,7 +291,7 @@ fn expiration(element: &Element) -> Result<Expiration, S3Error> {
         None => when(element).map(Expiration::At),
         Some(_) if element.children.len() > 1 => Err(Malformed::WrongElements.into()),
         Some("true") => Ok(Expiration::DeleteMarkers),
-        // It asks for nothing, so the rule would have no action.
+        // With `false` the rule would have no action.
         Some("false") => {
             Err(S3Error::new(Code::InvalidRequest).message("ExpiredObjectDeleteMarker must be true."))
         }
@@ -329,7 +332,7 @@ fn when(element: &Element) -> Result<When, S3Error> {
     match (element.trimmed("Days")?, element.trimmed("Date")?) {
         (Some(text), None) => days(text).map(When::Days),
         (None, Some(text)) => {
-            // The basic form, without dashes, is none of S3's.
+            // S3 doesn't take ISO 8601's basic form, which has no dashes.
             let date = parse_iso_8601(text).filter(|_| text.contains('-'));
             Ok(When::Date(date.ok_or(Malformed::WrongText)?))
         }
@@ -363,7 +366,7 @@ mod tests {
     const EXPIRES: &str = "<Expiration><Days>1</Days></Expiration>";
 
     #[test]
-    fn rules_come_back_as_they_were_put() {
+    fn rules_are_written_and_read() {
         for inside in [
             format!("<Prefix>a &amp; b/</Prefix>{EXPIRES}"),
             format!("<Filter/>{EXPIRES}"),
@@ -391,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_t_be_rules_is_refused() {
+    fn rules_that_aren_t_allowed_are_refused() {
         use Code::{InvalidArgument, InvalidRequest, MalformedXML};
         for (wrong, code) in [
             ("<Prefix/>".to_owned(), InvalidRequest),

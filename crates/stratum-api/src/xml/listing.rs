@@ -107,7 +107,7 @@ pub struct DeleteMarker<'a> {
     pub owner: Cow<'a, Owner>,
 }
 
-/// A line of ListObjectVersions: both kinds stand among each other, in the list's order.
+/// An entry of ListObjectVersions. Versions and delete markers are mixed, in the order of the list.
 #[derive(Debug, Serialize)]
 pub enum VersionLine<'a> {
     Version(Version<'a>),
@@ -145,7 +145,7 @@ mod tests {
     use stratum_metadata::record::ETag;
 
     #[test]
-    fn a_page_of_version_2() {
+    fn a_page_of_list_objects_v2_has_its_elements_in_the_order_of_s3() {
         let url = Some(EncodingType::Url);
         let owner = Owner { id: "o".into(), display_name: "O".into() };
         let contents = Contents {

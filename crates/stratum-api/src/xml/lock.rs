@@ -9,8 +9,9 @@ use crate::xml::read::{self, Element, Malformed};
 use serde::Serialize;
 use stratum_metadata::record::{DefaultRetention, LegalHold, ObjectLock, Retention, RetentionPeriod};
 
-/// The longest default retention: a hundred years.
+/// The longest default retention in days: a hundred years.
 const MOST_DAYS: u32 = 36_500;
+/// The longest default retention in years.
 const MOST_YEARS: u32 = 100;
 
 /// The answer to GetObjectLockConfiguration.
@@ -53,7 +54,7 @@ impl ObjectLockConfiguration {
     }
 }
 
-/// What PutObjectLockConfiguration is given.
+/// Reads the body of PutObjectLockConfiguration.
 ///
 /// # Errors
 /// `MalformedXML`; `InvalidRetentionPeriod`.
@@ -105,7 +106,7 @@ impl RetentionDocument {
     }
 }
 
-/// What PutObjectRetention is given; an empty document takes a retention away.
+/// Reads the body of PutObjectRetention. An empty document removes the retention.
 ///
 /// # Errors
 /// [`Malformed`].
@@ -138,7 +139,7 @@ impl LegalHoldDocument {
     }
 }
 
-/// What PutObjectLegalHold is given.
+/// Reads the body of PutObjectLegalHold.
 ///
 /// # Errors
 /// [`Malformed`].
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_comes_back_as_it_was_put() {
+    fn a_configuration_is_written_and_read() {
         let mode = RetentionMode::Governance;
         for period in [RetentionPeriod::Days(36_500), RetentionPeriod::Years(1)] {
             let lock = ObjectLock { default: Some(DefaultRetention { mode, period }) };
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_that_makes_no_sense_is_refused() {
+    fn a_configuration_that_isn_t_allowed_is_refused() {
         use Code::{InvalidRetentionPeriod, MalformedXML};
         for wrong in ["", "<ObjectLockEnabled>Disabled</ObjectLockEnabled>", "<Rule/>"] {
             assert_eq!(configuration(wrong), Err(MalformedXML), "{wrong}");
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn retention_and_legal_hold() {
+    fn a_retention_and_a_legal_hold_are_written_and_read() {
         let retention = Retention { mode: RetentionMode::Compliance, until: 1_893_456_000_000 };
         let text = crate::xml::write(&RetentionDocument::of(retention)).unwrap();
         assert_eq!(read_retention(&text), Ok(Some(retention)));

@@ -1,4 +1,4 @@
-//! The document of a bucket's logging, both ways.
+//! The document of a bucket's logging, written and read.
 
 use crate::access_log::{DateSource, KeyFormat, Logging};
 use crate::acl;
@@ -53,7 +53,7 @@ struct Partitioned {
     partition_date_source: &'static str,
 }
 
-/// The document; of a bucket without logging an empty one.
+/// Writes the document, which is empty for a bucket without logging.
 ///
 /// # Errors
 /// As [`xml::text`](crate::xml::text).
@@ -77,10 +77,10 @@ pub fn text(logging: Option<&Logging>, identities: &Identities) -> Result<String
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// What a document turns on; nothing where it turns logging off.
+/// Reads a document; none where it turns logging off.
 ///
 /// # Errors
-/// `MalformedXML`, and for grants what [`acl`] says of a list's.
+/// `MalformedXML`; for grants those of [`acl`].
 pub fn read(body: &[u8], grantees: Grantees<'_>) -> Result<Option<Logging>, S3Error> {
     let root = read::document(body, "BucketLoggingStatus")?;
     root.only(&["LoggingEnabled"])?;
@@ -97,7 +97,7 @@ pub fn read(body: &[u8], grantees: Grantees<'_>) -> Result<Option<Logging>, S3Er
     Ok(Some(Logging { target, prefix, format, grants }))
 }
 
-/// What others may do with the objects of a log: read them, write them, or all of it.
+/// Reads the grants on the objects of a log. As at S3 they may give the permissions READ, WRITE and FULL_CONTROL.
 fn grants(list: &Element, grantees: Grantees<'_>) -> Result<Vec<record::Grant>, S3Error> {
     list.only(&["Grant"])?;
     let grants: Vec<record::Grant> =
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_comes_back() {
+    fn a_document_is_written_and_read() {
         let source = "<TargetObjectKeyFormat><PartitionedPrefix><PartitionDateSource>EventTime</PartitionDateSource>\
             </PartitionedPrefix></TargetObjectKeyFormat>";
         let granting = granting("FULL_CONTROL").unwrap();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn a_document_that_isn_t_allowed_is_refused() {
         assert_eq!(of("<LoggingEnabled/>"), Err(Code::MalformedXML));
         assert_eq!(enabled("<LoggingType>Journal</LoggingType>"), Err(Code::MalformedXML));
         assert_eq!(enabled("<TargetObjectKeyFormat/>"), Err(Code::MalformedXML));

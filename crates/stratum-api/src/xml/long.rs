@@ -1,8 +1,8 @@
-//! Documents that may be long: read and written where nobody waits for the thread.
+//! Documents that may be long: they are read and written on threads that serve no requests.
 //!
 //! A page of a thousand long keys, or a document that names ten thousand parts, takes milliseconds of a processor. On
-//! a thread that serves requests every other one would wait for that, so it is done [apart](crate::apart). Short ones
-//! are done on the spot, which is faster.
+//! a thread that serves requests, the other requests of the thread would wait for that, so it is done
+//! [apart](crate::apart). A short document is read or written on the thread itself, which is faster.
 
 use super::read::Malformed;
 use super::respond;
@@ -12,13 +12,13 @@ use crate::body::Document;
 use crate::error::{S3Error, S3Result};
 use bytes::Bytes;
 
-/// Entries of a list that are written on the spot.
+/// The most entries of a list that is written on the thread itself.
 pub const FEW_ENTRIES: usize = 64;
 
-/// Bytes of a document that are read on the spot.
+/// The most bytes of a document that is read on the thread itself.
 const SHORT_BYTES: usize = 32 << 10;
 
-/// Reads a document by one of the types' `read`.
+/// Reads a document by the function `read` of its type.
 ///
 /// # Errors
 /// `MalformedXML`.
@@ -38,7 +38,7 @@ pub async fn read<T: Send + 'static>(
 /// A `200` with a document of so many entries, which `write` makes.
 ///
 /// # Errors
-/// What `write` says.
+/// Those of `write`.
 pub async fn answer(
     entries: usize,
     write: impl FnOnce() -> Result<Bytes, S3Error> + Send + 'static,
@@ -66,21 +66,21 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn long_lists_are_written_on_a_thread_of_their_own() {
+    async fn long_lists_are_written_on_another_thread() {
         let here = thread::current().id();
         assert_eq!(writer_of(FEW_ENTRIES).await, here);
         assert_ne!(writer_of(FEW_ENTRIES + 1).await, here);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_party_waits_for_its_own_turns_only() {
+    async fn a_party_waits_for_its_own_turns_and_not_for_those_of_others() {
         let pool = Admission::new(64 << 20);
         let user = |name: &str| pool.enter(Party::User(name.into())).unwrap();
         let (busy, other) = (user("busy"), user("other"));
         let mut turns = Vec::new();
         while let Ok(turn) = tokio::time::timeout(Duration::from_secs(1), busy.turn()).await {
             turns.push(turn);
-            assert!(turns.len() < 1000, "there is an end to it");
+            assert!(turns.len() < 1000, "the turns of a party are bounded");
         }
         let _other = other.turn().await;
         drop(turns);

@@ -1,4 +1,4 @@
-//! Documents of multipart uploads.
+//! The documents of multipart uploads.
 
 use crate::checksum;
 use crate::number;
@@ -10,13 +10,15 @@ use crate::xml::read::{self, Element, Malformed};
 use serde::{Serialize, Serializer};
 use stratum_metadata::record::ChecksumAlgorithm;
 
-/// The most parts that an upload may have, and so that a Complete may name.
+/// The most parts that an upload may have, and so the most that CompleteMultipartUpload may name.
 pub const MAX_PARTS: usize = 10_000;
 
-/// The largest Complete: [`MAX_PARTS`] parts with number, quoted ETag and a SHA-256.
+/// The longest body of CompleteMultipartUpload, in bytes: enough for [`MAX_PARTS`] parts with number, quoted ETag and
+/// a SHA-256.
 pub const MAX_BODY: u64 = 4 * 1024 * 1024;
 
-/// A checksum as an element named after its algorithm; base64, with `-parts` where it is composite.
+/// A checksum, as an element that is named after the algorithm. Its text is base64, and for a composite checksum a
+/// dash and the number of parts behind that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChecksumElement {
     algorithm: ChecksumAlgorithm,
@@ -31,12 +33,12 @@ impl ChecksumElement {
 
 impl Serialize for ChecksumElement {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // An element that one field can be any of: serde knows that as an enum's variant.
+        // For an element whose name depends on the value, serde has the variants of an enum.
         serializer.serialize_newtype_variant("Checksum", 0, element_name(self.algorithm), &self.text)
     }
 }
 
-/// What the element of an algorithm's value is called.
+/// The name of the element for a checksum of this algorithm.
 fn element_name(algorithm: ChecksumAlgorithm) -> &'static str {
     match algorithm {
         ChecksumAlgorithm::Crc32 => "ChecksumCRC32",
@@ -69,10 +71,11 @@ pub struct CompleteMultipartUpload {
     pub parts: Vec<CompletedPart>,
 }
 
-/// A part as the client names it in Complete.
+/// A part as the client names it in CompleteMultipartUpload.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CompletedPart {
-    /// As it was sent: what no part can have is refused with the parts that are there.
+    /// As it was sent. A number that no part can have is refused later, when the parts are compared with the stored
+    /// ones.
     pub number: i32,
     /// Without quotes.
     pub etag: String,
@@ -112,15 +115,16 @@ impl CompletedPart {
     }
 }
 
-/// Whether a part may have it: what tells of it here, or in ListParts, whose answer some send back. A checksum that nobody
-/// compares would be no checksum.
+/// Whether an element may be in a part: one of CompleteMultipartUpload, or one of ListParts, since some clients send
+/// back what ListParts answered. Any other is refused, since it could be a checksum by an unknown algorithm, which
+/// would go unchecked.
 fn is_known(name: &str) -> bool {
     let mut checksums = checksum::ALGORITHMS.iter().map(|(algorithm, ..)| element_name(*algorithm));
     matches!(name, "PartNumber" | "ETag" | "Size" | "LastModified")
         || checksums.any(|checksum| checksum == name)
 }
 
-/// A number that may be negative; that is nonsense, but no malformed document.
+/// A number that may be negative. No part has a negative number, but the document isn't malformed.
 fn signed(text: &str) -> Option<i32> {
     match text.strip_prefix('-') {
         Some(digits) => number::parse(digits).map(|number: i32| -number),
@@ -279,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_to_complete_names_its_checksum() {
+    fn the_answer_to_complete_has_an_element_named_after_the_checksums_algorithm() {
         let answer = CompleteMultipartUploadResult {
             xmlns: Namespace,
             location: "http://h/b/k".into(),

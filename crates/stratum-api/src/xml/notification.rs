@@ -1,4 +1,4 @@
-//! The document of a bucket's notifications, both ways.
+//! The document of a bucket's notifications, written and read.
 
 use crate::error::{Code, S3Error};
 use crate::xml::Namespace;
@@ -82,11 +82,11 @@ impl<'a> Configuration<'a> {
     }
 }
 
-/// The rules of a document, if they may be rules.
+/// Reads and checks the rules of a document. `new_id` makes the id of a rule that has none.
 ///
 /// # Errors
-/// `MalformedXML`; `InvalidArgument` for rules that make no sense; `NotImplemented` for destinations that aren't webhooks, and
-/// for events that never happen here.
+/// `MalformedXML`; `InvalidArgument` for rules that S3 doesn't allow; `NotImplemented` for destinations that aren't
+/// webhooks, and for events that never happen on this server.
 pub fn read(body: &[u8], mut new_id: impl FnMut() -> String) -> Result<Rules, S3Error> {
     let root = read::document(body, "NotificationConfiguration")?;
     let mut rules = Vec::new();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_comes_back() {
+    fn a_document_is_written_and_read() {
         let filter = "<Filter><S3Key><FilterRule><Name>prefix</Name><Value>in /</Value></FilterRule>\
              <FilterRule><Name>Suffix</Name><Value>.jpg</Value></FilterRule></S3Key></Filter>";
         let rules = of(&queue(&format!("<Event>s3:ObjectCreated:*</Event>{filter}"))).unwrap();

@@ -20,7 +20,7 @@ pub struct CopyObjectResult {
     pub checksum: Option<ChecksumElement>,
 }
 
-/// The answer to a form that asks for one (`success_action_status` 201).
+/// The answer to PostObject, where the form asks for a document (`success_action_status` 201).
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PostResponse<'a> {

@@ -1,21 +1,22 @@
-//! Reading XML that strangers send: into a tree of elements, within limits.
+//! Reads XML that strangers send into a tree of elements, within limits.
 //!
-//! No DTD, no entities but the five of XML itself, bounded depth and number of elements; the caller bounds the
-//! bytes. Namespaces and prefixes are tolerated and ignored, as S3 does. Text is kept to the last space, since a
-//! key may be nothing but spaces.
+//! A document may have no DTD, and no entities but the five of XML itself. Its depth and the number of its elements
+//! are bounded; the caller bounds the bytes. Namespaces and prefixes are ignored, as S3 does. The spaces of texts are
+//! kept, since a key may be nothing but spaces.
 
 use crate::error::{Code, S3Error};
 use crate::text::is_char;
 use quick_xml::Reader;
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 
-/// Deeper than any request document of S3, by far.
+/// How deep elements may be nested: deeper than in any request document of S3, by far.
 const MAX_DEPTH: usize = 16;
 
-/// CompleteMultipartUpload at its largest: 10,000 parts of `Part`, `PartNumber`, `ETag` and one checksum.
+/// How many elements a document may have. The largest is that of CompleteMultipartUpload: 10,000 parts, each with
+/// `Part`, `PartNumber`, `ETag` and a checksum, and perhaps with the `Size` and `LastModified` of ListParts.
 const MAX_ELEMENTS: usize = 64 * 1024;
 
-/// The longest name that is repeated, in characters.
+/// How many characters of an element's name an error repeats.
 const MAX_TOLD: usize = 64;
 
 /// Why a document was refused; all of them are S3's `MalformedXML`.
@@ -45,7 +46,7 @@ pub enum Malformed {
     WrongCount,
 }
 
-/// S3 says of all of them the same; what it was is said after that, for whoever wrote the document.
+/// S3 has one message for all of them. The reason is added to it, for the author of the document.
 impl From<Malformed> for S3Error {
     fn from(malformed: Malformed) -> Self {
         let message = format!("{} ({malformed})", Code::MalformedXML.message());
@@ -53,6 +54,7 @@ impl From<Malformed> for S3Error {
     }
 }
 
+/// The name of an element as an error repeats it.
 fn told(name: &str) -> String {
     name.chars().take(MAX_TOLD).collect()
 }
@@ -71,12 +73,12 @@ impl Element {
         self.children.iter().filter(move |child| child.name == name)
     }
 
-    /// Refuses children of any other name: what isn't understood is not ignored.
+    /// Refuses children with any other name than these, so that nothing that a client asks for is ignored.
     pub fn only(&self, names: &[&str]) -> Result<(), Malformed> {
         self.only_where(|name| names.contains(&name))
     }
 
-    /// As [`Element::only`], where more than a list says which names there may be.
+    /// As [`Element::only`], where a function says which names are known.
     pub fn only_where(&self, is_known: impl Fn(&str) -> bool) -> Result<(), Malformed> {
         match self.children.iter().find(|child| !is_known(&child.name)) {
             None => Ok(()),
@@ -84,7 +86,7 @@ impl Element {
         }
     }
 
-    /// The child of that name if there is one; two are an error.
+    /// The child of that name, if there is one. Two of them are an error.
     pub fn at_most_one(&self, name: &str) -> Result<Option<&Element>, Malformed> {
         let mut found = self.children.iter().filter(|child| child.name == name);
         match (found.next(), found.next()) {
@@ -93,7 +95,8 @@ impl Element {
         }
     }
 
-    /// The text of the child of that name, without the spaces around it; for everything but keys.
+    /// The text of the child of that name, without the spaces around it. For keys, whose spaces count, there is
+    /// [`Element::at_most_one`].
     pub fn trimmed(&self, name: &str) -> Result<Option<&str>, Malformed> {
         Ok(self.at_most_one(name)?.map(|child| child.text.trim()))
     }
@@ -120,7 +123,7 @@ fn parse(bytes: &[u8]) -> Result<Element, Malformed> {
                 tree.close()?;
             }
             Event::End(_) => tree.close()?,
-            // XML 1.0: in 1.1 a U+2028 or U+0085 of a key would become a line end.
+            // By the rules of XML 1.0. By those of 1.1 a U+2028 or U+0085 in a key would become a line end.
             Event::Text(text) => tree.text(&text.xml10_content().map_err(|_| Malformed::NotUtf8)?)?,
             Event::CData(text) => tree.text(&text.xml10_content().map_err(|_| Malformed::NotUtf8)?)?,
             Event::GeneralRef(reference) => tree.text(resolve(&reference)?.encode_utf8(&mut [0; 4]))?,
@@ -134,7 +137,8 @@ fn parse(bytes: &[u8]) -> Result<Element, Malformed> {
     }
 }
 
-/// Whether a document says nothing of its encoding, or UTF-8. In another one its bytes would be other names.
+/// Whether a document's declaration names UTF-8, or no encoding. In another encoding the same bytes would be other
+/// texts.
 fn is_utf8(declared: &BytesDecl<'_>) -> bool {
     match declared.encoding() {
         None => true,
@@ -158,8 +162,9 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, Malformed> {
     }
 }
 
-/// Attributes mean nothing in a request, but what XML forbids in them makes the document none. Whether two have one name
-/// isn't looked at: that takes a time that grows with the square of their number.
+/// Checks an element's attributes. They mean nothing in a request, but a document that has in them what XML forbids
+/// isn't well-formed. That no two have the same name isn't checked, since the time for that grows with the square of
+/// their number.
 fn check_attributes(start: &BytesStart<'_>) -> Result<(), Malformed> {
     for attribute in start.attributes().with_checks(false) {
         let value = attribute.map_err(|_| Malformed::NotWellFormed)?;
@@ -171,7 +176,8 @@ fn check_attributes(start: &BytesStart<'_>) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// The tree while it is being built: the elements that are still open, outermost first.
+/// The tree while it is being built: the elements that are still open, the outermost first; the root, once it is
+/// closed; and how many elements there have been.
 #[derive(Default)]
 struct Tree {
     open: Vec<Element>,
@@ -258,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_documents_are_refused() {
+    fn entities_deep_documents_and_wide_ones_are_refused() {
         let bomb = br#"<!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><Delete>&b;</Delete>"#;
         assert_eq!(parse(bomb), Err(Malformed::Entities));
         assert_eq!(parse(b"<Delete>&b;</Delete>"), Err(Malformed::Entities));
@@ -330,7 +336,7 @@ mod tests {
         }
 
         #[test]
-        fn what_we_write_we_read(text in "\\PC*") {
+        fn escaped_text_is_read_back(text in "\\PC*") {
             let escaped = quick_xml::escape::escape(text.as_str());
             let root = parse(format!("<a>{escaped}</a>").as_bytes()).expect("parses");
             prop_assert_eq!(root.text, text);

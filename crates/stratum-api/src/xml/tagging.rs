@@ -1,4 +1,4 @@
-//! The document of tags, both ways.
+//! The document of tags, written and read.
 
 use crate::error::S3Error;
 use crate::tags::{self, Tagged, Tags};
@@ -6,7 +6,7 @@ use crate::xml::Namespace;
 use crate::xml::read::{self, Element, Malformed};
 use serde::Serialize;
 
-/// The answer to GetObjectTagging and GetBucketTagging, and what is put by their counterparts.
+/// The answer to GetObjectTagging and GetBucketTagging.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Tagging<'a> {
@@ -35,10 +35,10 @@ impl<'a> Tagging<'a> {
     }
 }
 
-/// The tags of a `Tagging` document.
+/// Reads and checks the tags of the body of PutObjectTagging or PutBucketTagging.
 ///
 /// # Errors
-/// `MalformedXML`, and what [`tags::checked`] refuses.
+/// `MalformedXML`; those of [`tags::checked`].
 pub fn read(body: &[u8], of: Tagged) -> Result<Tags, S3Error> {
     let root = read::document(body, "Tagging")?;
     root.only(&["TagSet"])?;
@@ -46,7 +46,7 @@ pub fn read(body: &[u8], of: Tagged) -> Result<Tags, S3Error> {
     tags::checked(of, pairs(set)?)
 }
 
-/// The keys and values of an element that holds `Tag`s, to the last space.
+/// The keys and values of an element that has `Tag`s; their spaces are kept.
 ///
 /// # Errors
 /// [`Malformed`].
@@ -55,7 +55,7 @@ pub fn pairs(set: &Element) -> Result<Vec<(String, String)>, Malformed> {
     set.children.iter().map(pair).collect()
 }
 
-/// The key and value of a `Tag`.
+/// The key and the value of a `Tag`.
 ///
 /// # Errors
 /// [`Malformed`].
@@ -71,7 +71,7 @@ mod tests {
     use crate::error::Code;
 
     #[test]
-    fn tags_come_back_as_they_were_put() {
+    fn tags_are_written_and_read() {
         let tags = Tags::from([("a b".to_owned(), " 1 ".to_owned()), ("c".to_owned(), String::new())]);
         let text = crate::xml::write(&Tagging::of(&tags)).unwrap();
         assert_eq!(read(&text, Tagged::Object).unwrap(), tags);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_isn_t_the_document_is_refused() {
+    fn a_malformed_document_is_refused() {
         let code = |inside: &str| {
             read(format!("<Tagging>{inside}</Tagging>").as_bytes(), Tagged::Object).unwrap_err().code()
         };

@@ -1,10 +1,10 @@
-//! Documents of what isn't configured.
+//! The answers about configurations that no bucket has (see `ops::unconfigured`).
 
 use crate::xml::Namespace;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-/// A root without anything in it.
+/// A document with an empty root element.
 #[derive(Clone, Copy, Debug)]
 pub struct Empty(&'static str);
 
@@ -22,7 +22,7 @@ impl Serialize for Empty {
     }
 }
 
-/// The last page of a list that has no entries.
+/// The only page of an empty list.
 #[derive(Clone, Copy, Debug)]
 pub struct List(&'static str);
 
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_root_has_its_name() {
+    fn the_root_element_has_the_name_that_is_given() {
         let text = |bytes: bytes::Bytes| String::from_utf8(bytes.to_vec()).unwrap();
         let empty = text(crate::xml::write(&Empty::named("BucketLoggingStatus")).unwrap());
         assert!(

@@ -1,4 +1,4 @@
-//! The document of a bucket's website, both ways.
+//! The document of a bucket's website, written and read.
 
 use crate::error::{Code, S3Error};
 use crate::website::{Condition, Protocol, Redirect, Replace, RoutingRule, Serves, Website};
@@ -6,7 +6,7 @@ use crate::xml::Namespace;
 use crate::xml::read::{self, Element, Malformed};
 use serde::Serialize;
 
-/// S3's bound.
+/// How many routing rules a document may have, as at S3.
 const MOST_RULES: usize = 50;
 
 #[derive(Debug, Default, Serialize)]
@@ -82,7 +82,7 @@ struct RedirectElement<'a> {
     http_redirect_code: Option<u16>,
 }
 
-/// The document.
+/// Writes the document.
 ///
 /// # Errors
 /// As [`xml::text`](crate::xml::text).
@@ -109,6 +109,7 @@ pub fn text(website: &Website) -> Result<String, S3Error> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// A routing rule as its element.
 fn written(rule: &RoutingRule) -> Rule<'_> {
     let Redirect { protocol, host, replace, status } = &rule.redirect;
     let (prefix, key) = match replace {
@@ -131,10 +132,11 @@ fn written(rule: &RoutingRule) -> Rule<'_> {
     }
 }
 
-/// The website of a document, if it may be one.
+/// Reads and checks a document.
 ///
 /// # Errors
-/// `MalformedXML`; `InvalidArgument` for what makes no sense; `InvalidRequest` for more rules than S3 takes.
+/// `MalformedXML`; `InvalidArgument` for a value that S3 doesn't allow; `InvalidRequest` for elements that don't go
+/// together, an unknown protocol, and more rules than S3 takes.
 pub fn read(body: &[u8]) -> Result<Website, S3Error> {
     let root = read::document(body, "WebsiteConfiguration")?;
     root.only(&["RedirectAllRequestsTo", "IndexDocument", "ErrorDocument", "RoutingRules"])?;
@@ -249,7 +251,8 @@ fn protocol(element: &Element) -> Result<Option<Protocol>, S3Error> {
     element.trimmed("Protocol")?.map(named).transpose()
 }
 
-/// A host, and perhaps a port and the beginning of a path, as S3 takes it: it goes into a header.
+/// A host name, which may have a port and the beginning of a path, as S3 takes it. Its characters must fit into a
+/// header.
 fn host_name(text: &str) -> Result<String, S3Error> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(S3Error::invalid_argument(
@@ -277,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_comes_back() {
+    fn a_document_is_written_and_read() {
         let rule = "<Condition><KeyPrefixEquals>a/</KeyPrefixEquals><HttpErrorCodeReturnedEquals>404</HttpErrorCodeReturnedEquals>\
             </Condition><Redirect><Protocol>https</Protocol><HostName>h</HostName><ReplaceKeyPrefixWith/>\
             <HttpRedirectCode>307</HttpRedirectCode></Redirect>";
@@ -291,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn a_document_that_isn_t_allowed_is_refused() {
         assert_eq!(of(""), Err(Code::InvalidArgument));
         assert_eq!(of("<IndexDocument><Suffix>a/b</Suffix></IndexDocument>"), Err(Code::InvalidArgument));
         assert_eq!(of("<IndexDocument><Suffix/></IndexDocument>"), Err(Code::InvalidArgument));
