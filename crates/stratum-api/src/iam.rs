@@ -106,7 +106,7 @@ pub async fn respond(
     }
 }
 
-/// What is found out of a request while it is answered; a request that is refused half-way has it, too.
+/// What is found out of a request while it is answered. The log has it for a refused request as well.
 struct Seen {
     row: Option<&'static Row>,
     caller: Caller,

@@ -11,7 +11,7 @@ use crate::tags::{self, Tags};
 use stratum_metadata::declared::Declared;
 use stratum_metadata::record::{Attributes, BucketRecord, EventKind, ObjectHeaders, StorageClass};
 
-/// What a new version is to have.
+/// Everything that a new version has beside its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewVersion {
     pub headers: ObjectHeaders,

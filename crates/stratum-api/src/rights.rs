@@ -116,7 +116,7 @@ impl fmt::Display for Verdict {
     /// The reason for the decision.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Verdict::Allowed(By::Account) => f.write_str("it is the caller's own account"),
+            Verdict::Allowed(By::Account) => f.write_str("the resource belongs to the caller's own account"),
             Verdict::Allowed(By::Own(statement)) => {
                 write!(f, "the caller's own policy allows it by {statement}")
             }
@@ -124,7 +124,9 @@ impl fmt::Display for Verdict {
             Verdict::Allowed(By::Owner) => f.write_str("the caller owns it"),
             Verdict::Allowed(By::Grant) => f.write_str("a grant of the access control list"),
             Verdict::Allowed(By::Initiator) => f.write_str("the caller began the upload"),
-            Verdict::Allowed(By::Later) => f.write_str("it is asked again when the body has been read"),
+            Verdict::Allowed(By::Later) => {
+                f.write_str("the question is put again when the body has been read")
+            }
             Verdict::Denied(statement) => write!(f, "the policy denies it by {statement}"),
             Verdict::NotAllowed => f.write_str("nothing allows it"),
         }
@@ -170,9 +172,8 @@ pub fn masked(asker: &Asker<'_>, bucket: &BucketRecord, key: &ObjectKey, error: 
     }
     match may_list(asker, bucket, key) {
         Ok(true) => error,
-        Ok(false) => {
-            S3Error::new(Code::AccessDenied).because("it isn't there, and the caller may not list the bucket")
-        }
+        Ok(false) => S3Error::new(Code::AccessDenied)
+            .because("the object doesn't exist, and the caller may not list the bucket"),
         Err(failure) => failure,
     }
 }

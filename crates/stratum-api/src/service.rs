@@ -467,7 +467,7 @@ async fn hand_over(ctx: &Context, handler: Handler, subject: &Subject, incoming:
         // The row's handler is of another scope than the row. A test of the table makes sure that there is no such
         // row.
         (_, _) => {
-            Err(S3Error::new(Code::InternalError).because("the operation's handler is of another place"))
+            Err(S3Error::new(Code::InternalError).because("the operation's handler is of another scope"))
         }
     }
 }

@@ -39,7 +39,7 @@ pub struct Call {
     pub tls: Option<Tls>,
     pub peer: Option<IpAddr>,
     pub now: UnixMillis,
-    /// Where the audit has its decisions about the caller's rights from.
+    /// Notes the decisions about the caller's rights, for the audit.
     pub trail: Arc<Trail>,
 }
 
@@ -293,7 +293,8 @@ impl Call {
             }
             None => USUAL_ITEMS,
         };
-        let unknown = || Fault::ValidationError.because("Marker is none that an answer to this action gave.");
+        let unknown =
+            || Fault::ValidationError.because("The Marker was not given by an answer to this action.");
         let after =
             self.form.get("Marker").map(|given| marker::read(self.row.name, given).ok_or_else(unknown));
         let after = after.transpose()?;
@@ -314,7 +315,7 @@ impl Call {
 /// The refusal to change a user of the configuration: `UnmodifiableEntity`.
 pub fn of_the_configuration(owner: &User) -> IamError {
     Fault::UnmodifiableEntity.because(format!(
-        "The user {} is kept in the server's configuration, and changed there.",
+        "The user {} is kept in the server's configuration, and can only be changed there.",
         owner.display_name
     ))
 }

@@ -139,7 +139,7 @@ impl<'a> Edit<'a> {
             Outcome::Done => Ok(()),
             Outcome::Refused(Refusal::IdentitiesChanged) => Err(Fault::ConcurrentModification.into()),
             other => Err(crate::error::S3Error::new(crate::error::Code::InternalError)
-                .because(format_args!("a change of identities came to {other}"))
+                .because(format_args!("the outcome of a change of identities was: {other}"))
                 .into()),
         }
     }

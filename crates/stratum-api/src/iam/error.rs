@@ -45,8 +45,10 @@ impl Fault {
                 StatusCode::CONFLICT,
                 "Users or policies were changed at the same time. Try again.",
             ),
-            DeleteConflict => ("DeleteConflict", StatusCode::CONFLICT, "It is still in use."),
-            EntityAlreadyExists => ("EntityAlreadyExists", StatusCode::CONFLICT, "It exists already."),
+            DeleteConflict => ("DeleteConflict", StatusCode::CONFLICT, "The resource is still in use."),
+            EntityAlreadyExists => {
+                ("EntityAlreadyExists", StatusCode::CONFLICT, "The resource exists already.")
+            }
             ExpiredToken => (
                 "ExpiredToken",
                 StatusCode::FORBIDDEN,
@@ -64,7 +66,7 @@ impl Fault {
                 "The security token included in the request is invalid.",
             ),
             InvalidInput => ("InvalidInput", StatusCode::BAD_REQUEST, "A parameter is invalid."),
-            LimitExceeded => ("LimitExceeded", StatusCode::CONFLICT, "There are as many as there may be."),
+            LimitExceeded => ("LimitExceeded", StatusCode::CONFLICT, "The quota is reached."),
             MalformedPolicyDocument => {
                 ("MalformedPolicyDocument", StatusCode::BAD_REQUEST, "The policy is malformed.")
             }
@@ -77,7 +79,11 @@ impl Fault {
                 "Request is missing Authentication Token",
             ),
             NoSuchEntity => ("NoSuchEntity", StatusCode::NOT_FOUND, "There is no such entity."),
-            NotImplemented => ("NotImplemented", StatusCode::NOT_IMPLEMENTED, "It is not implemented."),
+            NotImplemented => (
+                "NotImplemented",
+                StatusCode::NOT_IMPLEMENTED,
+                "The request asks for something that is not implemented.",
+            ),
             SignatureDoesNotMatch => (
                 "SignatureDoesNotMatch",
                 StatusCode::FORBIDDEN,
@@ -86,7 +92,7 @@ impl Fault {
             UnmodifiableEntity => (
                 "UnmodifiableEntity",
                 StatusCode::BAD_REQUEST,
-                "It is kept in the server's configuration, and changed there.",
+                "The user is kept in the server's configuration, and can only be changed there.",
             ),
             ValidationError => ("ValidationError", StatusCode::BAD_REQUEST, "A parameter is invalid."),
         }

@@ -325,7 +325,7 @@ pub(super) fn made(call: &Call) -> Result<(AccountName, ManagedPolicyRecord), Ia
     match find(call, call.required("PolicyArn")?)? {
         Found::Made(at, record) => Ok((at, *record)),
         Found::Canned(_) => {
-            Err(Fault::AccessDenied.because("The policy is every account's, and nobody's to change."))
+            Err(Fault::AccessDenied.because("The policy belongs to every account, and cannot be changed."))
         }
     }
 }

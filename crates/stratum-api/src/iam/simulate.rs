@@ -60,7 +60,7 @@ pub async fn simulate(call: &Call) -> Result<Reply, IamError> {
     }
     if actions.len() * resources.len() > MOST_QUESTIONS {
         return Err(Fault::ValidationError.because(format!(
-            "At most {MOST_QUESTIONS} questions, which are actions times resources, are answered at once."
+            "At most {MOST_QUESTIONS} questions are answered at once, and there is one for each action and resource."
         )));
     }
     let peer = source(call)?;
@@ -106,7 +106,7 @@ fn user(call: &Call, arn: &str) -> Result<Caller, IamError> {
     let named = Arn::parse(arn, "user").filter(|(at, _)| owned(at.account()));
     let (at, _) = named.ok_or_else(|| {
         Fault::NotImplemented
-            .because("What is asked about is a user of the caller's own account, by its ARN.")
+            .because("PolicySourceArn must be the ARN of a user of the caller's own account.")
     })?;
     let member = Member::user(&call.view, &call.account, at.folded(), "", None)?;
     let (member, _) = member.ok_or_else(|| Fault::no_such("user", at.folded()))?;
@@ -119,7 +119,7 @@ fn actions(call: &Call) -> Result<Vec<Action>, IamError> {
         call.members("ActionNames").map(|name| Action::named(name).ok_or_else(|| unknown(name))).collect();
     match named? {
         none if none.is_empty() => {
-            Err(Fault::ValidationError.because("ActionNames names what is asked about."))
+            Err(Fault::ValidationError.because("ActionNames must name at least one action."))
         }
         named => Ok(named),
     }
@@ -129,11 +129,12 @@ fn actions(call: &Call) -> Result<Vec<Action>, IamError> {
 /// be given a value here.
 fn source(call: &Call) -> Result<Option<IpAddr>, IamError> {
     let said = |name: &str| call.form.get(&format!("ContextEntries.member.1.{name}"));
-    let wrong = || Fault::InvalidInput.because("aws:SourceIp is one address.");
+    let wrong = || Fault::InvalidInput.because("aws:SourceIp must be one IP address.");
     match (said("ContextKeyName"), said("ContextKeyValues.member.1")) {
         (None, None) => Ok(None),
         (Some("aws:SourceIp"), Some(address)) => address.parse().map(Some).map_err(|_| wrong()),
-        _ => Err(Fault::NotImplemented.because("Of the context aws:SourceIp alone can be said, once.")),
+        _ => Err(Fault::NotImplemented
+            .because("Of the context keys only aws:SourceIp can be given, and only once.")),
     }
 }
 
@@ -172,7 +173,8 @@ fn judged(
         });
     };
     let (name, key) = path.split_once('/').unwrap_or((path, ""));
-    let wrong = || Fault::InvalidInput.because(format!("{resource:.256} names no bucket and no object."));
+    let wrong =
+        || Fault::InvalidInput.because(format!("{resource:.256} is not the ARN of a bucket or an object."));
     let Some(bucket) = call.view.bucket(name)? else { return judge(&Resource::NewBucket(name)) };
     match key {
         "" => judge(&Resource::Bucket(&bucket)),

@@ -393,7 +393,7 @@ impl Row {
         let mut seen = std::collections::HashSet::new();
         for (name, _) in form.iter() {
             if !seen.insert(name) {
-                return Err(Fault::InvalidInput.because(format!("{name:.128} is there twice.")));
+                return Err(Fault::InvalidInput.because(format!("The parameter {name:.128} is there twice.")));
             }
             if !self.takes(name) {
                 return Err(Fault::NotImplemented

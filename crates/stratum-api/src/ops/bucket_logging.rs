@@ -32,7 +32,9 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
     let logging = xml::logging::read(&body.document(MAX_BODY).await?, grantees)?;
     // As at Amazon, a policy can't give this right to anybody else.
     if bucket.owner != ctx.account.id() {
-        return Err(S3Error::new(Code::AccessDenied).because("only its owner has a bucket's requests logged"));
+        return Err(
+            S3Error::new(Code::AccessDenied).because("only the bucket's owner may have its requests logged")
+        );
     }
     if let Some(logging) = &logging {
         check(ctx, bucket, logging)?;

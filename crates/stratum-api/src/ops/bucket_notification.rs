@@ -30,7 +30,9 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
     let is_skipped = match ctx.header(SKIP) {
         None | Some("false") => false,
         Some("true") => true,
-        Some(other) => return Err(S3Error::invalid_argument(SKIP, other, "It is true or false.")),
+        Some(other) => {
+            return Err(S3Error::invalid_argument(SKIP, other, "The value must be true or false."));
+        }
     };
     let new_id = || format!("{:032x}", ctx.store.entropy.next_u128());
     let rules = xml::notification::read(&body.document(MAX_BODY).await?, new_id)?;

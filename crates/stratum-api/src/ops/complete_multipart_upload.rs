@@ -79,7 +79,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
                 return Ok(response);
             }
             other => {
-                let what = format_args!("CompleteMultipartUpload came to {other}");
+                let what = format_args!("the outcome of CompleteMultipartUpload was: {other}");
                 return Err(S3Error::new(Code::InternalError).because(what));
             }
         }

@@ -61,6 +61,9 @@ pub async fn configure_object(
     match ctx.commit(Proposed::telling(command, notice)).await? {
         Outcome::Object(object) => Ok(*object),
         Outcome::Refused(refusal) => Err(refusal.into()),
-        other => Err(S3Error::new(Code::InternalError).because(format_args!("a change came to {other}"))),
+        other => {
+            Err(S3Error::new(Code::InternalError)
+                .because(format_args!("the outcome of a change was: {other}")))
+        }
     }
 }

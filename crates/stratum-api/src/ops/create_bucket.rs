@@ -111,7 +111,7 @@ fn object_lock(ctx: &Context) -> Result<Option<ObjectLock>, S3Error> {
             level::require(ctx, "Locking objects")?;
             Ok(Some(ObjectLock { default: None }))
         }
-        Some(other) => Err(S3Error::invalid_argument(HEADER, other, "It is true or false.")),
+        Some(other) => Err(S3Error::invalid_argument(HEADER, other, "The value must be true or false.")),
     }
 }
 

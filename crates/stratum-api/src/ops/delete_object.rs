@@ -66,7 +66,7 @@ pub async fn delete(
         Outcome::Refused(Refusal::NoSuchKey) => Deleted::Nothing,
         Outcome::Refused(refusal) => return Ok(Err(refusal)),
         other => {
-            let what = format_args!("DeleteObject came to {other}");
+            let what = format_args!("the outcome of DeleteObject was: {other}");
             return Err(S3Error::new(Code::InternalError).because(what));
         }
     };

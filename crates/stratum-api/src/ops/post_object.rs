@@ -179,7 +179,7 @@ fn headers_of(form: &Form) -> Result<HeaderMap, S3Error> {
             _ => continue,
         };
         let invalid = || {
-            S3Error::invalid_argument(name.to_owned(), value.clone(), "It can't be the value of a header.")
+            S3Error::invalid_argument(name.to_owned(), value.clone(), "The field can't be sent as a header.")
         };
         let header = HeaderName::try_from(name).map_err(|_| invalid())?;
         headers.insert(header, HeaderValue::from_bytes(value.as_bytes()).map_err(|_| invalid())?);

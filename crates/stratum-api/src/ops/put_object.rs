@@ -107,7 +107,10 @@ pub async fn commit(
             Ok(*object)
         }
         Outcome::Refused(refusal) => Err(conditions::refused(refusal, named)),
-        other => Err(S3Error::new(Code::InternalError).because(format_args!("PutObject came to {other}"))),
+        other => {
+            Err(S3Error::new(Code::InternalError)
+                .because(format_args!("the outcome of PutObject was: {other}")))
+        }
     }
 }
 

@@ -132,17 +132,17 @@ async fn may(store: &Store, head: &http::request::Parts, path: &str) -> Result<(
     let Authenticated { caller, mechanism, .. } =
         authenticate(store, head).await.map_err(|error| error.words().to_owned())?;
     if mechanism.is_some_and(|mechanism| mechanism.version == Version::V2) {
-        return Err("what operates the store is signed by version 4".into());
+        return Err("a request to operate the store must be signed by version 4".into());
     }
     if may_operate(&caller) {
         return Ok(());
     }
     match Told::of(path, head.uri.query()) {
-        None => Err("only the root user may operate the store, and signs the request".into()),
+        None => Err("only the root user may operate the store, by a request that they have signed".into()),
         Some(told) if told.may(&caller, mechanism, store, head) => Ok(()),
         // The same words where the bucket or the object doesn't exist, so that they don't tell whether it does.
-        Some(Told::Object(..)) => Err("only who may read the object may ask that of it".into()),
-        Some(Told::Bucket(_)) => Err("only who may list the bucket may ask that of it".into()),
+        Some(Told::Object(..)) => Err("only who may read the object may ask where it lies".into()),
+        Some(Told::Bucket(_)) => Err("only who may list the bucket may ask for its report".into()),
     }
 }
 

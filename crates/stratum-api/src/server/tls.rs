@@ -28,7 +28,7 @@ pub enum TlsError {
     NotPem { path: PathBuf, source: pem::Error },
     #[error("{path} holds no certificate")]
     NoCertificate { path: PathBuf },
-    #[error("{path}: its first certificate is none that can be read")]
+    #[error("{path}: the first certificate in it can't be read")]
     NotX509 { path: PathBuf },
     #[error("the certificate and the key can't be used together: {0}")]
     Unusable(#[from] rustls::Error),

@@ -34,11 +34,11 @@ pub enum Malformed {
     TooLarge,
     #[error("the document is not the one that this operation takes")]
     WrongDocument,
-    #[error("an element that is required is missing, or one is there that doesn't go with another")]
+    #[error("a required element is missing, or two elements are there that don't go together")]
     WrongElements,
-    #[error("\"{0}\" is not among the elements that may stand where it does")]
+    #[error("the element \"{0}\" is not allowed where it stands")]
     Unknown(String),
-    #[error("\"{0}\" may stand once and stands twice")]
+    #[error("the element \"{0}\" is there twice, and may be there only once")]
     Twice(String),
     #[error("an element's text is not what it should be")]
     WrongText,
