@@ -1,11 +1,11 @@
-//! Checksums of bodies: those that are told piece by piece and put together, and those that must be made in one pass.
+//! Checksums of bodies: CRCs, which are made piece by piece and combined, and MD5, which must be made in one pass.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use crc_fast::{CrcAlgorithm, Digest};
 use std::fmt;
 
-/// A checksum that pieces can be put together by.
+/// A checksum of which those of pieces can be combined to that of the whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Crc {
     Crc64Nvme,
@@ -14,7 +14,7 @@ pub enum Crc {
 }
 
 impl Crc {
-    /// The best first.
+    /// All of them, the one that is preferred first.
     pub const ALL: [Crc; 3] = [Crc::Crc64Nvme, Crc::Crc32c, Crc::Crc32];
 
     pub fn header(self) -> &'static str {
@@ -25,7 +25,7 @@ impl Crc {
         }
     }
 
-    /// As S3 calls it.
+    /// The algorithm's name in S3.
     pub fn name(self) -> &'static str {
         match self {
             Crc::Crc64Nvme => "CRC64NVME",
@@ -47,7 +47,7 @@ impl Crc {
     }
 }
 
-/// The checksum of some bytes. It is shown as S3 writes it.
+/// The checksum of some bytes. Its `Display` is the base64 of S3's headers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sum {
     crc: Crc,
@@ -55,23 +55,24 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// Of these bytes.
+    /// The checksum of these bytes.
     pub fn of(crc: Crc, bytes: &[u8]) -> Sum {
         Sum { crc, value: crc_fast::checksum(crc.algorithm(), bytes) }
     }
 
-    /// Of these bytes and `length` more that follow, of which this is the sum. It takes as long as to sum up some tens of KiB.
+    /// The checksum of this one's bytes followed by `length` bytes whose checksum is `next`. It takes as long as to
+    /// sum up some tens of KiB.
     fn and(self, next: Sum, length: u64) -> Sum {
         let value = crc_fast::checksum_combine(self.crc.algorithm(), self.value, next.value, length);
         Sum { crc: self.crc, value }
     }
 
-    /// Of pieces with their lengths, in their order.
+    /// The checksum of all pieces in their order, from the checksum and length of each.
     pub fn of_pieces(crc: Crc, pieces: impl IntoIterator<Item = (Sum, u64)>) -> Sum {
         pieces.into_iter().fold(Sum::of(crc, b""), |sum, (next, length)| sum.and(next, length))
     }
 
-    /// Reads base64.
+    /// Reads the base64 of S3's headers.
     pub fn parse(crc: Crc, text: &str) -> Option<Sum> {
         let bytes = BASE64_STANDARD.decode(text).ok().filter(|bytes| bytes.len() == crc.width())?;
         Some(Sum { crc, value: bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)) })
@@ -105,7 +106,7 @@ impl Summing {
         self.digest.update(bytes);
     }
 
-    /// Of what was added until now.
+    /// The checksum of the bytes that were added until now.
     pub fn sum(&self) -> Sum {
         Sum { crc: self.crc, value: self.digest.finalize() }
     }
@@ -116,7 +117,7 @@ impl Summing {
 pub enum Verify {
     Sum(Sum),
     Md5([u8; 16]),
-    /// There is nothing but how long it is.
+    /// Nothing is known of the body but its length.
     Length,
 }
 
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sum_of_pieces_is_that_of_the_whole() {
+    fn checksums_of_pieces_combine_to_that_of_the_whole() {
         let body: Vec<u8> = (0..100_000u32).map(|number| (number * 7 + number / 251) as u8).collect();
         for crc in Crc::ALL {
             for cut in [0, 1, 4096, 99_999, 100_000] {

@@ -1,6 +1,7 @@
-//! The commands.
+//! The client's commands, one module each.
 //!
-//! Each ends with 0 when all was done, and otherwise with the code of [`Outcome`](crate::problem::Outcome).
+//! A command exits with 0 when everything was done, and otherwise with the code of its
+//! [`Outcome`](crate::problem::Outcome).
 
 mod alias;
 mod apart;
@@ -100,7 +101,7 @@ pub fn run(command: Command, machine: Machine) -> ExitCode {
     outcome.into()
 }
 
-/// What a command that answers works with.
+/// What a command that prints an answer works with: its clients and its output.
 struct With {
     sessions: Sessions,
     output: Output,
@@ -132,7 +133,8 @@ fn answer(
     }
 }
 
-/// Runs something on threads that end with it, whatever still waits there.
+/// Runs `work` on a runtime of its own. Threads that still block when the work has ended, in a read of a pipe for
+/// example, aren't waited for.
 fn on_threads<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Problem::at("threads", error))?;
@@ -141,7 +143,7 @@ fn on_threads<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
     Ok(ended)
 }
 
-/// Waits until somebody ends the command.
+/// Waits for SIGINT or SIGTERM, by which a person or a supervisor ends the command.
 async fn interrupted() -> Outcome {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))

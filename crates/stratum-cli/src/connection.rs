@@ -1,8 +1,9 @@
 //! Which endpoint is asked, and by whose key.
 //!
 //! For `s3://` in AWS's own order: what the command line says, then the environment, then the profile in the files of
-//! `~/.aws`. Where none of them has a key, the Stratum server of this machine is asked, if its credentials lie where its operator's
-//! commands find them. An alias says all of it by itself, and nothing else has a say in it.
+//! `~/.aws`. Where none of them has a key, the Stratum server of this machine is asked, if its credentials lie where
+//! the operator's commands find them. An alias names its endpoint, region and key alone: of the others only the
+//! certificates to trust and the setting of checksums count for it.
 
 mod alias;
 mod aws;
@@ -44,7 +45,7 @@ pub struct ConnectArgs {
     pub ca_bundle: Option<PathBuf>,
 }
 
-/// Whether anybody should send what only newer endpoints know.
+/// Whether uploads carry checksum headers, which only newer endpoints know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Checksums {
     Sent,
@@ -65,7 +66,7 @@ pub struct Keys {
 pub struct Connection {
     pub endpoint: Endpoint,
     pub region: String,
-    /// None asks for what everybody may read.
+    /// Without a key, requests are anonymous.
     pub keys: Option<Keys>,
     /// Where the key was found, for people.
     pub origin: String,
@@ -73,7 +74,7 @@ pub struct Connection {
     pub checksums: Checksums,
 }
 
-/// Why nobody can be asked.
+/// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error("{said} {url}: it must be http://HOST:PORT or https://HOST")]

@@ -1,4 +1,4 @@
-//! A bucket with something in it, for a first look: texts, a table, a page, pictures, a log, a note in two versions.
+//! A bucket with sample objects for a first look: texts, a table, a page, pictures, a log, and a note in two versions.
 
 use crate::connection::{Checksums, Connection, Endpoint, Keys};
 use crate::machine::Machine;
@@ -13,7 +13,7 @@ const WIDTH: u32 = 320;
 const HEIGHT: u32 = 180;
 const BMP_HEAD_BYTES: u32 = 54;
 
-/// An object, and what is said of it.
+/// An object with its type and tags.
 struct Sample {
     key: &'static str,
     content_type: &'static str,
@@ -21,10 +21,10 @@ struct Sample {
     body: Bytes,
 }
 
-/// Makes the bucket and fills it; says whether it did, or there was one already.
+/// Makes the bucket and fills it. Gives false, and changes nothing, if there is such a bucket already.
 ///
 /// # Errors
-/// In words.
+/// Why the bucket couldn't be made or filled, in words.
 pub async fn fill(
     machine: Machine,
     endpoint: &str,
@@ -45,7 +45,7 @@ pub async fn fill(
         checksums: Checksums::Sent,
     };
     let client = Client::new(connection, machine).map_err(|error| error.to_string())?;
-    // A bucket that is there may be made again without a word.
+    // Making a bucket that is there already may succeed, so that its answer doesn't tell whether it was there.
     if client.look_at_bucket(DEMO_BUCKET).await.is_ok() {
         return Ok(false);
     }
@@ -76,7 +76,7 @@ fn samples() -> Vec<Sample> {
     vec![
         text("README.md", "text/markdown", README),
         text("notes/shopping.txt", "text/plain; charset=utf-8", "bread\nbutter\n"),
-        // A second version of it.
+        // The second version of the same key.
         text("notes/shopping.txt", "text/plain; charset=utf-8", "bread\nbutter\ncoffee, and more of it\n"),
         text("pages/index.html", "text/html; charset=utf-8", PAGE),
         text("drawings/tiers.svg", "image/svg+xml", DRAWING),
@@ -94,7 +94,7 @@ fn samples() -> Vec<Sample> {
     ]
 }
 
-/// A sky that grows light, as the simplest of all formats of pictures has it.
+/// A picture of a sky at dawn as a BMP, the simplest format to write.
 fn dawn() -> Bytes {
     let pixels = WIDTH * HEIGHT * 3;
     let mut bmp = Vec::with_capacity((BMP_HEAD_BYTES + pixels) as usize);
@@ -116,7 +116,7 @@ fn dawn() -> Bytes {
     ] {
         bmp.extend_from_slice(&word.to_le_bytes());
     }
-    // The lowest row comes first.
+    // A BMP has its lowest row first.
     for row in 0..HEIGHT {
         for column in 0..WIDTH {
             let height = row * 255 / HEIGHT;
@@ -130,7 +130,7 @@ fn dawn() -> Bytes {
     bmp.into()
 }
 
-/// What a sensor would say, for something that is longer than a screen.
+/// A log of a sensor, as a text that is longer than a screen.
 fn log() -> Bytes {
     let line = |minute: u32| {
         let degrees = 180 + (minute * 37 % 41) + minute / 30;
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_samples_are_what_they_say() {
+    fn the_samples_are_valid_and_small() {
         let bmp = dawn();
         assert_eq!(u32::from_le_bytes(bmp[2..6].try_into().unwrap()) as usize, bmp.len());
         assert_eq!((&bmp[..2], bmp[28]), (b"BM".as_slice(), 24));

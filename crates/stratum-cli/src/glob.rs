@@ -1,6 +1,7 @@
 //! Patterns of names: `*` is anything within a folder, `**` anything at all, `?` one character.
 //!
-//! Nothing else has a meaning, so that `photo[1].jpg` is itself. Nothing takes a star's meaning away, but commands have `--raw`.
+//! No other character is special, so that `photo[1].jpg` means just that name. A star can't be escaped: commands have
+//! `--raw` for names that hold one.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
@@ -9,7 +10,7 @@ use std::ops::Range;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob {
     tokens: Vec<Token>,
-    /// Whether it is about whole paths: it has a slash.
+    /// Whether the pattern is compared with whole paths, because it has a slash or `**`.
     is_path: bool,
 }
 
@@ -44,7 +45,7 @@ impl Token {
 }
 
 impl Glob {
-    /// Every text is one.
+    /// Reads a pattern. Every text is one.
     pub fn new(text: &str) -> Glob {
         let mut tokens = Vec::new();
         let mut chars = text.chars().peekable();
@@ -60,12 +61,12 @@ impl Glob {
         Glob { tokens, is_path }
     }
 
-    /// Whether a text has anything in it that isn't itself.
+    /// Whether a text has a `*` or a `?`, and so means more than itself.
     pub fn is_pattern(text: &str) -> bool {
         Glob::new(text).tokens.iter().any(|token| !matches!(token, Token::Char(_)))
     }
 
-    /// What everything that fits begins with.
+    /// What every text that fits begins with.
     pub fn prefix(&self) -> String {
         let plain = self.tokens.iter().map_while(|token| match token {
             Token::Char(char) => Some(*char),
@@ -85,7 +86,8 @@ impl Glob {
             match (self.tokens.get(token), next) {
                 (None, None) => return true,
                 (Some(Token::Within | Token::Anything), _) => {
-                    // An earlier star of the same kind never needs to be tried again.
+                    // A `**` may take all that the earlier stars may, and a `*` all that an earlier `*` may, so those
+                    // needn't be tried again.
                     if self.tokens[token] == Token::Anything {
                         stars.clear();
                     } else {
@@ -98,7 +100,7 @@ impl Glob {
                 (Some(Token::One), Some(char)) if *char != '/' => {}
                 (Some(Token::Char(wanted)), Some(char)) if wanted == char => {}
                 _ => {
-                    // The last star that can take one more.
+                    // Goes back to the last star that can take one more character.
                     loop {
                         let Some((star, taken)) = stars.pop() else { return false };
                         let takes = match text.get(taken) {
@@ -120,7 +122,8 @@ impl Glob {
         }
     }
 
-    /// Whether there is a name that fits behind both of these: what is copied by its name from the one to the other fits again.
+    /// Whether some name fits both behind `from` and behind `to`. If one does, a copy under the same name from `from`
+    /// to `to` fits the pattern again.
     pub fn fits_again(&self, from: &str, to: &str) -> bool {
         let (from, to) = (self.after(from), self.after(to));
         let mut waiting: Vec<(usize, usize)> =
@@ -140,7 +143,8 @@ impl Glob {
         false
     }
 
-    /// The tokens that may come next when that text has been taken; behind the last one is the end.
+    /// The positions of the tokens that may come next once `text` has been taken. The position behind the last token
+    /// is the pattern's end.
     fn after(&self, text: &str) -> BTreeSet<usize> {
         let mut at: BTreeSet<usize> = self.reached(0).collect();
         for char in text.chars() {
@@ -150,7 +154,7 @@ impl Glob {
         at
     }
 
-    /// Where one is behind a character that the token has taken.
+    /// The positions that may come next once the token has taken a character.
     fn past(&self, token: usize) -> Range<usize> {
         match self.tokens.get(token) {
             Some(star) if star.is_star() => self.reached(token),
@@ -158,13 +162,14 @@ impl Glob {
         }
     }
 
-    /// From that token on to all that stars let be reached by nothing.
+    /// A token's own position, and those that are reached from it without a character, because the stars between take
+    /// none.
     fn reached(&self, token: usize) -> Range<usize> {
         let stars = self.tokens.iter().skip(token).take_while(|token| token.is_star()).count();
         token..token + stars + 1
     }
 
-    /// Whether a path fits: one without slashes is about the last name alone.
+    /// Whether a path fits. A pattern without slashes is compared with the path's last name alone.
     pub fn fits_path(&self, path: &str) -> bool {
         match self.is_path {
             true => self.fits(path),

@@ -1,8 +1,8 @@
 //! What people do with an S3 store from a terminal: `ls`, `cp`, `mv`, `sync`, `rm`, `cat`, `head`, `du`, `find`, `mb`, `rb`,
 //! `presign`, `share`, `tag` and `alias`.
 //!
-//! It speaks S3 to whatever endpoint there is, and knows nothing of a Stratum server but where one on this machine would
-//! keep its credentials, which the binary tells it ([`Machine`]).
+//! The crate speaks S3 to any endpoint. Of Stratum's own server it knows one thing: where a server on this machine
+//! would keep root's credentials. The binary tells it that ([`Machine`]).
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 

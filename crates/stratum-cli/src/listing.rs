@@ -1,4 +1,4 @@
-//! Listings as streams: the next page is asked for while one is looked at.
+//! Listings as streams. The next page is asked for while the one before is still being worked on.
 
 use crate::place::Url;
 use crate::problem::Problem;
@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt, stream};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Pages that wait to be looked at.
+/// How many pages may wait for the stream's reader.
 const PAGES_AHEAD: usize = 2;
 
 /// Something in a listing.
@@ -17,7 +17,7 @@ pub enum Item<T> {
     Folder(String),
 }
 
-/// What has a key.
+/// Whatever a listing shows by its key.
 pub trait Keyed {
     fn key(&self) -> &str;
 }
@@ -58,7 +58,7 @@ pub fn objects(
     entries(items(client, url, prefix, false))
 }
 
-/// All versions and delete markers of such keys.
+/// All versions and delete markers of keys that begin with `prefix`.
 pub fn versions(
     client: &Arc<Client>,
     url: &Url,
@@ -67,7 +67,8 @@ pub fn versions(
     entries(version_items(client, url, prefix, false))
 }
 
-/// All objects whose keys begin with `prefix`, in one folder or in all below.
+/// All objects whose keys begin with `prefix`. With `is_one_folder`, what lies in folders below is given as those
+/// folders.
 pub fn items(
     client: &Arc<Client>,
     url: &Url,
@@ -81,7 +82,7 @@ pub fn items(
     })
 }
 
-/// The same of versions.
+/// The same as [`items`], of versions and delete markers.
 pub fn version_items(
     client: &Arc<Client>,
     url: &Url,
@@ -95,7 +96,7 @@ pub fn version_items(
     })
 }
 
-/// Uploads that are neither whole nor dropped.
+/// Multipart uploads that are neither completed nor aborted.
 pub fn uploads(
     client: &Arc<Client>,
     url: &Url,
@@ -147,7 +148,7 @@ where
 fn merged<T: Keyed>(listed: Listed<T>) -> Vec<Item<T>> {
     let folders = listed.prefixes.into_iter().map(Item::Folder);
     let mut items: Vec<Item<T>> = listed.entries.into_iter().map(Item::Entry).chain(folders).collect();
-    // Versions of one key keep their order.
+    // The sort is stable, so that the versions of one key keep the order in which the endpoint lists them.
     items.sort_by(|one, other| one.key().cmp(other.key()));
     items
 }

@@ -1,4 +1,5 @@
-//! Files of this machine: found in folders, and put into them without ever leaving them.
+//! Files of this machine: how they are found in a folder, and how they are written into one so that none lands
+//! outside it.
 
 mod landing;
 mod names;

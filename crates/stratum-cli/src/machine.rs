@@ -1,4 +1,5 @@
-//! What commands are told of the machine that they run on, rather than asking it themselves.
+//! What commands need to know of the machine that they run on. It is handed in, so that this crate asks neither clock
+//! nor environment itself.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +12,7 @@ pub struct Machine {
     pub monotonic: fn() -> Duration,
     /// A variable of the environment; an empty one is none.
     pub variable: fn(&str) -> Option<String>,
-    /// The Stratum server of this machine, if it keeps root's credentials where whoever asks may read them.
+    /// The Stratum server of this machine, if the user may read the root credentials that it keeps.
     pub local: fn() -> Option<LocalServer>,
 }
 

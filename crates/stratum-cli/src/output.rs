@@ -1,7 +1,7 @@
 //! What is printed: answers on the standard output, problems and progress on the standard error.
 //!
-//! Answers are gathered and written in large pieces. Progress is shown only to somebody: not where the standard error goes to
-//! a file, nor with `--quiet` or `--json`.
+//! Answers are gathered and written in large pieces. Progress is shown only where a person sees it: not where the
+//! standard error goes to a file, nor with `--quiet` or `--json`.
 
 use crate::place::shown;
 use crate::problem::{Outcome, Problem};
@@ -17,11 +17,12 @@ use std::time::Duration;
 
 const GATHERED_BYTES: usize = 64 << 10;
 const REDRAWN: u8 = 8;
-/// In columns: below these there is no room for the whole bar, and for more than a share.
+/// A terminal of fewer columns than `NARROW` has no room for the whole progress bar, and one of fewer than
+/// `NARROWEST` has room for the percentage alone.
 const NARROW: u16 = 78;
 const NARROWEST: u16 = 44;
 
-/// How a command tells.
+/// How a command prints its answer and its progress.
 #[derive(Args, Clone, Copy, Debug, Default)]
 #[command(next_help_heading = "How to tell")]
 pub struct OutputArgs {
@@ -33,7 +34,7 @@ pub struct OutputArgs {
     pub quiet: bool,
 }
 
-/// Where everything is told.
+/// The two outputs of a command, its progress bar, and the count of what failed.
 pub struct Output {
     args: OutputArgs,
     out: Mutex<BufWriter<Stdout>>,
@@ -46,7 +47,7 @@ pub struct Output {
 #[derive(Clone, Copy, Default)]
 struct Failures {
     count: u64,
-    /// What the first one comes to.
+    /// The outcome of the first failure.
     first: Option<Outcome>,
 }
 
@@ -57,12 +58,12 @@ impl Output {
         Output { args, out, err: stderr(), is_for_people, bar: None, failures: Mutex::default() }
     }
 
-    /// One that shows how far the work is.
+    /// An output that shows a progress bar, if a person sees the standard error.
     pub fn with_progress(args: OutputArgs) -> Output {
         let mut output = Output::new(args);
         if stderr().is_terminal() && !args.quiet && !args.json {
             let terminal = Term::stderr();
-            // One line, however narrow the terminal is.
+            // The bar must fit into one line, however narrow the terminal is: a wrapped one isn't redrawn in its place.
             let template = match terminal.size_checked() {
                 Some((_, ..NARROWEST)) => "{percent} %",
                 Some((_, ..NARROW)) => "{binary_bytes}/{binary_total_bytes}, {left}",
@@ -109,7 +110,7 @@ impl Output {
         written.map_err(closed)
     }
 
-    /// Has what was printed be seen.
+    /// Writes out what has been gathered.
     pub fn flush(&self) -> Result<(), Problem> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner).flush().map_err(closed)
     }
@@ -127,12 +128,14 @@ impl Output {
             let told = json!({ "error": problem.to_string(), "code": problem.code() });
             self.say(&told);
         } else {
-            // Whatever names, paths and endpoints put into it, it is one line and tells a terminal nothing else.
+            // A name, a path or an endpoint's words may hold control characters. They are escaped, so that a problem
+            // is one line and can't command the terminal.
             self.say(format_args!("stratum: {}", shown(&problem.to_string())));
         }
     }
 
-    /// How a command ended that did so much: one that failed in one thing alone ends as that did.
+    /// How a command ended that did `done` things. If it did none and had one failure, it ends with the outcome of
+    /// that failure.
     pub fn outcome(&self, done: u64) -> Outcome {
         let failures = *self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         match (failures.first, failures.count, done) {
@@ -142,19 +145,20 @@ impl Output {
         }
     }
 
-    /// Whether somebody watches it work.
+    /// Whether a progress bar is shown.
     pub fn is_attended(&self) -> bool {
         self.bar.is_some()
     }
 
-    /// Tells people something beside the answer, unless they want it quiet.
+    /// Tells a person something beside the answer. With `--quiet` or `--json` it isn't told.
     pub fn note(&self, text: impl Display) {
         if !self.args.quiet && !self.args.json {
             self.say(text);
         }
     }
 
-    /// A closed standard error keeps nobody from working.
+    /// Writes a line to the standard error. That it may be closed is ignored, so that the command goes on with its
+    /// work.
     fn say(&self, text: impl Display) {
         let say = || drop(writeln!(self.err.lock(), "{text}"));
         match &self.bar {
@@ -163,28 +167,28 @@ impl Output {
         }
     }
 
-    /// So much more is to be done.
+    /// Adds to the bytes that are to be transferred.
     pub fn expect(&self, bytes: u64) {
         if let Some(bar) = &self.bar {
             bar.inc_length(bytes);
         }
     }
 
-    /// So much is done.
+    /// Adds to the bytes that have been transferred.
     pub fn advance(&self, bytes: u64) {
         if let Some(bar) = &self.bar {
             bar.inc(bytes);
         }
     }
 
-    /// So many objects are done.
+    /// Shows how many objects are done.
     pub fn count(&self, objects: u64) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{objects} object{}", if objects == 1 { "" } else { "s" }));
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the progress bar.
     pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -192,7 +196,7 @@ impl Output {
     }
 }
 
-/// The time that is left, once there is anything to tell it by.
+/// Writes how much time is left. Nothing is known of it before the first bytes have been transferred.
 fn time_left(state: &ProgressState, out: &mut dyn std::fmt::Write) {
     let _ = match state.pos() {
         0 => write!(out, "beginning"),

@@ -37,7 +37,7 @@ impl Url {
     /// Reads `s3://BUCKET/KEY`.
     ///
     /// # Errors
-    /// In words, when it is none.
+    /// Why the text is no such URL, in words.
     pub fn parse(text: &str) -> Result<Url, String> {
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(format!("\"{}\" is no URL such as s3://bucket/key", text.escape_debug()));
@@ -89,17 +89,17 @@ impl Url {
         Url { site: self.site.clone(), bucket: self.bucket.clone(), key: key.into() }
     }
 
-    /// Whether the key can only mean what lies under it.
+    /// Whether the URL means all that lies under it rather than one object: its key is empty or ends with a slash.
     pub fn is_folder(&self) -> bool {
         self.key.is_empty() || self.key.ends_with('/')
     }
 
-    /// What every key under it begins with: `logs` means `logs/...` and never `logs2`.
+    /// What all keys under the URL begin with: `logs` means `logs/...` and never `logs2`.
     pub fn folder(&self) -> String {
         if self.is_folder() { self.key.clone() } else { format!("{}/", self.key) }
     }
 
-    /// As it was typed, with nothing escaped: for programs.
+    /// The URL as it was typed, with nothing escaped: for programs.
     pub fn plain(&self) -> String {
         let scheme = match &self.site {
             Site::Default => "s3",
@@ -109,7 +109,7 @@ impl Url {
         format!("{scheme}://{}{slash}{}", self.bucket, self.key)
     }
 
-    /// What follows the last slash.
+    /// What follows the last slash of the key.
     pub fn file_name(&self) -> &str {
         self.key.rsplit('/').next().unwrap_or_default()
     }
@@ -127,7 +127,7 @@ impl Place {
     }
 }
 
-/// What an alias may be called: what can stand before `://`, and is no scheme that means something else.
+/// Checks the name of an alias: it must be able to stand before `://`, and be no scheme that means something else.
 pub fn alias_name(name: &str) -> Result<String, String> {
     let is_plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-';
     let is_name = name.starts_with(|first: char| first.is_ascii_lowercase()) && name.chars().all(is_plain);
@@ -140,7 +140,7 @@ pub fn alias_name(name: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// As it was typed, with what would disturb a terminal escaped.
+/// The URL as it was typed, with what would disturb a terminal escaped.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         shown(&self.plain()).fmt(f)
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_no_mere_beginning_of_a_name() {
+    fn a_folders_prefix_ends_with_a_slash() {
         let folder = |text: &str| Url::parse(text).unwrap().folder();
         assert_eq!([folder("s3://b"), folder("s3://b/logs"), folder("s3://b/logs/")], ["", "logs/", "logs/"]);
     }

@@ -1,4 +1,4 @@
-//! What goes wrong, in sentences, and the exit codes that scripts decide by.
+//! Why a command failed, told in sentences, and the exit codes that scripts decide by.
 
 use crate::connection::ConnectError;
 use crate::place::shown;
@@ -11,15 +11,15 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     Done,
-    /// Something failed; what else there was to do is done.
+    /// Something failed. The rest of the work was done, unless the same cause would have made it fail, too.
     Failed,
-    /// The command line can't be meant; nothing was done.
+    /// The command line is wrong or contradicts itself; nothing was done.
     Usage,
-    /// What was named isn't there.
+    /// A bucket, object, version or file that was named isn't there.
     Missing,
-    /// There is no key, it isn't known, or it may not do that.
+    /// There is no access key, the endpoint doesn't know it, or it lacks the permission.
     Denied,
-    /// The endpoint can't be reached.
+    /// The endpoint can't be reached, or TLS can't be set up for it.
     Unreachable,
     Interrupted,
 }
@@ -57,7 +57,7 @@ pub enum Problem {
     Missing(String),
     #[error("{0}: there is no such object, but a folder of that name: say --recursive")]
     OnlyFolder(String),
-    /// Whoever read the output has had enough.
+    /// The reader of the standard output closed it, as `head` does when it has its lines.
     #[error("the output is closed")]
     Closed,
     #[error("the output can't be written: {0}")]
@@ -65,23 +65,23 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// Of a place.
+    /// A problem with whatever `at` names.
     pub fn at(at: impl Display, problem: impl Display) -> Problem {
         Problem::At { at: at.to_string(), problem: problem.to_string() }
     }
 
-    /// Of a path.
+    /// A problem with a file or folder of this machine.
     pub fn of_path(path: &Path, problem: impl Display) -> Problem {
         Problem::at(shown(&path.to_string_lossy()), problem)
     }
 
-    /// Of a request.
+    /// Makes problems of failed requests about `at`.
     pub fn s3(at: impl Display) -> impl FnOnce(S3Error) -> Problem {
         let at = at.to_string();
         move |error| Problem::S3 { at, error }
     }
 
-    /// What an endpoint said no with, if it did.
+    /// Which kind of refusal the endpoint answered with, if it did refuse.
     pub fn kind(&self) -> Option<Kind> {
         match self {
             Problem::S3 { error: S3Error::Refused(refusal), .. } => Some(refusal.kind),
@@ -89,7 +89,7 @@ impl Problem {
         }
     }
 
-    /// S3's name for it, if it has one.
+    /// The S3 error code, if the endpoint answered with one.
     pub fn code(&self) -> Option<&str> {
         match self {
             Problem::S3 { error: S3Error::Refused(refusal), .. } => Some(refusal.code()),
@@ -97,7 +97,7 @@ impl Problem {
         }
     }
 
-    /// Whether doing the same again may come further.
+    /// Whether the same request may succeed if it is sent again.
     pub fn may_pass(&self) -> bool {
         match self {
             Problem::S3 { error: S3Error::Refused(refusal), .. } => refusal.passes(),
@@ -106,7 +106,7 @@ impl Problem {
         }
     }
 
-    /// Whether everything else of the same command would fail by it, too.
+    /// Whether every other request of the same command would fail by the same cause, too.
     pub fn is_of_all(&self) -> bool {
         let is_away =
             matches!(self, Problem::S3 { error: S3Error::Unreachable { .. } | S3Error::Trust(_), .. });

@@ -33,7 +33,7 @@ pub fn span(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(told)
 }
 
-/// A number and its unit; without a unit it counts as `bare`, unless that is nothing.
+/// Reads a number and its unit. A number without a unit is multiplied by `bare`, and refused if `bare` is 0.
 fn counted(text: &str, units: &[(&str, u64)], bare: u64) -> Option<u64> {
     let found = units.iter().find_map(|(unit, worth)| Some((text.strip_suffix(unit)?, *worth)));
     let (number, worth) = found.unwrap_or((text, bare));
@@ -68,19 +68,19 @@ pub fn shown_span(span: Duration) -> String {
     }
 }
 
-/// A moment, in seconds, as it stands in a list.
+/// A moment as a list shows it, to the second.
 pub fn shown_moment(moment: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
     moment.format(format).unwrap_or_else(|_| moment.unix_timestamp().to_string())
 }
 
-/// A moment as programs read it.
+/// A moment as programs read it, in ISO 8601.
 pub fn machine_moment(moment: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
     moment.format(format).unwrap_or_else(|_| moment.unix_timestamp().to_string())
 }
 
-/// A moment of the machine's clock.
+/// The moment in UTC of a time of the machine's clock.
 pub fn moment(time: SystemTime) -> OffsetDateTime {
     OffsetDateTime::from(time)
 }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_for_people() {
+    fn sizes_and_spans_are_shown_in_their_largest_units() {
         let shown = [0, 1023, 1536, (1 << 20) - 1, 5 << 40].map(shown_bytes);
         assert_eq!(shown, ["0 B", "1023 B", "1.5 KiB", "1.0 MiB", "5.0 TiB"]);
         let span = |seconds| shown_span(Duration::from_secs(seconds));

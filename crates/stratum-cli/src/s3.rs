@@ -1,8 +1,9 @@
 //! S3 as a client speaks it: signed requests to one endpoint, and what their answers mean.
 //!
-//! It stands on hyper's pooled client and on `aws-sigv4`. Neither changes a path, so that every key can be asked for: one
-//! with `//`, `..` or a slash at its end, too, which a URL library or an abstraction over many stores would take for another.
-//! What is sent is whole in memory, since nothing sends more than a part at once; so every request can be repeated.
+//! It stands on hyper's pooled client and on `aws-sigv4`. Neither changes a path, so that every key can be asked for,
+//! also one with `//`, `..` or a slash at its end, of which a URL library or an abstraction over many stores would
+//! make another key.
+//! A request's body is never larger than a part and lies whole in memory, so that every request can be repeated.
 
 mod attributes;
 mod buckets;

@@ -24,7 +24,7 @@ impl Sessions {
         &self.machine
     }
 
-    /// The client that URLs of that site mean.
+    /// The client for the endpoint of a URL's site.
     pub fn client(&self, site: &Site) -> Result<Arc<Client>, Problem> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(site) {
@@ -37,7 +37,8 @@ impl Sessions {
         Ok(client)
     }
 
-    /// Whether what one of them has can be copied by the other.
+    /// Whether the endpoint itself can copy from one client's bucket to the other's: both ask it with the same key
+    /// and region.
     pub fn are_one(&self, one: &Client, other: &Client) -> bool {
         let (one, other) = (one.connection(), other.connection());
         one.endpoint == other.endpoint && one.keys == other.keys && one.region == other.region

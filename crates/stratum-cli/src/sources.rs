@@ -1,4 +1,4 @@
-//! What a command line names as sources, found: files, objects, and all that a folder or a pattern means.
+//! Finds what a command line names as sources: files, objects, and everything that a folder or a pattern means.
 
 use crate::glob::Glob;
 use crate::listing::objects;
@@ -14,7 +14,7 @@ use futures_util::stream::{BoxStream, once};
 use std::pin::pin;
 use std::sync::Arc;
 
-/// Which of many are meant.
+/// Which of the files or objects that are found are meant.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Which ones")]
 pub struct FilterArgs {
@@ -29,7 +29,7 @@ pub struct FilterArgs {
     symlinks: Symlinks,
 }
 
-/// Patterns, read.
+/// The patterns of a command line.
 #[derive(Clone)]
 pub struct Filter {
     include: Vec<Glob>,
@@ -37,7 +37,7 @@ pub struct Filter {
 }
 
 impl FilterArgs {
-    /// The same, without what is a link.
+    /// The same filters, under which symbolic links are left out.
     pub fn without_links(&self) -> FilterArgs {
         FilterArgs { symlinks: Symlinks::Skip, ..self.clone() }
     }
@@ -56,20 +56,20 @@ impl Filter {
     }
 }
 
-/// Something to be read, and its name from what was named on.
+/// A source that was found. Its name begins behind the folder or pattern that the command line names.
 pub struct Found {
     pub name: String,
     pub from: From,
 }
 
-/// How many one source may mean.
+/// Whether a source means one file or object, or many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Extent {
     One,
     Many,
 }
 
-/// What a source may mean; with `is_raw`, stars are themselves.
+/// Whether a source means one file or object, or many. With `is_raw`, stars in it mean themselves.
 pub fn extent(place: &Place, is_recursive: bool, is_raw: bool) -> Result<Extent, Problem> {
     match place {
         Place::Pipe if is_recursive => Err(Problem::Usage("a pipe is no folder".into())),
@@ -86,7 +86,7 @@ pub fn extent(place: &Place, is_recursive: bool, is_raw: bool) -> Result<Extent,
     }
 }
 
-/// All that a source means.
+/// Finds all that a source means.
 pub async fn find(
     sessions: &Sessions,
     place: &Place,
@@ -131,7 +131,8 @@ pub async fn find(
     }
 }
 
-/// Why there is no such object: maybe because it is a folder that is meant.
+/// Tells a missing object apart from a folder: where objects lie under the key as a folder, the problem says that
+/// `--recursive` is missing.
 pub async fn unless_folder(client: &Arc<Client>, url: &Url, problem: Problem) -> Problem {
     if problem.outcome() != Outcome::Missing || problem.kind() == Some(Kind::NoBucket) {
         return problem;
@@ -156,7 +157,7 @@ pub async fn head(sessions: &Sessions, url: &Url, version: Option<&str>) -> Resu
     })
 }
 
-/// What a URL means that may mean many: all in a folder, or all that fits.
+/// Finds all objects in the folder that a URL names, or all that fit its pattern.
 pub fn find_objects(
     sessions: &Sessions,
     url: &Url,
@@ -178,19 +179,19 @@ pub fn find_objects(
     Ok(found.boxed())
 }
 
-/// An object of a listing.
+/// The object of a listing's entry.
 pub fn object(url: &Url, entry: Entry) -> RemoteObject {
     RemoteObject {
         url: url.with_key(entry.key),
         version: None,
         size: entry.size,
-        // As a header has it.
+        // In quotes, as the `ETag` header has it.
         etag: format!("\"{}\"", entry.etag.trim_matches('"')),
         modified: Some(entry.last_modified),
     }
 }
 
-/// What a URL means that may mean many.
+/// What a URL means where it may mean many objects.
 pub enum Meaning {
     Folder(String),
     Pattern(Glob),
@@ -204,7 +205,7 @@ impl Meaning {
         }
     }
 
-    /// What all keys that are meant begin with.
+    /// The prefix that all keys which are meant have.
     pub fn prefix(&self) -> String {
         match self {
             Meaning::Folder(folder) => folder.clone(),
@@ -212,14 +213,14 @@ impl Meaning {
         }
     }
 
-    /// The folder that names are counted from.
+    /// The folder below which names begin.
     pub fn folder(&self) -> String {
         let mut folder = self.prefix();
         folder.truncate(folder.rfind('/').map_or(0, |slash| slash + 1));
         folder
     }
 
-    /// Whether a key is meant, be it that of the folder itself.
+    /// Whether a key is meant. That of the folder itself, which ends with a slash, is.
     pub fn takes(&self, key: &str) -> bool {
         match self {
             Meaning::Folder(folder) => key.starts_with(folder.as_str()),
@@ -227,7 +228,7 @@ impl Meaning {
         }
     }
 
-    /// What a key is called from the folder on, if it is meant and isn't the folder itself.
+    /// The name of a key below the folder, if the key is meant and isn't that of the folder itself.
     pub fn name<'a>(&self, key: &'a str) -> Option<&'a str> {
         let name = if self.takes(key) { key.strip_prefix(self.folder().as_str()) } else { None };
         name.filter(|name| !name.is_empty())
@@ -249,7 +250,7 @@ mod tests {
             (name("s3://b/d/**", "d/ab/c"), name("s3://b/d*/x", "dd/x")),
             (Some("ab/c"), Some("dd/x"))
         );
-        // A folder's own marker has no name that anything could be copied by.
+        // The marker object of the folder itself has no name below the folder, so nothing can be copied under it.
         assert_eq!((name("s3://b/d/**", "d/"), name("s3://b/d/*", "d/")), (None, None));
         let takes = |url: &str, key: &str| Meaning::of(&Url::parse(url).unwrap(), false).takes(key);
         assert!(takes("s3://b/d/**", "d/") && takes("s3://b/d", "d/") && !takes("s3://b/d", "d"));
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_excluded_is_out_even_if_it_is_included() {
+    fn an_excluded_name_is_left_out_even_if_it_is_included_too() {
         let args = FilterArgs {
             include: vec!["*.txt".into()],
             exclude: vec!["tmp/**".into()],

@@ -1,8 +1,9 @@
-//! Bytes on their way: from files, objects and pipes into files, objects and pipes.
+//! The engine that brings bytes from files, objects and pipes into files, objects and pipes.
 //!
-//! A [`Step`] is one object or file. Many are on their way at once; a large one is cut into pieces of which several are. What
-//! all of them hold together is bounded by the engine's memory, whatever their number and size. What is cut off by a kill or a
-//! lost line is gone on with by the same command: [`ledger`] remembers what it takes for that.
+//! A [`Step`] is one object or file. Many steps run at once, and of a large one several pieces are transferred at
+//! once. The memory that all pieces hold together is bounded, whatever their number and size; only a part of a very
+//! long pipe may be larger than the bound, and is then alone. When a kill or a lost connection cuts a large transfer
+//! off, the same command goes on with it by its [`ledger`].
 
 mod copy;
 mod download;
@@ -33,9 +34,9 @@ use time::OffsetDateTime;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
-/// What all pieces together may hold.
+/// How many bytes all pieces together may hold in memory.
 const MEMORY_BYTES: u64 = 96 << 20;
-/// What memory is counted in, so that 32 bits are enough.
+/// The unit in which the semaphore counts memory, so that 32 bits are enough.
 const GRAIN_BYTES: u64 = 4 << 10;
 
 /// An object to be read.
@@ -69,57 +70,57 @@ pub enum To {
     Object(Url),
     /// A file of that path.
     File(PathBuf),
-    /// A name below a folder that must not be left.
+    /// A name below a folder, outside which nothing may be written.
     Below(Arc<Root>, String),
     /// A device, or a pipe that has a name.
     Stream(PathBuf),
     Pipe,
 }
 
-/// One thing to be brought from one place to another.
+/// One file or object to be brought from one place to another.
 #[derive(Clone, Debug)]
 pub struct Step {
     pub from: From,
     pub to: To,
 }
 
-/// Something to be done.
+/// Something for the engine to do.
 pub enum Work {
     Bring(Step),
     /// Objects of one bucket, or files, that are to be deleted.
     Remove(Vec<From>),
 }
 
-/// How all of it is done.
+/// How the engine works.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What is said of objects that are written.
+    /// The attributes of objects that are written.
     pub attributes: Attributes,
-    /// Whether what is there is written over.
+    /// Whether a file or object that is already in the target's place is written over.
     pub clobbers: bool,
-    /// Whether the source goes when its copy is there.
+    /// Whether a source is deleted once its copy is there.
     pub moves: bool,
     pub tells_each: bool,
     pub is_dry_run: bool,
-    /// Steps at once.
+    /// How many steps run at once.
     pub jobs: usize,
 }
 
-/// How a step ended that didn't fail.
+/// How a step that didn't fail ended.
 enum Ended {
     Done,
-    /// Something is there already that isn't to be written over.
+    /// A file or object is in the target's place already, and isn't to be written over.
     Skipped,
 }
 
-/// Brings things from place to place.
+/// Does steps and deletions, many at once.
 pub struct Engine {
     pub sessions: Sessions,
     pub output: Output,
     options: Options,
     memory: Semaphore,
     open: OpenTransfers,
-    /// Whether something went wrong that nothing else would come past.
+    /// Whether a problem was met by which all other work would fail, too.
     is_hopeless: AtomicBool,
     done: AtomicU64,
     skipped: AtomicU64,
@@ -141,7 +142,7 @@ impl Engine {
         }
     }
 
-    /// Does all of it, tells what fails, and goes on with the rest.
+    /// Does all work. What fails is told, and the rest goes on.
     pub async fn run(self: &Arc<Self>, work: impl Stream<Item = Result<Work, Problem>>) {
         let mut work = std::pin::pin!(work);
         let mut running = JoinSet::new();
@@ -166,7 +167,8 @@ impl Engine {
         }
     }
 
-    /// Drops or names what was cut off.
+    /// Ends an interrupted command: uploads that can't be gone on with are aborted, and a note tells how many
+    /// transfers can.
     pub async fn interrupt(&self) -> Outcome {
         self.output.finish();
         let resumable = self.open.drop_what_is_lost().await;
@@ -181,7 +183,7 @@ impl Engine {
         Outcome::Interrupted
     }
 
-    /// Tells what was done, and says how it ended.
+    /// Tells a person what was done, and gives the command's outcome.
     pub fn summary(&self, took: Duration) -> Outcome {
         self.output.finish();
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -226,14 +228,14 @@ impl Engine {
         }
     }
 
-    /// Tells a problem; of one that is everything's, once.
+    /// Tells a problem. One by which all other work would fail, too, is told once.
     fn fail(&self, problem: &Problem) {
         if !problem.is_of_all() || !self.is_hopeless.swap(true, Ordering::Relaxed) {
             self.output.problem(problem);
         }
     }
 
-    /// Brings it, and lets go of the source if that is meant.
+    /// Does a step, and deletes its source if it is to be moved.
     async fn bring(&self, step: &Step) -> Result<Ended, Problem> {
         let ended = match (&step.from, &step.to) {
             (From::File(file), To::Object(to)) => self.upload(file, to).await?,
@@ -253,7 +255,7 @@ impl Engine {
         Ok(ended)
     }
 
-    /// Removes the source of what was moved, if it is still what was read.
+    /// Deletes the source of a move, if it is still what was read.
     async fn let_go(&self, from: &From) -> Result<(), Problem> {
         match from {
             From::File(file) => {
@@ -285,7 +287,7 @@ impl Engine {
             return;
         }
         let verb = step.verb(self.options.moves);
-        // Whoever doesn't read any more doesn't keep anything from being done.
+        // The work goes on when the reader of the output has closed it.
         let _ = if self.output.is_json() {
             self.output.object(&json!({
                 "action": verb,
@@ -300,11 +302,11 @@ impl Engine {
         };
     }
 
-    /// Takes so much of the memory; what is larger than all of it takes all.
+    /// Waits until that much of the memory is free, and takes it. More than the bound takes all of it.
     async fn memory(&self, bytes: u64) -> SemaphorePermit<'_> {
         let grains = bytes.clamp(1, MEMORY_BYTES).div_ceil(GRAIN_BYTES);
         loop {
-            // It is never closed.
+            // Acquiring fails only if the semaphore is closed, which it never is.
             if let Ok(permit) = self.memory.acquire_many(grains as u32).await {
                 return permit;
             }
@@ -313,7 +315,7 @@ impl Engine {
 }
 
 impl Step {
-    /// As far as it is known.
+    /// The size of the source. That of a pipe isn't known and counts as 0.
     pub fn size(&self) -> u64 {
         match &self.from {
             From::File(file) => file.size,
@@ -367,7 +369,7 @@ impl fmt::Display for To {
     }
 }
 
-/// Does something that waits for a disk or a processor where nobody else waits for it.
+/// Runs work that waits for a disk or a processor on a thread where it holds up nothing else.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|error| Problem::at("a thread", error))
 }

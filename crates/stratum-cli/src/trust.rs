@@ -1,8 +1,9 @@
-//! Whom TLS trusts: the machine's authorities, those of a file, or anybody. The one place for that, of all commands and of what
-//! the server itself asks.
+//! Whom TLS trusts: the certificate authorities of the machine, those of a file, or anybody. All commands, and the
+//! server where it is a client itself, take their TLS configuration from here.
 //!
-//! A file may also name the certificate of the server itself. One that says of itself that it is an authority, as `openssl req -x509`
-//! makes them, is none that a server may show by the letter of RFC 5280; but whoever named just that one means it.
+//! A file may also hold the certificate of the server itself. `openssl req -x509` makes certificates that call
+//! themselves authorities, and by RFC 5280 a server may not show such a one. It is trusted all the same if it is in
+//! the file, since whoever put it there means it.
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 /// The variable that names a file of certificates where the command line doesn't, as AWS's own tools have it.
 pub const BUNDLE_VARIABLE: &str = "AWS_CA_BUNDLE";
 
-/// Authorities that can't be trusted, because they can't be read.
+/// Why there is no TLS configuration: the authorities can't be read, or rustls refuses them.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     #[error("{}: {problem}", file.display())]
@@ -39,12 +40,12 @@ pub enum Trust {
     Machine,
     /// Whom the certificates of a file vouch for, and who shows one of them.
     File(PathBuf),
-    /// Whoever answers. For what is asked without secrets and believed without consequences.
+    /// Whoever answers. Only for requests that carry no secret and whose answers decide nothing.
     Anybody,
 }
 
 impl Trust {
-    /// By the file, where one is named.
+    /// Trusts the certificates of a file where one is named, else the machine's.
     pub fn of_bundle(file: Option<PathBuf>) -> Trust {
         file.map_or(Trust::Machine, Trust::File)
     }
@@ -71,7 +72,8 @@ impl Trust {
     }
 }
 
-/// TLS that nobody speaks: for a client of plain HTTP that is asked for its side of it.
+/// A TLS configuration that trusts nobody, for a client of plain HTTP, whose connector wants one though it never uses
+/// it.
 ///
 /// # Errors
 /// What rustls says of its own defaults.
@@ -115,7 +117,8 @@ fn roots_of_machine() -> Result<RootCertStore, TrustError> {
     if roots.is_empty() { Err(TrustError::None) } else { Ok(roots) }
 }
 
-/// Judges otherwise than usual whose certificate it is, and as usual whether whoever shows it has its key.
+/// Decides by its judge whether a certificate is trusted. That the server has the certificate's key is verified as
+/// usual.
 #[derive(Debug)]
 struct Verifier {
     judge: Judge,
@@ -124,7 +127,8 @@ struct Verifier {
 
 #[derive(Debug)]
 enum Judge {
-    /// What the named authorities vouch for counts, and the very certificates that are named, for the hosts that they name.
+    /// A certificate counts if the named authorities vouch for it, or if it is itself among the named ones and made
+    /// out to the host.
     Named { usual: Arc<WebPkiServerVerifier>, named: Vec<CertificateDer<'static>> },
     /// Every certificate counts.
     Nobody,

@@ -1,4 +1,4 @@
-//! `stratum alias`.
+//! `stratum alias`: keeps endpoints and their keys under names.
 
 use crate::connection::{Alias, AliasError, Aliases, ConnectError, Endpoint};
 use crate::machine::Machine;
@@ -84,7 +84,7 @@ fn act(args: &AliasArgs, machine: &Machine, output: &Output) -> Result<(), Probl
     }
 }
 
-/// One line, which isn't shown where it is typed.
+/// Reads a line from the standard input. A terminal doesn't show what is typed.
 fn read_secret(output: &Output) -> Result<String, Problem> {
     let read = if stdin().is_terminal() {
         output.note("The secret of the access key (it isn't shown):");

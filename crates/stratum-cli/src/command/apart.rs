@@ -1,6 +1,8 @@
-//! That what is copied is apart from what it is copied to: it would be found again and again, or deleted as left over.
+//! Checks that the target of a copy doesn't lie within its source: copies would be found as sources again and again,
+//! or `sync --delete` would delete them.
 //!
-//! Two URLs may mean one bucket by two names of its endpoint, which no name shows. What a bucket holds does.
+//! Two URLs may mean one bucket if its endpoint has two names. The names don't show that, so objects are compared
+//! instead.
 
 use crate::place::{Place, Url};
 use crate::problem::{Outcome, Problem};
@@ -12,7 +14,7 @@ use futures_util::StreamExt;
 /// Refuses a target that lies within a source which means many.
 ///
 /// # Errors
-/// `Usage`; what looking into both comes to.
+/// [`Problem::Usage`] if the target lies within the source, and whatever keeps source or target from being read.
 pub async fn check_apart(
     sessions: &Sessions,
     (source, extent): (&Place, Extent),
@@ -29,7 +31,8 @@ pub async fn check_apart(
             if source.site == target.site {
                 return Err(Problem::Usage(format!("{target} lies within {source}")));
             }
-            // The same folder elsewhere is what mirrors have; and onto itself nothing is copied, nor deleted.
+            // The same folder at two endpoints is what mirrors have. Should both be names of one endpoint, nothing
+            // differs, so nothing is copied or deleted.
             if folder.folder() != target.folder() && are_one(sessions, &folder, target).await? {
                 let message = format!("{target} lies within {source}: both are names of one endpoint");
                 return Err(Problem::Usage(message));
@@ -43,7 +46,8 @@ pub async fn check_apart(
     }
 }
 
-/// Whether what is brought there is meant, too. Of a pattern's own folder each is brought onto itself, which is another question.
+/// Whether the source would also mean the copies in the target. A pattern whose own folder is the target doesn't
+/// count: each object would be copied onto itself, which the copy itself refuses.
 fn lies_within(target: &Url, meaning: &Meaning) -> bool {
     match meaning {
         Meaning::Folder(folder) => target.folder().starts_with(folder.as_str()),
@@ -54,8 +58,8 @@ fn lies_within(target: &Url, meaning: &Meaning) -> bool {
     }
 }
 
-/// Whether two endpoints have just the same of a name: then they are one, as far as anybody can see. Where there is nothing, or
-/// one of them doesn't say, they are two.
+/// Whether two endpoints seem to be one: an object has the same size, ETag and time at both. Where there is no object
+/// to compare, or an endpoint doesn't show it, they count as two.
 async fn are_one(sessions: &Sessions, source: &Url, target: &Url) -> Result<bool, Problem> {
     for folder in [target.folder(), source.folder()] {
         let place = Place::Remote(source.with_key(folder));

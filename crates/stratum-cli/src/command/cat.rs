@@ -1,4 +1,4 @@
-//! `stratum cat` and `stratum head`.
+//! `stratum cat` and `stratum head`: print objects, or their first lines.
 
 use super::{With, answer};
 use crate::connection::ConnectArgs;
@@ -16,7 +16,7 @@ use clap::Args;
 use futures_util::StreamExt;
 
 const LINES: u64 = 10;
-/// What is asked for first where lines are counted.
+/// How much of an object is asked for first where lines are counted.
 const FIRST_BYTES: u64 = 64 << 10;
 
 /// What `stratum cat` takes.
@@ -80,7 +80,7 @@ pub fn head(args: HeadArgs, machine: Machine) -> Outcome {
     print(&args.urls, &Shown { is_raw: args.raw, version, range, lines }, &args.connect, machine)
 }
 
-/// What is shown of each object.
+/// Which part of each object is printed.
 struct Shown {
     is_raw: bool,
     version: Option<String>,
@@ -134,7 +134,7 @@ async fn print_what_fits(url: &Url, shown: &Shown, engine: &Engine, with: &With)
 
 async fn print_one(url: &Url, shown: &Shown, engine: &Engine) -> Result<(), Problem> {
     let mut left = shown.lines;
-    // Few lines are seldom long: what isn't needed isn't asked for.
+    // A few lines are seldom long, so the rest of the object is asked for only when they are.
     let first = match left {
         u64::MAX => shown.range.end,
         _ => FIRST_BYTES.min(shown.range.end),
@@ -149,7 +149,7 @@ async fn print_one(url: &Url, shown: &Shown, engine: &Engine) -> Result<(), Prob
                 _ => lines_end(bytes, &mut left),
             };
             engine.output.bytes(&bytes[..end])?;
-            // Whoever reads along sees it as it comes.
+            // A reader of the output sees the bytes as they come.
             engine.output.flush()?;
             if left == 0 { Err(Problem::Closed) } else { Ok(()) }
         });
@@ -161,7 +161,7 @@ async fn print_one(url: &Url, shown: &Shown, engine: &Engine) -> Result<(), Prob
     Ok(())
 }
 
-/// Where the lines end that are still to be shown.
+/// Where the lines that are still to be printed end in these bytes.
 fn lines_end(bytes: &[u8], left: &mut u64) -> usize {
     for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
         *left -= 1;
@@ -172,7 +172,7 @@ fn lines_end(bytes: &[u8], left: &mut u64) -> usize {
     bytes.len()
 }
 
-/// An engine that only reads.
+/// The options of an engine that only reads.
 fn reading() -> Options {
     Options {
         attributes: Attributes::default(),
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_counted_over_pieces() {
+    fn lines_are_counted_on_from_piece_to_piece() {
         let mut left = 3;
         assert_eq!(lines_end(b"a\nb", &mut left), 3);
         assert_eq!((lines_end(b"c\nd\ne\n", &mut left), left), (4, 0));

@@ -1,4 +1,4 @@
-//! `stratum cp` and `stratum mv`.
+//! `stratum cp` and `stratum mv`: what the two names becomes steps for the transfer engine.
 
 use super::apart::check_apart;
 use super::{interrupted, on_threads};
@@ -19,7 +19,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Steps at once, unless another number is said.
+/// How many files and objects are transferred at once without `--jobs`.
 const JOBS: usize = 32;
 const MOST_JOBS: u64 = 512;
 
@@ -136,7 +136,7 @@ impl AttributeArgs {
 }
 
 impl HowArgs {
-    /// How an engine works that copies, or moves.
+    /// The options of an engine that copies, or moves.
     pub fn options(&self, attributes: Attributes, clobbers: bool, moves: bool) -> Options {
         let tells_each = self.verbose || self.dry_run;
         let (is_dry_run, jobs) = (self.dry_run, self.jobs as usize);
@@ -164,7 +164,7 @@ fn run(args: CopyArgs, version: Option<String>, machine: Machine, moves: bool) -
     })
 }
 
-/// Does work, until it ends or is interrupted.
+/// Does the work that `find` finds, until it is done or interrupted.
 pub fn transfer(
     engine: Engine,
     machine: Machine,
@@ -197,7 +197,7 @@ pub fn transfer(
     }
 }
 
-/// What is to be done, in the order in which it is found.
+/// The steps to be done, in the order in which their sources are found.
 async fn steps(
     args: &CopyArgs,
     engine: &Engine,
@@ -209,7 +209,7 @@ async fn steps(
     }
     let is_many = args.sources.len() > 1 || extents.contains(&Extent::Many);
     let aim = Arc::new(Aim::of(&args.target, is_many)?);
-    // Two sources that are named may mean one target.
+    // Two sources with the same name would be written to the same target.
     let mut names = HashSet::new();
     let mut all = empty().boxed();
     for (source, extent) in args.sources.iter().zip(extents) {
@@ -238,7 +238,7 @@ async fn steps(
     Ok(all)
 }
 
-/// What is to be done where one version of one object is meant.
+/// The one step to be done with `--version-id`.
 async fn step_of_version(
     args: &CopyArgs,
     version: &str,
@@ -264,13 +264,13 @@ fn file_name(place: &Place) -> String {
     }
 }
 
-/// Where things go.
+/// Where copies go.
 enum Aim {
-    /// To just that.
+    /// The one source goes to this very target.
     One(To),
-    /// Into that folder of a bucket, by their names.
+    /// Sources go into this folder of a bucket, under their names.
     Prefix(Url),
-    /// Below that folder, by their names.
+    /// Sources go below this folder of the machine, under their names.
     Below(Arc<Root>),
 }
 
@@ -289,7 +289,7 @@ impl Aim {
                     Target::Folder => Ok(Aim::Below(Arc::new(Root::new(path.clone())))),
                     Target::Stream if !is_many => Ok(Aim::One(To::Stream(path.clone()))),
                     Target::File if !is_many && !says_folder => {
-                        // Of a link that is named, it is the file behind it that is meant.
+                        // A target that is a symbolic link means the file that it leads to.
                         let meant = path.canonicalize().unwrap_or_else(|_| path.clone());
                         Ok(Aim::One(To::File(meant)))
                     }

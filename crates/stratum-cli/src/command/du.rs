@@ -1,4 +1,4 @@
-//! `stratum du`.
+//! `stratum du`: adds up the sizes in buckets and folders.
 
 use super::With;
 use crate::connection::ConnectArgs;
@@ -59,7 +59,7 @@ async fn count(args: &DuArgs, url: &Url, with: &With) -> Result<(), Problem> {
     let client = with.sessions.client(&url.site)?;
     let meaning = Meaning::of(url, args.raw);
     let folder = meaning.folder();
-    // What has the very name of a folder counts, too.
+    // An object whose key is the folder's name without the slash counts, too.
     let prefix = match &meaning {
         Meaning::Folder(_) if !url.is_folder() => url.key.clone(),
         meaning => meaning.prefix(),
@@ -69,7 +69,7 @@ async fn count(args: &DuArgs, url: &Url, with: &With) -> Result<(), Problem> {
     let mut add = |key: &str, size: u64| {
         let name = key.strip_prefix(&folder).unwrap_or_default();
         for end in std::iter::once(0).chain(name.match_indices('/').map(|(at, _)| at + 1).take(args.depth)) {
-            // Most are in a folder that is known.
+            // Looked up first, since most objects are in a folder that is known, whose name needn't be copied.
             match held.get_mut(&name[..end]) {
                 Some(held) => *held = Held { bytes: held.bytes + size, objects: held.objects + 1 },
                 None => drop(held.insert(name[..end].to_owned(), Held { bytes: size, objects: 1 })),

@@ -1,4 +1,4 @@
-//! `stratum find`.
+//! `stratum find`: prints the URLs of objects by name, size and age.
 
 use super::With;
 use crate::connection::ConnectArgs;
@@ -48,7 +48,7 @@ pub struct FindArgs {
     pub output: OutputArgs,
 }
 
-/// Prints what fits.
+/// Prints the objects that fit.
 pub async fn run(args: &FindArgs, with: &With) -> Result<(), Problem> {
     let wanted = Wanted {
         name: args.name.as_deref().map(Glob::new),

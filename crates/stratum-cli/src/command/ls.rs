@@ -1,4 +1,4 @@
-//! `stratum ls`.
+//! `stratum ls`: lists buckets, folders, versions and open uploads.
 
 use super::With;
 use crate::connection::ConnectArgs;
@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use serde_json::json;
 use std::sync::Arc;
 
-/// Lines that are printed before a reader sees them.
+/// How many lines are gathered before they are written out.
 const PRINTED_TOGETHER: usize = 1000;
 
 /// What `stratum ls` takes.
@@ -87,7 +87,7 @@ async fn list(args: &LsArgs, url: &Url, with: &With) -> Result<(), Problem> {
     }
     let shown = match !args.raw && Glob::is_pattern(&url.key) {
         true => listing.pattern().await?,
-        // What has that very name, and what is below it as a folder.
+        // The object with that very key, and what is in the folder of that name.
         false => {
             let itself = if url.is_folder() { 0 } else { listing.itself().await? };
             itself + listing.below(&url.folder()).await?
@@ -129,7 +129,7 @@ impl Listing<'_> {
         Ok(shown)
     }
 
-    /// What has just the name: versions of it, or the object.
+    /// Lists the object whose key is the URL's, or its versions.
     async fn itself(&self) -> Result<usize, Problem> {
         let key = &self.url.key;
         let folder = key.rfind('/').map_or("", |slash| &key[..=slash]);
@@ -145,7 +145,7 @@ impl Listing<'_> {
             return Ok(shown);
         }
         let mut found = std::pin::pin!(items(self.client, self.url, key, true));
-        // The shortest of all names that begin so is the first.
+        // Of all keys that begin with this one, this one comes first.
         if let Some(item @ Item::Entry(_)) = found.next().await.transpose()?
             && item.key() == key
         {
@@ -259,7 +259,7 @@ impl Listing<'_> {
     }
 }
 
-/// A name in a list; that of the folder itself is its dot.
+/// A name in a list. The marker object of the listed folder itself, whose name is empty, is shown as a dot.
 fn name_of(name: &str) -> impl std::fmt::Display + '_ {
     shown(if name.is_empty() { "." } else { name })
 }

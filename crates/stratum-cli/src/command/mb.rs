@@ -1,4 +1,4 @@
-//! `stratum mb`.
+//! `stratum mb`: makes buckets.
 
 use super::With;
 use crate::connection::ConnectArgs;
@@ -42,7 +42,7 @@ pub async fn run(args: &MbArgs, with: &With) -> Result<(), Problem> {
 
 async fn make(args: &MbArgs, url: &Url, with: &With) -> Result<(), Problem> {
     let client = with.sessions.client(&url.site)?;
-    // Some endpoints make one again without a word.
+    // Some endpoints answer with success when a bucket is there already.
     let is_there = client.look_at_bucket(&url.bucket).await.is_ok();
     match is_there {
         true if !args.ignore_existing => {

@@ -1,4 +1,4 @@
-//! `stratum rb`.
+//! `stratum rb`: removes buckets.
 
 use super::With;
 use crate::connection::ConnectArgs;

@@ -1,4 +1,4 @@
-//! `stratum rm`.
+//! `stratum rm`: deletes objects, versions and open uploads.
 
 use super::With;
 use crate::connection::ConnectArgs;
@@ -16,7 +16,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Requests of a thousand deletions in flight.
+/// How many requests that delete [`DELETED_AT_ONCE`] objects each are in flight.
 const BATCHES: usize = 4;
 
 /// What `stratum rm` takes.
@@ -63,7 +63,7 @@ type Doomed = (String, Option<String>);
 
 /// Deletes what is named.
 pub async fn run(args: &RmArgs, with: &With) -> Result<(), Problem> {
-    // Before anything is deleted.
+    // All URLs are checked before anything is deleted.
     for url in &args.urls {
         if !args.recursive && url.is_folder() && !args.incomplete && !is_pattern(args, url) {
             return Err(Problem::Usage(format!("{url}: it is all that is in it: say --recursive")));
@@ -115,7 +115,7 @@ impl Removal<'_> {
                     return Ok(());
                 }
             }
-            // A delete marker, which can be named and not looked at.
+            // The version is a delete marker, which can be deleted and can't be looked at.
             Err(problem) if version.is_some() && problem.code() == Some("MethodNotAllowed") => {}
             Err(problem) if self.args.force && problem.outcome() == Outcome::Missing => return Ok(()),
             Err(problem) => return Err(unless_folder(self.client, url, problem).await),
@@ -126,7 +126,7 @@ impl Removal<'_> {
         self.tell(&(url.key.clone(), version.map(str::to_owned)))
     }
 
-    /// Everything of a folder or a pattern, in batches.
+    /// Deletes all objects or versions that are meant, in batches.
     async fn many(&self) -> Result<(), Problem> {
         let mut found = self.found().chunks(DELETED_AT_ONCE);
         let mut batches = FuturesUnordered::new();
@@ -151,7 +151,8 @@ impl Removal<'_> {
         }
     }
 
-    /// What is meant: of a key that is named without `--recursive`, all of its versions.
+    /// The objects or versions that are meant. Without `--recursive` and without a pattern these are all versions of
+    /// the one key.
     fn found(&self) -> BoxStream<'static, Result<Doomed, Problem>> {
         let exact = (!self.args.recursive && !is_pattern(self.args, self.url)).then(|| self.url.key.clone());
         let meaning = Meaning::of(self.url, self.args.raw);
@@ -218,7 +219,7 @@ impl Removal<'_> {
         Ok(())
     }
 
-    /// When whatever is to be deleted was made at the latest.
+    /// With `--older-than`, the time in seconds before which an object must have been written to be deleted.
     fn latest(&self) -> Option<i64> {
         let now = (self.with.sessions.machine().now)();
         self.args.older_than.map(|age| crate::quantity::moment(now).unix_timestamp() - age.as_secs() as i64)
@@ -244,7 +245,7 @@ impl Removal<'_> {
         } else {
             Ok(())
         };
-        // Whoever doesn't read any more keeps nothing from being deleted.
+        // Deleting goes on when the reader of the output has closed it.
         match told {
             Err(Problem::Closed) => Ok(()),
             told => told,

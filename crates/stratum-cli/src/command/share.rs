@@ -1,4 +1,5 @@
-//! `stratum presign` and `stratum share`: one URL, and what is told beside it.
+//! `stratum presign` and `stratum share`: make a presigned URL. `share` also looks whether the object is there, and
+//! says how long the URL holds.
 
 use super::With;
 use crate::connection::ConnectArgs;
@@ -12,7 +13,7 @@ use http::Method;
 use serde_json::json;
 use std::time::Duration;
 
-/// The longest that a signature holds.
+/// How long a presigned URL may hold at most, by S3's rules.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 
 /// What `stratum presign` takes.
@@ -61,7 +62,7 @@ fn expiry(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The URL alone. Nobody is asked: an object that isn't there yet can be presigned, too.
+/// Prints the URL alone. The endpoint isn't asked, so that a URL of an object that isn't there yet can be made, too.
 pub async fn presign(args: &PresignArgs, with: &With) -> Result<(), Problem> {
     let method = if args.put { Method::PUT } else { Method::GET };
     let (url, until) = signed(&args.url, method, args.version_id.as_deref(), args.expires, with)?;
@@ -71,7 +72,7 @@ pub async fn presign(args: &PresignArgs, with: &With) -> Result<(), Problem> {
     }
 }
 
-/// The URL of something that is there, and until when it holds.
+/// Prints the URL of an object that is there, and until when it holds.
 pub async fn share(args: &ShareArgs, with: &With) -> Result<(), Problem> {
     let object = head(&with.sessions, &args.url, args.version_id.as_deref()).await?;
     let (url, until) = signed(&args.url, Method::GET, args.version_id.as_deref(), args.expires, with)?;

@@ -1,8 +1,9 @@
-//! `stratum sync`.
+//! `stratum sync`: makes one folder like another.
 //!
-//! Source and target are gone over side by side, both in the order of their names, so that nothing but a page of each is in
-//! memory. What differs is copied as it is met. What the target has beyond the source is deleted, if that is asked for, as it is met,
-//! too; but from the moment on when anything of the source couldn't be looked at, nothing is deleted any more.
+//! Source and target are compared side by side, both in the order of their names, so that only a page of each is in
+//! memory. What differs is copied as it is met. With `--delete`, what the target has beyond the source is deleted as
+//! it is met, too. Once anything of the source couldn't be read, nothing is deleted any more, since it may be in the
+//! source after all.
 
 use super::apart::check_apart;
 use super::cp::{AttributeArgs, HowArgs, transfer};
@@ -60,7 +61,7 @@ pub fn run(args: SyncArgs, machine: Machine) -> Outcome {
 
 type Side = BoxStream<'static, Result<Found, Problem>>;
 
-/// What is to be done, in the order of names.
+/// The work to be done, in the order of names.
 async fn work(
     args: &SyncArgs,
     engine: &Engine,
@@ -74,7 +75,7 @@ async fn work(
         Place::Pipe => return Err(Problem::Usage("a pipe is no folder".into())),
     };
     let source = side(engine, &args.source, &args.filters).await?;
-    // What is a link there isn't a copy of anything.
+    // Links in the target were made by somebody else, since no copy is one, and are left alone.
     let there = match &args.target {
         Place::Local(path) if path.symlink_metadata().is_err() => empty().boxed(),
         place => side(engine, place, &args.filters.without_links()).await?,
@@ -108,23 +109,23 @@ enum Target {
     Below(Arc<Root>),
 }
 
-/// Two listings side by side.
+/// The two listings and how far they have been compared.
 struct Comparison {
     source: Side,
     there: Side,
-    /// What was taken from each and isn't compared yet.
+    /// The next name of each listing, which isn't compared yet.
     next_source: Option<Found>,
     next_there: Option<Found>,
     target: Target,
     source_folder: Option<Root>,
-    /// Whether anything may still be deleted.
+    /// Whether `--delete` was given and all of the source could be read until now.
     deletes: bool,
     is_by_size: bool,
     doomed: Vec<From>,
 }
 
 impl Comparison {
-    /// The next thing to be done; none at the end of both.
+    /// The next work to be done, or none when both listings have ended.
     async fn next(&mut self) -> Option<Result<Work, Problem>> {
         loop {
             if self.next_source.is_none()
@@ -133,7 +134,7 @@ impl Comparison {
                 match found {
                     Ok(found) => self.next_source = Some(found),
                     Err(problem) => {
-                        // What can't be looked at may well be there.
+                        // What couldn't be read may be in the source, so its copy must stay.
                         self.deletes = false;
                         return Some(Err(problem));
                     }
@@ -179,7 +180,7 @@ impl Comparison {
                 let ((size, written), (other, then)) = (said(&source.from), said(&there.from));
                 size != other || !self.is_by_size && written > then
             }
-            // A folder is there as one.
+            // A key that ends with a slash becomes a folder, which no listing of files shows.
             None => match &self.target {
                 Target::Below(root) if source.name.ends_with('/') => {
                     !root.path(&source.name).is_ok_and(|path| path.is_dir())
@@ -189,7 +190,8 @@ impl Comparison {
         }
     }
 
-    /// Whether a key stands for a folder that the source has.
+    /// Whether a key of the target ends with a slash and names a folder that the source has: listings of files show
+    /// no folders.
     fn is_folder_of_source(&self, name: &str) -> bool {
         let path =
             self.source_folder.as_ref().filter(|_| name.ends_with('/')).and_then(|root| root.path(name).ok());
@@ -207,7 +209,7 @@ impl Target {
     }
 }
 
-/// How large something is and when it was written, in seconds: more no listing says.
+/// The size of something, and when it was written, in seconds. A listing says no more.
 fn said(from: &From) -> (u64, i64) {
     match from {
         From::File(file) => (file.size, OffsetDateTime::from(file.modified).unix_timestamp()),

@@ -1,4 +1,4 @@
-//! `stratum tag`.
+//! `stratum tag`: shows, sets and removes tags of objects and buckets.
 
 use super::With;
 use crate::connection::ConnectArgs;

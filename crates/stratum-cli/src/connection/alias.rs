@@ -1,7 +1,8 @@
-//! Endpoints by names of our own: `aliases.json` in stratum's folder of the user's configuration.
+//! Endpoints and their keys under names that the user gives them: `aliases.json` in stratum's folder of the user's
+//! configuration.
 //!
-//! It holds secrets, so that nobody but its owner may read it, which is looked at before it is used; and it is written whole
-//! under another name and renamed, so that a crash leaves the one before.
+//! The file holds secrets, so it is refused if anybody but its owner may read it. It is written whole under another
+//! name and renamed, so that a crash leaves the former file.
 
 use crate::machine::Machine;
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,7 @@ pub struct Alias {
     pub region: Option<String>,
 }
 
-/// An alias that can't be had.
+/// Why an alias can't be read or kept.
 #[derive(Debug, thiserror::Error)]
 pub enum AliasError {
     #[error("there is no alias \"{0}\": `stratum alias list` shows those there are")]
@@ -59,7 +60,7 @@ impl Aliases {
                 if mode & OTHERS_MODE_BITS != 0 {
                     return Err(AliasError::Open(path));
                 }
-                // The parser's words would quote a secret.
+                // The parser's own words could quote a secret.
                 serde_json::from_slice(&text)
                     .map_err(|error| problem(format!("line {} is no alias", error.line())))?
             }
@@ -100,7 +101,7 @@ impl Aliases {
         }
         let text = serde_json::to_vec_pretty(&self.by_name)?;
         let temporary = self.path.with_extension("tmp");
-        // One that a crash left may have other rights.
+        // A temporary file that a crash left may have other permissions.
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}

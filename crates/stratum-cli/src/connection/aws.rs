@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 const DEFAULT_PROFILE: &str = "default";
-/// Ways to come by a key that are left to AWS's own tools.
+/// The settings of profiles that get their key in ways which are left to AWS's own tools.
 const UNKNOWN_WAYS: [&str; 5] =
     ["role_arn", "sso_session", "sso_start_url", "web_identity_token_file", "login_session"];
 
@@ -37,7 +37,7 @@ pub enum ProfileError {
     Process { profile: String, problem: String },
 }
 
-/// Everything that has a say.
+/// The flags, the environment, and the two files of `~/.aws`.
 pub struct Aws<'a> {
     args: &'a ConnectArgs,
     machine: &'a Machine,
@@ -68,7 +68,7 @@ impl<'a> Aws<'a> {
         }
     }
 
-    /// The endpoint and who said it.
+    /// The endpoint, and what named it.
     pub fn endpoint(&self) -> Result<Option<(String, String)>, ProfileError> {
         if let Some(url) = &self.args.endpoint {
             return Ok(Some(("--endpoint".into(), url.clone())));
@@ -89,7 +89,7 @@ impl<'a> Aws<'a> {
         Ok(url.map(|url| (format!("the profile \"{}\":", self.profile), url)))
     }
 
-    /// The region, if anybody says one.
+    /// The region, if one is named.
     pub fn region(&self) -> Option<String> {
         let of_environment =
             || ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| self.variable(name));
@@ -130,7 +130,7 @@ impl<'a> Aws<'a> {
         }
     }
 
-    /// Both halves from the same file.
+    /// The profile's access key and its secret, both from the same file.
     fn keys_of_profile(&self) -> Option<Keys> {
         let section = self.section();
         [(&self.secrets, &self.profile), (&self.config, &section)].into_iter().find_map(|(ini, section)| {
@@ -166,7 +166,7 @@ impl<'a> Aws<'a> {
         })
     }
 
-    /// What a profile says, in whichever file.
+    /// A setting of the profile: from the credentials file, else from the config file.
     fn said(&self, name: &str) -> Option<String> {
         let of_secrets = self.secrets.get(&self.profile, name);
         of_secrets.or_else(|| self.config.get(&self.section(), name)).map(str::to_owned)
@@ -185,7 +185,7 @@ impl<'a> Aws<'a> {
     }
 }
 
-/// One of the two files, which needn't be there.
+/// Reads one of the two files; one that isn't there counts as empty.
 fn read(machine: &Machine, variable: &str, file: &str) -> Result<Ini, ProfileError> {
     let home = || (machine.variable)("HOME").map(|home| PathBuf::from(home).join(".aws").join(file));
     let Some(path) = (machine.variable)(variable).map(PathBuf::from).or_else(home) else {

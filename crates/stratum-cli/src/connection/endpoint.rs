@@ -13,7 +13,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads a URL; none with a user, a query or a fragment.
+    /// Reads a URL. One with a user, a query or a fragment is no endpoint.
     pub fn parse(url: &str) -> Option<Endpoint> {
         let uri: http::Uri = url.parse().ok()?;
         let is_tls = match uri.scheme_str()? {

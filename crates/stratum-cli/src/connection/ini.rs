@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct Ini(BTreeMap<String, BTreeMap<String, String>>);
 
 impl Ini {
-    /// What isn't understood is left out, as AWS's own tools do.
+    /// Reads a file. Lines that aren't understood are left out, as AWS's own tools do.
     pub fn parse(text: &str) -> Ini {
         let mut sections = Ini::default();
         let (mut section, mut outer): (Option<String>, Option<String>) = (None, None);

@@ -1,8 +1,9 @@
-//! Files that come to be: written beside their place under a passing name, and then there whole, at once.
+//! Writes files: each is written beside its place under a temporary name and then renamed, so that it is there whole
+//! or not at all.
 //!
-//! A name below a target folder never leads out of it: of the folders between nothing is followed that is a symbolic link.
-//! Who may write in the target can still put one there between the look and the use; such a folder is nobody's to download
-//! into.
+//! A name below a target folder never leads out of it, since no symbolic link between the two is followed. Somebody
+//! else who may write in the target folder could put a link there between the check and the use: don't download into
+//! such a folder.
 
 use super::names::relative_path;
 use std::collections::HashSet;
@@ -14,16 +15,16 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 use tempfile::{Builder, NamedTempFile};
 
-/// As the umask leaves it.
+/// The permissions of a new file, of which the umask takes its part away.
 const FILE_MODE: u32 = 0o666;
-/// What is written at a time.
+/// How much is written by one call.
 const WRITTEN_BYTES: usize = 256 << 10;
 
 /// A folder that files are put into.
 #[derive(Debug)]
 pub struct Root {
     folder: PathBuf,
-    /// Folders below that were seen to be ones.
+    /// Folders below the root that are known to be folders and no links.
     seen: Mutex<HashSet<PathBuf>>,
 }
 
@@ -36,12 +37,12 @@ impl Root {
         &self.folder
     }
 
-    /// Where a name lies, if it can be one.
+    /// The path of a name below the root, if a file can have that name.
     pub fn path(&self, name: &str) -> Result<PathBuf, String> {
         relative_path(name).map(|relative| self.folder.join(relative))
     }
 
-    /// Where a name lies, with the folders on the way to it made.
+    /// The path of a name below the root. The folders on the way to it are made.
     pub fn prepare(&self, name: &str) -> Result<PathBuf, String> {
         let relative = relative_path(name)?;
         make(&self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))?;
@@ -49,7 +50,7 @@ impl Root {
         Ok(self.folder.join(relative))
     }
 
-    /// Makes a folder, as a key that ends with a slash means it.
+    /// Makes the folder that a key which ends with a slash stands for.
     pub fn make_folder(&self, name: &str) -> Result<(), String> {
         let relative = relative_path(name)?;
         make(&self.folder).map_err(|error| format!("{}: {error}", self.folder.display()))?;
@@ -89,8 +90,8 @@ fn make(folder: &Path) -> io::Result<()> {
     if folder.as_os_str().is_empty() { Ok(()) } else { fs::create_dir_all(folder) }
 }
 
-/// Has a folder in which there are but folders make way for a file: what was in them may just have been deleted. One that holds a
-/// file is in the way.
+/// Removes a folder that is in a file's place, if nothing but folders is in it: the files in it may just have been
+/// deleted. A folder that holds a file stays, and is refused.
 pub fn make_way(to: &Path) -> Result<(), String> {
     match fs::remove_dir(to) {
         Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
@@ -108,7 +109,7 @@ fn is_hollow(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut inside| inside.all(|entry| entry.is_ok_and(is_one)))
 }
 
-/// A file that comes meanwhile ends it, and stays.
+/// Removes a folder with the empty folders in it. A file that was put there meanwhile stays and makes this fail.
 fn remove_hollow(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         remove_hollow(&entry?.path())?;
@@ -126,7 +127,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// Looks.
+    /// Looks what lies at the path.
     pub fn of(path: &Path) -> Result<Target, String> {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => Ok(Target::Folder),
@@ -149,14 +150,14 @@ pub struct Landing {
 }
 
 enum Passing {
-    /// It goes when this is dropped.
+    /// The file is removed when this is dropped.
     Temporary(NamedTempFile),
-    /// It stays, to be gone on with.
+    /// The file stays when this is dropped, so that a later process can go on with it.
     Kept(File, PathBuf),
 }
 
 impl Landing {
-    /// One that leaves nothing behind if it isn't finished.
+    /// A file that is removed if it isn't finished.
     pub fn new(to: PathBuf, clobbers: bool) -> io::Result<Landing> {
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         make(folder)?;
@@ -168,7 +169,7 @@ impl Landing {
         Ok(Landing { passing: Passing::Temporary(temporary), to, clobbers })
     }
 
-    /// One that stays under that passing name until it is finished.
+    /// A file that stays under the name `passing` until it is finished.
     pub fn kept(to: PathBuf, passing: PathBuf, clobbers: bool) -> io::Result<Landing> {
         make(passing.parent().unwrap_or(Path::new("")))?;
         let mut options = File::options();
@@ -183,7 +184,8 @@ impl Landing {
         }
     }
 
-    /// Writes a little at a time: the system lets one writer of a file in at once, and holds it up when the disk is behind.
+    /// Writes in small calls, since the system lets only one writer of a file in at a time, and delays a writer when
+    /// the disk is behind.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let mut offset = offset;
         bytes.chunks(WRITTEN_BYTES).try_for_each(|chunk| {
@@ -197,20 +199,20 @@ impl Landing {
         self.file().read_exact_at(bytes, offset)
     }
 
-    /// Makes room for all of it, so that a full disk is seen before anything is asked for.
+    /// Reserves room for the whole file, so that a full disk is seen before any byte is asked for.
     pub fn reserve(&self, size: u64) -> io::Result<()> {
         use rustix::fs::{FallocateFlags, fallocate};
         if size == 0 {
             return Ok(());
         }
         match fallocate(self.file(), FallocateFlags::KEEP_SIZE, 0, size) {
-            // Not every file system can.
+            // Not every file system can reserve room.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL) => Ok(()),
             reserved => Ok(reserved?),
         }
     }
 
-    /// Puts it in its place, in the place of what was there.
+    /// Renames the file to its place, where it replaces an older one if it may.
     pub fn land(self, modified: Option<SystemTime>) -> io::Result<()> {
         if let Some(modified) = modified {
             self.file().set_times(FileTimes::new().set_modified(modified))?;

@@ -1,16 +1,16 @@
-//! Keys as names of files. A key may be anything; what can't be a file's name under the target is refused, and nothing is
-//! made up in its place.
+//! Keys as names of files. A key may be any text. One that can't be a file's name below the target is refused: no
+//! other name is invented for it.
 
 use std::path::PathBuf;
 
-/// The longest name of a file, in bytes, that any usual file system takes.
+/// The longest name of a file that the usual file systems take.
 const MAX_NAME_BYTES: usize = 255;
 const MAX_PATH_BYTES: usize = 4000;
 
-/// The path below a folder that a key means; a slash at the end is left out.
+/// The path below a folder that a key stands for. A slash at the key's end is left out.
 ///
 /// # Errors
-/// Why there can be none, in words.
+/// Why no file can have that name, in words.
 pub fn relative_path(key: &str) -> Result<PathBuf, String> {
     let name = key.strip_suffix('/').unwrap_or(key);
     if name.len() > MAX_PATH_BYTES {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_paths_below_or_refused() {
+    fn keys_become_paths_below_the_folder_or_are_refused() {
         for (key, path) in [("a", "a"), ("a/b c/ü", "a/b c/ü"), ("a/", "a"), ("...", "..."), ("a\nb", "a\nb")]
         {
             assert_eq!(relative_path(key), Ok(PathBuf::from(path)), "{key}");

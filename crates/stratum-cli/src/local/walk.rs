@@ -1,4 +1,5 @@
-//! All files below a folder, in the order of their names as keys, so that they can be compared with a listing as both come.
+//! Finds all files below a folder in the order of their names as keys, so that they can be compared with a bucket's
+//! listing while both are still coming.
 
 use clap::ValueEnum;
 use futures_util::Stream;
@@ -9,18 +10,18 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use tokio::sync::mpsc;
 
-/// Files that wait to be taken.
+/// How many files may wait for the stream's reader.
 const AHEAD: usize = 1024;
 
 /// What is done with a symbolic link that is found in a folder.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Symlinks {
-    /// It is told, and counts as failed.
+    /// Report it, and count it as failed.
     #[default]
     Refuse,
-    /// What it leads to is taken in its place.
+    /// Take what it leads to in its place.
     Follow,
-    /// It is left out without a word.
+    /// Leave it out without a word.
     Skip,
 }
 
@@ -32,15 +33,15 @@ pub struct LocalFile {
     pub modified: SystemTime,
 }
 
-/// What is found.
+/// Something that was found below the folder.
 pub enum Walked {
-    /// A file, by its name from the folder on.
+    /// A file, and its name below the folder.
     File(String, LocalFile),
-    /// Something that is there and can't be taken. More may lie below it.
+    /// Something that can't be read, and below which more files may lie.
     Unusable { path: PathBuf, problem: String },
 }
 
-/// A file that is named.
+/// Looks at a file that the command line names.
 ///
 /// # Errors
 /// Why it can't be read, in words.
@@ -70,19 +71,20 @@ pub fn walk(root: &Path, symlinks: Symlinks) -> impl Stream<Item = Walked> + Sen
 struct Walk {
     symlinks: Symlinks,
     sender: mpsc::Sender<Walked>,
-    /// From the root to where it is.
+    /// The folders from the root down to the one that is being read.
     folders: Vec<Folder>,
 }
 
 struct Folder {
-    /// Who it is, so that links that lead back to it are seen.
+    /// The folder's device and inode, by which a link that leads back to it is recognised.
     identity: (u64, u64),
-    /// What is left to be looked at: names with a slash at a folder's end.
+    /// The entries that are left to be looked at. The name of a folder ends with a slash, by which it sorts as its
+    /// keys do.
     entries: VecDeque<(String, PathBuf)>,
 }
 
 impl Walk {
-    /// Looks at the next thing; false at the end, or when nobody listens.
+    /// Looks at the next entry. Gives false at the end, or when the stream was dropped.
     fn step(&mut self) -> bool {
         let Some(folder) = self.folders.last_mut() else { return false };
         let Some((name, path)) = folder.entries.pop_front() else {
@@ -162,7 +164,8 @@ enum Kind {
 }
 
 fn file(path: PathBuf, metadata: &Metadata) -> LocalFile {
-    // A system without times of change has only files that are always new.
+    // A file system that keeps no modification times has every file count as old, so only a difference in size has it
+    // copied by `sync`.
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     LocalFile { path, size: metadata.len(), modified }
 }
@@ -198,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_taken_is_told() {
+    async fn links_and_names_that_are_not_utf8_are_reported() {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
         fs::write(path("file"), "x").unwrap();

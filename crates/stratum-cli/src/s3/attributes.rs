@@ -1,4 +1,4 @@
-//! What is said of an object beside its bytes, as headers carry it.
+//! What a client says of an object beside its bytes: content type, caching, user metadata, as headers carry it.
 
 use super::client::Call;
 use super::objects::text;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 const METADATA: &str = "x-amz-meta-";
 
-/// What a client says of an object, and gets back.
+/// What a client says of an object when it writes it, and gets back when it reads it.
 #[derive(Serialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     pub content_type: Option<String>,
@@ -40,12 +40,12 @@ impl Attributes {
         }
     }
 
-    /// Whether nothing is said.
+    /// Whether no attribute is set.
     pub fn is_empty(&self) -> bool {
         *self == Attributes::default()
     }
 
-    /// These, with those of another object where these say nothing.
+    /// These attributes, and those of `other` where these have none.
     pub fn or(&self, other: &Attributes) -> Attributes {
         let pick = |one: &Option<String>, two: &Option<String>| one.clone().or_else(|| two.clone());
         Attributes {
@@ -61,7 +61,7 @@ impl Attributes {
     }
 }
 
-/// A request that says them.
+/// Adds the attributes to a request.
 pub(super) fn attributed<'a>(mut call: Call<'a>, attributes: &Attributes) -> Call<'a> {
     for (name, value) in [
         ("content-type", &attributes.content_type),

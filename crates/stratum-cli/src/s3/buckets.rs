@@ -1,4 +1,4 @@
-//! Buckets.
+//! Requests about buckets.
 
 use super::client::{Call, Client, S3Error};
 use super::documents::moment;
@@ -29,7 +29,7 @@ struct Buckets {
 }
 
 impl Client {
-    /// All buckets of whoever asks.
+    /// All buckets of the key's owner.
     pub async fn buckets(&self) -> Result<Vec<Bucket>, S3Error> {
         let all: All = self.ask(Call::new(Method::GET, "", "")).await?;
         Ok(all.buckets.buckets)
@@ -39,7 +39,7 @@ impl Client {
     pub async fn make_bucket(&self, bucket: &str, is_locked: bool) -> Result<(), S3Error> {
         let region = &self.connection().region;
         let mut call = Call::new(Method::PUT, bucket, "");
-        // The one region that can't be named.
+        // S3 refuses `us-east-1` as a location constraint.
         if region != "us-east-1" {
             let region = super::documents::escaped(region);
             let document = format!(
@@ -53,7 +53,7 @@ impl Client {
         self.tell(call).await.map(drop)
     }
 
-    /// Has a bucket keep what is written over and deleted.
+    /// Enables versioning of a bucket.
     pub async fn version_bucket(&self, bucket: &str) -> Result<(), S3Error> {
         let document = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
         let call = Call::new(Method::PUT, bucket, "").query("versioning", "").body(document.into());
@@ -65,7 +65,7 @@ impl Client {
         self.tell(Call::new(Method::DELETE, bucket, "")).await.map(drop)
     }
 
-    /// That there is such a bucket, and may be looked at.
+    /// Succeeds if the bucket is there and may be read.
     pub async fn look_at_bucket(&self, bucket: &str) -> Result<(), S3Error> {
         self.tell(Call::new(Method::HEAD, bucket, "")).await.map(drop)
     }

@@ -1,7 +1,9 @@
 //! A request: built, signed, sent, repeated where that may help, and answered.
 //!
-//! Every request comes to the same when it is sent twice, but for one that begins an upload: of two, one stays without parts
-//! until the bucket's rule drops it.
+//! A request whose answer was lost is sent again, so it may be carried out twice. Mostly that changes nothing. But of
+//! an upload that is begun twice one stays without parts until a rule of the bucket's lifecycle aborts it, a bucket
+//! with versions has one more version or delete marker, and a conditional write is refused the second time, since the
+//! first one succeeded.
 
 use super::documents;
 use super::refusal::Refusal;
@@ -21,31 +23,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How often a request is sent again.
+/// How often a request is sent again at most.
 const REPEATS: u32 = 9;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// How long an answer may take to begin, beside what its request's bytes take on a slow line.
+/// How long an answer may take to begin, beside the time that a slow line takes to send the request's body.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 const SLOW_BYTES_PER_SECOND: u64 = 32 << 10;
-/// How long a body may stand still.
+/// How long no byte of a body may come.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// The longest document that is read.
+/// The longest XML document that is read.
 const MAX_DOCUMENT_BYTES: usize = 32 << 20;
-/// The shortest body whose room is used again.
+/// The shortest body whose buffer is used again.
 const REUSED_BYTES: usize = 1 << 20;
-/// The shortest body that is hashed off the threads that send and receive.
+/// The shortest body that is hashed on a thread of its own, and not on those that send and receive.
 const HASHED_APART_BYTES: usize = 128 << 10;
 
 /// RFC 3986's unreserved characters.
 pub(super) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The same and the slash.
+/// The unreserved characters and the slash.
 pub(super) const ESCAPED_IN_KEYS: &AsciiSet = &ESCAPED.remove(b'/');
 
-/// Why a request has no answer that anybody could use.
+/// Why a request has no answer that can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum S3Error {
-    /// The endpoint answered, and said no.
+    /// The endpoint answered with an error.
     #[error(transparent)]
     Refused(#[from] Box<Refusal>),
     #[error("{0}")]
@@ -108,7 +110,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A value that can't be one is refused when the request is sent.
+    /// Sets a header. A value that no header can have is refused when the request is sent.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         match HeaderValue::from_bytes(value.as_bytes()) {
             Ok(value) => drop(self.headers.insert(name, value)),
@@ -117,7 +119,7 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// Of a name that is made here.
+    /// Sets a header whose name isn't a constant.
     pub fn named_header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
@@ -129,10 +131,10 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Stands for a value that no header can have; the signature covers it, and no server takes it for anything.
+/// Stands in a request for a value that no header can have. A request with it is never sent.
 const UNSENDABLE: &str = "unsendable";
 
-/// What came, its body not yet read.
+/// The answer to a request, with its body not yet read.
 pub(super) struct Answer {
     pub headers: HeaderMap,
     pub body: Incoming,
@@ -144,9 +146,9 @@ pub struct Client {
     signer: Signer,
     http: Http,
     machine: Machine,
-    /// Whether anybody answered yet: only then is it worth waiting for somebody who doesn't any more.
+    /// Whether the endpoint has answered once. Only then is it worth trying again when it doesn't answer.
     was_reached: AtomicBool,
-    /// Of bodies that were read, for others: never more than were read at once.
+    /// Buffers of bodies that aren't needed any more, to be used again. There are never more than were in use at once.
     buffers: Mutex<Vec<BytesMut>>,
 }
 
@@ -167,7 +169,7 @@ impl Client {
         &self.connection
     }
 
-    /// Sends a request until it has an answer, or sending it again doesn't help.
+    /// Sends a request until it is answered, or until sending it again doesn't help.
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Answer, S3Error> {
         let payload = self.payload(&call.body).await?;
         let mut repeats = 0;
@@ -188,7 +190,7 @@ impl Client {
     pub(super) async fn ask<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, S3Error> {
         let Answer { headers, body } = self.send(call).await?;
         let document = self.document(body).await?;
-        // Work that takes long is answered with 200 first; what came of it stands within.
+        // A request that takes long is answered with status 200 at once, so an error may stand in the body.
         if let Some(refusal) = documents::error_within(&document) {
             let refusal = Refusal::of(&self.connection, StatusCode::OK, &headers, refusal, self.now());
             return Err(Box::new(refusal).into());
@@ -196,14 +198,14 @@ impl Client {
         documents::read(&document).map_err(|problem| self.nonsense(problem))
     }
 
-    /// Sends a request whose answer has nothing in it.
+    /// Sends a request whose answer has no body that matters.
     pub(super) async fn tell(&self, call: Call<'_>) -> Result<HeaderMap, S3Error> {
         let Answer { headers, body } = self.send(call).await?;
         self.document(body).await?;
         Ok(headers)
     }
 
-    /// Reads a body of which is known how long it may be.
+    /// Reads a body that may have up to `length` bytes.
     pub(super) async fn read(&self, mut body: Incoming, length: usize) -> Result<Bytes, S3Error> {
         let mut collected = self.buffer(length);
         while let Some(frame) = self.frame(&mut body).await? {
@@ -215,7 +217,8 @@ impl Client {
         Ok(collected.freeze())
     }
 
-    /// Room for a body: that of an earlier one, which costs the system less than new pages do.
+    /// A buffer for a body. A large one is one that was given back, if there is any, which costs the system less than
+    /// new pages do.
     fn buffer(&self, length: usize) -> BytesMut {
         if length < REUSED_BYTES {
             return BytesMut::with_capacity(length);
@@ -226,7 +229,7 @@ impl Client {
         buffer
     }
 
-    /// Takes the room of a body that nobody needs any more.
+    /// Takes back the buffer of a body that nobody needs any more.
     pub fn give_back(&self, body: Bytes) {
         if body.len() >= REUSED_BYTES
             && let Ok(mut buffer) = body.try_into_mut()
@@ -259,7 +262,7 @@ impl Client {
         Ok(request.uri().to_string())
     }
 
-    /// Whether a request that failed so may succeed when it is sent again.
+    /// Whether a request that failed with this error may succeed when it is sent again.
     fn helps(&self, error: &S3Error) -> bool {
         match error {
             S3Error::Refused(refusal) => refusal.passes(),
@@ -280,7 +283,7 @@ impl Client {
             let mut request = self.request(call)?;
             self.signer.sign(&mut request, payload, self.now())?;
             if call.method == Method::PUT || call.method == Method::POST {
-                // Said also where there is nothing.
+                // The length of an empty body is sent, too.
                 request.headers_mut().insert(http::header::CONTENT_LENGTH, call.body.len().into());
             }
             let patience =
@@ -336,7 +339,8 @@ impl Client {
         uri.parse().map_err(|error: http::uri::InvalidUri| self.nonsense(error.to_string()))
     }
 
-    /// The hash that the signature covers; over TLS nobody can change a body, and its checksum is enough.
+    /// The body's hash, which the signature covers. Over TLS nobody can change a body on its way, so a non-empty one
+    /// isn't hashed.
     async fn payload(&self, body: &Bytes) -> Result<Option<String>, S3Error> {
         if self.connection.endpoint.is_tls() && !body.is_empty() || self.connection.keys.is_none() {
             return Ok(None);
@@ -373,7 +377,8 @@ impl Client {
     }
 }
 
-/// Twice as long each time, and between half of that and all of it, so that many don't come back at once.
+/// The pause before a request is sent again. Its longest length doubles each time, and a random share of half of it
+/// is taken off, so that many clients don't come back at once.
 fn pause(repeats: u32) -> Duration {
     let longest = FIRST_PAUSE.saturating_mul(1 << repeats.min(20)).min(LONGEST_PAUSE);
     longest.mul_f64(0.5 + fastrand::f64() / 2.0)

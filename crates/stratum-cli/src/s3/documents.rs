@@ -1,4 +1,4 @@
-//! XML: what answers say, and what requests carry.
+//! The XML of answers and requests: what all documents have in common.
 
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// What an error says of itself.
+/// S3's error document.
 #[derive(Deserialize, Default, Debug)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct ErrorDocument {
@@ -15,7 +15,7 @@ pub(super) struct ErrorDocument {
     pub region: Option<String>,
 }
 
-/// The error that a body is, if it is one. An answer that took long begins with spaces.
+/// The error document that a body holds, if it holds one. An endpoint that took long to answer sends spaces before it.
 pub(super) fn error_within(body: &[u8]) -> Option<ErrorDocument> {
     let text = std::str::from_utf8(body).ok()?.trim_start();
     let text =
@@ -28,13 +28,13 @@ pub(super) fn error_within(body: &[u8]) -> Option<ErrorDocument> {
     }
 }
 
-/// A document of that type.
+/// Reads a document of the type `T`.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     let text = std::str::from_utf8(body).map_err(|_| "it isn't UTF-8".to_owned())?;
     quick_xml::de::from_str(text).map_err(|error| error.to_string())
 }
 
-/// A name that came as with `encoding-type=url`.
+/// Reads a key or prefix that is encoded as `encoding-type=url` asks for.
 pub(super) fn decoded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?.replace('+', " ");
     let decoded = percent_decode_str(&text).decode_utf8().map_err(serde::de::Error::custom)?;
@@ -45,20 +45,20 @@ pub(super) fn decoded_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     decoded(deserializer).map(|text| (!text.is_empty()).then_some(text))
 }
 
-/// A moment as S3 writes it.
+/// Reads a time as S3 writes it.
 pub(super) fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OffsetDateTime, D::Error> {
     let text = String::deserialize(deserializer)?;
     OffsetDateTime::parse(&text, &Rfc3339).map_err(serde::de::Error::custom)
 }
 
-/// A text within a document.
+/// Escapes a text that is put into a document.
 pub(super) fn escaped(text: &str) -> String {
     quick_xml::escape::escape(text).into_owned()
 }
 
 /// Whether XML can carry a text: XML 1.0 has no way to write most control characters.
 pub(super) fn is_writable(text: &str) -> bool {
-    // A carriage return is read back as a line feed, whatever it was written as by some.
+    // Some parsers read a carriage return back as a line feed, even an escaped one, so none is written.
     text.chars()
         .all(|char| matches!(char, '\t' | '\n' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..))
 }

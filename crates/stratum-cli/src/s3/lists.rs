@@ -1,4 +1,4 @@
-//! Listings, page by page.
+//! Listings of objects and versions, page by page.
 
 use super::client::{Call, Client, S3Error};
 use super::documents::{decoded, decoded_some, moment};
@@ -28,7 +28,7 @@ pub struct Version {
     pub id: String,
     pub is_latest: bool,
     pub modified: OffsetDateTime,
-    /// None of a delete marker.
+    /// A delete marker has none.
     pub size: Option<u64>,
 }
 
@@ -37,7 +37,7 @@ pub struct Listed<T> {
     pub entries: Vec<T>,
     /// Common prefixes, where a delimiter was given.
     pub prefixes: Vec<String>,
-    /// Where the next page begins.
+    /// Where the next page begins: the continuation token, or the key marker and the marker of version or upload.
     pub next: Option<(String, String)>,
 }
 
@@ -47,7 +47,7 @@ struct Page {
     items: Vec<PageItem>,
 }
 
-/// Not every endpoint keeps objects and prefixes apart.
+/// Some endpoints mix objects and common prefixes, so the items of a page are read one by one.
 #[derive(Deserialize)]
 enum PageItem {
     Contents(Entry),
@@ -70,7 +70,7 @@ struct VersionsPage {
     items: Vec<Item>,
 }
 
-/// Versions and markers come mixed, in the order of their keys.
+/// Versions and delete markers come mixed, in the order of their keys, so they are read one by one.
 #[derive(Deserialize)]
 enum Item {
     Version(VersionItem),
@@ -98,7 +98,7 @@ struct VersionItem {
 }
 
 impl Client {
-    /// A page of objects whose keys begin with `prefix`; `next` is what the page before said.
+    /// A page of objects whose keys begin with `prefix`. `next` is that of the page before.
     pub async fn list(
         &self,
         bucket: &str,

@@ -1,4 +1,4 @@
-//! Objects: read, written, copied, deleted.
+//! Requests that read, write, copy and delete objects.
 
 use super::attributes::{Attributes, attributed};
 use super::client::{Answer, Call, Client, ESCAPED, ESCAPED_IN_KEYS, S3Error};
@@ -14,40 +14,40 @@ use serde::Deserialize;
 use std::time::Duration;
 use time::OffsetDateTime;
 
-/// Keys of one DeleteObjects.
+/// How many keys one DeleteObjects takes.
 pub const DELETED_AT_ONCE: usize = 1000;
-/// How often a body that broke off is asked for again.
+/// How often a body that broke off is asked for again at most.
 pub(super) const BODY_REPEATS: u32 = 4;
 
-/// What an object is, beside its bytes.
+/// What an endpoint says of an object beside its bytes.
 #[derive(Clone, Debug)]
 pub struct Info {
     pub size: u64,
     pub etag: String,
     pub modified: Option<OffsetDateTime>,
     pub attributes: Attributes,
-    /// By what its whole body can be verified.
+    /// What the whole body can be verified by.
     pub verify: Verify,
 }
 
-/// Bytes of an object: from, and up to but without.
+/// A range of an object's bytes, without the one at its end.
 pub type Range = std::ops::Range<u64>;
 
 /// What must hold of the key's object for a write to happen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Condition {
     None,
-    /// There is none.
+    /// The key has no object.
     Absent,
 }
 
-/// Bytes of an object and what it is.
+/// The bytes of an object, and what the endpoint says of it.
 pub struct Found {
     pub bytes: Bytes,
     pub info: Info,
 }
 
-/// A key, or one of its versions, and why it wasn't deleted.
+/// A key that wasn't deleted, or one of whose versions wasn't, and why.
 pub struct Undeleted {
     pub key: String,
     pub problem: String,
@@ -82,12 +82,12 @@ pub(super) struct Copied {
 }
 
 impl Client {
-    /// What an object is.
+    /// Asks what an object is, without its bytes.
     pub async fn head(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Info, S3Error> {
         let call = |method| Call::new(method, bucket, key).query_if("versionId", version);
         match self.tell(call(Method::HEAD).header("x-amz-checksum-mode", "ENABLED")).await {
             Ok(headers) => self.info(&headers),
-            // The answer to a HEAD has no words; that to a GET has.
+            // The answer to a HEAD has no body, so a GET is sent to learn the error's code.
             Err(S3Error::Refused(mute)) if mute.is_mute() => {
                 let said = self.send(call(Method::GET).header("range", "bytes=0-0")).await;
                 Err(said.err().unwrap_or(S3Error::Refused(mute)))
@@ -96,7 +96,7 @@ impl Client {
         }
     }
 
-    /// A whole object that has up to so many bytes.
+    /// Reads a whole object that has up to `at_most` bytes.
     pub async fn get(
         &self,
         bucket: &str,
@@ -113,7 +113,7 @@ impl Client {
         Ok(Found { bytes, info: self.info(&headers)? })
     }
 
-    /// A range of an object that is still the one with that ETag.
+    /// Reads a range of an object, if the object still has that ETag.
     pub async fn get_range(
         &self,
         bucket: &str,
@@ -135,7 +135,7 @@ impl Client {
         self.fetch(call, |came| came == length).await.map(|(_, bytes)| bytes)
     }
 
-    /// Reads a body of a length that is expected; one that breaks off is asked for again.
+    /// Reads a body whose length `is_expected` accepts. One that breaks off is asked for again.
     async fn fetch<'a>(
         &self,
         call: impl Fn() -> Call<'a>,
@@ -174,7 +174,7 @@ impl Client {
         Ok(text(&headers, "etag").unwrap_or_default())
     }
 
-    /// Has an object copied that is still the one with that ETag.
+    /// Has the endpoint copy an object, if the object still has that ETag.
     pub async fn copy(
         &self,
         from: (&str, &str, Option<&str>),
@@ -198,12 +198,13 @@ impl Client {
         self.tell(Call::new(Method::DELETE, bucket, key).query_if("versionId", version)).await.map(drop)
     }
 
-    /// Deletes an object that is still the one with that ETag, as far as the endpoint looks at that.
+    /// Deletes an object if it still has that ETag, as far as the endpoint heeds `If-Match`.
     pub async fn delete_same(&self, bucket: &str, key: &str, etag: &str) -> Result<(), S3Error> {
         self.tell(Call::new(Method::DELETE, bucket, key).header("if-match", etag)).await.map(drop)
     }
 
-    /// Deletes up to [`DELETED_AT_ONCE`] objects or versions, and gives those that weren't.
+    /// Deletes up to [`DELETED_AT_ONCE`] objects or versions, and gives those that weren't deleted. A key that XML
+    /// can't carry is deleted by a request of its own.
     pub async fn delete_many(
         &self,
         bucket: &str,
@@ -280,7 +281,7 @@ fn verify(headers: &HeaderMap) -> Verify {
             return Verify::Sum(sum);
         }
     }
-    // Encrypted by a key of somebody's, the ETag is of something else.
+    // With SSE-KMS and SSE-C the ETag isn't the MD5 of the plaintext.
     let is_other = text(headers, "x-amz-server-side-encryption").is_some_and(|how| how != "AES256")
         || headers.contains_key("x-amz-server-side-encryption-customer-algorithm");
     let etag = text(headers, "etag").unwrap_or_default();
@@ -295,7 +296,7 @@ pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     String::from_utf8(value.to_vec()).ok().filter(|text| !text.is_empty())
 }
 
-/// What `x-amz-copy-source` says.
+/// The value of `x-amz-copy-source`.
 pub(super) fn source((bucket, key, version): (&str, &str, Option<&str>)) -> String {
     let version = version.map(|id| format!("?versionId={}", utf8_percent_encode(id, ESCAPED)));
     format!("/{bucket}/{}{}", utf8_percent_encode(key, ESCAPED_IN_KEYS), version.unwrap_or_default())
@@ -328,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_verified_by_what_is_of_the_whole() {
+    fn a_body_is_verified_by_a_checksum_of_the_whole_else_by_an_etag_that_is_its_md5() {
         let md5 = ("etag", "\"d41d8cd98f00b204e9800998ecf8427e\"");
         let crc = ("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=");
         assert!(matches!(verify(&headers(&[md5, crc])), Verify::Sum(_)));

@@ -1,4 +1,4 @@
-//! What an endpoint said no with, in a sentence that says what to do.
+//! An endpoint's error answer, told in a sentence that says what to do.
 
 use super::documents::ErrorDocument;
 use crate::connection::Connection;
@@ -6,16 +6,16 @@ use http::{HeaderMap, StatusCode};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-/// What a refusal comes to, for who decides by it.
+/// The kinds of refusals that commands and exit codes tell apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     NoBucket,
     NoObject,
     NoUpload,
-    /// A 404 to a HEAD, which says no more.
+    /// A 404 without an error code, as a HEAD is answered.
     NotFound,
     Denied,
-    /// The key, its secret or the clock.
+    /// The endpoint doesn't know the access key or its session, or the signature is wrong, by the secret or the clock.
     Unknown,
     Elsewhere,
     /// A condition didn't hold.
@@ -33,7 +33,7 @@ pub struct Refusal {
     status: StatusCode,
     code: String,
     message: String,
-    /// Whatever more there is to say, or nothing.
+    /// A sentence that says more than the endpoint's own message and is told in its place, or nothing.
     advice: String,
     request_id: String,
 }
@@ -64,7 +64,7 @@ impl Refusal {
         Refusal { kind, status, code: said.code, message: said.message, advice, request_id }
     }
 
-    /// Whether it may pass by itself.
+    /// Whether the same request may succeed later without anybody doing anything.
     pub fn passes(&self) -> bool {
         matches!(self.status.as_u16(), 429 | 500 | 502 | 503 | 504)
             || matches!(
@@ -73,12 +73,12 @@ impl Refusal {
             )
     }
 
-    /// Whether nobody said why.
+    /// Whether the answer has no error code.
     pub(super) fn is_mute(&self) -> bool {
         self.code.is_empty() && self.status.is_client_error()
     }
 
-    /// What S3 calls it.
+    /// S3's error code, or the HTTP status if there is none.
     pub fn code(&self) -> &str {
         if self.code.is_empty() { self.status.as_str() } else { &self.code }
     }
@@ -104,7 +104,7 @@ fn kind(status: StatusCode, code: &str) -> Kind {
             | "IllegalLocationConstraintException",
             _,
         ) => Kind::Elsewhere,
-        // What the server says of it is all there is to do.
+        // A quota refuses with 403, but no policy helps: the server's own message says what does.
         ("QuotaExceeded", _) => Kind::Other,
         ("BucketNotEmpty", _) => Kind::NotEmpty,
         ("BucketAlreadyOwnedByYou" | "BucketAlreadyExists", _) => Kind::Exists,

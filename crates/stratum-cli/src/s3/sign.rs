@@ -11,12 +11,12 @@ use bytes::Bytes;
 use http_body_util::Full;
 use std::time::{Duration, SystemTime};
 
-/// A request that can't be signed: something in it is no header or no URL.
+/// Why a request can't be signed: something in it is no valid header or URL.
 #[derive(Debug, thiserror::Error)]
 #[error("the request can't be signed: {0}")]
 pub struct SignError(String);
 
-/// What signs for one connection.
+/// Signs the requests of one connection. Without an access key they stay as they are.
 pub struct Signer {
     credentials: Option<Credentials>,
     region: String,
@@ -30,7 +30,7 @@ impl Signer {
         Signer { credentials, region: connection.region.clone() }
     }
 
-    /// Adds the headers that say who asks; `payload` is the SHA-256 of the body, unless TLS looks after that.
+    /// Adds the headers of the signature. `payload` is the SHA-256 of the body; without it the body isn't signed.
     pub fn sign(
         &self,
         request: &mut http::Request<Full<Bytes>>,
@@ -43,7 +43,7 @@ impl Signer {
         self.apply(request, settings, body, now)
     }
 
-    /// Adds the query by which anybody may send the request until it expires.
+    /// Adds the query parameters with which anybody may send the request until it expires.
     pub fn presign(
         &self,
         request: &mut http::Request<Full<Bytes>>,
@@ -88,7 +88,7 @@ impl Signer {
     }
 }
 
-/// As S3 wants it: the path as it is sent, neither encoded again nor normalised.
+/// The settings for S3, which signs the path as it is sent, neither encoded again nor normalised.
 fn settings() -> SigningSettings {
     let mut settings = SigningSettings::default();
     settings.percent_encoding_mode = PercentEncodingMode::Single;

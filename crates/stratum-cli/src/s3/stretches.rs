@@ -1,4 +1,5 @@
-//! A range of an object as it comes: for whoever puts bytes where they belong at once, while they are still in the processor's cache.
+//! A range of an object, handed on in the stretches in which the network brings it, so that a reader can write each
+//! one while it is still in the processor's cache.
 
 use super::client::{Answer, Call, Client, S3Error};
 use super::objects::{BODY_REPEATS, Range};
@@ -7,7 +8,7 @@ use http::Method;
 use hyper::body::Incoming;
 use std::time::Duration;
 
-/// An object that is still the one with that ETag.
+/// An object as its ETag names it: reads fail once the object has another one.
 #[derive(Clone, Copy, Debug)]
 pub struct Same<'a> {
     pub bucket: &'a str,
@@ -16,7 +17,7 @@ pub struct Same<'a> {
     pub etag: &'a str,
 }
 
-/// What is left of a range. What breaks off is gone on with.
+/// The stretches of a range that are still to come. A body that breaks off is asked for again from there on.
 pub struct Stretches<'a> {
     client: &'a Client,
     of: Same<'a>,
@@ -32,10 +33,10 @@ impl Client {
 }
 
 impl Stretches<'_> {
-    /// The next bytes, and where they begin; nothing at the end.
+    /// The next bytes and their offset in the object; none at the range's end.
     ///
     /// # Errors
-    /// When the object isn't the same any more, can't be had, or breaks off again and again.
+    /// The object has another ETag by now, can't be read, or its body broke off too often.
     pub async fn next(&mut self) -> Result<Option<(u64, Bytes)>, S3Error> {
         while !self.left.is_empty() {
             let mut body = match self.body.take() {

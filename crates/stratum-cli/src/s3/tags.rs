@@ -38,13 +38,13 @@ impl Client {
         let call = Call::new(Method::GET, bucket, key).query("tagging", "").query_if("versionId", version);
         match self.ask::<Tagging>(call).await {
             Ok(tagging) => Ok(tagging.set.tags.into_iter().map(|tag| (tag.key, tag.value)).collect()),
-            // A bucket that has none.
+            // A bucket without tags is answered with this error.
             Err(S3Error::Refused(refusal)) if refusal.code() == "NoSuchTagSet" => Ok(Tags::new()),
             Err(error) => Err(error),
         }
     }
 
-    /// Has these tags be all that there are.
+    /// Replaces all tags by these.
     pub async fn set_tags(
         &self,
         bucket: &str,

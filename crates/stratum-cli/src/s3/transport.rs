@@ -1,4 +1,4 @@
-//! Connections, pooled, and what their failures mean.
+//! The pool of connections to an endpoint, and what their failures mean.
 
 use crate::connection::Connection;
 use crate::trust::{TrustError, no_tls};
@@ -15,12 +15,14 @@ use std::time::Duration;
 pub type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections that wait for their next request. A server closes those that wait longer than it likes.
+/// How long a connection may wait for its next request. It is shorter than servers let connections wait, so that a
+/// request doesn't meet one that is just being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-/// What is read at a time at most, which a part's bytes fill.
+/// How much is read from a connection at a time at most. The bytes of a large body fill it.
 const READ_BYTES: usize = 512 << 10;
 
-/// Headers of an answer: one for each of an object's metadata, of which 2 KiB may hold hundreds.
+/// How many headers an answer may have. Each item of an object's user metadata is one, and S3's 2 KiB of it may hold
+/// hundreds.
 const MAX_HEADERS: usize = 1024;
 
 /// A client for one endpoint.
@@ -41,7 +43,7 @@ pub fn http(connection: &Connection) -> Result<Http, TrustError> {
     Ok(builder.build(connector))
 }
 
-/// What kept a request from being answered.
+/// Why a request has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
     Refused,
@@ -54,7 +56,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// What is behind an error of hyper's.
+    /// What caused an error of hyper's.
     pub fn of(error: &(dyn Error + 'static)) -> Trouble {
         let mut next = Some(error);
         let mut found = Trouble::Other;
@@ -78,7 +80,7 @@ impl Trouble {
         found
     }
 
-    /// What an error of the system's is, or one that is wrapped as such: what is within isn't its source.
+    /// What an I/O error means. It may wrap another error, which `source` doesn't give, so that is looked at here.
     fn of_io(error: &std::io::Error) -> Option<Trouble> {
         match error.kind() {
             ErrorKind::ConnectionRefused => return Some(Trouble::Refused),
@@ -99,7 +101,7 @@ impl Trouble {
     }
 }
 
-/// An error in one line, with what is behind it.
+/// An error and its sources in one line.
 pub fn words(error: &(dyn Error + 'static)) -> String {
     let mut words = error.to_string();
     let mut source = error.source();

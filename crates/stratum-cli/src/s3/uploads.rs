@@ -1,4 +1,4 @@
-//! Uploads in parts.
+//! Requests about multipart uploads.
 
 use super::attributes::{Attributes, attributed};
 use super::client::{Call, Client, S3Error};
@@ -23,7 +23,7 @@ pub struct Upload {
 pub struct Part {
     pub number: u32,
     pub etag: String,
-    /// None where it wasn't asked.
+    /// The size, where it is known.
     pub size: Option<u64>,
     pub sum: Option<Sum>,
 }
@@ -88,7 +88,7 @@ struct Uploads {
 }
 
 impl Client {
-    /// Begins an upload; with `is_summed`, of an object whose checksum is of the whole.
+    /// Begins an upload. With `is_summed` the object is to have a CRC64NVME of the whole.
     pub async fn begin(
         &self,
         bucket: &str,
@@ -120,7 +120,7 @@ impl Client {
         Ok(Part { number, etag: text(&headers, "etag").unwrap_or_default(), size, sum })
     }
 
-    /// Has a part copied from a range of an object that is still the one with that ETag.
+    /// Has the endpoint copy a part from a range of an object, if the object still has that ETag.
     pub async fn copy_part(
         &self,
         upload: &Upload,
@@ -140,7 +140,7 @@ impl Client {
         Ok(Part { number, etag: copied.etag, size: Some(range.end - range.start), sum: None })
     }
 
-    /// Makes an object of all parts, and gives its ETag.
+    /// Completes an upload, and gives the object's ETag.
     pub async fn complete(
         &self,
         upload: &Upload,
@@ -166,7 +166,7 @@ impl Client {
         Ok(completed.etag)
     }
 
-    /// Drops an upload with its parts.
+    /// Aborts an upload, by which the endpoint drops its parts.
     pub async fn abort(&self, upload: &Upload) -> Result<(), S3Error> {
         let call = Call::new(Method::DELETE, &upload.bucket, &upload.key).query("uploadId", &upload.id);
         self.tell(call).await.map(drop)

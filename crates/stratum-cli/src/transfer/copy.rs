@@ -1,4 +1,5 @@
-//! From object to object: by the endpoint itself where both are of one, else through here.
+//! Copies objects to objects: the endpoint does it where source and target are asked in the same way, else the bytes
+//! come through this process.
 
 use super::pieces::{AT_ONCE, Body, WHOLE_BYTES, cut, piece_bytes};
 use super::upload::{Making, is_summed};
@@ -10,9 +11,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The largest object that S3 copies at once.
+/// The largest object that S3 copies by one request.
 const COPIED_WHOLE_BYTES: u64 = 5 << 30;
-/// The ranges in which larger ones are copied.
+/// The length of the ranges in which larger objects are copied.
 const COPIED_BYTES: u64 = 512 << 20;
 
 impl Engine {
@@ -20,7 +21,8 @@ impl Engine {
         let (source, target) = (self.sessions.client(&from.url.site)?, self.sessions.client(&to.site)?);
         let is_one = self.sessions.are_one(&source, &target);
         let is_itself = (&from.url.bucket, &from.url.key, &from.version) == (&to.bucket, &to.key, &None);
-        // To say something else of an object is to copy it onto itself. To move it there would be to remove it.
+        // Copying an object onto itself changes its attributes, which is allowed. Moving it onto itself would delete
+        // it.
         let changes = !self.options.attributes.is_empty() && !self.options.moves;
         if is_itself && is_one && !changes {
             return Err(Problem::at(to, SAME));
@@ -47,11 +49,11 @@ impl Engine {
         }
     }
 
-    /// What is said of the source, and over that what is to be said of the copy.
+    /// The attributes of a copy: those that the command names, and otherwise those of the source.
     async fn attributes(&self, client: &Client, from: &RemoteObject) -> Result<Attributes, Problem> {
         let head = client.head(&from.url.bucket, &from.url.key, from.version.as_deref());
         let info = head.await.map_err(Problem::s3(&from.url))?;
-        // A class is of a store, not of an object.
+        // A storage class says where one store keeps an object, so the copy doesn't take it over.
         let of_source = Attributes { storage_class: None, ..info.attributes };
         Ok(self.options.attributes.or(&of_source))
     }
@@ -90,7 +92,7 @@ impl Engine {
         self.made(client, upload, to, from.size, parts).await
     }
 
-    /// Reads from one endpoint and writes to another.
+    /// Copies an object by reading it from one endpoint and writing it to another.
     async fn copy_through(
         &self,
         source: &Arc<Client>,
@@ -115,7 +117,7 @@ impl Engine {
         self.made(target, &upload, to, from.size, parts).await
     }
 
-    /// Makes an object of parts that are on their way, or drops them.
+    /// Waits for all parts and completes the upload. If anything fails, the upload is aborted.
     async fn made(
         &self,
         client: &Arc<Client>,
@@ -140,7 +142,7 @@ const SAME: &str = "source and target are the same object. `stratum cp` with --s
 const SAME_ELSEWHERE: &str =
     "source and target are the same object, by two names of one endpoint: to move it would be to delete it";
 
-/// Whether two endpoints have just the same of a name: then they are one, as far as anybody can see.
+/// Whether an object has the same size, ETag and time at two endpoints. Then they count as one endpoint with two names.
 pub async fn is_same(source: &Client, target: &Client, url: &Url) -> Result<bool, Problem> {
     let there = match target.head(&url.bucket, &url.key, None).await.map_err(Problem::s3(url)) {
         Err(problem) if problem.outcome() == Outcome::Missing => return Ok(false),

@@ -1,4 +1,4 @@
-//! Out of an object, into a file or a pipe.
+//! Downloads objects into files and pipes.
 
 use super::ledger::{Before, Ledger, Subject};
 use super::pieces::{AT_ONCE, Body, Piece, WHOLE_BYTES, cut, piece_bytes};
@@ -16,15 +16,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-/// Pieces that are asked for before they can be printed.
+/// How many pieces are read at once where they are passed on in order.
 const AHEAD: usize = 4;
-/// What a piece holds that is written as it comes: what is being written, what has come since, and what is on its way.
+/// The memory that is counted for a piece which is written as it comes: the bytes that are being written, those that
+/// have come since, and those in the connection's buffers.
 const STREAMED_BYTES: u64 = 2 << 20;
-/// What is read at a time to be hashed.
+/// How much is read at a time to be hashed.
 const HASHED_BYTES: u64 = 1 << 20;
 
 impl Engine {
-    /// Brings an object to a name below a folder.
+    /// Downloads an object to a name below a folder.
     pub(super) async fn download_below(
         &self,
         from: &RemoteObject,
@@ -44,7 +45,7 @@ impl Engine {
         self.download(from, path).await
     }
 
-    /// Brings an object into a file.
+    /// Downloads an object into a file.
     pub(super) async fn download(&self, from: &RemoteObject, to: PathBuf) -> Result<Ended, Problem> {
         if !self.options.clobbers && to.symlink_metadata().is_ok() {
             return Ok(Ended::Skipped);
@@ -114,7 +115,7 @@ impl Engine {
         landed
     }
 
-    /// A file under a passing name: the one that an earlier process left, if it is to be gone on with.
+    /// Opens the file under its temporary name: the one that an earlier process left, if that is to be gone on with.
     fn landing(&self, to: &Path, ledger: Option<&Ledger>, goes_on: bool) -> std::io::Result<Landing> {
         let Some(ledger) = ledger else { return Landing::new(to.to_owned(), self.options.clobbers) };
         let passing = passing(to, ledger.name());
@@ -124,7 +125,7 @@ impl Engine {
         Landing::kept(to.to_owned(), passing, self.options.clobbers)
     }
 
-    /// Has all pieces of an object in a file, and gives the checksum of the whole.
+    /// Brings all pieces of an object into the file, and gives the checksum of the whole.
     async fn fetch_pieces(
         &self,
         (client, from): (&Client, &RemoteObject),
@@ -163,7 +164,7 @@ impl Engine {
         Ok(Sum::of_pieces(crc, sums.into_iter().map(|(_, sum, length)| (sum, length))))
     }
 
-    /// Puts a file in its place, if it is what the endpoint says it is.
+    /// Puts the file in its place, if its checksum is the one that the endpoint gave.
     async fn land(
         &self,
         landing: Arc<Landing>,
@@ -187,7 +188,7 @@ impl Engine {
         landed.await?.map_err(|problem| Problem::of_path(to, problem))
     }
 
-    /// Writes an object to something that takes bytes one after the other.
+    /// Writes an object to a device or a named pipe, which takes bytes one after the other.
     pub(super) async fn download_into(&self, from: &RemoteObject, to: &Path) -> Result<Ended, Problem> {
         let path = to.to_owned();
         let opened = apart(move || std::fs::OpenOptions::new().write(true).open(path)).await?;
@@ -206,7 +207,8 @@ impl Engine {
         Ok(Ended::Done)
     }
 
-    /// Hands a range of an object over, in order. Where it is all of it, what was handed over is verified at the end.
+    /// Hands a range of an object to `take`, in order. If the range is the whole object, its checksum is verified at
+    /// the end.
     pub async fn pass(
         &self,
         (url, version): (&Url, Option<&str>),
@@ -257,7 +259,7 @@ impl Engine {
 
 const DIFFERS: &str = "what came isn't what the endpoint says the object is: its checksum differs";
 
-/// An object as it is now, and what else is said of it.
+/// The object as it is now, and what the endpoint says of it.
 async fn look(client: &Client, url: &Url, version: Option<&str>) -> Result<(RemoteObject, Info), Problem> {
     let info = client.head(&url.bucket, &url.key, version).await.map_err(Problem::s3(url))?;
     let object = RemoteObject {
@@ -283,12 +285,12 @@ fn subject(client: &Client, from: &RemoteObject, to: &Path) -> Result<Subject, P
     })
 }
 
-/// Where a file lies until it is whole.
+/// The temporary name of a file until it is whole.
 fn passing(to: &Path, name: &str) -> PathBuf {
     to.with_file_name(format!(".stratum-{name}.partial"))
 }
 
-/// The checksum of a piece that an earlier process wrote, if it still lies there.
+/// The checksum of a piece that an earlier process wrote, if the file still has its bytes.
 async fn kept(
     piece: &Piece,
     crc: Crc,
@@ -311,8 +313,8 @@ async fn kept(
     .await
 }
 
-/// Brings a piece into the file, stretch by stretch as it comes, and gives its checksum: what is collected first is written
-/// when the processor's cache has long lost it.
+/// Brings a piece into the file and gives its checksum. It is written stretch by stretch as it comes, while the bytes
+/// are still in the processor's cache.
 async fn fetch(
     client: &Client,
     from: &RemoteObject,

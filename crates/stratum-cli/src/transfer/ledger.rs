@@ -1,8 +1,9 @@
-//! What was done of a large transfer, kept so that the same command goes on with it after a kill.
+//! Ledgers, which keep what was done of a large transfer, so that the same command goes on with it after a kill.
 //!
-//! A file for each below `stratum/transfers` in the user's folder of states: its first line says what is transferred and how, each
-//! further line that a piece is done. It is believed only as far as it is proven: parts by what the endpoint lists of them, pieces of
-//! a file by their checksums. While a process works by it, it is locked, so that two don't do the same.
+//! A ledger is a file below `stratum/transfers` in the user's state folder. Its first line says what is transferred
+//! and how, each further line that a piece is done. What it says is believed only once it is proven: of an upload's
+//! parts by the endpoint's list of them, of a download's pieces by their checksums in the file. A process locks the
+//! ledger it works by, so that no two processes do the same transfer.
 
 use crate::machine::Machine;
 use crate::problem::Problem;
@@ -16,10 +17,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a ledger stays that nobody goes on with.
+/// How long a ledger is kept that no command goes on with.
 const LONGEST_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
-/// What is transferred, as far as it must be the same to be gone on with.
+/// What is transferred. Only a transfer of an equal subject can be gone on with.
 #[derive(Serialize, Deserialize, PartialEq, Eq, Clone, Debug)]
 #[serde(deny_unknown_fields)]
 pub struct Subject {
@@ -27,7 +28,8 @@ pub struct Subject {
     pub from: String,
     pub to: String,
     pub size: u64,
-    /// Which one of what had that name: an ETag, or when a file was changed.
+    /// Tells successive contents under the same name apart: by the object's ETag, or by the file's modification time
+    /// and the attributes to be written.
     pub edition: String,
     pub piece_bytes: u64,
 }
@@ -51,24 +53,24 @@ pub struct Ledger {
     path: PathBuf,
     file: File,
     name: String,
-    /// What an earlier process left.
+    /// What an earlier process noted, until it is taken.
     pub before: Option<Before>,
 }
 
-/// What an earlier process came to.
+/// What an earlier process noted in the ledger.
 pub struct Before {
     pub upload: Option<String>,
     /// Pieces and their checksums.
     pub done: HashMap<u32, String>,
-    /// Whether it was of the very same thing.
+    /// Whether it was a transfer of an equal subject.
     pub is_same: bool,
 }
 
 impl Ledger {
-    /// Opens the ledger of a transfer from there to there.
+    /// Opens and locks the ledger of a transfer. Gives none where no ledger can be kept.
     ///
     /// # Errors
-    /// When another process is at it. Where none can be kept there is none.
+    /// Another process holds the ledger's lock.
     pub fn open(machine: &Machine, subject: &Subject) -> Result<Option<Ledger>, Problem> {
         let Some((folder, name)) = place(machine, subject) else { return Ok(None) };
         let path = folder.join(format!("{name}.json"));
@@ -81,17 +83,17 @@ impl Ledger {
             return Err(Problem::at(&subject.from, "another stratum is just transferring it there"));
         }
         let mut text = String::new();
-        // What can't be read is begun anew.
+        // A ledger that can't be read counts as empty, and the transfer begins anew.
         let before = file.read_to_string(&mut text).ok().and_then(|_| read(&text, subject));
         Ok(Some(Ledger { path, file, name, before }))
     }
 
-    /// A name for what is on its way, the same each time.
+    /// A name for the transfer's temporary file, the same for every command with the same source and target.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Begins anew.
+    /// Empties the ledger and writes its first line.
     pub fn begin(&mut self, subject: &Subject, upload: Option<String>) {
         let begun = self.file.set_len(0).and_then(|()| self.file.rewind());
         if begun.is_ok() {
@@ -104,7 +106,8 @@ impl Ledger {
         self.write(&Done { piece, sum });
     }
 
-    /// One that can't be written costs no more than beginning anew.
+    /// Writes a line. A failure is ignored, since a line that is missing costs only that its piece is transferred
+    /// again.
     fn write(&mut self, line: &impl Serialize) {
         if let Ok(mut line) = serde_json::to_vec(line) {
             line.push(b'\n');
@@ -112,13 +115,13 @@ impl Ledger {
         }
     }
 
-    /// There is nothing to go on with.
+    /// Removes the ledger, because nothing is left to go on with.
     pub fn close(self) {
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Removes what nobody came back for: no endpoint keeps parts for so long.
+/// Removes ledgers that no command has gone on with for long: few endpoints keep the parts of an upload so long.
 fn forget_old(machine: &Machine, folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
@@ -143,7 +146,7 @@ fn place(machine: &Machine, subject: &Subject) -> Option<(PathBuf, String)> {
 fn read(text: &str, subject: &Subject) -> Option<Before> {
     let mut lines = text.lines();
     let head: Head = serde_json::from_str(lines.next()?).ok()?;
-    // A line that was cut off is the last.
+    // Only the last line can have been cut off.
     let done = lines.map_while(|line| serde_json::from_str::<Done>(line).ok());
     let done = done.map(|Done { piece, sum }| (piece, sum)).collect();
     Some(Before { upload: head.upload, done, is_same: head.subject == *subject })
@@ -154,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_noted_is_read_and_a_cut_line_left_out() {
+    fn noted_pieces_are_read_back_and_a_cut_line_is_left_out() {
         let subject = Subject {
             endpoint: "http://h".into(),
             from: "s3://b/k".into(),

@@ -1,4 +1,4 @@
-//! Large transfers that were begun and are neither whole nor dropped, for when the command is interrupted.
+//! The large transfers that are on their way, for when the command is interrupted.
 
 use crate::s3::{Client, Upload};
 use std::collections::HashMap;
@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long an interrupted command still speaks to the endpoint.
+/// How long an interrupted command waits for the endpoint to abort uploads.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// All of a command's.
+/// All large transfers of a command that have begun and not ended.
 #[derive(Default)]
 pub struct OpenTransfers {
     uploads: Mutex<HashMap<String, Open>>,
-    /// Downloads, all of which can be gone on with.
+    /// How many downloads there are, all of which can be gone on with.
     downloads: AtomicUsize,
 }
 
@@ -41,13 +41,14 @@ impl OpenTransfers {
         self.downloads.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Drops those that can't be gone on with, and says how many others there are.
+    /// Aborts the uploads that can't be gone on with, and gives the number of transfers that can.
     pub async fn drop_what_is_lost(&self) -> usize {
         let open: Vec<Open> = self.lock().drain().map(|(_, open)| open).collect();
         let resumable = open.iter().filter(|open| open.is_resumable).count();
         let lost = open.iter().filter(|open| !open.is_resumable);
         let aborts = futures_util::future::join_all(lost.map(|open| open.client.abort(&open.upload)));
-        // One that isn't dropped now is dropped by the bucket's rule.
+        // An upload that isn't aborted in time stays until a rule of the bucket's lifecycle or `stratum rm
+        // --incomplete` aborts it.
         let _ = tokio::time::timeout(PATIENCE, aborts).await;
         resumable + self.downloads.load(Ordering::Relaxed)
     }

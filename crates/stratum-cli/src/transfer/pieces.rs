@@ -1,4 +1,4 @@
-//! What is too large for one request, cut into pieces that are requests of their own.
+//! Cuts a body that is too large for one request into pieces, which are requests of their own.
 
 use super::{RemoteObject, apart};
 use crate::problem::Problem;
@@ -10,12 +10,12 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What is no larger is one request.
+/// A body that isn't larger is sent or read by one request.
 pub const WHOLE_BYTES: u64 = 8 << 20;
 const PIECE_BYTES: u64 = 8 << 20;
-/// More parts no upload may have.
+/// How many parts S3 lets an upload have.
 const MOST_PIECES: u64 = 10_000;
-/// Pieces of one thing at once; memory bounds those of all.
+/// How many pieces of one file or object are transferred at once. The engine's memory bounds those of all together.
 pub const AT_ONCE: usize = 8;
 
 /// A part of a body, numbered from 1 on.
@@ -31,23 +31,24 @@ impl Piece {
     }
 }
 
-/// How long the pieces of something are: larger ones where there would be too many.
+/// The length of the pieces of a body: longer where there would be too many otherwise.
 pub fn piece_bytes(size: u64) -> u64 {
     size.div_ceil(MOST_PIECES).next_multiple_of(1 << 20).max(PIECE_BYTES)
 }
 
-/// All pieces of something.
+/// All pieces of a body of `size` bytes, each `bytes` long but for the last.
 pub fn cut(size: u64, bytes: u64) -> impl Iterator<Item = Piece> {
     (0..size.div_ceil(bytes))
         .map(move |at| Piece { number: at as u32 + 1, range: at * bytes..size.min((at + 1) * bytes) })
 }
 
-/// The pieces of something whose size nobody knows: longer and longer, so that their number doesn't end it.
+/// The length of a piece of a pipe, whose size isn't known. Pieces get longer with their number, so that a long pipe
+/// doesn't need more parts than an upload may have.
 pub fn growing(number: u32) -> u64 {
     PIECE_BYTES << ((number - 1) / 2000).min(6)
 }
 
-/// What pieces are read of.
+/// The body that pieces are read from.
 #[derive(Clone)]
 pub enum Body {
     File(Arc<File>, PathBuf),
@@ -55,7 +56,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// Reads a range, all of it.
+    /// Reads all of a range.
     pub async fn read(&self, range: Range<u64>) -> Result<Bytes, Problem> {
         match self {
             Body::File(file, path) => {
@@ -74,7 +75,7 @@ impl Body {
         }
     }
 
-    /// Lets what was read be read into again.
+    /// Takes back the buffer of bytes that were read, to read into it again.
     pub fn give_back(&self, bytes: Bytes) {
         match self {
             Body::File(..) => {}
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_all_of_it_and_never_too_many() {
+    fn pieces_cover_the_whole_body_and_are_never_too_many() {
         for size in [1, PIECE_BYTES, PIECE_BYTES + 1, 100 << 30, 5 << 40] {
             let pieces: Vec<Piece> = cut(size, piece_bytes(size)).collect();
             assert!(pieces.len() as u64 <= MOST_PIECES);
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_of_a_terabyte_has_parts_enough() {
+    fn a_pipe_of_450_gib_needs_no_more_parts_than_s3_allows() {
         let all: u64 = (1..=10_000).map(growing).sum();
         assert!(all > 450 << 30, "{all}");
     }

@@ -1,4 +1,4 @@
-//! What a target has and its source hasn't, deleted.
+//! Deletes what a target has and its source hasn't, for `sync --delete`.
 
 use super::{Engine, From};
 use crate::place::shown;
@@ -24,7 +24,7 @@ impl Engine {
             .for_each(|name| self.tell_removed(&name));
     }
 
-    /// Gives those that are still there, which were told.
+    /// Deletes, tells what couldn't be deleted, and gives the names of that.
     async fn try_remove(&self, doomed: &[From]) -> Result<HashSet<String>, Problem> {
         let mut undeleted = HashSet::new();
         let mut keys = Vec::new();
@@ -54,7 +54,7 @@ impl Engine {
     }
 
     fn tell_removed(&self, name: &str) {
-        // Whoever doesn't read any more doesn't keep anything from being done.
+        // The work goes on when the reader of the output has closed it.
         let _ = if self.output.is_json() {
             let is_dry_run = self.options.is_dry_run;
             self.output.object(&json!({ "action": "delete", "url": name, "dry_run": is_dry_run }))

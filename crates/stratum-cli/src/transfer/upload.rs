@@ -1,4 +1,4 @@
-//! Into an object, from a file or a pipe.
+//! Uploads files and the standard input into objects.
 
 use super::ledger::{Ledger, Subject};
 use super::pieces::{AT_ONCE, Body, Piece, WHOLE_BYTES, cut, growing, piece_bytes};
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// An upload that is being made of pieces.
+/// A multipart upload whose pieces are being sent.
 pub(super) struct Making<'a> {
     pub client: &'a Arc<Client>,
     pub upload: &'a Upload,
@@ -30,7 +30,7 @@ pub(super) struct Making<'a> {
 }
 
 impl Engine {
-    /// Brings a file into an object.
+    /// Uploads a file.
     pub(super) async fn upload(&self, file: &LocalFile, to: &Url) -> Result<Ended, Problem> {
         let client = self.sessions.client(&to.site)?;
         let attributes = self.attributes_of(&file.path);
@@ -42,7 +42,7 @@ impl Engine {
         self.unless_there(uploaded)
     }
 
-    /// Brings what comes through the standard input into an object.
+    /// Uploads the standard input.
     pub(super) async fn upload_pipe(&self, to: &Url) -> Result<Ended, Problem> {
         let client = self.sessions.client(&to.site)?;
         let attributes = self.attributes_of(Path::new(&to.key));
@@ -116,7 +116,7 @@ impl Engine {
         self.open.remove(&upload);
         match (&made, ledger) {
             (Ok(()), ledger) => ledger.into_iter().for_each(Ledger::close),
-            // The same command may come further.
+            // The upload stays, since the same command may succeed later.
             (Err(problem), Some(_)) if problem.may_pass() => {}
             (Err(_), ledger) => {
                 ledger.into_iter().for_each(Ledger::close);
@@ -142,7 +142,7 @@ impl Engine {
                 (true, Ok(parts)) => {
                     return Ok((upload, parts.into_iter().map(|part| (part.number, part)).collect()));
                 }
-                // It was of a file that has changed since, or was sent otherwise.
+                // The upload was of a file that has changed since, or had other attributes.
                 (false, Ok(_)) => drop(client.abort(&upload).await),
                 (_, Err(S3Error::Refused(refusal))) if refusal.kind == Kind::NoUpload => {}
                 (_, Err(error)) => return Err(Problem::s3(to)(error)),
@@ -174,7 +174,7 @@ impl Engine {
         Ok(parts)
     }
 
-    /// Sends a piece, unless the endpoint has just these bytes of it.
+    /// Sends a piece, unless the endpoint has a part of the same bytes already.
     async fn put_piece(&self, making: &Making<'_>, piece: &Piece, bytes: Bytes) -> Result<Part, Problem> {
         let Making { client, upload, before } = making;
         let length = piece.length();
@@ -203,7 +203,7 @@ impl Engine {
         Ok(part)
     }
 
-    /// Sends what comes through a pipe, in parts as they are full.
+    /// Sends the standard input in parts, each as soon as it is full.
     async fn upload_growing(
         &self,
         client: &Arc<Client>,
@@ -241,7 +241,7 @@ impl Engine {
                 Ok::<_, Problem>((bytes, memory))
             };
             let mut read = std::pin::pin!(read);
-            // What is on its way goes on meanwhile: it may hold the memory that is waited for.
+            // Parts are sent while the next one is read, since they may hold the memory that it waits for.
             let (bytes, memory) = loop {
                 tokio::select! {
                     read = &mut read, if sending.len() < AT_ONCE => break read?,
@@ -266,7 +266,8 @@ impl Engine {
         Ok((parts, size))
     }
 
-    /// Makes an object of its parts. An answer that was lost is no loss if the object is there.
+    /// Completes an upload. If the endpoint doesn't know the upload any more, an earlier answer may have been lost,
+    /// so it counts as done if the object is there with the same checksum.
     pub(super) async fn complete(
         &self,
         client: &Client,
@@ -289,7 +290,7 @@ impl Engine {
         }
     }
 
-    /// What was refused because something is there is left as it is, if that was meant.
+    /// With `--no-clobber`, a write that was refused because the key has an object counts as skipped.
     pub(super) fn unless_there(&self, written: Result<(), Problem>) -> Result<Ended, Problem> {
         match written {
             Ok(()) => Ok(Ended::Done),
@@ -304,14 +305,15 @@ impl Engine {
         if self.options.clobbers { Condition::None } else { Condition::Absent }
     }
 
-    /// What is said of an object that is made of a file of that name.
+    /// The attributes of an object that is made of a file: those that the command names, and a type guessed by the
+    /// file's name.
     fn attributes_of(&self, path: &Path) -> Attributes {
         let guessed = mime_guess::from_path(path).first_raw().map(str::to_owned);
         self.options.attributes.or(&Attributes { content_type: guessed, ..Attributes::default() })
     }
 }
 
-/// Whether the endpoint is to be sent checksums that are of the whole object.
+/// Whether uploads carry checksums.
 pub(super) fn is_summed(client: &Client) -> bool {
     client.connection().checksums == Checksums::Sent
 }
@@ -324,13 +326,13 @@ fn subject(client: &Client, file: &LocalFile, to: &Url, said: &Attributes) -> Re
         from: from.to_string_lossy().into_owned(),
         to: format!("s3://{}/{}", to.bucket, to.key),
         size: file.size,
-        // What is said of an object is said when its upload begins.
+        // The attributes are sent when an upload begins, so one with other attributes can't be gone on with.
         edition: format!("{}.{:09} {}", since.as_secs(), since.subsec_nanos(), json!(said)),
         piece_bytes: piece_bytes(file.size),
     })
 }
 
-/// That a file is what it was when it was looked at first.
+/// Fails if a file has changed since it was found.
 fn unchanged(file: &LocalFile) -> Result<(), Problem> {
     let now = crate::local::look(&file.path).map_err(|problem| Problem::of_path(&file.path, problem))?;
     match (now.size, now.modified) == (file.size, file.modified) {
@@ -349,7 +351,7 @@ fn read_whole(path: &PathBuf, size: u64) -> Result<Bytes, String> {
     }
 }
 
-/// So many bytes of the standard input, or what there is of it.
+/// Reads `at_most` bytes of the standard input, or fewer if it ends before.
 fn read_pipe(at_most: u64) -> Result<Bytes, Problem> {
     let mut bytes = Vec::new();
     let read = stdin().lock().take(at_most).read_to_end(&mut bytes);
