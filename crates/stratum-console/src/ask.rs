@@ -1,4 +1,4 @@
-//! Requests to S3, IAM and the operator's API, and their answers.
+//! The console's requests to S3, IAM and the operator's API, and what their answers mean.
 
 mod answers;
 
@@ -18,11 +18,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
-/// The longest document that is read: a list of a thousand keys of a kilobyte, encoded.
+/// The longest answer that is read as a document. A list of a thousand keys of a kilobyte each, percent-encoded, fits
+/// into it.
 const MOST_BYTES: usize = 8 << 20;
 const AGENT: &str = concat!("stratum-console/", env!("CARGO_PKG_VERSION"));
 
-/// Whoever is signed in, as they ask.
+/// Sends requests in the name of the key that is signed in.
 #[derive(Clone)]
 pub struct Ask<'a> {
     door: &'a dyn Door,
@@ -71,7 +72,7 @@ impl<'a> Ask<'a> {
         self.asking(method, names::object_path(bucket, key))
     }
 
-    /// A request to operate the store, whose path begins after `/_stratum/v1`.
+    /// A request to the operator's API. `path` is what follows `/_stratum/v1`.
     pub fn operator(&self, method: Method, path: &str) -> Asking<'a> {
         self.asking(method, format!("/_stratum/v1{path}"))
     }
@@ -87,10 +88,10 @@ impl<'a> Ask<'a> {
         asking
     }
 
-    /// A link that lets whoever has it do that for so long, as path and query.
+    /// A presigned link as path and query: whoever has it may send the request until it expires.
     ///
     /// # Errors
-    /// That it can't be signed now.
+    /// The link can't be signed now.
     pub async fn link(&self, link: &Link<'_>) -> Result<String, Trouble> {
         let made = self.door.presign(&self.key, link).await;
         made.ok_or_else(|| Trouble::wrong("The link could not be signed."))
@@ -98,13 +99,13 @@ impl<'a> Ask<'a> {
 }
 
 impl<'a> Asking<'a> {
-    /// The query as it is written, such as `tagging`.
+    /// Sets the query to a text that is encoded already, such as `tagging`.
     pub fn query(mut self, query: impl Into<String>) -> Self {
         self.query = query.into();
         self
     }
 
-    /// Parameters, those that have a value.
+    /// Adds those parameters whose value isn't empty.
     pub fn with<'p>(self, parameters: impl IntoIterator<Item = (&'p str, &'p str)>) -> Self {
         let more = names::query(parameters);
         let query = match (self.query.is_empty(), more.is_empty()) {
@@ -115,7 +116,7 @@ impl<'a> Asking<'a> {
         self.query(query)
     }
 
-    /// A header, if it has a value.
+    /// Adds a header, unless its value is empty.
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         let value = value.into();
         if !value.is_empty() {
@@ -124,7 +125,7 @@ impl<'a> Asking<'a> {
         self
     }
 
-    /// A document, with what shows that it came whole.
+    /// Sets a document as the body, with its checksum.
     pub fn document(mut self, text: impl Into<String>) -> Self {
         let text = text.into();
         let digest = BASE64.encode(Sha256::digest(&text));
@@ -132,7 +133,8 @@ impl<'a> Asking<'a> {
         self.text_body(text)
     }
 
-    /// A text for a body. Of a Complete a checksum would be the object's.
+    /// Sets a text as the body, without a checksum. In a CompleteMultipartUpload a checksum header would be taken for
+    /// the object's.
     pub fn text_body(mut self, text: impl Into<String>) -> Self {
         let text = text.into();
         self.headers.push((CONTENT_LENGTH.to_string(), text.len().to_string()));
@@ -140,14 +142,14 @@ impl<'a> Asking<'a> {
         self
     }
 
-    /// Bytes as they come.
+    /// Sets a body of unknown length, which is sent as it comes.
     pub fn stream(mut self, body: Body) -> Self {
         self.headers.push(("transfer-encoding".into(), "chunked".into()));
         self.body = body;
         self
     }
 
-    /// Sends it.
+    /// Sends the request.
     ///
     /// # Errors
     /// What the store refuses.
@@ -158,7 +160,7 @@ impl<'a> Asking<'a> {
         };
         let mut request = Request::builder().method(self.method).uri(&target).header(USER_AGENT, AGENT);
         for (name, value) in &self.headers {
-            // A header carries what it can; what it can't is refused here and not by whoever reads it.
+            // A value that no header can carry makes the builder fail, which is told below.
             request = request.header(name, value);
         }
         let request = request.body(self.body).map_err(|_| {
@@ -171,7 +173,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Sends it and has no use for the answer's body.
+    /// Sends the request and ignores the body of the answer.
     ///
     /// # Errors
     /// What the store refuses.
@@ -184,7 +186,8 @@ impl<'a> Asking<'a> {
     pub async fn text(self) -> Result<String, Trouble> {
         let response = self.send().await?;
         let bytes = whole(response.into_body()).await?;
-        // CompleteMultipartUpload and CopyObject fail in the middle of a 200.
+        // CompleteMultipartUpload and CopyObject may answer with status 200 and fail then, so an error may stand in
+        // the body.
         let text = String::from_utf8_lossy(&bytes).into_owned();
         match quick_xml::de::from_str::<ErrorDocument>(&text) {
             Ok(error) if text.contains("<Error>") && !error.code.is_empty() => {
@@ -209,7 +212,8 @@ impl<'a> Asking<'a> {
     }
 }
 
-/// What a bucket hasn't is nothing; other refusals, one of the bucket itself among them, stay what they are.
+/// Makes `None` of a 404, with which S3 answers when a bucket has no such configuration. That the bucket itself isn't
+/// there stays an error, as every other refusal does.
 pub fn if_there<T>(answer: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -222,7 +226,8 @@ pub fn if_there<T>(answer: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
     }
 }
 
-/// What can't be had is nothing, but for the session.
+/// Makes `None` of every error but that of a session that has ended, for parts of a page that are left out when the
+/// key may not read them.
 pub fn if_allowed<T>(answer: Result<T, Trouble>) -> Result<Option<T>, Trouble> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -247,7 +252,7 @@ struct ErrorDocument {
     code: String,
     message: String,
     request_id: String,
-    /// IAM's has its error within.
+    /// An error document of IAM has the error in an element within its root.
     error: Option<Box<ErrorDocument>>,
 }
 
@@ -258,7 +263,7 @@ impl ErrorDocument {
             None => (self.code, self.message),
         };
         match code.as_str() {
-            // The key that signed in was taken away.
+            // The key that is signed in was deleted or has expired.
             "InvalidAccessKeyId" | "InvalidClientTokenId" | "ExpiredToken" | "InvalidToken" => {
                 Trouble::SignedOut
             }
@@ -282,13 +287,13 @@ async fn refused(response: Response<Body>) -> Trouble {
     }
     let document = match quick_xml::de::from_str::<ErrorDocument>(&text) {
         Ok(document) => document,
-        // A HEAD has no document.
+        // The answer to a HEAD has no document.
         Err(_) => ErrorDocument { message: unsaid(head.status).into(), ..ErrorDocument::default() },
     };
     ErrorDocument { request_id: request.to_owned(), ..document }.refusal(head.status)
 }
 
-/// What a status says that comes without a word.
+/// A sentence for a status that came without an error document.
 fn unsaid(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => "There is nothing of that name.",

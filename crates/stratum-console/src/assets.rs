@@ -1,4 +1,4 @@
-//! The stylesheet and the scripts. Their names carry a hash of what is in them, so that browsers keep them for good.
+//! The stylesheet and the scripts. Their names carry a hash of their text, so that browsers may cache them for ever.
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -13,7 +13,7 @@ const UPLOAD: &str = include_str!("../assets/upload.js");
 const PAGE: &str = include_str!("../assets/page.js");
 const ICON: &str = include_str!("../assets/icon.svg");
 
-/// One file.
+/// A file that browsers load.
 struct Asset {
     name: String,
     kind: &'static str,
@@ -53,12 +53,12 @@ impl Assets {
         self.style.path()
     }
 
-    /// What uploads with progress.
+    /// The path of the script that uploads with progress.
     pub fn upload(&self) -> String {
         self.upload.path()
     }
 
-    /// What makes a few things of every page easier.
+    /// The path of the script that every page has, which makes a few things easier.
     pub fn page(&self) -> String {
         self.page.path()
     }

@@ -1,9 +1,9 @@
-//! How often somebody may try to sign in.
+//! Bounds how often somebody may try to sign in.
 //!
-//! Failures are counted for where they come from and for the key that they name, in two tables of fixed size: a place in one is
-//! found by a keyed hash, so that who doesn't know the key can't choose whose place to fill. Two that share a place share
-//! its count, which costs a neighbour a wait at worst. What is exhausted comes back by itself, and S3 never asks here: nobody
-//! locks a program out by guessing.
+//! Failures are counted by the network that they come from and by the access key that they name, in two tables of
+//! fixed size. The place in a table follows from a hash with a random seed, so that an attacker can't choose whose
+//! count to fill. Two that share a place share its count, which makes one of them wait at worst. Counts begin anew
+//! after a while. Requests to S3 aren't bounded here, so nobody can lock a program out by guessing secrets.
 
 use crate::door::Door;
 use siphasher::sip::SipHasher13;
@@ -11,7 +11,8 @@ use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 use tracing_mutex::parkinglot::Mutex;
 
-/// Failures that are forgiven within [`WINDOW`]. A key has more of them, since strangers can use up its.
+/// How many failures are allowed within [`WINDOW`]. A key is allowed more of them than a network, since strangers can
+/// use up the key's count.
 const OF_SOURCE: u32 = 10;
 const OF_KEY: u32 = 50;
 /// In milliseconds.
@@ -39,7 +40,7 @@ impl Failures {
     }
 }
 
-/// In how many seconds it may be tried again.
+/// In how many seconds somebody may try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait(pub u64);
 
@@ -51,16 +52,17 @@ impl Attempts {
         Attempts { seed, sources: table(), keys: table() }
     }
 
-    /// Counts an attempt before it is looked at, so that many at once are no way around.
+    /// Counts an attempt as a failure before its secret is checked, so that many attempts at once can't get around
+    /// the bound.
     ///
     /// # Errors
-    /// That it has to wait.
+    /// There were too many failures: the attempt must wait.
     pub fn begin(&self, source: IpAddr, access_key: &str, now: u64) -> Result<(), Wait> {
         take(&self.sources, self.place(&network(source)), OF_SOURCE, now)?;
         take(&self.keys, self.place(access_key), OF_KEY, now)
     }
 
-    /// What was no failure counts for nothing.
+    /// Takes an attempt that succeeded out of the counts again.
     pub fn succeeded(&self, source: IpAddr, access_key: &str) {
         give_back(&self.sources, self.place(&network(source)));
         give_back(&self.keys, self.place(access_key));
@@ -93,7 +95,7 @@ fn give_back(table: &Mutex<Vec<Failures>>, place: usize) {
     }
 }
 
-/// What a peer can't choose of its address.
+/// The part of an address that its owner can't choose: of IPv6 the first 64 bits.
 fn network(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (!0 << 64)).into(),
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_and_a_key_have_so_many_failures_and_then_wait() {
+    fn a_network_and_a_key_must_wait_after_too_many_failures() {
         let (attempts, now) = (attempts(), 1_000_000);
         let source = |last: u8| IpAddr::from([192, 0, 2, last]);
         for _ in 0..OF_SOURCE {
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn who_knows_the_secret_may_sign_in_as_often_as_they_like() {
+    fn sign_ins_that_succeed_are_not_bounded() {
         let (attempts, source) = (attempts(), IpAddr::from([192, 0, 2, 1]));
         for _ in 0..1_000 {
             assert_eq!(attempts.begin(source, "A", 5), Ok(()));
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_peer_is_its_network() {
+    fn addresses_of_one_ipv6_network_share_a_count() {
         let attempts = attempts();
         for host in 0..OF_SOURCE {
             let source = IpAddr::from(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(host)));

@@ -1,5 +1,5 @@
-//! Answers that hold an object's own bytes. Whatever they are, a browser runs nothing of them: they are of a type that we chose
-//! and that isn't guessed at, in a sandbox without an origin.
+//! Answers that hold an object's own bytes. A browser runs nothing of them, whatever they are: their content type is
+//! one that the console chose, browsers may not guess another, and they are in a sandbox without an origin.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -10,10 +10,11 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// For what is looked at: it may show itself, and be in our own page.
+/// The policy for images, video and audio, which may load themselves and be in a page of the console. Files that are
+/// downloaded have it, too.
 const SANDBOX: &str = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; \
     frame-ancestors 'self'";
-/// Browsers show no PDF in a sandbox. Theirs is drawn by a reader that has an origin of its own.
+/// The policy for PDFs. Browsers show none in a sandbox; their PDF reader has an origin of its own.
 const READER: &str =
     "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'";
 
@@ -21,12 +22,12 @@ const READER: &str =
 pub enum As<'a> {
     /// A file under that name.
     File(&'a str),
-    /// Something to look at, of one of the types that `pages::download` lists.
+    /// An image, video or audio, of one of the types that `pages::download` lists.
     Seen(&'static str),
     Pdf,
 }
 
-/// What remains of a store's answer.
+/// The headers of the store's answer that are passed on.
 const KEPT: [http::HeaderName; 5] = [ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED];
 
 pub fn answer(status: StatusCode, from: &HeaderMap, body: Body, given: &As<'_>) -> Response {
@@ -54,7 +55,7 @@ pub fn answer(status: StatusCode, from: &HeaderMap, body: Body, given: &As<'_>) 
     response
 }
 
-/// `attachment`, with a name in RFC 8187's form, which carries any.
+/// `attachment` with a file name in the form of RFC 8187, which can carry any name.
 pub fn attachment(name: &str) -> HeaderValue {
     const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     let name = utf8_percent_encode(name, PLAIN);

@@ -1,4 +1,5 @@
-//! What the console needs of the world: a way to send requests in somebody's name, and to know who they are.
+//! What the server gives the console: a way to send requests in the name of a key and to learn whose it is, a clock,
+//! randomness, and a place to keep what sessions need over a restart.
 
 use axum::body::Body;
 use http::request::Parts;
@@ -11,28 +12,28 @@ use std::pin::Pin;
 use std::sync::Arc;
 use stratum_cipher::DataKey;
 
-/// What is answered later.
+/// A future that the methods of [`Door`] return.
 pub type Answering<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Whose key somebody is signed in with.
+/// The access key that somebody is signed in with.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key {
     pub access_key: String,
-    /// Of temporary credentials.
+    /// The session token of temporary credentials.
     pub session_token: Option<String>,
 }
 
 impl fmt::Debug for Key {
-    /// Without the token.
+    /// Shows the access key and not the session token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key").field("access_key", &self.access_key).finish_non_exhaustive()
     }
 }
 
-/// Who somebody is.
+/// The user or role that a key belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Who {
-    /// What they are called.
+    /// The name by which pages call them.
     pub name: String,
     /// Whether they may operate the store.
     pub operates: bool,
@@ -58,7 +59,7 @@ pub struct Via {
 }
 
 impl Via {
-    /// What whoever accepted the connection says of a request.
+    /// Reads what the listener noted in the request's extensions.
     pub(crate) fn of(head: &Parts) -> Via {
         let nowhere = || SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let peer = head.extensions.get().copied().unwrap_or_else(nowhere);
@@ -77,27 +78,29 @@ pub struct Link<'a> {
     pub seconds: u32,
 }
 
-/// What is kept of sessions over a restart.
+/// Keeps over a restart what the console needs for its sessions.
 pub trait SessionKeeper: fmt::Debug + Send + Sync + 'static {
-    /// What they are sealed with: of who has it any cookie is believed.
+    /// The key that cookies are sealed with. Whoever has it can make a cookie for any user.
     fn key(&self) -> DataKey;
 
-    /// What was kept at last of those that have ended before their time; empty before anything was.
+    /// What [`keep`](SessionKeeper::keep) was last given; empty if it never was.
     fn ended(&self) -> Vec<u8>;
 
-    /// Keeps that in its place, durably. It may block, and is asked one at a time.
+    /// Replaces durably what is kept of sessions that ended before their time. It may block, and is never called
+    /// twice at once.
     ///
     /// # Errors
-    /// Why it can't, in words.
+    /// Why it can't be kept, in words.
     fn keep(&self, ended: &[u8]) -> Result<(), String>;
 }
 
 /// The store, as the console reaches it.
 pub trait Door: Send + Sync + 'static {
-    /// Who says the key and its secret, if it is its secret, compared in constant time; an error says why that can't be told now.
+    /// Whose key it is, if the secret is right, which is compared in constant time. An error says why that can't be
+    /// told now.
     fn sign_in<'a>(&'a self, key: &'a Key, secret: &'a str) -> Answering<'a, Result<Option<Who>, String>>;
 
-    /// Whose key it is now; nobody's, once it was taken away.
+    /// Whose key it is now; nobody's once it was deleted or has expired.
     fn who<'a>(&'a self, key: &'a Key) -> Answering<'a, Result<Option<Who>, String>>;
 
     /// Answers a request as if the key had signed it.

@@ -1,10 +1,12 @@
-//! Which sessions have ended before their time.
+//! Remembers which sessions were ended before their time.
 //!
-//! A sealed cookie counts until its hours are over, whoever has a copy of it; so a session that was signed out is remembered that long.
-//! Of each holder (a user, or a role) a few are remembered one by one. What is over that raises the moment through which all
-//! sessions of that holder have ended: whoever signs out without end has to sign in again, and nobody else has. The holders of an
-//! account are bounded in the same way, and the configuration bounds the accounts. So it is small, nothing that has ended
-//! comes back, and an account's sessions end by what is done in it alone.
+//! A sealed cookie is valid for some hours, and somebody may have a copy of it; so a session that was signed out is
+//! remembered until then. Of each holder (a user, or a role) a few ended sessions are remembered one by one. If there
+//! are more, the oldest are forgotten and the holder's `through` is raised: all sessions of the holder that began by
+//! then count as ended. So somebody who signs out again and again may have to sign in anew elsewhere, and no other
+//! user must. The holders of an account are bounded in the same way, by the account's `through`, and the
+//! configuration bounds the accounts. So the record stays small, no ended session comes back, and only what is done
+//! within an account ends its sessions.
 
 use crate::door::Holder;
 use serde::{Deserialize, Serialize};
@@ -12,12 +14,12 @@ use std::collections::BTreeMap;
 
 /// How long a session lasts, in milliseconds.
 pub const LASTS: u64 = 12 * 3_600 * 1_000;
-/// As many of a holder are remembered one by one.
+/// How many ended sessions of a holder are remembered one by one.
 const MOST_SESSIONS: usize = 16;
-/// As many holders of an account.
+/// How many holders of an account are remembered.
 const MOST_HOLDERS: usize = 1_024;
 
-/// What of a session says whether it has ended.
+/// What a session's cookie says by which it is known whether the session has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     pub holder: Holder,
@@ -26,18 +28,19 @@ pub struct Mark {
     pub began: u64,
 }
 
-/// What is to end.
+/// Which sessions are to end.
 #[derive(Clone, Copy, Debug)]
 pub enum Ending<'a> {
     /// This session.
     One(&'a Mark),
-    /// All that its holder has.
+    /// All sessions of this one's holder.
     OfHolder(&'a Mark),
-    /// Everybody's, this one's too.
+    /// All sessions of everybody, this one among them.
     All(&'a Mark),
 }
 
-/// What has ended. Whatever began at the moment of a `through`, or before, ended together; 0 is before any.
+/// Which sessions have ended. A `through` is a time in milliseconds: sessions that began then or earlier have ended.
+/// 0 means none.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     through: u64,
@@ -53,12 +56,12 @@ struct Account {
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Own {
     through: u64,
-    /// By their ids, when they began.
+    /// When the ended sessions began, by their ids.
     sessions: BTreeMap<u64, u64>,
 }
 
 impl Ended {
-    /// What was kept. Where that can't be told any more, whatever began before `now` has ended.
+    /// Reads what was kept. If that is damaged, all sessions that began by `now` count as ended.
     pub fn read(kept: &[u8], now: u64) -> Ended {
         if kept.is_empty() {
             return Ended::default();
@@ -69,7 +72,7 @@ impl Ended {
         })
     }
 
-    /// What is to be kept.
+    /// The bytes to be kept.
     pub fn bytes(&self) -> Result<Vec<u8>, String> {
         serde_json::to_vec(self).map_err(|error| error.to_string())
     }
@@ -79,7 +82,8 @@ impl Ended {
         one_by_one || mark.began <= self.through(&mark.holder)
     }
 
-    /// When a session that begins now begins: after all that ended together, though the clock was set back since.
+    /// The time at which a session that begins now is said to begin. It is later than every `through` that applies to
+    /// the holder, even if the clock was set back, so that the new session hasn't ended already.
     pub fn earliest(&self, holder: &Holder, now: u64) -> u64 {
         now.max(self.through(holder).saturating_add(1))
     }
@@ -98,7 +102,7 @@ impl Ended {
         }
     }
 
-    /// When the last of those began that have ended.
+    /// The latest time at which a session that has ended began.
     fn latest(&self) -> u64 {
         self.accounts.values().map(Account::latest).max().unwrap_or_default().max(self.through)
     }
@@ -121,7 +125,7 @@ impl Ended {
         account.bound();
     }
 
-    /// What began by then is over by itself.
+    /// Forgets sessions that began by `over`, whose cookies have expired by themselves.
     fn forget(&mut self, over: u64) {
         for account in self.accounts.values_mut() {
             account.holders.values_mut().for_each(|own| own.sessions.retain(|_, began| *began > over));
@@ -174,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_signed_out_has_ended_and_no_other() {
+    fn a_session_that_is_signed_out_has_ended_and_no_other_has() {
         let mut ended = Ended::default();
         let (one, other) = (mark("root", "root", 1, NOW), mark("root", "root", 2, NOW));
         ended.end(Ending::One(&one), NOW + 5);
@@ -185,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_a_holder_end_and_a_new_one_begins_after_them_whatever_the_clock_says() {
+    fn all_sessions_of_a_holder_end_and_a_new_one_begins_after_them_whatever_the_clock_says() {
         let mut ended = Ended::default();
         let (one, other, late) =
             (mark("a", "ada", 1, NOW), mark("a", "bob", 2, NOW), mark("a", "ada", 3, NOW + 9));
@@ -198,15 +202,16 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_any_more_ends_all_that_there_were() {
+    fn a_damaged_record_ends_all_sessions_that_there_were() {
         let ended = Ended::read(b"{\"through\":", NOW);
         assert!(ended.has(&mark("a", "ada", 1, NOW)) && !ended.has(&mark("a", "ada", 1, NOW + 1)));
         assert_eq!(Ended::read(b"", NOW), Ended::default());
     }
 
-    /// Whoever signs out without end takes a bounded place, costs nobody else a session, and none of theirs comes back.
+    /// A user who signs out again and again takes bounded room and ends nobody else's session, and no session of
+    /// theirs comes back.
     #[test]
-    fn it_is_bounded_and_costs_nobody_but_whoever_signs_out() {
+    fn the_record_is_bounded_and_ends_no_sessions_but_those_of_the_account_that_signs_out() {
         let mut ended = Ended::default();
         let bystanders = [mark("a", "bob", 1, NOW), mark("b", "ada", 1, NOW)];
         let all: Vec<Mark> = (0..200).map(|id| mark("a", "ada", id, NOW + id % 7 * 100)).collect();
@@ -217,7 +222,7 @@ mod tests {
         assert!(ended.own(&all[0].holder).unwrap().sessions.len() <= MOST_SESSIONS);
         assert!(bystanders.iter().all(|mark| !ended.has(mark)));
         assert!(!ended.has(&mark("a", "ada", 5_000, NOW + 1_000)), "one that began later lasts");
-        // As many holders as can be made.
+        // More holders of the account than are remembered.
         let holders: Vec<Mark> = (0..1_500).map(|at| mark("a", &format!("u{at}"), at, NOW + at)).collect();
         holders.iter().for_each(|mark| ended.end(Ending::One(mark), NOW + 5_000));
         assert!(holders.iter().chain(&all).all(|mark| ended.has(mark)));
@@ -227,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_by_itself_is_forgotten() {
+    fn sessions_whose_cookies_have_expired_are_forgotten() {
         let mut ended = Ended::default();
         ended.end(Ending::One(&mark("a", "ada", 1, NOW)), NOW);
         ended.end(Ending::OfHolder(&mark("a", "bob", 1, NOW)), NOW);

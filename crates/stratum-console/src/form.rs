@@ -1,4 +1,4 @@
-//! What a form or a query says.
+//! The fields of a form or a query.
 
 use crate::shown::read_bytes;
 use crate::trouble::Trouble;
@@ -9,12 +9,13 @@ use http_body_util::{BodyExt, Limited};
 use std::time::Duration;
 use url::form_urlencoded;
 
-/// The longest form, in bytes: a policy or a lifecycle, encoded, and what comes with it.
+/// The longest form, in bytes. The longest policy or lifecycle fits into it, percent-encoded, with the form's other
+/// fields.
 pub const MOST_FORM_BYTES: u64 = 512 << 10;
-/// A form is small; whoever takes longer to send one isn't sending it.
+/// How long a form may take to arrive. Forms are small, so a slower sender isn't a browser.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The field of every form that says which session it is of.
+/// The field of every form that holds the session's form token.
 pub const TOKEN: &str = "token";
 
 /// Names and values, in their order.
@@ -26,10 +27,10 @@ impl Fields {
         Fields(form_urlencoded::parse(encoded).into_owned().collect())
     }
 
-    /// The fields of a form that is sent.
+    /// Reads the fields of a form from a request's body.
     ///
     /// # Errors
-    /// That it is no form, too long, or too long on its way.
+    /// The body is no form, is too long, or took too long to arrive.
     pub async fn read(headers: &HeaderMap, body: Body) -> Result<Fields, Trouble> {
         if !is_form(headers) {
             return Err(Trouble::wrong("This takes a form, and something else was sent."));
@@ -60,7 +61,7 @@ impl Fields {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// A size, where there is one.
+    /// Reads a size; an empty field is none.
     ///
     /// # Errors
     /// That it is none.
@@ -76,7 +77,7 @@ impl Fields {
         }
     }
 
-    /// A number, where there is one.
+    /// Reads a number; an empty field is none.
     ///
     /// # Errors
     /// That it is none.
@@ -90,7 +91,7 @@ impl Fields {
     }
 }
 
-/// Whether a form that is no file's is sent.
+/// Whether the body is a form without files.
 pub fn is_form(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.split(';').next().is_some_and(|kind| kind.trim() == "application/x-www-form-urlencoded")

@@ -1,4 +1,4 @@
-//! What all pages have: head, navigation, and the pieces that they are put together of.
+//! What all pages have in common: the head, the navigation, and the pieces that they are made of.
 
 use crate::assets::Assets;
 use crate::door::Who;
@@ -8,7 +8,7 @@ use crate::trouble::Trouble;
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// The page around a page.
+/// What stands around the content of a page.
 pub struct Frame<'a> {
     assets: &'a Assets,
     signed_in: Option<(&'a Who, &'a Session)>,
@@ -20,7 +20,7 @@ pub enum Part {
     Buckets,
     Store,
     People,
-    /// None of them.
+    /// A page that belongs to none of the parts.
     Aside,
 }
 
@@ -94,12 +94,12 @@ fn rail(part: Part, who: &Who, session: &Session) -> Markup {
     }
 }
 
-/// The field by which a form is known to be ours.
+/// The hidden field with the session's form token, by which a form is known to come from a page of the console.
 pub fn token(session: &Session) -> Markup {
     html! { input type="hidden" name=(TOKEN) value=(session.form_token()); }
 }
 
-/// The way to a page, outermost first; the last one is where one is.
+/// The pages that lead to this one, the outermost first, and the name of this page.
 pub fn crumbs(way: &[(String, String)], here: &str) -> Markup {
     html! {
         nav.crumbs aria-label="Breadcrumb" {
@@ -111,7 +111,7 @@ pub fn crumbs(way: &[(String, String)], here: &str) -> Markup {
     }
 }
 
-/// How a notice is meant.
+/// How a notice or badge is meant, which its colour shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     Good,
@@ -158,7 +158,7 @@ pub fn tier_class(name: &str) -> &'static str {
     }
 }
 
-/// Parts of a whole that are something, each with where it begins and how long it is, of 1.
+/// The parts that aren't 0, each with its offset and its length as shares of the whole.
 pub fn laid_out<'a>(parts: &[(&'a str, f64)]) -> Vec<(&'a str, f64, f64)> {
     let whole: f64 = parts.iter().map(|(_, part)| part.max(0.0)).sum();
     let mut at = 0.0;
@@ -171,7 +171,7 @@ pub fn laid_out<'a>(parts: &[(&'a str, f64)]) -> Vec<(&'a str, f64, f64)> {
     .collect()
 }
 
-/// A bar of shares of a whole, each with the class of its colour; what it shows is said beside it.
+/// A bar of shares of a whole, each in the colour of its class. The page says in words beside it what it shows.
 pub fn shares(parts: &[(&str, f64)]) -> Markup {
     let percent = |part: f64| format!("{:.3}%", part * 100.0);
     html! {
@@ -184,7 +184,7 @@ pub fn shares(parts: &[(&str, f64)]) -> Markup {
     }
 }
 
-/// A bar that is filled so far, of 1.
+/// A bar that is filled by a share between 0 and 1.
 pub fn gauge(filled: f64, class: &str) -> Markup {
     let width = format!("{:.2}%", filled.clamp(0.0, 1.0) * 100.0);
     html! {
@@ -195,7 +195,7 @@ pub fn gauge(filled: f64, class: &str) -> Markup {
     }
 }
 
-/// A field with its label, and what is to be known of it.
+/// A form's field with its label and a hint.
 pub fn field(id: &str, label: &str, hint: &str, control: Markup) -> Markup {
     html! {
         div.field {
@@ -227,7 +227,7 @@ pub fn checkbox(id: &str, label: &str, hint: &str, checked: bool) -> Markup {
     }
 }
 
-/// What kept a page from being shown, as one.
+/// The page that is shown in the place of one that failed.
 pub fn trouble(frame: &Frame<'_>, trouble: &Trouble) -> Response {
     let title = match trouble {
         Trouble::NoPage => "There is no such page",
@@ -250,11 +250,11 @@ pub fn trouble(frame: &Frame<'_>, trouble: &Trouble) -> Response {
     (trouble.status(), frame.page(Part::Aside, title, content)).into_response()
 }
 
-/// Small pictures, which say nothing that isn't said beside them.
+/// Icons, which show nothing that isn't said in words beside them.
 pub mod icon {
     use super::{Markup, PreEscaped, html};
 
-    /// `paths` is ours alone.
+    /// `paths` isn't escaped: it is always a constant of this module.
     fn drawn(paths: &'static str) -> Markup {
         html! {
             svg.icon aria-hidden="true" viewBox="0 0 24 24" width="18" height="18" { (PreEscaped(paths)) }

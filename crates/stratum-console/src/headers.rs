@@ -1,4 +1,4 @@
-//! What every answer says to the browser, so that whatever it shows stays text.
+//! The security headers of every answer, by which a browser runs nothing but the console's own scripts.
 
 use axum::response::Response;
 use http::header::{
@@ -6,13 +6,14 @@ use http::header::{
 };
 use http::{HeaderName, HeaderValue};
 
-/// Nothing but our own files, nothing inline, and in nobody's frame. Objects lie at this origin, too, so what is run and what it looks
-/// like come from below the console's own path, where the browser says what our host is called.
+/// The Content-Security-Policy of pages: only the console's own files, nothing inline, and in no frame of another
+/// page. Objects lie at the same origin, so scripts and styles are allowed only from below the console's path, which
+/// needs the host's name in the policy: that of the request's `Host` header.
 fn pages(host: &str) -> String {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
     let ours = match !host.is_empty() && host.bytes().all(is_name) {
         true => format!("{host}{}/", crate::ROOT),
-        // An address of IPv6 can't be said there.
+        // A policy can't name an IPv6 address.
         false => "'self'".to_owned(),
     };
     format!(
@@ -24,7 +25,7 @@ fn pages(host: &str) -> String {
 const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// Adds what an answer doesn't say of itself.
+/// Adds the headers that an answer doesn't have yet.
 pub fn complete(response: &mut Response, host: &str) {
     let headers = response.headers_mut();
     if let Ok(policy) = HeaderValue::try_from(pages(host)) {
@@ -35,9 +36,10 @@ pub fn complete(response: &mut Response, host: &str) {
     }
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // What is posted says where it comes from by this alone: with no-referrer its Origin would be null.
+        // With `no-referrer` the `Origin` of a form would be `null`, and [`visit`](crate::visit) refuses a form
+        // without its origin.
         (REFERRER_POLICY, "same-origin"),
-        // A page of this origin that isn't ours (an object, opened by its address) gets no hold of ours.
+        // An object that is opened as a page at this origin gets no handle of the console's windows.
         (OPENER, "same-origin"),
         (RESOURCE, "same-origin"),
     ] {

@@ -1,19 +1,20 @@
-//! The console: what people see of a store, and what they do with it in a browser.
+//! The console: the pages by which people look at a store and work with it in a browser.
 //!
-//! It is a client. Every page is made of S3's, IAM's and the operator's requests, sent through a [`Door`] in the name of the
-//! access key that is signed in, so that rights, quotas, audit and limits are those of that key and nothing here
-//! decides of them. What a page shows comes out of those answers as text: names, tags and types of objects are whatever somebody
-//! chose, so `maud` escapes all of it, `names` encodes it where it goes into an address, and bytes of objects leave by
-//! routes that no browser runs anything from (`bytes_of`).
+//! The console is a client. It makes every page from requests to S3, IAM and the operator's API, which it sends
+//! through a [`Door`] in the name of the access key that is signed in. So rights, quotas, audit and limits are those
+//! of that key, and nothing in this crate decides about them. Names, tags and types of objects are whatever somebody
+//! chose. So `maud` escapes all text of the answers that a page shows, `names` encodes it where it goes into an
+//! address, and bytes of objects are answered such that no browser runs anything of them (`bytes_of`).
 //!
-//! * [`door`] is what the console needs of the world.
-//! * `visit` is one request: who is signed in, the form, and the guards against forged ones; `session`, `ended` and `attempts`
+//! * [`door`] is what the server gives the console.
+//! * `visit` is one request: who is signed in, the form, and the guards against forged requests; `session`, `ended`
+//! and `attempts`
 //!   are what stands behind signing in and out.
 //! * `ask` sends requests and reads the answers.
 //! * `pages` has a file for each page, `frame` what all pages have; `shown` is how sizes and times read.
-//! * `assets` are the stylesheet and the scripts, whose work is what a page can't do alone: uploads with progress.
+//! * `assets` are the stylesheet and the scripts, which do what a page can't do alone: uploads with progress.
 //!
-//! Everything that reads works without script, and so does everything that writes.
+//! Everything works without scripts, reading and writing.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
@@ -45,9 +46,9 @@ use session::Sessions;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Where the console lives.
+/// The path below which the console's pages are.
 pub const ROOT: &str = "/_stratum/console";
-/// Where it begins.
+/// The path of the first page after signing in.
 pub const HOME: &str = "/_stratum/console/buckets";
 
 /// What all requests share.
@@ -56,7 +57,8 @@ pub(crate) struct Console {
     sessions: Sessions,
     attempts: Attempts,
     assets: Assets,
-    /// Archives that are written at once: the end of each lists all that is in it, and that is kept until then.
+    /// Bounds how many archives are written at once. Each holds a list of all that is in it in memory, which is
+    /// written at its end.
     archives: Arc<Semaphore>,
 }
 

@@ -1,9 +1,10 @@
-//! Names of buckets and objects in addresses. A name may hold anything; none of it may mean anything in one.
+//! Names of buckets and objects in addresses. A name may hold any character, so it is encoded such that no character
+//! of it has a meaning in the address.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::form_urlencoded;
 
-/// What stands for itself in the path of a request to S3: what is unreserved, and the slash.
+/// What isn't encoded in the path of a request to S3: unreserved characters and the slash.
 const IN_KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -32,17 +33,17 @@ pub fn query<'a>(parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> St
     query
 }
 
-/// A form as S3's sibling APIs take it.
+/// An encoded form, as IAM takes it.
 pub fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
-/// A page of the console's, about a bucket: `/b/NAME` and what follows.
+/// The address of a page about a bucket: `/b/NAME` and `rest`.
 pub fn of_bucket(bucket: &str, rest: &str) -> String {
     format!("{}/b/{}{rest}", crate::ROOT, segment(bucket))
 }
 
-/// A page of the console's, about an object. Its key stands in the query: of a path a browser takes `..` and `//` for its own.
+/// The address of a page about an object. The key stands in the query, since a browser would change `..` in a path.
 pub fn of_object(bucket: &str, page: &str, key: &str, version: &str) -> String {
     let query = query([("key", key), ("version", version)]);
     format!("{}/b/{}/{page}?{query}", crate::ROOT, segment(bucket))
@@ -61,7 +62,7 @@ pub fn parent(key: &str) -> &str {
     whole.rfind('/').and_then(|at| key.get(..=at)).unwrap_or_default()
 }
 
-/// Whether a browser can't ask for the key by its path: it would take its dots for steps.
+/// Whether the key has a part `.` or `..`, so that no browser can ask for it by its path.
 pub fn has_steps(key: &str) -> bool {
     key.split('/').any(|segment| segment == "." || segment == "..")
 }
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_a_key_holds_stays_in_its_place() {
+    fn no_character_of_a_key_has_a_meaning_in_an_address() {
         for (key, path) in [
             ("a/b c", "/b/a/b%20c"),
             ("?a=b&c#d", "/b/%3Fa%3Db%26c%23d"),

@@ -1,4 +1,4 @@
-//! The pages, a file for each, and the addresses at which they are.
+//! The pages, one file each, and their routes.
 
 mod archive;
 mod browser;
@@ -37,7 +37,7 @@ macro_rules! at {
     };
 }
 
-/// All of them.
+/// The routes of all pages.
 pub fn routes() -> Router<Arc<Console>> {
     Router::new()
         .route(at!("/"), get(async || Redirect::to(crate::HOME)))

@@ -1,9 +1,9 @@
-//! Who is signed in: a cookie that nobody else can read or make.
+//! Sessions: a cookie that nobody but the server can read or make says who is signed in.
 //!
-//! The cookie is a sealed text: the access key (never its secret), whose it is, when the session began, and the token that
-//! every form of the session repeats. Nothing is kept of a session but that it has [`ended`](crate::ended) before its time. That and what
-//! cookies are sealed with is the server's to keep over a restart. Whether the access key still counts is asked of the store with every
-//! request.
+//! The cookie is a sealed text: the access key (never its secret), whose key it is, when the session began, and the
+//! token that every form of the session repeats. The server keeps only which sessions have [`ended`](crate::ended)
+//! before their time, and the key that seals cookies; both outlast a restart. Whether the access key is still valid
+//! is asked of the store with every request.
 
 use crate::door::{Door, Holder, Key, SessionKeeper, Who};
 use crate::ended::{Ended, Ending, LASTS, Mark};
@@ -22,7 +22,7 @@ const NAME: &str = "stratum-console";
 /// Browsers keep cookies of up to 4 KiB.
 const MOST_BYTES: usize = 3_900;
 
-/// One session, as its cookie says it.
+/// A session, as its cookie holds it.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Session {
     access_key: String,
@@ -45,12 +45,13 @@ impl Session {
         self.mark.began.saturating_add(LASTS)
     }
 
-    /// Whether it is still whose it was: the configuration may have given the key to somebody else.
+    /// Whether the session's key still belongs to the same holder: the configuration may have given the key to
+    /// somebody else.
     pub fn is_of(&self, who: &Who) -> bool {
         self.mark.holder == who.holder
     }
 
-    /// What every form of this session says, and no other page knows.
+    /// The token that every form of this session repeats. No page of another site knows it.
     pub fn form_token(&self) -> &str {
         &self.form_token
     }
@@ -60,16 +61,17 @@ impl Session {
     }
 }
 
-/// What seals cookies, and knows which of them have ended.
+/// Seals and opens cookies, and knows which sessions have ended.
 pub struct Sessions {
     key: DataKey,
     keeper: Arc<dyn SessionKeeper>,
     noted: Arc<Mutex<Noted>>,
-    /// How many changes of it are kept. Held by whoever is keeping it, to the end, though nobody waits any more.
+    /// How many changes of `noted` have been kept. The lock is held until keeping has ended, even if the request that
+    /// began it is gone.
     kept: Arc<tokio::sync::Mutex<u64>>,
 }
 
-/// What has ended, and how often that has changed.
+/// Which sessions have ended, and how often that has changed.
 struct Noted {
     ended: Ended,
     changes: u64,
@@ -83,7 +85,7 @@ impl Sessions {
         Sessions { key: keeper.key(), keeper, noted, kept: Arc::default() }
     }
 
-    /// A session that begins now, and its cookie; nothing if the credentials are too long for one.
+    /// Begins a session, and gives its cookie. Gives none if the credentials are too long for a cookie.
     pub fn begin(
         &self,
         door: &dyn Door,
@@ -108,14 +110,14 @@ impl Sessions {
         Some((cookie(&sealed, LASTS / 1_000, scheme).filter(|_| fits)?, session))
     }
 
-    /// The session of whoever sends these headers.
+    /// The session whose cookie is in the headers, if it hasn't ended.
     pub fn of(&self, headers: &HeaderMap, now: u64) -> Option<Session> {
         let cookies = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
         let mut named = cookies.flat_map(|line| line.split(';')).filter_map(|cookie| {
             let (name, value) = cookie.trim().split_once('=')?;
             (name == NAME && value.len() <= MOST_BYTES).then_some(value)
         });
-        // Another server of this host may have set one of the same name.
+        // Another server of this host may have set a cookie of the same name, so all are tried.
         named.find_map(|sealed| {
             let words = self.key.open_words(&BASE64.decode(sealed).ok()?)?;
             let session: Session = serde_json::from_slice(&words).ok()?;
@@ -124,12 +126,12 @@ impl Sessions {
         })
     }
 
-    /// Ends sessions at once, wherever their cookies are, and comes back when a restart would bring none of them back.
+    /// Ends sessions at once, and returns when that is kept, so that a restart doesn't bring them back.
     ///
-    /// One writes at a time, and for all that came meanwhile.
+    /// Only one call writes at a time, and it writes all changes that came meanwhile, too.
     ///
     /// # Errors
-    /// Why it can't be kept. They have ended all the same, until there is a restart.
+    /// Why it can't be kept. The sessions have ended all the same, until the server is restarted.
     pub async fn end(&self, ending: Ending<'_>, now: u64) -> Result<(), String> {
         let change = {
             let mut noted = self.noted.lock();
@@ -154,7 +156,7 @@ impl Sessions {
         tokio::task::spawn_blocking(keep).await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    /// The cookie that has a browser forget it.
+    /// The cookie by which a browser drops its session's cookie.
     pub fn forgotten(scheme: &Scheme) -> Option<HeaderValue> {
         cookie("", 0, scheme)
     }

@@ -1,4 +1,4 @@
-//! How sizes, times, counts and money read.
+//! Sizes, times, counts and money as pages write them.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -11,7 +11,7 @@ pub fn bytes(count: u64) -> String {
         return format!("{count} B");
     }
     let (mut value, mut unit) = (count as f64 / 1024.0, 0);
-    // What rounds to 1024 is one of the next.
+    // A value that would be rounded to 1024 is written as 1 of the next unit.
     while value >= 1023.95 && unit + 1 < UNITS.len() {
         value /= 1024.0;
         unit += 1;
@@ -20,7 +20,7 @@ pub fn bytes(count: u64) -> String {
     if value < 99.95 { format!("{value:.1} {name}") } else { format!("{value:.0} {name}") }
 }
 
-/// `1536 KiB`: as it is edited, to the byte.
+/// `1536 KiB`: a size to the byte, as forms show it to be edited.
 pub fn exact_bytes(count: u64) -> String {
     let (mut number, mut unit) = (count, "B");
     for larger in UNITS {
@@ -32,7 +32,7 @@ pub fn exact_bytes(count: u64) -> String {
     format!("{number} {unit}")
 }
 
-/// What [`exact_bytes`] writes, read. A number without a unit is none: it might be meant in any.
+/// Reads what [`exact_bytes`] writes. A number without a unit is refused, since it might be meant in any unit.
 pub fn read_bytes(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
@@ -62,12 +62,12 @@ pub fn counted(number: u64, one: &str) -> String {
     format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-/// `2026-11-29 14:05`, in UTC, of S3's or IAM's way to write a time; that itself if it is none.
+/// Rewrites a time of S3 or IAM as `2026-11-29 14:05`, in UTC. A text that is no such time stays as it is.
 pub fn time(text: &str) -> String {
     OffsetDateTime::parse(text, &Rfc3339).map_or_else(|_| text.to_owned(), minute)
 }
 
-/// The same of milliseconds of Unix time.
+/// Writes milliseconds of Unix time in the same way.
 pub fn moment(millis: u64) -> String {
     let seconds = i64::try_from(millis / 1000).ok();
     seconds
@@ -81,7 +81,7 @@ fn minute(at: OffsetDateTime) -> String {
     format!("{date} {:02}:{:02}", time.hour(), time.minute())
 }
 
-/// How long ago or until then, in one unit: `3 days`.
+/// A span of time in one unit: `3 days`.
 pub fn span(millis: u64) -> String {
     let seconds = millis / 1000;
     let (number, unit) = match seconds {
@@ -95,7 +95,7 @@ pub fn span(millis: u64) -> String {
     counted(number, unit)
 }
 
-/// Dollars with two digits that count.
+/// Dollars with two decimals, or with two significant digits if they are few.
 pub fn dollars(dollars: f64) -> String {
     match dollars {
         0.0 => "$0".to_owned(),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_read_as_people_write_them() {
+    fn figures_are_written_as_people_write_them() {
         assert_eq!(
             [0, 1023, 1024, 1_572_864, 1 << 40].map(bytes),
             ["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "1.0 TiB"]

@@ -1,4 +1,4 @@
-//! Signing in, and what becomes of a form whose session ended meanwhile.
+//! Signing in. A form whose session ended before it was sent is kept through it.
 
 use crate::Console;
 use crate::door::{Key, Via};
@@ -14,18 +14,18 @@ use http::{HeaderValue, StatusCode};
 use maud::{Markup, html};
 use std::sync::Arc;
 
-/// What is too long to be carried through signing in isn't.
+/// The longest encoded form that is kept through signing in. It must fit into the sign-in form.
 const MOST_KEPT: usize = 384 << 10;
 
 /// The longest access key, in bytes.
 const MOST_KEY: usize = 128;
 
-/// A form that waits until somebody has signed in again.
+/// A form that is kept until its sender has signed in again.
 #[derive(Clone, Default)]
 pub struct Kept {
-    /// Where it goes: a path of the console's, or nothing.
+    /// The path of the console that the form is sent to, or nothing.
     action: String,
-    /// Its fields, encoded, without the token of the session that ended.
+    /// The form's fields, encoded, without the token of the session that ended.
     fields: String,
 }
 
@@ -48,7 +48,7 @@ impl Kept {
     }
 }
 
-/// An address within the console, if it is one.
+/// The address, if it begins with the console's path.
 fn ours(address: &str) -> Option<&str> {
     let rest = address.strip_prefix(crate::ROOT)?;
     let is_plain = address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
@@ -58,7 +58,7 @@ fn ours(address: &str) -> Option<&str> {
 /// What the sign-in page is shown with.
 #[derive(Default)]
 struct Shown<'a> {
-    /// Where it goes on to.
+    /// The address to go on to after signing in.
     to: &'a str,
     kept: Kept,
     access_key: &'a str,
@@ -118,7 +118,7 @@ pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Res
     };
     let (to, kept) = (ours(fields.get("to")).unwrap_or(crate::HOME), Kept::sent(&fields));
     let access_key = fields.get("access-key").trim();
-    // A key is shorter. What is longer is nobody's, and is repeated nowhere at its length.
+    // A longer key can't exist, so it counts as none and isn't repeated in the log or the page.
     let access_key = if access_key.len() > MOST_KEY { "" } else { access_key };
     let again = |status: StatusCode, problem: String| {
         let shown = Shown { to, kept: kept.clone(), access_key, problem: Some(problem) };
@@ -172,7 +172,7 @@ pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Res
     }
 }
 
-/// A form of a session before, which is to be sent again if it is still meant. `token` is this session's.
+/// A page with a form of an earlier session, which its sender may send again. `token` is that of the new session.
 pub fn once_more(frame: &Frame<'_>, token: &Markup, kept: &Kept) -> Markup {
     let fields = Fields::parse(kept.fields.as_bytes());
     let content = html! {
@@ -203,7 +203,7 @@ pub fn once_more(frame: &Frame<'_>, token: &Markup, kept: &Kept) -> Markup {
     frame.page(Part::Aside, "Go on where you were", content)
 }
 
-/// Has the browser forget a session that has ended.
+/// Has the browser drop the cookie of a session that has ended.
 pub fn forget(via: &Via, mut response: Response) -> Response {
     if let Some(cookie) = Sessions::forgotten(&via.scheme) {
         response.headers_mut().insert(SET_COOKIE, cookie);
@@ -211,19 +211,19 @@ pub fn forget(via: &Via, mut response: Response) -> Response {
     response
 }
 
-/// To the sign-in page, and back to where somebody was going.
+/// Redirects to the sign-in page, which leads back to `at` afterwards.
 pub fn away(at: &str) -> Response {
     let query = names::query([("to", ours(at).unwrap_or_default())]);
     Redirect::to(&format!("{}/sign-in?{query}", crate::ROOT)).into_response()
 }
 
-/// The sign-in page, with a form that was sent too late.
+/// The sign-in page, which keeps a form that was sent after its session had ended.
 pub fn keeping(console: &Console, via: &Via, at: &str, fields: &Fields) -> Response {
     let shown = Shown { kept: Kept::of(at, fields), ..Shown::default() };
     forget(via, (StatusCode::UNAUTHORIZED, sheet(console, &shown)).into_response())
 }
 
-/// Whose key it is can't be said now.
+/// The page that says that nobody can be looked up now.
 pub fn cannot_tell(console: &Console, why: &str) -> Response {
     tracing::warn!(why, "who is signed in to the console can't be told");
     let message = "Keys can't be looked up now. Try again in a moment.".into();

@@ -1,21 +1,21 @@
-//! What keeps a page from being shown.
+//! Why a page can't be shown.
 
 use http::StatusCode;
 
-/// Why there is no page. All of it is text for people.
+/// Why a page can't be shown, with words for people.
 #[derive(Debug, Clone)]
 pub enum Trouble {
-    /// The key that is signed in is nobody's any more.
+    /// The session's key was deleted or has expired.
     SignedOut,
-    /// The store refused what was asked of it.
+    /// The store refused a request.
     Refused(Refusal),
-    /// What was sent can't be taken.
+    /// What the browser sent can't be used.
     Wrong(String),
     /// There is no such page.
     NoPage,
 }
 
-/// A refusal of the store's.
+/// The error with which the store refused a request.
 #[derive(Debug, Clone, Default)]
 pub struct Refusal {
     pub status: StatusCode,
@@ -38,7 +38,7 @@ impl Trouble {
         }
     }
 
-    /// What to tell beside a form.
+    /// What a page tells of it.
     pub fn words(&self) -> String {
         match self {
             Trouble::SignedOut => "You are signed out.".into(),

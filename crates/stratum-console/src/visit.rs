@@ -1,8 +1,9 @@
-//! One request: where it came from, who is signed in, and whether one of our own pages sent it.
+//! One request: where it came from, who is signed in, and whether a page of the console sent it.
 //!
-//! The cookie is `SameSite=Strict`, every form carries its session's token, and what writes must say that it comes from our own
-//! origin: each alone would do. Objects may be opened in a browser at this very origin by their addresses, so pages are given
-//! to a browser that shows them as pages and to nothing that a script of another page asks with.
+//! Three guards keep forged requests out, of which each alone would do: the cookie is `SameSite=Strict`, every form
+//! carries its session's token, and a request that writes must name the console's own origin. Objects may be opened
+//! in a browser at the same origin by their addresses, and their scripts could ask for pages. So a page is given only
+//! to a browser that shows it, by `Sec-Fetch-Dest`, and to no script.
 
 use crate::Console;
 use crate::ask::Ask;
@@ -25,9 +26,9 @@ use maud::{DOCTYPE, Markup, html};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What a browser fetches for a page.
+/// The path below which the stylesheet and the scripts are.
 const ASSETS: &str = "/_stratum/console/assets/";
-/// What says it in that field's place.
+/// The header in which the upload script sends the form token.
 const TOKEN_HEADER: &str = "x-form-token";
 
 /// A request of somebody who is signed in.
@@ -40,14 +41,14 @@ pub struct Visit {
     pub query: Fields,
     /// The bucket that the path names.
     pub bucket: String,
-    /// What else it names.
+    /// What else the path names.
     pub item: String,
     pub headers: HeaderMap,
     /// The path and query that were asked for.
     pub at: String,
 }
 
-/// What a page comes to.
+/// The answer of a page, or why there is none.
 pub type Page = Result<Response, Trouble>;
 
 impl Visit {
@@ -63,12 +64,13 @@ impl Visit {
         self.console.door.now()
     }
 
-    /// The host as the browser calls it.
+    /// The host as the browser names it.
     pub fn host(&self) -> &str {
         host(&self.headers)
     }
 
-    /// Where the browser sees us; it says that itself with what it posts.
+    /// The console's origin as the browser sees it. A browser sends it with every POST; behind a proxy the scheme
+    /// isn't known otherwise.
     pub fn origin(&self) -> String {
         match self.headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()) {
             Some(origin) => origin.to_owned(),
@@ -81,7 +83,7 @@ fn host(headers: &HeaderMap) -> &str {
     headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
 }
 
-/// Refuses what no page of ours sends, and has every answer say what a browser may do with it.
+/// Refuses forged requests, and adds the security headers to every answer.
 pub async fn guard(State(console): State<Arc<Console>>, request: Request, next: Next) -> Response {
     let called = host(request.headers()).to_owned();
     let mut response = match forged(&request) {
@@ -100,7 +102,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Why a request isn't taken for one that a person sent from our pages.
+/// Why a request isn't taken for one that a person sent from a page of the console.
 fn forged(request: &Request) -> Option<&'static str> {
     let headers = request.headers();
     let (site, to) = (header(headers, "sec-fetch-site"), header(headers, "sec-fetch-dest"));
@@ -175,7 +177,7 @@ impl FromRequest<Arc<Console>> for Posted {
         })?;
         let visit = match visit {
             Ok(visit) => visit,
-            // What was written isn't lost with the session.
+            // The session has ended. What was entered is kept through signing in.
             Err(away) if away.status() == StatusCode::SEE_OTHER => {
                 return Err(sign_in::keeping(console, &via, &at, &fields));
             }
@@ -184,7 +186,7 @@ impl FromRequest<Arc<Console>> for Posted {
         let token = header(&visit.headers, TOKEN_HEADER).unwrap_or_else(|| fields.get(TOKEN));
         match visit.session.is_its_form(token) {
             true => Ok(Posted(visit, fields)),
-            // It is of the session before.
+            // The form is of an earlier session.
             false if !fields.get(TOKEN).is_empty() => {
                 let kept = Kept::of(&at, &fields);
                 Err(sign_in::once_more(&visit.frame(), &frame::token(&visit.session), &kept).into_response())
@@ -194,7 +196,7 @@ impl FromRequest<Arc<Console>> for Posted {
     }
 }
 
-/// What a form is told that isn't one of ours.
+/// The refusal of a form that isn't one of the session's.
 pub fn not_ours() -> Trouble {
     Trouble::Refused(Refusal {
         status: StatusCode::FORBIDDEN,
@@ -207,7 +209,7 @@ fn address(head: &Parts) -> String {
     head.uri.path_and_query().map(ToString::to_string).unwrap_or_default()
 }
 
-/// A link on another site leads here: the browser keeps the cookie to itself until a page of ours asks.
+/// Whether a link on another site led here. The browser then doesn't send the cookie until a page of this site asks.
 fn came_from_elsewhere(headers: &HeaderMap) -> bool {
     matches!(header(headers, "sec-fetch-site"), Some("cross-site" | "same-site"))
         && header(headers, "sec-fetch-mode") == Some("navigate")
@@ -229,7 +231,7 @@ fn again(at: &str) -> Response {
 }
 
 impl Visit {
-    /// The answer that a page came to; `fields` is what was sent for it.
+    /// Makes the answer of a page. `fields` is the form that was sent, which is kept if the session has ended.
     fn shown(&self, page: Page, fields: Option<&Fields>) -> Response {
         match (page, fields) {
             (Ok(response), _) => response,
@@ -242,7 +244,7 @@ impl Visit {
     }
 }
 
-/// A page that is asked for.
+/// The route of a page.
 pub fn page<F, Fut>(show: F) -> MethodRouter<Arc<Console>>
 where
     F: Fn(Visit) -> Fut + Clone + Send + Sync + 'static,
@@ -251,7 +253,7 @@ where
     get(async move |visit: Visit| visit.clone().shown(show(visit).await, None))
 }
 
-/// A form that is sent.
+/// The route of a form.
 pub fn action<F, Fut>(act: F) -> MethodRouter<Arc<Console>>
 where
     F: Fn(Visit, Fields) -> Fut + Clone + Send + Sync + 'static,
@@ -262,7 +264,7 @@ where
     })
 }
 
-/// A form with files. Whoever takes it sees to its token, which comes first.
+/// The route of a form with files. The handler must check the form's token, which comes first in the body.
 pub fn files<F, Fut>(act: F) -> MethodRouter<Arc<Console>>
 where
     F: Fn(Visit, Body) -> Fut + Clone + Send + Sync + 'static,
@@ -273,12 +275,12 @@ where
     })
 }
 
-/// Shows a page.
+/// Answers with a page.
 pub fn shown(page: Markup) -> Page {
     Ok(page.into_response())
 }
 
-/// Goes to another page, as after whatever changed something.
+/// Redirects to another page, as after every change.
 pub fn to(address: &str) -> Page {
     Ok(Redirect::to(address).into_response())
 }

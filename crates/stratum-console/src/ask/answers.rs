@@ -1,9 +1,9 @@
-//! The documents that pages are made of, as far as they are looked at.
+//! The documents that S3 answers with, as far as pages read them.
 
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
-/// A text that came with `encoding-type=url`.
+/// Decodes a key or prefix that came percent-encoded because of `encoding-type=url`.
 pub fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
@@ -65,7 +65,8 @@ pub struct VersionList {
     pub entries: Vec<VersionEntry>,
 }
 
-/// What stands in a list of versions, in its order.
+/// An element of a list of versions. They are read one by one, since versions and delete markers come mixed in the
+/// order of keys.
 #[derive(Deserialize, Debug)]
 pub enum VersionEntry {
     Version(VersionOf),
@@ -139,7 +140,7 @@ pub struct Part {
     pub size: u64,
 }
 
-/// What became of a deletion of many.
+/// The answer to a DeleteObjects with `Quiet`, which names only what wasn't deleted.
 #[derive(Deserialize, Default, Debug)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Deleted {

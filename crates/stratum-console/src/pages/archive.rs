@@ -1,4 +1,4 @@
-//! A folder leaves as one archive, which is written as it is read.
+//! Downloads a folder as one zip archive, which is written while its objects are read.
 
 use crate::ask::{Object, ObjectList, decoded};
 use crate::bytes_of::attachment;
@@ -19,12 +19,12 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio_util::compat::{Compat, FuturesAsyncWriteCompatExt, TokioAsyncWriteCompatExt};
 use tokio_util::io::{ReaderStream, StreamReader};
 
-/// Objects that an archive may hold: its end lists all of them, and that is kept until then.
+/// How many objects an archive may hold. All of them are listed at its end, and the list is kept in memory until then.
 const MOST_ENTRIES: usize = 50_000;
-/// What waits between what is read and what is sent.
+/// How many bytes may wait between the reading of objects and the sending of the archive.
 const PIPE_BYTES: usize = 256 << 10;
 
-/// `GET /b/{bucket}/zip?prefix=...`: all that is under a prefix, as it is read.
+/// `GET /b/{bucket}/zip?prefix=...`: an archive of all objects under a prefix.
 pub async fn folder(visit: Visit) -> Page {
     let prefix = visit.query.get("prefix").to_owned();
     let Ok(turn) = visit.console.archives.clone().try_acquire_owned() else {
@@ -41,7 +41,7 @@ pub async fn folder(visit: Visit) -> Page {
     tokio::spawn(async move {
         let _turn = turn;
         if let Err(problem) = pack(&visit, &prefix, &objects, ours).await {
-            // Its end is missing, so nobody takes it for a whole one.
+            // The archive lacks its directory at the end, so no program takes it for a whole one.
             tracing::warn!(problem, "an archive was not finished");
         }
     });
@@ -73,7 +73,7 @@ async fn all_under(visit: &Visit, prefix: &str) -> Result<Vec<Object>, Trouble> 
     }
 }
 
-/// Writes the archive: the objects as they are, one after another.
+/// Writes the archive: the objects uncompressed, one after another.
 async fn pack(visit: &Visit, prefix: &str, objects: &[Object], to: DuplexStream) -> Result<(), String> {
     let mut archive = ZipFileWriter::new(TokioAsyncWriteCompatExt::compat_write(to));
     let mut taken = Taken::default();
@@ -83,7 +83,7 @@ async fn pack(visit: &Visit, prefix: &str, objects: &[Object], to: DuplexStream)
         let asked = visit.ask().object(Method::GET, &visit.bucket, &key);
         let body = match asked.send().await {
             Ok(response) => response.into_body(),
-            // It was deleted since it was listed.
+            // The object was deleted since it was listed.
             Err(trouble) if trouble.status() == StatusCode::NOT_FOUND => continue,
             Err(trouble) => return Err(format!("{key}: {}", trouble.words())),
         };
@@ -98,7 +98,7 @@ async fn pack(visit: &Visit, prefix: &str, objects: &[Object], to: DuplexStream)
     end.shutdown().await.map_err(|error| error.to_string())
 }
 
-/// Writes one file of an archive, of whatever length.
+/// Writes one file of an archive. Its length needn't be known.
 async fn add<W: AsyncWrite + Unpin>(
     archive: &mut ZipFileWriter<Compat<W>>,
     name: String,
@@ -111,7 +111,8 @@ async fn add<W: AsyncWrite + Unpin>(
     entry.close().await
 }
 
-/// A name that stays within the folder in which it is unpacked; nothing of what only stands for a folder.
+/// The name of an entry, changed such that it stays within the folder in which it is unpacked. A key that only stands
+/// for a folder has none.
 fn entry_name(key: &str, above: usize) -> Option<String> {
     let within = key.get(above..).unwrap_or(key);
     let safe = |part: &str| match part {
@@ -122,7 +123,8 @@ fn entry_name(key: &str, above: usize) -> Option<String> {
         .then(|| within.split('/').map(safe).collect::<Vec<_>>().join("/"))
 }
 
-/// Names that are taken, each with the number that the next of that name gets: two keys may come to one name.
+/// Names of entries that are taken, each with the number that the next entry of that name gets: two keys may come to
+/// the same name.
 #[derive(Default)]
 struct Taken(HashMap<String, u32>);
 
@@ -163,7 +165,7 @@ mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
-    /// Keeps the end of what is written, and counts the rest.
+    /// Keeps the last bytes that are written, and counts all.
     #[derive(Default)]
     struct Tail {
         length: u64,
@@ -210,7 +212,7 @@ mod tests {
         let skipped = tail.length - tail.end.len() as u64;
         assert_eq!((entries, directory + size), (2, skipped + end as u64));
         assert!(directory > LONG, "{directory}");
-        // Of each file: the lengths and where it begins, in the extra field of its line of the directory.
+        // The lengths and the offset of each file, from the extra field of its record in the directory.
         let lines: Vec<(u64, u64, u64)> = [&b"long"[..], b"after"]
             .iter()
             .map(|name| {
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn no_entry_leaves_the_folder_that_it_is_unpacked_in() {
+    fn no_entry_is_unpacked_outside_its_folder() {
         let named = |key| entry_name(key, 0);
         assert_eq!(named("a/b").as_deref(), Some("a/b"));
         assert_eq!(named("../../etc/passwd").as_deref(), Some("_/_/etc/passwd"));
@@ -239,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn two_keys_never_come_to_one_entry() {
+    fn no_two_keys_come_to_one_entry() {
         let mut taken = Taken::default();
         let names = ["_", "_~2", "_", "_", "a", "_~2"].map(|name| taken.apart(name.into()));
         assert_eq!(names, ["_", "_~2", "_~3", "_~4", "a", "_~2~2"]);

@@ -1,4 +1,4 @@
-//! What is in a bucket: prefixes as folders, objects, and what can be done to them.
+//! The page that lists a bucket: common prefixes as folders, objects or versions, and the forms to upload and delete.
 
 use crate::ask::{Versioning, if_allowed};
 use crate::form::Fields;
@@ -11,7 +11,7 @@ use crate::visit::{Page, Visit, shown, to};
 use http::Method;
 use maud::{Markup, html};
 
-/// What a bucket's pages are, for the tabs above them.
+/// The tabs above the pages of a bucket.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Tab {
     Objects,
@@ -37,7 +37,7 @@ pub fn head(bucket: &str, tab: Tab) -> Markup {
     }
 }
 
-/// Where in a bucket one is.
+/// The part of a bucket that the page lists.
 pub struct Place<'a> {
     pub bucket: &'a str,
     /// Ends with a slash, or is empty.
@@ -102,14 +102,15 @@ pub async fn show(visit: Visit) -> Page {
     shown(visit.frame().page_with_upload(Part::Buckets, &visit.bucket, content))
 }
 
-/// What was done before a page is shown again. An address says which it was, never in which words.
+/// What was done before the page is shown again. The address carries only a number of it, and never words, which
+/// others could choose.
 pub enum Done {
     Uploaded(u64),
     Deleted(u64),
 }
 
 impl Done {
-    /// The address with it.
+    /// The address of the page with what was done.
     pub fn at(&self, address: &str) -> String {
         let (name, number) = match self {
             Done::Uploaded(files) => ("uploaded", files),
@@ -127,7 +128,7 @@ impl Done {
     }
 }
 
-/// The folders down to here.
+/// Links to the folders that the listed one lies in.
 fn path(place: &Place<'_>) -> Markup {
     let mut ends: Vec<usize> = place.folder.match_indices('/').map(|(at, _)| at + 1).collect();
     let here = ends.pop();
@@ -150,12 +151,13 @@ fn path(place: &Place<'_>) -> Markup {
     }
 }
 
-/// The last part of a key, in which what can't be seen is shown.
+/// The last part of a key, with its invisible characters made visible.
 pub fn shown_name(key: &str) -> String {
     visible(names::last(key))
 }
 
-/// Control characters as their pictures, and what turns the direction of text around as what it is.
+/// Replaces control characters by their pictures, and invisible ones and those that turn the direction of text around
+/// by a replacement character.
 pub fn visible(text: &str) -> String {
     let seen = |char: char| match char {
         '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + char as u32).unwrap_or('\u{fffd}'),
@@ -189,7 +191,7 @@ fn tools(visit: &Visit, place: &Place<'_>, has_versions: bool) -> Markup {
     }
 }
 
-/// The forms that bring something here. The script makes a place to drop files of them.
+/// The forms by which files and folders come into the listed folder. The script makes a place to drop files of them.
 fn uploading(visit: &Visit, place: &Place<'_>) -> Markup {
     html! {
         section #upload.upload aria-label="Upload" data-bucket=(visit.bucket) data-prefix=(place.folder)
@@ -278,7 +280,7 @@ fn object_line(place: &Place<'_>, choice: &dyn Fn(&str, &str, &str) -> Markup, f
     let name = shown_name(key);
     let id = version.as_ref().map_or("", |version| version.id.as_str());
     let is_gone = version.as_ref().is_some_and(|version| version.is_delete_marker);
-    // A key and its version in one value: an id has no such character.
+    // The field holds a version's id, a bar and the key. An id has no bar.
     let (field, value) = match version {
         Some(_) => ("version", format!("{id}|{key}")),
         None => ("key", key.clone()),
@@ -308,7 +310,7 @@ fn object_line(place: &Place<'_>, choice: &dyn Fn(&str, &str, &str) -> Markup, f
     }
 }
 
-/// `POST /b/{bucket}/folder`: an empty object whose name ends with a slash, as others make folders.
+/// `POST /b/{bucket}/folder`: writes an empty object whose key ends with a slash, as other S3 tools make folders.
 pub async fn make_folder(visit: Visit, fields: Fields) -> Page {
     let (folder, name) = (fields.get("prefix"), fields.get("name").trim().trim_matches('/'));
     if name.is_empty() {

@@ -1,4 +1,4 @@
-//! The list of buckets, and making one.
+//! The list of buckets, and the page that makes one.
 
 use crate::ask::{Bucket, BucketList, if_allowed};
 use crate::form::Fields;
@@ -102,7 +102,7 @@ fn nothing_yet() -> Markup {
     }
 }
 
-/// Who may not list buckets may still know one.
+/// The page for a key that may not list buckets, by which it can open one by its name.
 fn by_name_alone(visit: &Visit, trouble: &Trouble) -> Markup {
     let content = html! {
         h1 { "Buckets" }
@@ -181,7 +181,7 @@ pub async fn create(visit: Visit, fields: Fields) -> Page {
     }
 }
 
-/// Makes the bucket and sets it up. What fails after it is there is said with that.
+/// Makes the bucket and sets it up. If setting up fails, the error says that the bucket is there.
 async fn make(visit: &Visit, fields: &Fields) -> Result<String, Trouble> {
     let (ask, bucket) = (visit.ask(), fields.get("bucket").trim().to_owned());
     if bucket.is_empty() {

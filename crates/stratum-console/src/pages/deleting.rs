@@ -1,4 +1,5 @@
-//! Deleting: first what it means, then the deed, a thousand objects at a time.
+//! Deletes objects, versions and folders: a first page says what that means, a second does it, a thousand objects at
+//! a time.
 
 use crate::ask::{Deleted, NotDeleted, ObjectList, Versioning, decoded, if_allowed};
 use crate::form::Fields;
@@ -12,12 +13,12 @@ use crate::visit::{Page, Visit, shown, to};
 use http::Method;
 use maud::{Markup, html};
 
-/// Objects of one request.
+/// How many objects are deleted by one request.
 const AT_ONCE: usize = 1_000;
-/// Names that are shown before they are deleted.
+/// How many names are shown at most.
 const SHOWN: usize = 20;
 
-/// What is to go.
+/// What was chosen to be deleted.
 #[derive(Default)]
 struct Chosen {
     /// Keys, and the version where one is meant.
@@ -59,7 +60,7 @@ impl Chosen {
     }
 }
 
-/// Where one goes back to: an address of the bucket's.
+/// The address of the bucket's page that the form came from.
 fn back<'a>(visit: &Visit, fields: &'a Fields) -> std::borrow::Cow<'a, str> {
     let bucket = names::of_bucket(&visit.bucket, "");
     match fields.get("back") {
@@ -107,7 +108,7 @@ pub async fn ask_first(visit: Visit, fields: Fields) -> Page {
     shown(visit.frame().page(Part::Buckets, "Delete?", content))
 }
 
-/// What deleting comes to here.
+/// Says what deleting means in this bucket.
 fn meaning(versioning: &str, chosen: &Chosen) -> Markup {
     match versioning {
         _ if chosen.has_versions() => notice(
@@ -150,7 +151,7 @@ pub async fn delete(visit: Visit, fields: Fields) -> Page {
             list.contents.iter().map(|object| (decoded(&object.key), String::new())).collect();
         let refused_here = delete_some(&visit, &keys).await?;
         deleted += keys.len();
-        // What can't be deleted would come again and again.
+        // If nothing of a page could be deleted, the same page would come again and again.
         if list.is_truncated && refused_here.len() < keys.len() {
             left.folders.push(folder.clone());
         }
@@ -196,7 +197,8 @@ fn not_deleted(refused: &[NotDeleted]) -> Markup {
     )
 }
 
-/// Deletes these, and says which could not be.
+/// Deletes these objects, and gives those that could not be deleted. A key that XML can't carry is deleted by a
+/// request of its own.
 async fn delete_some(visit: &Visit, objects: &[(String, String)]) -> Result<Vec<NotDeleted>, Trouble> {
     let (carried, alone): (Vec<_>, Vec<_>) = objects.iter().partition(|(key, _)| documents::can_carry(key));
     let mut refused = Vec::new();

@@ -1,4 +1,4 @@
-//! The few documents that pages write themselves. What goes into them as text is escaped.
+//! The XML documents that pages write themselves. Texts that go into them are escaped.
 
 use quick_xml::escape::escape;
 use std::fmt::Write;
@@ -34,7 +34,7 @@ pub fn delete<'a>(objects: impl IntoIterator<Item = (&'a str, &'a str)>) -> Stri
     text + "</Delete>"
 }
 
-/// A key as a document carries it: parsers change line ends and tabs that stand there as they are.
+/// Escapes a key, line ends and tabs too, which parsers may change.
 fn escaped(key: &str) -> String {
     escape(key).replace('\t', "&#9;").replace('\n', "&#10;").replace('\r', "&#13;")
 }
@@ -44,7 +44,7 @@ pub fn can_carry(key: &str) -> bool {
     key.chars().all(|char| matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..))
 }
 
-/// The parts that an upload is put together of.
+/// The parts of which an upload is completed.
 pub fn complete<'a>(parts: impl IntoIterator<Item = (u32, &'a str)>) -> String {
     let mut text = String::from("<CompleteMultipartUpload>");
     for (number, etag) in parts {
@@ -53,7 +53,7 @@ pub fn complete<'a>(parts: impl IntoIterator<Item = (u32, &'a str)>) -> String {
     text + "</CompleteMultipartUpload>"
 }
 
-/// Until when a version is kept, and whether those may shorten that who may bypass it.
+/// The retention of a version; an empty mode takes it away.
 pub fn retention(mode: &str, until: &str) -> String {
     match mode.is_empty() {
         true => "<Retention/>".into(),

@@ -1,4 +1,4 @@
-//! Objects leave: as files, and as something to look at.
+//! Downloads of objects as files, and previews on their pages.
 
 use crate::bytes_of::{As, answer};
 use crate::frame::{Tone, notice};
@@ -11,22 +11,22 @@ use http::header::{CONTENT_TYPE, RANGE};
 use http_body_util::BodyExt;
 use maud::{Markup, html};
 
-/// Of a text, as much as is shown.
+/// How much of a text is shown.
 const TEXT_BYTES: u64 = 64 << 10;
 const TABLE_ROWS: usize = 200;
 const TABLE_COLUMNS: usize = 40;
 
-/// How an object is looked at, by the type that it says it has.
+/// How an object is previewed. Its declared type decides, or the ending of its name if it declares none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// One that a browser decodes, and that runs nothing.
+    /// An image of a format that can't hold scripts.
     Image(&'static str),
     Video(&'static str),
     Audio(&'static str),
     Text,
     Table(u8),
     Pdf,
-    /// It isn't.
+    /// There is no preview.
     Other,
 }
 
@@ -86,7 +86,7 @@ impl Kind {
     }
 }
 
-/// What is shown of an object on its page.
+/// The preview of an object on its page.
 pub async fn look(visit: &Visit, key: &str, version: &str, kind: Kind, size: u64) -> Result<Markup, Trouble> {
     let address = names::of_object(&visit.bucket, "preview", key, version);
     let name = crate::pages::browser::shown_name(key);
@@ -113,7 +113,7 @@ pub async fn look(visit: &Visit, key: &str, version: &str, kind: Kind, size: u64
     })
 }
 
-/// Its first bytes, as text.
+/// The object's first bytes as text.
 async fn beginning(visit: &Visit, key: &str, version: &str) -> Result<String, Trouble> {
     let asked = visit.ask().object(Method::GET, &visit.bucket, key).with([("versionId", version)]);
     let response = asked.header(RANGE.as_str(), format!("bytes=0-{}", TEXT_BYTES - 1)).send().await?;
@@ -134,7 +134,7 @@ fn written(kind: Kind, text: &str, size: u64) -> Markup {
     }
 }
 
-/// What a table's columns are parted by: in much of the world commas are for decimals, and it is semicolons.
+/// The delimiter of a table's columns. Where the comma is the decimal sign, CSV files are written with semicolons.
 fn parted(delimiter: u8, text: &str) -> u8 {
     let first = text.lines().next().unwrap_or_default();
     if delimiter == b',' && !first.contains(',') && first.contains(';') { b';' } else { delimiter }
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_a_browser_cannot_run_is_shown_as_it_is() {
+    fn only_types_that_a_browser_does_not_run_are_shown_with_their_own_type() {
         for (declared, key, kind) in [
             ("image/png", "a", Kind::Image("image/png")),
             ("IMAGE/PNG; x=y", "a", Kind::Image("image/png")),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_parted_by_what_the_first_line_has() {
+    fn columns_are_separated_by_semicolons_if_the_first_line_has_no_comma() {
         assert_eq!(
             [parted(b',', "a;b\n1,5;2"), parted(b',', "a,b;c"), parted(b'\t', "a;b")],
             [b';', b',', b'\t']

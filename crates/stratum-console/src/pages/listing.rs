@@ -1,10 +1,10 @@
-//! One page of what is in a bucket under a prefix: what is current, or all versions.
+//! One page of a listing of a bucket under a prefix: current objects, or all versions.
 
 use crate::ask::{Ask, CommonPrefix, ObjectList, VersionEntry, VersionList, VersionOf, decoded};
 use crate::trouble::Trouble;
 use http::Method;
 
-/// Rows of a page: as many as a page of under 100 KB has room for.
+/// How many rows a page has, such that it stays below 100 KB.
 const ROWS: &str = "100";
 
 /// What stands in one row.
@@ -19,7 +19,7 @@ pub struct Found {
     pub size: u64,
     pub modified: String,
     pub class: String,
-    /// Where versions are listed.
+    /// The version, where versions are listed.
     pub version: Option<VersionId>,
 }
 
@@ -29,7 +29,7 @@ pub struct VersionId {
     pub is_delete_marker: bool,
 }
 
-/// Where a page begins: after that key, and version. S3's own marks.
+/// Where a page begins, as S3 says it: a continuation token, or a key marker and a version id marker.
 #[derive(Default)]
 pub struct Mark {
     pub key: String,
@@ -42,7 +42,7 @@ pub struct Rows {
     pub next: Option<Mark>,
 }
 
-/// What is current.
+/// Lists current objects and folders.
 pub async fn objects(ask: &Ask<'_>, bucket: &str, prefix: &str, from: &Mark) -> Result<Rows, Trouble> {
     let asked = ask.bucket(Method::GET, bucket).query("list-type=2&encoding-type=url&delimiter=%2F").with([
         ("prefix", prefix),
@@ -63,7 +63,7 @@ pub async fn objects(ask: &Ask<'_>, bucket: &str, prefix: &str, from: &Mark) -> 
     Ok(Rows { rows: folders.chain(objects).collect(), next })
 }
 
-/// All versions, delete markers among them.
+/// Lists all versions and delete markers, and folders.
 pub async fn versions(ask: &Ask<'_>, bucket: &str, prefix: &str, from: &Mark) -> Result<Rows, Trouble> {
     let asked = ask.bucket(Method::GET, bucket).query("versions&encoding-type=url&delimiter=%2F").with([
         ("prefix", prefix),

@@ -1,4 +1,4 @@
-//! One object: what is known of it, what it looks like, its versions, tags and lock.
+//! The page of one object: its preview, versions, properties, tags and lock.
 
 use crate::ask::{Tag, Tagging, if_allowed};
 use crate::form::Fields;
@@ -14,13 +14,13 @@ use axum::response::IntoResponse;
 use http::{HeaderMap, Method, StatusCode};
 use maud::{Markup, html};
 
-/// What a HEAD says of it.
+/// The headers with which a HEAD of the object was answered.
 struct Told<'a>(&'a HeaderMap);
 
 impl Told<'_> {
     fn get(&self, name: &str) -> String {
         let value = self.0.get(name).map(|value| value.as_bytes());
-        // Headers carry bytes, one character each.
+        // A header may hold any bytes. Each is taken for the character of that number.
         value.map(|bytes| bytes.iter().map(|byte| char::from(*byte)).collect()).unwrap_or_default()
     }
 
@@ -28,14 +28,14 @@ impl Told<'_> {
         self.get("content-length").parse().unwrap_or_default()
     }
 
-    /// What whoever wrote it said of it.
+    /// The object's user metadata.
     fn user(&self) -> Vec<(String, String)> {
         let named = self.0.keys().filter_map(|name| name.as_str().strip_prefix("x-amz-meta-"));
         named.map(|name| (name.to_owned(), self.get(&format!("x-amz-meta-{name}")))).collect()
     }
 }
 
-/// The headers that are shown, and what they are called.
+/// The headers that are shown, each with its label.
 const SHOWN: [(&str, &str); 10] = [
     ("content-type", "Type"),
     ("etag", "ETag"),
@@ -54,7 +54,7 @@ pub async fn show(visit: Visit) -> Page {
     sheet(&visit, visit.query.get("key"), visit.query.get("version"), None).await
 }
 
-/// Tags that were sent and couldn't be set, which the form keeps, and why.
+/// Tags that couldn't be set, which the form shows again, and why.
 struct Tried<'a> {
     tags: &'a str,
     trouble: Trouble,
@@ -123,7 +123,7 @@ async fn sheet(visit: &Visit, key: &str, version: &str, tried: Option<Tried<'_>>
     Ok((status, page).into_response())
 }
 
-/// What isn't there may have been deleted, and its versions may still be.
+/// The page of an object that isn't there: if it was deleted and versions of it are left, they are shown.
 async fn gone(visit: &Visit, key: &str, refusal: Refusal) -> Page {
     let (kept, goes_on) = if_allowed(versions::of(visit, key).await)?.unwrap_or_default();
     if kept.is_empty() {
@@ -142,12 +142,12 @@ fn folder_of(bucket: &str, key: &str) -> String {
     Place { bucket, folder: names::parent(key), begins: "", versions: false }.address(None)
 }
 
-/// The way to an object.
+/// The breadcrumbs of an object's pages.
 pub fn way(bucket: &str, key: &str) -> Markup {
     crumbs(&way_to(bucket, key), &shown_name(key))
 }
 
-/// All that is above an object.
+/// The links to the bucket and the folders that an object lies in.
 pub fn way_to(bucket: &str, key: &str) -> Vec<(String, String)> {
     let mut way = vec![
         ("Buckets".to_owned(), crate::HOME.to_owned()),
@@ -200,15 +200,15 @@ fn tags_form(visit: &Visit, key: &str, version: &str, text: &str) -> Markup {
     }
 }
 
-/// Tags as they are edited.
+/// Tags as the form shows them.
 pub fn tags_text(tags: &[Tag]) -> String {
     tags.iter().map(|tag| format!("{}={}\n", tag.key, tag.value)).collect()
 }
 
-/// Tags as they were entered.
+/// Reads tags as they were entered.
 ///
 /// # Errors
-/// Which line is none.
+/// Which line is no tag.
 pub fn tags_of(text: &str) -> Result<Vec<(&str, &str)>, Trouble> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines

@@ -1,4 +1,4 @@
-//! Users, their keys, groups, roles and policies, by IAM's own actions.
+//! The pages about users, their keys, groups, roles and policies, which use IAM's own actions.
 
 mod answers;
 pub mod group;
@@ -18,7 +18,7 @@ use axum::response::IntoResponse;
 use holder::{Holder, Kind};
 use maud::{Markup, html};
 
-/// How many of each a page shows.
+/// How many users, groups, roles or policies a page shows.
 const MOST: &str = "200";
 
 /// `GET /people`
@@ -112,7 +112,7 @@ fn roles_list(roles: &[Role]) -> Markup {
     }
 }
 
-/// A form that does one thing.
+/// A form that does what `what` names.
 fn form(visit: &Visit, what: &str, hidden: &[(&str, &str)], content: Markup) -> Markup {
     html! {
         form.act method="post" action={ (crate::ROOT) "/people/act" } {
@@ -156,7 +156,7 @@ fn new_policy(visit: &Visit, fields: &Fields) -> Markup {
     })) } }
 }
 
-/// `POST /people/act`: `what`, and whom (`of` and `name`) and what it is about.
+/// `POST /people/act`: `what` is to be done, to whom (`of` and `name`), and fields that depend on `what`.
 pub async fn act(visit: Visit, fields: Fields) -> Page {
     let people = || format!("{}/people", crate::ROOT);
     let said = |name: &str| fields.get(name).trim();
@@ -185,7 +185,7 @@ pub async fn act(visit: Visit, fields: Fields) -> Page {
     }
 }
 
-/// Does something to a user, a group or a role, and shows it again.
+/// Does something to a user, a group or a role, and shows its page again.
 async fn act_on(visit: &Visit, fields: &Fields) -> Page {
     let said = |name: &str| fields.get(name).trim();
     let (what, name) = (said("what"), said("name"));

@@ -1,4 +1,4 @@
-//! What lies where, as the operator's report tells it of a bucket to whoever may list it.
+//! The report of what a bucket holds in each tier, which the operator's API gives to whoever may list the bucket.
 
 use crate::ask::Ask;
 use crate::trouble::Trouble;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 #[derive(Deserialize, Default, Debug, Clone)]
 #[serde(default)]
 pub struct Report {
-    /// As of when; nothing before a walk came by the bucket.
+    /// When the bucket was counted. None before a walk has been over it.
     pub as_of: Option<u64>,
     pub held: Held,
     pub month_cost: f64,
@@ -38,7 +38,7 @@ pub struct PerTier {
 pub struct Month {
     pub saved: f64,
     pub spent: f64,
-    /// Objects and bytes by the reason.
+    /// How many objects and bytes were moved, by the reason.
     pub moved: BTreeMap<String, (u64, u64)>,
 }
 
@@ -75,12 +75,12 @@ impl Held {
     }
 }
 
-/// Of a whole bucket.
+/// The report of a whole bucket.
 pub async fn report(ask: &Ask<'_>, bucket: &str) -> Result<Report, Trouble> {
     ask.operator(Method::GET, "/tier/report").with([("bucket", bucket)]).json().await
 }
 
-/// Of what lies under a prefix, from `after` on.
+/// A page of the report of what lies under a prefix, from `after` on.
 pub async fn page_under(ask: &Ask<'_>, bucket: &str, prefix: &str, after: &str) -> Result<Report, Trouble> {
     let asked = ask.operator(Method::GET, "/tier/report");
     asked.with([("bucket", bucket), ("prefix", prefix), ("after", after)]).json().await

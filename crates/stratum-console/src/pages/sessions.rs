@@ -1,4 +1,5 @@
-//! One's own session: until when it lasts, and how it ends before that, alone or with all others.
+//! The page of one's own session: until when it lasts, and forms that end it, or all sessions of the user or of
+//! everybody.
 
 use crate::ended::Ending;
 use crate::form::Fields;
@@ -11,7 +12,7 @@ use axum::response::{IntoResponse, Redirect};
 use http::StatusCode;
 use maud::{Markup, html};
 
-/// Which sessions a form means; without any it is its own.
+/// The values by which a form says whose sessions to end. Without one it ends its own session.
 const MINE: &str = "mine";
 const EVERYBODYS: &str = "everybody";
 

@@ -1,4 +1,4 @@
-//! What is set for a bucket: what a form has room for here, and the rest as the documents that S3 knows it by.
+//! The settings of a bucket: a few by forms, the rest as S3's configuration documents.
 
 mod document;
 mod tester;
@@ -58,7 +58,7 @@ pub async fn show(visit: Visit) -> Page {
     sheet(&visit, None).await.and_then(shown)
 }
 
-/// What was sent and couldn't be set, which the form keeps, and why.
+/// What couldn't be set, which the form shows again, and why.
 struct Tried<'a> {
     fields: &'a Fields,
     problem: String,
@@ -229,7 +229,7 @@ fn deletion(visit: &Visit) -> Markup {
     }
 }
 
-/// `POST /b/{bucket}/settings`: `what`, and what that takes.
+/// `POST /b/{bucket}/settings`: `what` is to be set, and fields that depend on it.
 pub async fn set(visit: Visit, fields: Fields) -> Page {
     match change(&visit, &fields).await {
         Ok(address) => to(&address),

@@ -1,4 +1,4 @@
-//! A link by which whoever has it gets the object, for a while.
+//! The page that makes a presigned link to an object.
 
 use crate::door::Link;
 use crate::form::Fields;
@@ -11,7 +11,7 @@ use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown};
 use maud::html;
 
-/// How long a link may live: a week is the most that a signature takes.
+/// How long a link may be valid. S3 allows a week at most.
 pub const TIMES: [(&str, u32); 5] =
     [("15 minutes", 900), ("1 hour", 3_600), ("12 hours", 43_200), ("1 day", 86_400), ("7 days", 604_800)];
 

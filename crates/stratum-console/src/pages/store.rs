@@ -1,5 +1,5 @@
-//! The store: its drives, how much may be lost, what works in the background, and the few things that are done by hand, each with
-//! what it means before it is done.
+//! The page of the store: its drives, redundancy and background work, and the few actions that are done by hand. An
+//! action that has consequences is explained before it is done.
 
 mod failures;
 mod status;
@@ -174,7 +174,7 @@ fn background(visit: &Visit, status: &Status) -> Markup {
     }
 }
 
-/// What is something of a task's figures, in words.
+/// Those figures of a task that aren't 0 or empty, in words.
 fn in_words(value: &Value) -> String {
     let mut words = Vec::new();
     for (name, value) in value.as_object().into_iter().flatten() {
@@ -195,7 +195,7 @@ fn in_words(value: &Value) -> String {
     if words.is_empty() { NOTHING.into() } else { words.join(", ") }
 }
 
-/// `bytes to do`, `seconds left` and `finished at` say what their number is of.
+/// A figure in words. Names such as `bytes to do`, `seconds left` and `finished at` tell the unit of their number.
 fn figure(named: &str, number: u64) -> String {
     if let Some(what) = named.strip_prefix("bytes ") {
         return format!("{} {}", bytes(number), what.replace("per", "a"));
@@ -224,7 +224,7 @@ fn redundancy(status: &Status) -> Markup {
     }
 }
 
-/// What an action means, before it is done.
+/// The title and explanation of an action, if it must be confirmed.
 fn meaning(what: &str, path: &str, status: &Status) -> Option<(&'static str, Markup)> {
     let all = disks(&status.drives);
     let disk = all.iter().find(|disk| disk.name == path);
@@ -267,7 +267,7 @@ fn meaning(what: &str, path: &str, status: &Status) -> Option<(&'static str, Mar
     })
 }
 
-/// `POST /store/act`: `what`, `path`, and `sure` once its meaning was shown.
+/// `POST /store/act`: `what` is to be done, to the disk at `path`, and `sure` once its explanation was shown.
 pub async fn act_on(visit: Visit, fields: Fields) -> Page {
     let (what, path) = (fields.get("what"), fields.get("path"));
     if !fields.has("sure")

@@ -1,8 +1,8 @@
-//! The tier map of a bucket: what lies under each prefix as a surface, in the colour of the tier in which most of it lies; and
-//! what tiering saves.
+//! The tier map of a bucket: each prefix is a surface as large as what lies under it, striped in the colours of its
+//! tiers; and what tiering saves.
 //!
-//! Of a whole bucket the figures are those of the last walk. Under a prefix objects are counted for the page, and no more of them
-//! than a page has time for.
+//! The figures of a whole bucket are those of the last walk. The objects under a prefix are counted for the page, but
+//! no more of them than a page has time for.
 
 mod treemap;
 
@@ -18,17 +18,17 @@ use crate::visit::{Page, Visit, shown};
 use maud::{Markup, html};
 use treemap::{Tile, squarify};
 
-/// Surfaces of a map.
+/// How many surfaces a map has at most.
 const PARTS: usize = 24;
-/// Pages of objects that are counted for one map, over all its prefixes.
+/// How many pages of the report are asked for to make one map, over all its prefixes.
 const COUNTED_PAGES: usize = 60;
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 420.0;
 
-/// What lies under one prefix, or is an object by itself.
+/// What lies under one prefix, or all objects that lie beside the prefixes.
 struct Piece {
     name: String,
-    /// Where it leads.
+    /// The address that its surface links to.
     address: String,
     held: Held,
     is_all: bool,
@@ -62,7 +62,7 @@ fn address(bucket: &str, prefix: &str) -> String {
     names::of_bucket(bucket, &format!("/tiers?{}", names::query([("prefix", prefix)])))
 }
 
-/// What is directly under a prefix, each counted as far as there is time.
+/// The folders and objects directly under a prefix, counted as far as there is time, and whether all of them are.
 async fn pieces(visit: &Visit, prefix: &str) -> Result<(Vec<Piece>, bool), Trouble> {
     let list = listing::objects(&visit.ask(), &visit.bucket, prefix, &Mark::default()).await?;
     let (mut pieces, mut is_all, mut left) = (Vec::new(), list.next.is_none(), COUNTED_PAGES);
@@ -85,7 +85,7 @@ async fn pieces(visit: &Visit, prefix: &str) -> Result<(Vec<Piece>, bool), Troub
         }
     }
     if file_count > 0 {
-        // Objects beside the folders: all that is here without what is in those.
+        // The objects beside the folders: all that is under the prefix without what is in the folders.
         let (all, whole) = count_under(visit, prefix, &mut left).await?;
         files.add(&all);
         pieces.iter().for_each(|piece| files = without(files, piece.held));
@@ -152,7 +152,7 @@ fn figures(whole: &Report) -> Markup {
     }
 }
 
-/// What took objects to other tiers this month.
+/// Why objects were moved to other tiers this month.
 fn moved(month: &Month) -> Markup {
     html! {
         section.card {
@@ -196,7 +196,7 @@ fn table(pieces: &[Piece]) -> Markup {
     }
 }
 
-/// The tier in which most of it lies.
+/// The tier in which most of the bytes lie.
 fn most(held: &Held) -> &'static str {
     let most = held.bytes.named().into_iter().max_by_key(|(_, part)| *part);
     most.map_or("other", |(name, _)| name)
@@ -212,7 +212,7 @@ fn treemap(pieces: &[Piece]) -> Markup {
     }
 }
 
-/// A surface, whose tiers are stripes of it.
+/// The surface of a piece, with a stripe for each tier.
 fn surface(piece: &Piece, tile: &Tile) -> Markup {
     let told = format!(
         "{} {}, mostly {} ({})",

@@ -1,7 +1,8 @@
-//! Files come in: by a form, whose files are streamed as they arrive, or by the script, which sends parts to presigned addresses
-//! and goes on with an upload that was cut off.
+//! Uploads: by a form, whose files are streamed to the store as they arrive, or by the script, which sends parts to
+//! presigned addresses and goes on with an upload that was cut off.
 //!
-//! The form works everywhere. Its token stands before its files, so nothing is taken of what isn't ours.
+//! The form works without scripts. Its token stands before its files, so that no file of a form which isn't the
+//! session's is taken.
 
 use crate::ask::{PartList, UploadBegun};
 use crate::door::Link;
@@ -23,9 +24,9 @@ use std::time::Duration;
 
 /// How long a presigned part may take to begin.
 const PART_SECONDS: u32 = 6 * 3_600;
-/// Parts that one answer signs addresses for.
+/// How many parts one answer signs addresses for.
 const PARTS_AT_ONCE: u32 = 64;
-/// Text that stands in a form of files.
+/// The longest text field of a form with files, in bytes.
 const MOST_TEXT: usize = 4 << 10;
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -78,7 +79,7 @@ async fn text(mut field: Field<'_>) -> Result<String, Trouble> {
     String::from_utf8(bytes).map_err(|_| wrong())
 }
 
-/// One file, as it arrives.
+/// Writes one file to the store as it arrives.
 async fn put(visit: &Visit, prefix: &str, name: &str, field: Field<'static>) -> Result<(), Trouble> {
     // Some browsers send the path on their machine.
     let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
@@ -88,7 +89,8 @@ async fn put(visit: &Visit, prefix: &str, name: &str, field: Field<'static>) -> 
     asked.header("content-type", kind).stream(body).done().await.map(drop)
 }
 
-/// `POST /b/{bucket}/upload/begin`: `key`, `type`, and `size`; what the script needs to go on.
+/// `POST /b/{bucket}/upload/begin`: `key`, `type`, and whether it has `parts`. Answers with the address to send a
+/// small file to, or with the id of a multipart upload.
 pub async fn begin(visit: Visit, fields: Fields) -> Page {
     let (key, kind) = (fields.get("key"), fields.get("type"));
     if names::has_steps(key) {
@@ -106,7 +108,8 @@ pub async fn begin(visit: Visit, fields: Fields) -> Page {
     Ok(Json(json!({ "upload": begun.upload_id })).into_response())
 }
 
-/// `POST /b/{bucket}/upload/parts`: addresses for parts from `from` on to `to`, and with `known`, which parts are there.
+/// `POST /b/{bucket}/upload/parts`: answers with addresses for the parts `from` to `to`, and with `known` also with
+/// the parts that the store has.
 pub async fn parts(visit: Visit, fields: Fields) -> Page {
     let (key, upload) = (fields.get("key"), fields.get("upload"));
     let number = |name: &str| fields.get(name).parse::<u32>().unwrap_or(1);
@@ -140,7 +143,7 @@ pub async fn parts(visit: Visit, fields: Fields) -> Page {
     Ok(Json(json!({ "urls": urls, "there": there })).into_response())
 }
 
-/// `POST /b/{bucket}/upload/complete`: `part` is the number and the tag of each, as `1 "..."`.
+/// `POST /b/{bucket}/upload/complete`: a `part` for each part, with its number and ETag, as `1 "..."`.
 pub async fn complete(visit: Visit, fields: Fields) -> Page {
     let parts: Option<Vec<(u32, &str)>> = fields
         .all("part")

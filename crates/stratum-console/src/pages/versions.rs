@@ -1,4 +1,4 @@
-//! The versions of one object: which there are, and bringing one back.
+//! The versions of one object: their table, and the form that restores one.
 
 use crate::ask::{VersionEntry, VersionList, VersionOf, decoded};
 use crate::form::Fields;
@@ -10,7 +10,7 @@ use crate::visit::{Page, Visit, to};
 use http::Method;
 use maud::{Markup, html};
 
-/// As many as a page shows.
+/// How many versions a page shows.
 const MOST: &str = "50";
 
 /// A version of the object, or a delete marker.
@@ -37,7 +37,7 @@ pub async fn of(visit: &Visit, key: &str) -> Result<(Vec<Kept>, bool), Trouble> 
         };
         match decoded(&of.key) == key {
             true => kept.push(Kept { of, is_delete_marker }),
-            // Keys come in order: what follows is another object's.
+            // Keys come in order, so all further versions are of other objects.
             false => {
                 goes_on = false;
                 break;
@@ -47,7 +47,7 @@ pub async fn of(visit: &Visit, key: &str) -> Result<(Vec<Kept>, bool), Trouble> 
     Ok((kept, goes_on))
 }
 
-/// The table of them; `shown` is the one that the page is of.
+/// The table of versions. `shown` is the id of the version that the page is about.
 pub fn table(visit: &Visit, key: &str, kept: &[Kept], goes_on: bool, shown: &str) -> Markup {
     html! {
         table.versions {

@@ -1,5 +1,5 @@
-//! *Why is it here?*: the sentence, when the object was read and what took it from tier to tier, what a month costs in each, and what
-//! would change it.
+//! The page *Why is it here?* of an object: the sentence that explains its tier, when it was read and moved, what a
+//! month costs in each tier, and what would change the decision.
 
 mod timeline;
 
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What the operator's API says of an object, as far as it is shown.
+/// The explanation that the operator's API gives of an object, as far as the page shows it.
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 pub struct Explanation {
@@ -57,14 +57,14 @@ struct Decision {
     by: Value,
 }
 
-/// How it is used, as far as is remembered of that.
+/// How the object is used, as far as the store remembers it.
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 struct Use {
     reads: u64,
     last: Option<u64>,
     gap_days: Option<f64>,
-    /// Reads and bytes a day, by counts in which a read counts half after so many days.
+    /// Rates of reads and bytes a day. Each is of a count in which a read counts half after `half_life_days`.
     half_life_days: Vec<f64>,
     daily_reads: Vec<f64>,
     daily_bytes: Vec<f64>,
@@ -89,7 +89,7 @@ struct Moved {
     sentence: String,
 }
 
-/// The figures that are compared.
+/// The figures by which tiers are compared.
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 struct Terms {
@@ -107,13 +107,13 @@ struct Terms {
     get: BTreeMap<String, f64>,
 }
 
-/// Asks why the object, or a version of it, is where it is.
+/// Asks for the explanation of an object or a version.
 pub async fn explanation(visit: &Visit, key: &str, version: &str) -> Result<Explanation, Trouble> {
     let path = format!("/objects{}", names::object_path(&visit.bucket, key));
     visit.ask().operator(Method::GET, &path).with([("versionId", version)]).json().await
 }
 
-/// The sentence, for the page of the object.
+/// The sentence alone, for the page of the object.
 pub fn summary(visit: &Visit, key: &str, version: &str, explained: &Explanation) -> Markup {
     html! {
         section.why aria-label="Why is it here?" {
@@ -165,7 +165,7 @@ pub async fn show(visit: Visit) -> Page {
     shown(visit.frame().page(Part::Buckets, "Why is it here?", content))
 }
 
-/// A month in each tier: what keeping it costs, and what reading it does.
+/// The costs of a month in each tier: of keeping the object, and of reading it.
 fn cost_bars(explained: &Explanation, costs: &BTreeMap<String, f64>) -> Markup {
     let order = ["hot", "warm", "cold"];
     let tiers = || order.iter().filter_map(|name| costs.get(*name).map(|cost| (*name, *cost)));
@@ -261,7 +261,7 @@ fn contents(explained: &Explanation) -> Markup {
     }
 }
 
-/// Each rule in its order; the first that speaks decides.
+/// The rules in their order. The first one that wants a tier decides.
 fn rules(explained: &Explanation) -> Markup {
     let decided = explained.decision.as_ref().and_then(|decision| decision.by.as_str()).unwrap_or_default();
     let wants = |verdict: &Value| verdict.pointer("/wants/tier").and_then(Value::as_str).map(str::to_owned);

@@ -1,16 +1,16 @@
-//! What IAM answers, as far as it is shown.
+//! The documents that IAM answers with, as far as pages read them.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// IAM wraps each answer in an element named for its action, and each list in `member`s.
+/// A list, whose items IAM writes as `member` elements.
 #[derive(Deserialize, Default)]
 #[serde(bound = "T: DeserializeOwned + Default", default)]
 pub struct Members<T> {
     pub member: Vec<T>,
 }
 
-/// What an action answers, around its result.
+/// The answers of actions. IAM wraps each result in an element that is named for its action.
 macro_rules! answers {
     ($($answer:ident, $result:literal, $member:ident;)*) => {$(
         #[derive(Deserialize, Default)]
@@ -56,7 +56,7 @@ pub struct SimulatedResult {
     pub evaluation_results: Members<Evaluation>,
 }
 
-/// What a question of rights comes to.
+/// IAM's decision about one action.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Evaluation {
@@ -67,11 +67,11 @@ pub struct Evaluation {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Statement {
-    /// What decided it, in words.
+    /// The policy that decided, in words.
     pub source_policy_id: String,
 }
 
-/// With the users in it.
+/// A group's users.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GroupResult {

@@ -1,4 +1,4 @@
-//! A group: who is in it, and what they may because of that.
+//! The page of a group: its members and policies.
 
 use super::answers::{GroupAnswer, User, UsersAnswer};
 use super::holder::{Holder, Kind};
@@ -24,7 +24,7 @@ pub(super) async fn sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Re
     let others: Vec<User> = users
         .into_iter()
         .flat_map(|users| users.result.users.member)
-        // Whoever stands in the configuration is in no group.
+        // An owner, whom the configuration names, can't be in a group.
         .filter(|user| !user.arn.ends_with(":root"))
         .filter(|user| members.iter().all(|member| member.arn != user.arn))
         .collect();

@@ -1,4 +1,4 @@
-//! Who may hold policies: users, groups and roles, which IAM names alike.
+//! Users, groups and roles, to which policies are attached by actions that differ only in their names.
 
 use super::answers::{AttachedAnswer, AttachedGroupAnswer, AttachedRoleAnswer, Managed};
 use super::form;
@@ -16,7 +16,7 @@ pub enum Kind {
     Role,
 }
 
-/// One of them, by its name.
+/// A user, a group or a role, by its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Holder<'a> {
     pub kind: Kind,
@@ -26,7 +26,7 @@ pub struct Holder<'a> {
 impl Kind {
     const ALL: [Kind; 3] = [Kind::User, Kind::Group, Kind::Role];
 
-    /// As addresses and forms have it.
+    /// The word for the kind in addresses and forms.
     pub fn word(self) -> &'static str {
         match self {
             Kind::User => "user",
@@ -39,7 +39,7 @@ impl Kind {
         Kind::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
-    /// The parameter of IAM's that names one.
+    /// IAM's parameter for the name of one.
     pub fn parameter(self) -> &'static str {
         match self {
             Kind::User => "UserName",
@@ -78,22 +78,22 @@ impl<'a> Holder<'a> {
         Holder { kind, name }
     }
 
-    /// The address of its page.
+    /// The address of the holder's page.
     pub fn address(&self) -> String {
         format!("{}/people/{}?{}", crate::ROOT, self.kind.word(), names::query([("name", self.name)]))
     }
 
-    /// What its forms say of it.
+    /// The fields by which a form names the holder.
     pub fn fields(&self) -> [(&'a str, &'a str); 2] {
         [("of", self.kind.word()), ("name", self.name)]
     }
 
-    /// What each action about it says.
+    /// The parameter by which an IAM action names the holder.
     pub fn of(&self) -> [(&'a str, &'a str); 1] {
         [(self.kind.parameter(), self.name)]
     }
 
-    /// What a form asks of all kinds alike.
+    /// The IAM action for what a form of any kind of holder may ask.
     pub fn asked(&self, what: &str) -> Option<&'static str> {
         match what {
             "attach" => Some(self.kind.attach()),
@@ -103,7 +103,7 @@ impl<'a> Holder<'a> {
         }
     }
 
-    /// The policies that are attached to it, if the key may see them.
+    /// The policies that are attached to the holder, if the key may list them.
     pub async fn attached(&self, visit: &Visit) -> Result<Option<Vec<Managed>>, Trouble> {
         let (ask, of) = (visit.ask(), self.of());
         Ok(match self.kind {
@@ -123,7 +123,7 @@ impl<'a> Holder<'a> {
         .map(|result| result.attached_policies.member))
     }
 
-    /// Its policies, with what takes one away and what gives another of `all`.
+    /// The holder's policies, with forms that detach one and attach another of `all`.
     pub fn policies(&self, visit: &Visit, attached: &[Managed], all: &[Managed], none: &str) -> Markup {
         let fields = self.fields();
         html! {
@@ -144,7 +144,7 @@ impl<'a> Holder<'a> {
         }
     }
 
-    /// What makes an end of it.
+    /// The form that deletes the holder.
     pub fn end(&self, visit: &Visit, words: &str) -> Markup {
         html! {
             section.card { h2 { "Delete this " (self.kind.word()) }

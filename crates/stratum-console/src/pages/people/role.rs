@@ -1,4 +1,4 @@
-//! A role: who may assume it, and what its sessions may.
+//! The page of a role: its trust policy and the policies of its sessions.
 
 use super::answers::RoleAnswer;
 use super::holder::{Holder, Kind};
@@ -10,7 +10,7 @@ use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown};
 use maud::{Markup, html};
 
-/// Lets the account's own users be given the right to assume it.
+/// An example of a trust policy, which lets one user assume the role.
 const TRUST: &str = r#"{
   "Version": "2012-10-17",
   "Statement": [
@@ -24,7 +24,7 @@ pub async fn show(visit: Visit) -> Page {
     sheet(&visit, &name, None, &Fields::default()).await.and_then(shown)
 }
 
-/// The document that was written and wasn't taken is kept.
+/// The page. A trust policy in `fields` that was refused is shown again.
 pub(super) async fn sheet(
     visit: &Visit,
     name: &str,

@@ -1,4 +1,4 @@
-//! A user: its keys, its policies, and the groups that it is in.
+//! The page of a user: its keys, its policies, and its groups.
 
 use super::answers::{AccessKey, Group, GroupsOfAnswer, KeysAnswer, NewKey, NewKeyAnswer};
 use super::holder::{Holder, Kind};
@@ -72,7 +72,7 @@ fn keys_table(visit: &Visit, user: &Holder<'_>, keys: &[AccessKey]) -> Markup {
     }
 }
 
-/// The one time that a secret is shown.
+/// Makes an access key, and shows its secret this one time.
 pub(super) async fn new_key(visit: &Visit, user: &str) -> Page {
     let made: NewKeyAnswer = visit.ask().iam("CreateAccessKey", &[("UserName", user)]).xml().await?;
     let NewKey { access_key_id, secret_access_key } = made.result.access_key;

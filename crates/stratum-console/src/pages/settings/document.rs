@@ -1,4 +1,5 @@
-//! A bucket's documents, edited as they are. What is wrong with one the server says when it is saved; the line is looked for here.
+//! A bucket's configuration documents, edited as text. When one is saved, the server says what is wrong with it, and
+//! this page looks for the line.
 
 use crate::ask::if_there;
 use crate::form::Fields;
@@ -13,18 +14,18 @@ use serde::de::IgnoredAny;
 
 /// One kind of document.
 pub struct Document {
-    /// In the address.
+    /// The document's name in addresses.
     pub name: &'static str,
     pub title: &'static str,
     pub hint: &'static str,
     /// The subresource of S3.
     query: &'static str,
-    /// Whether it is taken away by deleting it; else by putting an empty one.
+    /// Whether S3 has a request that deletes it. Otherwise it is taken away by putting an empty one.
     is_deleted: bool,
     example: &'static str,
 }
 
-/// Whether a bucket has it.
+/// Whether a bucket has the document.
 pub enum State {
     Set,
     None,
@@ -172,7 +173,7 @@ impl Document {
         self.example.starts_with('{')
     }
 
-    /// As it is set; nothing where it isn't.
+    /// The document as it is set, if it is set.
     async fn read(&self, visit: &Visit) -> Result<Option<String>, Trouble> {
         let asked = visit.ask().bucket(Method::GET, &visit.bucket).query(self.query);
         let text = if_there(asked.text().await)?;
@@ -188,14 +189,14 @@ impl Document {
         }
     }
 
-    /// What takes it away, where putting does.
+    /// The empty document, which takes it away when it is put.
     fn nothing(&self) -> String {
         let root = self.example.trim_start_matches('<').split('>').next().unwrap_or_default();
         format!("<{root}/>")
     }
 }
 
-/// Whether a document says nothing.
+/// Whether a document is nothing but its empty root element.
 fn is_empty(text: &str) -> bool {
     let inside = text.split_once("?>").map_or(text, |(_, inside)| inside);
     !inside.trim().trim_start_matches('<').contains("><") && !inside.contains("</")
@@ -224,7 +225,7 @@ fn laid_out(text: &str) -> String {
 }
 
 fn laid_out_json(text: &str) -> String {
-    // As it was put, if somebody laid it out.
+    // A document of several lines was laid out by somebody, and is shown as it is.
     let is_one_line = text.trim().lines().count() < 2;
     let value = serde_json::from_str::<serde_json::Value>(text).ok().filter(|_| is_one_line);
     value.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| text.to_owned())
@@ -314,7 +315,7 @@ pub async fn remove(visit: Visit, _: Fields) -> Page {
     to(&names::of_bucket(&visit.bucket, "/settings?saved=yes"))
 }
 
-/// What the server says is wrong, with the line if it can be told which it is.
+/// The server's message, with the line that it is about if that can be found.
 fn problem(document: &Document, text: &str, trouble: &Trouble) -> Markup {
     let words = trouble.words();
     let syntax = if document.is_json() { wrong_json(text) } else { wrong_xml(text) };
@@ -354,7 +355,7 @@ fn wrong_xml(text: &str) -> Option<(usize, String)> {
     }
 }
 
-/// The first line that holds what a message names after its colon, or in quotes.
+/// The first line that holds what the message names after a colon or in quotes.
 fn spoken_of(text: &str, message: &str) -> Option<usize> {
     let message = message.rsplit_once(" (").map_or(message, |(message, _)| message);
     let named = message.split_once(": ").map(|(_, named)| named);
@@ -381,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_says_nothing_is_none() {
+    fn an_empty_root_element_counts_as_no_document() {
         for nothing in ["<A/>", "<?xml version=\"1.0\"?>\n<A xmlns=\"x\"/>", "<A xmlns=\"x\"></A>"] {
             assert!(is_empty(nothing), "{nothing}");
         }

@@ -1,8 +1,10 @@
-//! Whether somebody may do something, and which statement says so.
+//! Tests whether somebody may do something, and says which statement decides it.
 //!
-//! Of a user of the signed-in account the server is asked, which judges as it would judge a request of theirs: by their own policies,
-//! their groups', and the bucket's. Of everybody else the bucket's policy is, by the same function that judges requests. It is one voice
-//! of several: an owner needs none, and who is of another account has policies there, so what it is silent of may still be allowed.
+//! About a user of the signed-in account the server is asked (SimulatePrincipalPolicy), which judges as it would
+//! judge the user's request: by their own policies, their groups' and the bucket's. About everybody else only the
+//! bucket's policy is asked, by the same function that judges requests. Others may count, too: an owner needs no
+//! policy, and a user of another account has policies there. So where the bucket's policy is silent, the request may
+//! still be allowed.
 
 use crate::ask::if_there;
 use crate::form::Fields;
@@ -16,7 +18,7 @@ use maud::{Markup, html};
 use std::net::IpAddr;
 use stratum_policy::{Action, Decision, Facts, Key, Policy, Question, Requester, Value, Values};
 
-/// What is assumed of the request.
+/// The conditions that are assumed of the request in question.
 struct Assumed {
     source: Option<IpAddr>,
     now: i64,
@@ -34,7 +36,7 @@ impl Facts for Assumed {
     }
 }
 
-/// The question.
+/// The form that asks the question.
 pub fn form(visit: &Visit, asked: Option<&Fields>) -> Markup {
     let value = |name: &str, usual: &str| {
         asked.map(|asked| asked.get(name)).filter(|value| !value.is_empty()).unwrap_or(usual).to_owned()
@@ -89,7 +91,8 @@ pub async fn test(visit: Visit, fields: Fields) -> Page {
     shown(visit.frame().page(Part::Buckets, "Who may do what?", content))
 }
 
-/// The question about a user of the account, if that is whom it is about and the key may ask it.
+/// The server's answer about a user of the account. None if the question is about somebody else, or the key may not
+/// ask it.
 async fn of_a_user(visit: &Visit, fields: &Fields) -> Result<Option<Markup>, Trouble> {
     let (who, action) = (fields.get("who").trim(), fields.get("action"));
     if !who.starts_with("arn:aws:iam::") {
@@ -110,7 +113,7 @@ async fn of_a_user(visit: &Visit, fields: &Fields) -> Result<Option<Markup>, Tro
     let decided = match simulated {
         Ok(answer) => answer.result.evaluation_results.member.into_iter().next(),
         Err(Trouble::SignedOut) => return Err(Trouble::SignedOut),
-        // Of another account, or the key may not ask: the bucket's policy can still be asked.
+        // The user is of another account, or the key may not ask. The bucket's policy can still be asked.
         Err(Trouble::Refused(refusal))
             if matches!(refusal.status, StatusCode::FORBIDDEN | StatusCode::NOT_IMPLEMENTED) =>
         {
@@ -146,7 +149,7 @@ async fn of_the_policy(visit: &Visit, fields: &Fields) -> Result<Markup, Trouble
     judge(visit, &policy, fields)
 }
 
-/// What it is to be done to, by its ARN.
+/// The ARN of the bucket or object that the question is about.
 fn resource(visit: &Visit, fields: &Fields) -> String {
     match fields.get("key") {
         "" => format!("arn:aws:s3:::{}", visit.bucket),

@@ -1,4 +1,4 @@
-//! The newest requests that failed on the server's side: which they were, and the id by which the log tells more.
+//! The newest requests that failed by the server's fault, each with the id under which the log tells more.
 
 use crate::pages::browser::visible;
 use crate::shown::span;
@@ -19,7 +19,7 @@ struct Failure {
     cause: Option<String>,
 }
 
-/// Nothing where none failed.
+/// The section, or none if no request failed.
 pub async fn section(visit: &Visit) -> Result<Option<Markup>, Trouble> {
     let failures: Vec<Failure> = visit.ask().operator(Method::GET, "/failures").json().await?;
     if failures.is_empty() {

@@ -1,13 +1,14 @@
-//! What the operator's API says of the store, as far as it is shown.
+//! The status of the store as the operator's API tells it, as far as the page shows it.
 //!
-//! Whoever says it is the same binary: what it doesn't say under these names is a mistake, and not nothing.
+//! The API is in the same binary. So no field has a default: one that is missing is a mistake in the code, and
+//! reading fails.
 
 use crate::shown::counted;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The whole.
+/// The whole status.
 #[derive(Deserialize)]
 pub struct Status {
     pub version: String,
@@ -55,7 +56,7 @@ pub struct Redundancy {
 
 #[derive(Deserialize)]
 pub struct Space {
-    /// Nothing while it is counted for the first time since the start.
+    /// None while the objects are counted for the first time since the start.
     #[serde(flatten)]
     pub held: Option<Held>,
     pub live: u64,
@@ -116,7 +117,7 @@ pub struct TaskHealth {
     pub last_failure: Option<String>,
 }
 
-/// A disk, and its drives.
+/// A disk and the drives on it.
 pub struct Disk<'a> {
     pub name: &'a str,
     pub drives: Vec<&'a Drive>,
@@ -127,7 +128,7 @@ impl Disk<'_> {
         self.drives.iter().map(|drive| drive.bytes_used).sum()
     }
 
-    /// 99 of 100 reads took no longer lately, of its slowest drive.
+    /// The time within which 99 of 100 recent reads of its slowest drive ended.
     pub fn read_p99(&self) -> Option<f64> {
         self.drives.iter().filter_map(|drive| drive.read_p99_seconds).reduce(f64::max)
     }
@@ -142,7 +143,7 @@ impl Disk<'_> {
             .collect()
     }
 
-    /// They lie on one device.
+    /// The free bytes of the disk. Its drives share them, so they aren't added up.
     pub fn free(&self) -> u64 {
         self.drives.iter().map(|drive| drive.bytes_free).max().unwrap_or_default()
     }

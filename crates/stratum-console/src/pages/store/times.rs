@@ -1,4 +1,4 @@
-//! How long requests took in the last hour, as two small pictures: what the server has measured, drawn here.
+//! Two small charts of how long requests took in the last hour, as the server has measured it.
 
 use crate::shown::count;
 use crate::trouble::Trouble;
@@ -31,7 +31,7 @@ struct Times {
     p99_seconds: Option<f64>,
 }
 
-/// What of it is drawn.
+/// Chooses the times that a chart draws.
 type Picked = fn(&Step) -> Times;
 
 pub async fn section(visit: &Visit) -> Result<Markup, Trouble> {
@@ -48,7 +48,7 @@ pub async fn section(visit: &Visit) -> Result<Markup, Trouble> {
     })
 }
 
-/// One kind of requests: the greatest of all steps is as high as the picture.
+/// The chart of one kind of requests. The longest time is as high as the chart.
 fn picture(title: &str, recent: &Recent, picked: Picked) -> Markup {
     let all: Vec<Times> = recent.steps.iter().map(picked).collect();
     let requests: u64 = all.iter().map(|times| times.requests).sum();
@@ -85,7 +85,7 @@ fn minutes(recent: &Recent) -> String {
     format!("{} min", minutes.max(1))
 }
 
-/// A time as people read it: two digits and a unit.
+/// A time as people read it, with its unit.
 pub fn time(seconds: Option<f64>) -> String {
     match seconds {
         None => "-".into(),
@@ -96,7 +96,7 @@ pub fn time(seconds: Option<f64>) -> String {
     }
 }
 
-/// The stretches of steps in which there was something: points, from left to right.
+/// The stretches of successive steps that have a value, as points from left to right.
 fn runs(all: &[Times], highest: f64, value: impl Fn(&Times) -> Option<f64>) -> Vec<Vec<(f64, f64)>> {
     let width = WIDTH / all.len().max(1) as f64;
     let mut runs: Vec<Vec<(f64, f64)>> = vec![Vec::new()];
@@ -104,7 +104,7 @@ fn runs(all: &[Times], highest: f64, value: impl Fn(&Times) -> Option<f64>) -> V
         match (value(times), runs.last_mut()) {
             (Some(seconds), Some(run)) => {
                 let y = HEIGHT - 2.0 - (HEIGHT - 4.0) * seconds / highest.max(f64::MIN_POSITIVE);
-                // A step is as wide as it is long, so that one alone is seen.
+                // A step is drawn over its whole width, so that a single one is seen.
                 run.extend([(at as f64 * width, y), ((at + 1) as f64 * width, y)]);
             }
             (None, _) => runs.push(Vec::new()),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn times_read_well() {
+    fn times_are_written_with_their_unit() {
         for (seconds, text) in [(0.000_05, "50 µs"), (0.002, "2.0 ms"), (0.25, "250 ms"), (3.0, "3.0 s")] {
             assert_eq!(time(Some(seconds)), text);
         }

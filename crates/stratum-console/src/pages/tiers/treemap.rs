@@ -1,4 +1,4 @@
-//! Surfaces whose areas are as sizes are.
+//! The layout of the tier map: tiles whose areas are proportional to sizes.
 
 /// A surface of the map.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,8 +9,8 @@ pub struct Tile {
     pub height: f64,
 }
 
-/// Tiles as large as the sizes say, as square as can be: Bruls, Huizing and van Wijk, "Squarified Treemaps". The sizes come
-/// greatest first.
+/// Tiles whose areas are proportional to the sizes and that are nearly square, by Bruls, Huizing and van Wijk,
+/// "Squarified Treemaps". The sizes must be sorted, the greatest first.
 pub fn squarify(sizes: &[f64], within: Tile) -> Vec<Tile> {
     let all: f64 = sizes.iter().sum();
     let scale = if all > 0.0 { within.width * within.height / all } else { 0.0 };
@@ -28,7 +28,7 @@ pub fn squarify(sizes: &[f64], within: Tile) -> Vec<Tile> {
     tiles
 }
 
-/// The most stretched tile of a row along that side.
+/// The worst ratio of the sides of a tile in a row that is laid along a side of that length.
 fn worst(row: &[f64], side: f64) -> f64 {
     let sum: f64 = row.iter().sum();
     let (most, least) =
@@ -72,7 +72,7 @@ mod tests {
             assert!(tile.x + tile.width <= 600.001 && tile.y + tile.height <= 400.001, "{tile:?}");
             assert!(tile.width / tile.height < 3.5 && tile.height / tile.width < 3.5, "{tile:?}");
         }
-        // The paper's own figure begins so.
+        // The first tile of the paper's own figure.
         assert_eq!(tiles[0], Tile { x: 0.0, y: 0.0, width: 300.0, height: 200.0 });
         assert!(squarify(&[], within).is_empty());
     }

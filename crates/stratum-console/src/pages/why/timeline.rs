@@ -1,9 +1,10 @@
-//! When an object was read and where it lay meanwhile, on one axis of time: as far as is remembered, and no finer.
+//! A picture of when an object was read and in which tier it lay, on one axis of time, as far as the store remembers
+//! it.
 //!
-//! Of reads nobody keeps a list. There are counts in which a read counts half after an hour, a day, a week and a month, the time of the
-//! last one, and the shares of hours and weekdays. So the axis is one of ages, with a column for each of these spans: a column says
-//! how many reads a day its count comes to, and the moves stand among them at their own times. Pictures say nothing that isn't said
-//! in words beside them.
+//! The store keeps no list of reads. It keeps counts in which a read counts half after an hour, a day, a week or a
+//! month, the time of the last read, and the shares of hours and weekdays. So the axis is one of ages, with a column
+//! for each of these spans. A column shows how many reads a day its count comes to, and moves stand on the axis at
+//! their own times. The picture shows nothing that isn't said in words beside it.
 
 use super::{Explanation, Terms, Use};
 use crate::frame::{tier, tier_class};
@@ -11,23 +12,25 @@ use crate::shown::{bytes, counted, moment, percent, span};
 use maud::{Markup, html};
 
 const DAY: u64 = 24 * 3_600 * 1_000;
-/// The picture's heights, in pixels: of the columns with their figures, of what lies where, and of it all.
+/// Heights in pixels: of the columns with the figures above them, of the figures, the top of the bar of tiers, and
+/// the height of the whole picture.
 const COLUMNS: f64 = 74.0;
 const FIGURES: f64 = 16.0;
 const PLACES: f64 = 84.0;
 const HEIGHT: f64 = 122.0;
 
-/// The ages at which columns end, in days, the newest first: the spans of the counts, and a year.
+/// The ages at which columns end, in days, the newest first: the half-lives of the counts, and a year.
 const ENDS: [f64; 5] = [1.0 / 24.0, 1.0, 7.0, 30.0, 365.0];
 
-/// An axis of ages: now at its right, and as wide for the last hour as for what is up to a year old.
+/// An axis of ages. Now is at its right, and all columns are equally wide, the last hour as well as the eleven months
+/// before the last one.
 struct Axis {
     now: u64,
     day: u64,
 }
 
 impl Axis {
-    /// Where that time stands, in percent from the left. What is older than a year stands at its edge.
+    /// Where a time stands, in percent from the left. Times older than a year stand at the left edge.
     fn at(&self, time: u64) -> f64 {
         let age = self.now.saturating_sub(time) as f64 / self.day as f64;
         let column = ENDS.iter().position(|end| age <= *end);
@@ -41,7 +44,7 @@ impl Axis {
         100.0 - (column as f64 + within) * 100.0 / ENDS.len() as f64
     }
 
-    /// The left and the middle of a column, counted from now, in percent.
+    /// The left edge and the middle of a column in percent. Column 0 is the newest.
     fn column(column: usize) -> (f64, f64) {
         let width = 100.0 / ENDS.len() as f64;
         let left = 100.0 - (column as f64 + 1.0) * width;
@@ -49,7 +52,7 @@ impl Axis {
     }
 }
 
-/// What happened to it, as far as is known.
+/// Something that happened to the object.
 enum Event<'a> {
     Written(u64),
     Read(u64, &'a Use),
@@ -65,7 +68,7 @@ impl Event<'_> {
     }
 }
 
-/// All of it: the picture, and the same in words, the newest first.
+/// The picture, and the events in words, the newest first.
 pub fn timeline(explained: &Explanation, now: u64) -> Markup {
     let terms = explained.terms.as_ref();
     let axis = Axis { now: terms.map_or(now, |terms| terms.now), day: day(terms) };
@@ -159,7 +162,8 @@ fn picture(explained: &Explanation, axis: &Axis) -> Markup {
     }
 }
 
-/// Which tier it belonged in, from where to where in percent. Where it lay before its first move that is known nobody says.
+/// The tiers that the object belonged in, each from where to where on the axis in percent. Nothing is known from
+/// before the first move that is remembered.
 fn places<'a>(explained: &'a Explanation, axis: &Axis) -> Vec<(f64, f64, &'a str)> {
     let put = (explained.since, explained.tier.as_str());
     let moves = explained.history.iter().map(|moved| (moved.since, moved.tier.as_str()));
@@ -171,7 +175,7 @@ fn places<'a>(explained: &'a Explanation, axis: &Axis) -> Vec<(f64, f64, &'a str
     begins.iter().zip(ends).map(|((since, name), end)| (axis.at(*since), axis.at(end), *name)).collect()
 }
 
-/// `1 h`, `24 h`, `7 d`: short enough for a telephone.
+/// An age as `1 h`, `24 h` or `7 d`, short enough for the screen of a phone.
 fn age(days: f64, day: u64) -> String {
     let seconds = days * day as f64 / 1_000.0;
     match seconds {
@@ -197,7 +201,7 @@ fn rate_shown(rate: f64) -> String {
 
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// How often it is read, at which hours, and on which days.
+/// Tables and charts of how often the object is read, at which hours, and on which days.
 pub fn habits(used: &Use, terms: Option<&Terms>) -> Markup {
     let day = day(terms);
     let hour = |at: usize| format!("{at:02}:00");
@@ -238,7 +242,7 @@ pub fn habits(used: &Use, terms: Option<&Terms>) -> Markup {
     }
 }
 
-/// Shares as bars; `label` names those that are to have a name below.
+/// A chart of shares as bars. `label` gives the name below a bar, if it is to have one.
 fn shares(title: &str, all: &[(String, f64)], label: impl Fn(usize) -> Option<String>) -> Markup {
     const TALL: f64 = 44.0;
     let most =
@@ -288,7 +292,7 @@ mod tests {
         }
         let ages = [0.001, 0.01, 0.05, 0.5, 1.5, 6.0, 8.0, 29.0, 31.0, 200.0, 364.0];
         assert!(ages.windows(2).all(|pair| at(pair[0]) > at(pair[1])));
-        // A clock that is behind, and a day of two seconds.
+        // A time that is later than now, and a store whose day lasts two seconds.
         assert_eq!(axis.at(NOW + 5), 100.0);
         assert!((Axis { now: NOW, day: 2_000 }.at(NOW - 14_000) - 40.0).abs() < 0.01);
         assert_eq!(
@@ -299,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn it_lay_in_one_tier_after_the_other_until_now() {
+    fn tiers_follow_each_other_on_the_axis_until_now() {
         let moved = |tier: &str, days: u64| super::super::Moved {
             tier: tier.into(),
             since: NOW - days * DAY,
@@ -316,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_short() {
+    fn rates_take_a_few_characters() {
         let shown = [0.0, 0.001, 0.3, 9.99, 340.0, 12_345.0, 2e6].map(rate_shown);
         assert_eq!(shown, ["0", "<0.1", "0.3", "10", "340", "12k", "2M"]);
     }
