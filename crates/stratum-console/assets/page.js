@@ -1,4 +1,4 @@
-// What every page has of script: choosing all rows, and copying a text. All of it works without.
+// The script of every page: choosing all rows of a table, and copying a text. Both can be done by hand without it.
 "use strict";
 
 for (const table of document.querySelectorAll("table.objects")) {
@@ -33,7 +33,7 @@ for (const text of document.querySelectorAll("[data-copy]")) {
     button.textContent = "Copy";
     button.addEventListener("click", async () => {
         text.select();
-        // Without TLS a browser has no clipboard for pages, and this way still works.
+        // Without TLS a page has no `navigator.clipboard`, but `execCommand` still copies.
         const copied = navigator.clipboard
             ? await navigator.clipboard.writeText(text.value).then(() => true, () => false)
             : document.execCommand("copy");

@@ -1,12 +1,12 @@
-// Uploads with progress: files and folders are dropped or chosen, sent in parts to presigned addresses, and gone on with where
-// an upload was cut off. The form beside it does the same without script, but for progress.
+// Uploads with progress: files and folders are dropped or chosen, and sent in parts to presigned addresses. An upload
+// that was cut off is gone on with. Without this script the page's form uploads files, too, but shows no progress.
 //
-// What is known of an upload that began stands in the browser (localStorage) until it is complete or aborted, so that the same file,
-// chosen again after a reload, sends only the parts that are missing.
+// The id of an upload stands in the browser (localStorage) until the upload is complete or aborted. So when the same
+// file is chosen again after a reload, only the parts that are missing are sent.
 "use strict";
 
 (() => {
-    const PART = 8 * 1024 * 1024; // and more, so that no file has over 10,000 parts
+    const PART = 8 * 1024 * 1024; // at least, and more where a file would have over 10,000 parts
     const FILES_AT_ONCE = 3;
     const PARTS_AT_ONCE = 3;
     const ATTEMPTS = 5;
@@ -17,7 +17,7 @@
     const { bucket, prefix, base, token } = place.dataset;
     const chooser = place.querySelector("#files");
 
-    // The form becomes a place to drop things on, and choosing files sends them.
+    // The form's button is hidden: files are sent as soon as they are chosen.
     const form = place.querySelector(".upload-form");
     place.classList.add("live");
     form.querySelector("button").hidden = true;
@@ -62,7 +62,7 @@
     class Cancelled extends Error {}
     class Refused extends Error {}
 
-    // One of the console's own requests.
+    // Sends one of the console's own requests.
     async function ask(what, fields, signal) {
         const body = new URLSearchParams(fields);
         const response = await fetch(`${base}/${what}`, {
@@ -76,7 +76,7 @@
         throw new Refused(page.querySelector(".notice")?.textContent || `It was refused (${response.status}).`);
     }
 
-    // Sends bytes to a presigned address, and tells of each piece that is gone.
+    // Sends bytes to a presigned address, and calls `tell` with how many are sent.
     function send(url, body, type, signal, tell) {
         return new Promise((done, fail) => {
             const request = new XMLHttpRequest();
@@ -101,7 +101,7 @@
         signal.addEventListener("abort", () => { clearTimeout(timer); fail(new Cancelled()); });
     });
 
-    // Tries again what a lost connection or a busy server cut off.
+    // Calls `act` again when a lost connection or a busy server made it fail.
     async function patiently(signal, act) {
         for (let attempt = 1; ; attempt++) {
             try {
@@ -190,7 +190,7 @@
                     }
                 } catch (problem) {
                     if (signal.aborted) throw new Cancelled();
-                    this.upload = null; // it expired, or was aborted
+                    this.upload = null; // whatever failed, the upload counts as expired or aborted
                 }
             }
             if (!this.upload) {
@@ -221,7 +221,7 @@
             if (!["waits", "goes"].includes(this.state)) return;
             this.control.abort();
             if (this.state === "waits") { this.state = "cancelled"; this.draw(); tell(); }
-            // Nothing of it stays behind.
+            // The upload is aborted, so that none of its parts stay in the store.
             const upload = this.upload;
             if (upload) {
                 localStorage.removeItem(this.memory);
@@ -268,7 +268,7 @@
         for (const { file, path } of files) {
             const job = new Job(file, prefix + path);
             jobs.push(job);
-            // A folder of a hundred thousand files needs no hundred thousand rows.
+            // A folder may have a hundred thousand files, of which only some get a row.
             if (jobs.length <= SHOWN) job.show();
         }
         if (!files.length) return;
@@ -277,7 +277,7 @@
         next();
     }
 
-    // All files below what was dropped, with their paths.
+    // Collects all files below an entry that was dropped, with their paths.
     async function walk(entry, path, found) {
         if (entry.isFile) {
             const file = await new Promise((done, fail) => entry.file(done, fail));
@@ -302,7 +302,7 @@
         event.preventDefault();
         depth = 0;
         place.classList.remove("over");
-        // Entries are gone once this event is over, so all are taken before the first wait.
+        // The event's items are gone once its handler waits, so all entries are taken before that.
         const items = [...event.dataTransfer.items].filter((item) => item.kind === "file");
         const entries = items.map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile()).filter(Boolean);
         const found = [];

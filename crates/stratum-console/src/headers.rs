@@ -36,8 +36,7 @@ pub fn complete(response: &mut Response, host: &str) {
     }
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // With `no-referrer` the `Origin` of a form would be `null`, and [`visit`](crate::visit) refuses a form
-        // without its origin.
+        // With `no-referrer` the `Origin` of a form would be `null`, and `visit` refuses a form without its origin.
         (REFERRER_POLICY, "same-origin"),
         // An object that is opened as a page at this origin gets no handle of the console's windows.
         (OPENER, "same-origin"),

@@ -1,5 +1,5 @@
-//! Pages over a door behind which there is a script: what they ask, and that nothing of what they are told means anything to a
-//! browser.
+//! Pages over a door with scripted answers: which requests they send, and that nothing of the answers' texts has a
+//! meaning to a browser.
 
 use axum::Router;
 use axum::body::Body;
@@ -13,7 +13,7 @@ use stratum_cipher::DataKey;
 use stratum_console::{Answering, Door, Holder, Key, Link, SessionKeeper, Via, Who};
 use tower_service::Service;
 
-/// Names that mean something to HTML, to addresses, to headers or to XML.
+/// Names that have a meaning in HTML, addresses, headers or XML.
 const HOSTILE: [&str; 14] = [
     "\"><script>alert(1)</script>",
     "'onmouseover='alert(1)",
@@ -31,14 +31,14 @@ const HOSTILE: [&str; 14] = [
     "\u{1}\u{7f}\u{feff}",
 ];
 
-/// Answers by a function, and remembers what was asked.
+/// A door that answers by a function, and remembers the requests.
 struct Script<F> {
     answer: F,
     asked: Mutex<Vec<String>>,
     sessions: Arc<Kept>,
 }
 
-/// What is kept of sessions; nothing can be while `is_full`.
+/// Keeps what has ended of sessions in memory, and refuses to while `is_full`.
 #[derive(Debug, Default)]
 struct Kept {
     ended: Mutex<Vec<u8>>,
@@ -106,7 +106,7 @@ impl<F: Fn(&str) -> Response<Body> + Send + Sync + 'static> Door for Script<F> {
     }
 }
 
-/// A browser at the console, signed in.
+/// A browser that is signed in to the console.
 struct Browser {
     routes: Router,
     cookie: String,
@@ -148,7 +148,7 @@ impl Browser {
         send(&self.routes, request, String::new()).await
     }
 
-    /// Sends a form as our pages do.
+    /// Sends a form as the console's pages do, with its token.
     async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         let token = "07".repeat(16);
         let all = [("token", token.as_str())].into_iter().chain(fields.iter().copied());
@@ -179,7 +179,7 @@ fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// A tag of a page, with its attributes, as a browser reads it.
+/// The tags of a page with their attributes, as a browser reads them.
 fn tags(mut text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
     let mut tags = Vec::new();
     while let Some((_, rest)) = text.split_once('<') {
@@ -214,7 +214,8 @@ fn tags(mut text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
     tags
 }
 
-/// Nothing of a page comes of a name: no tag of a kind that we don't write, no attribute that runs or leads elsewhere.
+/// Asserts that no name became markup: every tag is of a kind that the pages write, and no attribute holds a script
+/// or leads elsewhere.
 fn assert_tame(page: &Page, what: &str) {
     const OURS: [&str; 59] = [
         "a",
@@ -306,7 +307,7 @@ fn listing() -> String {
 }
 
 #[tokio::test]
-async fn whatever_names_hold_stays_text() {
+async fn names_stay_text_whatever_they_hold() {
     let browser = Browser::of(|asked| match asked {
         asked if asked.contains("list-type") => xml(listing()),
         asked if asked.contains("versioning") => xml("<VersioningConfiguration/>".into()),
@@ -328,7 +329,7 @@ async fn whatever_names_hold_stays_text() {
         assert!(page.text.len() < 100_000, "{path}: {} bytes", page.text.len());
     }
     let page = browser.get("/b/media").await;
-    // Each name leads to itself.
+    // Each name links to the object of that very name.
     for name in HOSTILE {
         let link = format!("/b/media/object?key={}", names_in_query(name));
         assert!(page.text.contains(&link), "{link} in {}", page.text);
@@ -351,7 +352,7 @@ fn names_in_query(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn an_object_is_asked_for_by_its_very_name() {
+async fn an_object_is_requested_by_its_exact_key() {
     let browser = Browser::of(|_| refused(404, "NoSuchKey", "It isn't there.")).await;
     for name in HOSTILE {
         (browser.asked)();
@@ -367,7 +368,7 @@ async fn an_object_is_asked_for_by_its_very_name() {
 }
 
 #[tokio::test]
-async fn bytes_of_objects_leave_as_nothing_that_runs() {
+async fn no_browser_runs_anything_of_an_objects_bytes() {
     let browser = Browser::of(|_| {
         Response::builder()
             .header("content-type", "text/html")
@@ -393,7 +394,7 @@ async fn bytes_of_objects_leave_as_nothing_that_runs() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_what_was_chosen() {
+async fn what_was_chosen_is_deleted_and_nothing_else() {
     let browser = Browser::of(|asked| match asked {
         asked if asked.contains("versioning") => {
             xml("<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>".into())
@@ -417,7 +418,7 @@ async fn what_is_deleted_is_what_was_chosen() {
             Some((_, rest)) => {
                 quick_xml::escape::unescape(rest.split("</Key>").next().unwrap()).unwrap().into_owned()
             }
-            // What XML can't carry goes by its path.
+            // A key that XML can't carry is deleted by its path.
             None => percent_encoding::percent_decode_str(asked[0].strip_prefix("DELETE /media/").unwrap())
                 .decode_utf8()
                 .unwrap()
@@ -425,7 +426,7 @@ async fn what_is_deleted_is_what_was_chosen() {
         };
         assert_eq!(whole, name);
     }
-    // It goes back to the bucket and nowhere else.
+    // An address of another site to go back to is ignored.
     let fields = [("key", "a"), ("back", "https://evil.example/")];
     let page = browser.post("/b/media/deleted", &fields).await;
     assert_eq!(page.headers["location"], "/_stratum/console/b/media?deleted=1");
@@ -446,7 +447,7 @@ async fn a_policy_that_is_wrong_keeps_its_text_and_says_where() {
 }
 
 #[tokio::test]
-async fn an_upload_is_streamed_only_behind_its_token() {
+async fn no_file_of_a_form_is_taken_before_its_token() {
     let browser = Browser::of(|_| Response::new(Body::empty())).await;
     let upload = async |token: &str| {
         let part = |name: &str, value: &str| {
@@ -499,7 +500,7 @@ async fn a_quota_is_edited_to_the_byte_and_what_was_entered_stays() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_not_there_has_no_pages() {
+async fn pages_of_a_missing_bucket_answer_404() {
     let browser = Browser::of(|asked| match asked.starts_with("HEAD") {
         true => Response::builder().status(404).body(Body::empty()).unwrap(),
         false => refused(404, "NoSuchBucket", "The specified bucket does not exist"),
@@ -516,7 +517,7 @@ async fn a_bucket_that_is_not_there_has_no_pages() {
 }
 
 #[tokio::test]
-async fn what_failed_lately_is_told_as_text() {
+async fn requests_that_failed_are_shown_as_text() {
     let failure = serde_json::json!([{
         "seconds_ago": 70, "id": "ABC", "operation": "GetObject", "path": HOSTILE[0], "status": 503, "code": "SlowDown", "cause": HOSTILE[2],
     }]);
@@ -537,7 +538,7 @@ async fn what_failed_lately_is_told_as_text() {
 }
 
 #[tokio::test]
-async fn whoever_is_signed_out_is_told_if_that_cannot_be_kept() {
+async fn signing_out_says_so_if_it_cannot_be_kept() {
     let browser = Browser::of(|_| Response::new(Body::empty())).await;
     let page = browser.get("/sessions").await;
     assert!(page.text.contains("End all my sessions") && page.text.contains("everybody"), "{}", page.text);
@@ -556,7 +557,7 @@ async fn whoever_is_signed_out_is_told_if_that_cannot_be_kept() {
 }
 
 #[tokio::test]
-async fn an_object_tells_when_it_was_read_and_where_it_lay() {
+async fn the_why_page_shows_reads_and_moves_in_order() {
     const DAY: u64 = 24 * 3_600 * 1_000;
     let now = 1_795_961_109_000u64;
     let one_of = |count: usize, at: usize| {
@@ -581,10 +582,10 @@ async fn an_object_tells_when_it_was_read_and_where_it_lay() {
     {
         assert!(page.text.contains(words), "{words}: {}", page.text);
     }
-    // The newest first; the read stands between the moves and now, at its age.
+    // Events are listed the newest first. In the picture the read stands between the moves and now, at its age.
     let places = ["read last ", "It went to cold."].map(|words| page.text.find(words).unwrap());
     assert!(places.is_sorted() && page.text.contains(r#"cx="60.00%""#), "{}", page.text);
-    // Of what isn't current, nothing of its use is known.
+    // Of a version that isn't current, no use is known.
     let older = serde_json::json!({"tier": "hot", "since": now - DAY, "sentence": "It lies there.", "not_deciding": "it is older"});
     let browser = Browser::of(move |_| Response::new(Body::from(older.to_string()))).await;
     let page = browser.get("/b/media/why?key=k&version=1").await;
@@ -595,7 +596,7 @@ async fn an_object_tells_when_it_was_read_and_where_it_lay() {
     );
 }
 
-/// A status of a store, as far as a page shows it.
+/// A status of the store as the operator's API tells it, as far as the page shows it.
 fn status() -> serde_json::Value {
     serde_json::json!({
         "version": "1", "uptime_seconds": 70, "state": "attention", "notes": [HOSTILE[0]], "drives": [],

@@ -22,8 +22,8 @@ const HEIGHT: f64 = 122.0;
 /// The ages at which columns end, in days, the newest first: the half-lives of the counts, and a year.
 const ENDS: [f64; 5] = [1.0 / 24.0, 1.0, 7.0, 30.0, 365.0];
 
-/// An axis of ages. Now is at its right, and all columns are equally wide, the last hour as well as the eleven months
-/// before the last one.
+/// An axis of ages. Now is at its right. All columns are equally wide: that of the last hour as well as that of ages
+/// between a month and a year.
 struct Axis {
     now: u64,
     day: u64,
