@@ -1,10 +1,13 @@
-//! Checkpoints: the whole state as of a journal entry, on which what changed since lies.
+//! Checkpoints: the whole state as of a journal entry. The tree of later changes lies over the newest one.
 //!
-//! The journal is only as long as its cap, and the tree of changes can be lost and must stay small; a checkpoint is what both
-//! stand on. It is a [manifest](manifest) of immutable [range files](range), which successive checkpoints share: a *base*, and
-//! over it a *run* of what changed since that was merged, so that a checkpoint needn't write most of the state anew
-//! ([`merge`]). It is consistent (one moment's state: a tree that was closed and the checkpoint before it), proven (a key
-//! that was lost never becomes truth), on `m+1` drives ([`files`]), and read key by key.
+//! The journal is bounded by its cap, and the tree of changes can be lost and must stay small, so both need a
+//! checkpoint that holds what is older. A checkpoint is a [manifest](manifest) of immutable [range files](range),
+//! which successive checkpoints share: a *base*, and over it a *run* of what changed since the base was merged, so
+//! that a checkpoint needn't write most of the state anew ([`merge`]).
+//!
+//! A checkpoint is consistent: it is the state of one moment, merged from a tree that was closed and the checkpoint
+//! before it. It is proven: its pairs must add up to the fingerprint of what was applied, so that a key which the
+//! index lost isn't taken for a removed one. It lies on `m+1` drives ([`files`]) and is read key by key.
 
 mod audit;
 mod block;
@@ -56,9 +59,10 @@ use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::set::Finding;
 
-/// The first key that is part of a checkpoint: what has been applied stands in its header.
+/// The first key that can be in a checkpoint. The record before it, of what has been applied, stands in the
+/// checkpoint's header instead.
 const FIRST: &[u8] = &[Tag::Applied as u8 + 1];
-/// How many checkpoints are kept, and the journal since the oldest of them.
+/// How many checkpoints are kept. The journal is kept since the oldest of them.
 pub(crate) const KEPT: usize = 2;
 
 /// Why there is no new checkpoint, or an old one can't be used.
@@ -75,12 +79,13 @@ pub(crate) enum CheckpointError {
 /// Why no checkpoint was loaded, though there is one.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
-    /// Never passed over for an older one: the newer build may have let go of the journal between them.
+    /// A newer binary wrote the checkpoint. An older checkpoint isn't taken in its place, since the newer binary may
+    /// have released the journal between the two.
     #[error(transparent)]
     Newer(FormatError),
 }
 
-/// A checkpoint that is read key by key. Files that were removed stay readable for whoever has it open.
+/// A checkpoint that is open to be read key by key. Its files stay readable while it is open, even if they are removed.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     applied: Applied,
@@ -106,12 +111,12 @@ impl Checkpoint {
         self.applied
     }
 
-    /// Whether it is a single file, which the next one replaces by range files.
+    /// Whether the checkpoint is a single file, in the place of which the next one has range files.
     pub(crate) fn is_single_file(&self) -> bool {
         matches!(self.body, Body::Image(_))
     }
 
-    /// Nothing of a single file.
+    /// The levels of range files; none if the checkpoint is a single file.
     fn levels(&self) -> Option<&Levels> {
         match &self.body {
             Body::Image(_) => None,
@@ -123,55 +128,56 @@ impl Checkpoint {
         self.levels().into_iter().flat_map(Levels::ranges)
     }
 
-    /// What its range files take, in bytes, a copy.
+    /// The length of all range files, in bytes, of one copy.
     pub(crate) fn bytes(&self) -> u64 {
         self.ranges().map(|range| range.record.bytes).sum()
     }
 
-    /// Whether a key can't be looked up without reading from a drive.
+    /// Whether looking a key up needs a read from a drive.
     pub(crate) fn must_read(&self, key: &[u8]) -> bool {
         self.levels().is_some_and(|levels| levels.must_read(key))
     }
 
-    /// Has in memory what it takes to look a key up.
+    /// Reads what it takes to look a key up into memory.
     pub(crate) fn touch(&self, key: &[u8]) -> Result<(), TreeError> {
         self.levels().map_or(Ok(()), |levels| levels.touch(key))
     }
 
-    /// A key after `from` up to which a scan may go before it lets others pass: what was removed costs it time, and shows
-    /// it nothing. Nothing if there is little left.
+    /// A key after `from` at which a scan should pause to let other work go on: removed keys cost a scan time though
+    /// it visits none of them. None if little is left to scan.
     pub(crate) fn stretch(&self, from: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
         self.levels().map_or(Ok(None), |levels| levels.stretch(from))
     }
 
-    /// Reads all of it, whatever is in memory: an error unless it is what was written. `turn` is called with the size of each
-    /// block before.
+    /// Reads the whole checkpoint from the drives, whatever is in memory, and fails unless it is what was written.
+    /// `turn` is called with the size of each block before it is looked through.
     pub(crate) fn verify(&self, turn: &mut dyn FnMut(u64) -> Result<(), TreeError>) -> Result<(), TreeError> {
         // A single file was read when it was opened.
         self.ranges().try_for_each(|range| range.verify(turn))
     }
 
-    /// Whether a block of it is known to be lost.
+    /// Whether any block of the checkpoint is known to be lost.
     pub(crate) fn has_lost(&self) -> bool {
         self.levels().is_some_and(Levels::has_lost)
     }
 
-    /// The blocks of it that are known to be lost.
+    /// The blocks of the checkpoint that are known to be lost.
     pub(crate) fn lost_blocks(&self) -> Vec<Arc<LostBlock>> {
         self.ranges().flat_map(|range| range.lost_blocks()).collect()
     }
 
-    /// Reads all of it, so that all is known that is lost.
+    /// Reads the whole checkpoint, so that every block that is lost is known.
     pub(crate) fn look_for_lost(&self) {
         self.ranges().for_each(|range| range.look());
     }
 
-    /// Reads again what is known to be lost.
+    /// Reads the blocks again that are known to be lost.
     pub(crate) fn retry_lost(&self) {
         self.ranges().filter(|range| range.lost().is_some()).for_each(|range| range.retry());
     }
 
-    /// The same state, laid so that the next checkpoint can be merged over it: see [`Levels::with_lost_sunk`].
+    /// The same state, with its levels arranged such that the next checkpoint can be merged over lost blocks: see
+    /// [`Levels::with_lost_sunk`].
     fn with_lost_sunk(self: &Arc<Self>) -> Result<Arc<Checkpoint>, TreeError> {
         match self.levels().filter(|levels| levels.has_lost()) {
             Some(levels) => Ok(Arc::new(Checkpoint::of_levels(self.applied, levels.with_lost_sunk()?))),
@@ -179,7 +185,7 @@ impl Checkpoint {
         }
     }
 
-    /// Goes on with whatever copies there are now.
+    /// Reads from the copies that there are on the drives now.
     pub(crate) fn reopen(&self, files: &Files) {
         let listing = files.listing();
         self.ranges().for_each(|range| range.reopen(&listing.holders(&range.record)));
@@ -207,7 +213,7 @@ impl Base for Checkpoint {
     }
 }
 
-/// The checkpoints of which the beginning can be read, the newest first.
+/// The checkpoints whose manifest, or header of a single file, can be read, the newest first.
 ///
 /// # Errors
 /// [`LoadError::Newer`] if a newer build wrote one.
@@ -231,7 +237,7 @@ pub(crate) fn open(files: &Files, stored: Stored) -> Result<Checkpoint, Checkpoi
     stored.open(files, &files.listing())
 }
 
-/// The newest checkpoint of which everything is there; nothing if there is none.
+/// The newest checkpoint all of whose files are there; none if there is no such checkpoint.
 ///
 /// # Errors
 /// [`LoadError::Newer`] if a newer build wrote one.
@@ -240,7 +246,7 @@ pub(crate) fn newest(files: &Files) -> Result<Option<Arc<Checkpoint>>, LoadError
     Ok(readable(files)?.into_iter().find_map(|stored| open_whole(files, &listing, stored)))
 }
 
-/// All checkpoints of which everything is there, the newest first.
+/// All checkpoints all of whose files are there, the newest first.
 ///
 /// # Errors
 /// [`LoadError::Newer`] if a newer build wrote one.
@@ -258,13 +264,13 @@ fn open_whole(files: &Files, listing: &files::Listing, stored: Stored) -> Option
     opened.ok().map(Arc::new)
 }
 
-/// The version that a newer build wrote, if that is what the error says.
+/// The format error within an I/O error, if it says that a newer binary wrote the checkpoint.
 fn newer(error: &io::Error) -> Option<FormatError> {
     let format = error.get_ref()?.downcast_ref::<FormatError>()?;
     matches!(format, FormatError::Newer(_)).then(|| format.clone())
 }
 
-/// Reads bytes as each part of a checkpoint's files.
+/// Has each parser of a checkpoint's files read the bytes, for the fuzz target.
 pub(crate) fn fuzz(bytes: &[u8]) {
     if let Some(header) = bytes.first_chunk() {
         let _ = format::parse_header(header);
@@ -279,13 +285,13 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     block::fuzz(bytes);
 }
 
-/// Brings the kept checkpoints back to full number after a drive was lost. Says how many copies were made; while
-/// it fails, the lost drive still counts as missing.
+/// Brings the kept checkpoints back to as many copies as there must be, after a drive was lost. Gives how many copies
+/// of files were made. While this fails, the lost drive still counts as missing.
 pub(crate) fn heal(files: &Files) -> io::Result<usize> {
     kept(files).into_iter().map(|index| files.heal(index)).sum()
 }
 
-/// Reads all copies of the kept checkpoints, and writes anew those that are damaged.
+/// Reads all copies of the kept checkpoints, and writes damaged copies anew.
 pub(crate) fn check(files: &Files) -> Vec<Finding> {
     kept(files).into_iter().flat_map(|index| files.check(index)).collect()
 }

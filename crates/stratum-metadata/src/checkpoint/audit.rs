@@ -1,4 +1,5 @@
-//! Every drive's copy of every checkpoint, read from end to end by itself: with `m+1` copies a start never notices a bad one.
+//! Reads every drive's copy of every checkpoint from its beginning to its end. A start takes whichever of the `m+1`
+//! copies is good, so it doesn't notice a bad one.
 
 use super::files::{self, Files, Listing, Sizes};
 use super::single;
@@ -8,14 +9,14 @@ use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::{Drive, Roster};
 
-/// A drive's copy of a checkpoint: of its manifest, and of all range files that this names.
+/// A drive's copy of a checkpoint: its manifest, and all range files that the manifest names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditedCopy {
     /// The journal entry that the checkpoint is as of.
     pub index: Index,
     /// The drive's label.
     pub drive: String,
-    /// What is wrong with it.
+    /// What is wrong with the copy, if anything is.
     pub problem: Option<String>,
 }
 
@@ -57,14 +58,14 @@ fn bad_file(files: &Files, listing: &Listing, index: Index, holder: &Arc<Drive>)
     })
 }
 
-/// Brings a checkpoint from wherever it is to `copies` of the drives in `to`. Says how many files were written.
+/// Copies a checkpoint from the drives in `from` to `copies` of the drives in `to`. Gives how many files were written.
 pub fn copy_checkpoint(
     index: Index,
     from: &[Arc<Drive>],
     to: &[Arc<Drive>],
     copies: usize,
 ) -> io::Result<usize> {
-    // The sources may be the targets, opened to be read only.
+    // The same drives may be in both, opened read-only in `from`.
     let (sources, targets) = (files_on(from), files_on(to));
     let listing = sources.listing();
     let stored = sources.stored(&listing, index)?;
@@ -75,10 +76,11 @@ pub fn copy_checkpoint(
     sources.bring(&listing, &stored, &healthy)
 }
 
-/// Removes the files that are bad, where another copy of the same checkpoint is sound: healing then makes new ones.
+/// Removes bad files, where another copy of the same checkpoint is sound. Healing then makes new ones.
 pub fn remove_bad_copies(drives: &[Arc<Drive>]) -> Vec<AuditedCopy> {
     let mut removed: Vec<AuditedCopy> = Vec::new();
-    // A copy may have several bad files, and a bad file belong to several checkpoints.
+    // A copy may have several bad files, and a bad file may belong to several checkpoints, so all is read again until
+    // nothing bad is left.
     loop {
         let (files, audited) = (files_on(drives), audit(drives));
         let listing = files.listing();

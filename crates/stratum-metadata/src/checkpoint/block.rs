@@ -1,18 +1,19 @@
-//! A block of pairs in the order of their keys, each key without the beginning that it shares with the one before.
+//! A block of pairs in the order of their keys. Of each key only what differs from the key before is stored.
 //!
-//! Every sixteenth key is whole, and where those begin stands at the block's end, so that a key is found by halves and
-//! a few steps. What is stored is the block itself or, where that is shorter by an eighth, its LZ4 form.
+//! Every sixteenth key is stored whole, and the offsets of those keys stand at the block's end, so that a key is
+//! found by a binary search and a few steps. A block is stored as it is or, where that saves an eighth, compressed by
+//! LZ4.
 
 use std::ops::ControlFlow;
 
-/// Pairs between two whole keys.
+/// How many pairs there are from one whole key to the next.
 const RESTART_INTERVAL: usize = 16;
-/// More than any block can be: its last pair may be as large as the largest record.
+/// A bound that no block reaches. Its last pair may be as large as the largest record.
 pub(super) const MAX_BLOCK_BYTES: usize = 16 << 20;
-/// Where LZ4 saves less than this part, the block is stored as it is.
+/// The part of its length that LZ4 must save at least for a block to be stored compressed.
 const LEAST_SAVING_PART: usize = 8;
 
-/// What is shown each pair of a block, in turn.
+/// A function that is called with each pair of a block, in order.
 type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
 
 /// A block that is being filled.
@@ -27,7 +28,7 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// Adds a pair whose key comes after all that are there.
+    /// Adds a pair, whose key must come after all keys in the block.
     pub(super) fn push(&mut self, key: &[u8], value: &[u8]) {
         let shared = match self.pairs.is_multiple_of(RESTART_INTERVAL) {
             true => {
@@ -58,7 +59,7 @@ impl Builder {
         self.pairs == 0
     }
 
-    /// The block's bytes and its first key; empty again.
+    /// Takes the block's bytes and its first key, and begins an empty block.
     pub(super) fn take(&mut self) -> (Vec<u8>, Vec<u8>) {
         let Builder { mut bytes, restarts, first, .. } = std::mem::take(self);
         for restart in &restarts {
@@ -80,7 +81,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Nothing if these are no block's bytes.
+    /// Reads a block's bytes; none if they aren't a block.
     pub(super) fn parse(bytes: Vec<u8>) -> Option<Block> {
         let (rest, count) = bytes.split_last_chunk::<4>()?;
         let count = u32::from_le_bytes(*count) as usize;
@@ -97,7 +98,7 @@ impl Block {
         (ascend && within && begins).then_some(Block { bytes, pairs_end, restarts })
     }
 
-    /// What it takes of memory.
+    /// How many bytes of memory the block takes.
     pub(super) fn memory(&self) -> usize {
         self.bytes.len() + 4 * self.restarts.len() + size_of::<Block>()
     }
@@ -109,8 +110,8 @@ impl Block {
         rest.get(..own)
     }
 
-    /// Visits the pairs from the last whole key that isn't after `key` on, until `visit` breaks. False if the bytes make no
-    /// sense.
+    /// Visits the pairs from the last whole key that isn't after `key` on, until `visit` breaks. Gives false if the
+    /// bytes aren't valid.
     fn walk(&self, key: &[u8], visit: &mut Visit<'_>) -> bool {
         let is_before = |start: &u32| self.whole_key(*start).is_some_and(|whole| whole <= key);
         let restart = self.restarts.partition_point(is_before).saturating_sub(1);
@@ -131,8 +132,8 @@ impl Block {
         true
     }
 
-    /// Visits the pairs with `from <= key`, in order, until `visit` breaks, which it says. Nothing if the bytes make no
-    /// sense.
+    /// Visits the pairs with `from <= key`, in order, until `visit` breaks. Gives whether it broke, or none if the
+    /// bytes aren't valid.
     pub(super) fn visit(&self, from: &[u8], visit: &mut Visit<'_>) -> Option<ControlFlow<()>> {
         let mut flow = ControlFlow::Continue(());
         let is_sound = self.walk(from, &mut |key, value| {
@@ -173,7 +174,7 @@ impl Block {
     }
 }
 
-/// What is stored of a block, and whether that is its LZ4 form.
+/// The bytes that are stored of a block, and whether they are compressed by LZ4.
 pub(super) fn compressed(block: Vec<u8>) -> (Vec<u8>, bool) {
     let packed = lz4_flex::block::compress_prepend_size(&block);
     match packed.len() + block.len() / LEAST_SAVING_PART <= block.len() {
@@ -182,7 +183,7 @@ pub(super) fn compressed(block: Vec<u8>) -> (Vec<u8>, bool) {
     }
 }
 
-/// A block's bytes from their LZ4 form.
+/// Decompresses a block's bytes.
 pub(super) fn decompressed(packed: &[u8]) -> Option<Vec<u8>> {
     let length = u32::from_le_bytes(*packed.first_chunk()?) as usize;
     if length > MAX_BLOCK_BYTES {
@@ -191,7 +192,7 @@ pub(super) fn decompressed(packed: &[u8]) -> Option<Vec<u8>> {
     lz4_flex::block::decompress_size_prepended(packed).ok()
 }
 
-/// Reads bytes as a block, and as the LZ4 form of one.
+/// Reads bytes as a block, and as a compressed one, for the fuzz target.
 pub(super) fn fuzz(bytes: &[u8]) {
     for bytes in [Some(bytes.to_vec()), decompressed(bytes)].into_iter().flatten() {
         if let Some(block) = Block::parse(bytes) {
@@ -200,7 +201,7 @@ pub(super) fn fuzz(bytes: &[u8]) {
     }
 }
 
-/// Seven bits a byte, the lowest first; the highest bit says that more follow.
+/// Writes a number, seven bits a byte, the lowest first. The highest bit of a byte says that more follow.
 fn put_number(bytes: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
@@ -222,7 +223,7 @@ fn take_number(bytes: &mut &[u8]) -> Option<usize> {
     None
 }
 
-/// How much of the key before is shared, the rest of the key, and the value.
+/// Takes how many bytes the key shares with the one before, the rest of the key, and the value.
 fn take_pair<'a>(bytes: &mut &'a [u8]) -> Option<(usize, &'a [u8], &'a [u8])> {
     let (shared, own, value) = (take_number(bytes)?, take_number(bytes)?, take_number(bytes)?);
     let (key, rest) = bytes.split_at_checked(own)?;
@@ -249,7 +250,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_pushed_is_found(
+        fn pairs_that_were_pushed_are_found(
             pairs in proptest::collection::btree_map(
                 proptest::collection::vec(0u8..3, 0..6), proptest::collection::vec(any::<u8>(), 0..200), 1..80),
             keys in proptest::collection::vec(proptest::collection::vec(0u8..3, 0..6), 0..30),
@@ -271,7 +272,7 @@ mod tests {
         }
 
         #[test]
-        fn bytes_that_are_no_block_give_nothing_and_end(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn bytes_that_are_no_block_end_every_search(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             if let Some(block) = Block::parse(bytes) {
                 let _ = block.get(&[1]);
                 let _ = block.last_through(&[1]);
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_is_stored_shorter() {
+    fn shared_prefixes_and_compression_shorten_a_block() {
         let mut builder = Builder::default();
         for number in 0u32..400 {
             let key = [b"bucket/some/long/prefix/".as_slice(), &number.to_be_bytes()].concat();

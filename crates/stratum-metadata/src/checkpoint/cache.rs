@@ -1,4 +1,4 @@
-//! The blocks that stay in memory, and the filters: bounded, however many objects there are.
+//! What stays of checkpoints in memory: blocks and filters. Both are bounded, however many objects there are.
 
 use super::block::Block;
 use super::lost::Lost;
@@ -8,14 +8,15 @@ use quick_cache::sync::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Blocks that stay in memory, in bytes.
+/// How many bytes of blocks stay in memory.
 const CACHE_BYTES: u64 = 64 << 20;
-/// Filters that stay in memory, in bytes. What is in a range whose filter has no room is looked for in its blocks.
+/// How many bytes of filters stay in memory. A key of a range whose filter has no room is looked for in the range's
+/// blocks.
 const FILTERS_BYTES: u64 = 128 << 20;
-/// A usual block with its key and its entry in the cache: what the cache is first laid out for.
+/// The usual size of a block with its key and its entry in the cache, by which the cache is laid out at first.
 const USUAL_BLOCK_BYTES: u64 = 32 << 10;
 
-/// A range, for as long as the process lives, and where the block begins in its file.
+/// The number of an open range, and the block's offset in its file.
 pub(super) type BlockAddress = (u64, u64);
 
 #[derive(Clone)]
@@ -27,14 +28,14 @@ impl Weighter<BlockAddress, Arc<Block>> for BlockBytes {
     }
 }
 
-/// What is kept of checkpoints in memory. One of a store.
+/// What is kept of checkpoints in memory. A store has one.
 pub(super) struct Memory {
     blocks: Cache<BlockAddress, Arc<Block>, BlockBytes>,
     filters: AtomicU64,
     ranges: AtomicU64,
-    /// What is known to be lost of them.
+    /// The blocks of checkpoints that are known to be lost.
     pub(super) lost: Lost,
-    /// Whether what is lost is read as if it had never been: for whoever takes out what is left.
+    /// Whether lost blocks are read as empty ones, as `stratum rescue` does to take out what is left.
     passes_over_lost: bool,
 }
 
@@ -66,7 +67,7 @@ impl Memory {
         self.passes_over_lost
     }
 
-    /// A number for a range, never given out twice.
+    /// A number for a range that is opened. None is given out twice.
     pub(super) fn next_range(&self) -> u64 {
         self.ranges.fetch_add(1, Ordering::Relaxed)
     }
@@ -84,7 +85,7 @@ impl Memory {
         self.blocks.remove(&address);
     }
 
-    /// A filter that stays in memory, if there is room for it.
+    /// Keeps a filter in memory, if there is room for it.
     pub(super) fn filter(self: &Arc<Memory>, filter: BloomFilter) -> Option<Filter> {
         let bytes = size_of_val(filter.as_slice()) as u64;
         let before = self.filters.fetch_add(bytes, Ordering::Relaxed);
@@ -94,7 +95,7 @@ impl Memory {
     }
 }
 
-/// Says of most keys that aren't in a range that they aren't.
+/// A Bloom filter of the keys in a range, which recognises most keys that aren't in it.
 pub(super) struct Filter {
     filter: BloomFilter,
     bytes: u64,

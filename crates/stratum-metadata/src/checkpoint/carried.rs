@@ -1,7 +1,8 @@
-//! The files of a checkpoint as they lie on drives, read out to be kept elsewhere, too; and what such a file says of others.
+//! The files of a checkpoint as they lie on drives, read to be copied to a remote store, and read back from there.
 //!
-//! A file of a name may have had other bytes in another history of the store, as after a restore. Its *stamp* tells them apart: of
-//! a range file the hash that the manifest says of it, of a manifest the hash of its bytes.
+//! A file of the same name may have other bytes in another history of the store, for example after a restore. Its
+//! *stamp* tells the two apart: for a range file the hash that the manifest has of it, for a manifest the hash of its
+//! bytes.
 
 use super::Checkpoint;
 use super::files;
@@ -15,26 +16,26 @@ use xxhash_rust::xxh3::xxh3_128;
 /// How much of a file is read at once.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// A checkpoint's files. What is removed from the drives meanwhile stays readable.
+/// A checkpoint's files. They stay readable if they are removed from the drives meanwhile.
 #[derive(Debug)]
 pub struct CarriedCheckpoint {
-    /// The entry of the journal that it is as of.
+    /// The journal entry that the checkpoint is as of.
     pub index: Index,
     manifest: Vec<u8>,
     ranges: Vec<Arc<Range>>,
 }
 
-/// What a manifest says, for who has its bytes and no drive.
+/// What a manifest says, for a reader that has its bytes and no drives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadManifest {
-    /// The entry of the journal that the state is as of.
+    /// The journal entry that the state is as of.
     pub index: Index,
-    /// The files without which it is nothing.
+    /// The range files that the manifest names, without which it is useless.
     pub names: Vec<StateFile>,
 }
 
 impl CarriedCheckpoint {
-    /// Nothing of a single file, which the next checkpoint replaces.
+    /// The files of a checkpoint; none if it is a single file, which the next checkpoint replaces.
     pub(crate) fn of(checkpoint: &Checkpoint) -> Option<CarriedCheckpoint> {
         let levels = checkpoint.levels()?;
         let records = |ranges: &[Arc<Range>]| ranges.iter().map(|range| range.record.clone()).collect();
@@ -48,7 +49,7 @@ impl CarriedCheckpoint {
         Some(CarriedCheckpoint { index, manifest, ranges: levels.ranges().cloned().collect() })
     }
 
-    /// The manifest: it counts when all that it names is there.
+    /// The manifest. It must be written last, since a checkpoint counts by its manifest.
     pub fn manifest(&self) -> StateFile {
         let (stamp, length) = (xxh3_128(&self.manifest), self.manifest.len() as u64);
         StateFile { name: files::name(self.index), stamp, length }
@@ -59,7 +60,7 @@ impl CarriedCheckpoint {
         self.ranges.iter().map(|range| named(&range.record))
     }
 
-    /// Reads a file of it, some bytes at a time and none at its end; each is verified. Blocks.
+    /// Reads a file piece by piece; an empty piece is the end. All bytes are verified. Blocks.
     pub fn read(&self, file: &StateFile) -> Read {
         let found = self.ranges.iter().find(|range| named(&range.record) == *file);
         let mut pieces = found.map(|range| Pieces::of(range.clone()));
@@ -81,7 +82,7 @@ impl ReadManifest {
         files::parse_name(name).is_some() && RangeId::parse(name).is_none()
     }
 
-    /// What the bytes of a manifest say; nothing if they aren't what was written, or a newer binary wrote them.
+    /// Reads a manifest. Gives none if its bytes don't fit the stamp, or a newer binary wrote it.
     pub fn parse(stamp: u128, bytes: &[u8]) -> Option<ReadManifest> {
         let manifest = Manifest::parse(bytes).ok().filter(|_| xxh3_128(bytes) == stamp)?;
         Some(ReadManifest { index: manifest.applied.index, names: manifest.ranges().map(named).collect() })

@@ -1,5 +1,5 @@
-//! A state that stays as it is: a checkpoint, and a tree of what changed since, which takes nothing any more. The next
-//! checkpoint is merged from it.
+//! A state that doesn't change any more: a checkpoint, and a closed tree of what changed since. The next checkpoint
+//! is merged from the two.
 
 use super::Checkpoint;
 use crate::layers;
@@ -13,15 +13,15 @@ use std::sync::Arc;
 pub(crate) struct Closed {
     pub(crate) tree: Tree,
     pub(crate) applied: Applied,
-    /// Nothing if there was no checkpoint yet.
+    /// The checkpoint under the tree; none if there was none yet.
     pub(crate) over: Option<Arc<Checkpoint>>,
 }
 
 impl Closed {
-    /// The same, where the checkpoint is laid as a merge needs it.
+    /// The same state, with the checkpoint's levels arranged as a merge needs them: see [`Checkpoint::with_lost_sunk`].
     ///
     /// # Errors
-    /// When too much of it is lost.
+    /// Blocks are lost that no merge can go around.
     pub(super) fn with_lost_sunk(&self) -> Result<Closed, TreeError> {
         let over = self.over.as_ref().map(|over| over.with_lost_sunk()).transpose()?;
         Ok(Closed { over, ..self.clone() })
@@ -50,7 +50,7 @@ impl Base for Closed {
     }
 }
 
-/// What lies below the first tree.
+/// The empty state that lies under the first tree.
 pub(crate) struct Nothing;
 
 impl Base for Nothing {

@@ -1,6 +1,7 @@
-//! One file of which several drives hold the same bytes: what is bad or late in one copy is read from another.
+//! One file of which several drives hold the same bytes. Where one copy is bad or late, another one is read.
 //!
-//! Most reads are answered by the page cache on the thread that asks. What isn't is read from whichever drive gives it first.
+//! Most reads are answered by the page cache on the calling thread. The others are answered by whichever drive gives
+//! the bytes first.
 
 use super::frame::{FRAME_HEADER_LEN, Framed, Salt};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +17,10 @@ pub(super) type Bad = Mutex<BTreeSet<(String, DriveId)>>;
 /// Why no copy gave a frame.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoFrame {
-    /// Drives that are well hold the file, and none of them gives what was written.
+    /// Healthy drives hold the file, and none of them gives what was written.
     #[error("{file} can't be read at byte {offset} on any of {}", labels(.drives).join(", "))]
     Lost { file: String, offset: u64, drives: Vec<Arc<Drive>> },
-    /// No drive that is well holds the file, or none of them answers.
+    /// No healthy drive holds the file, or none of them answers.
     #[error("{0}")]
     Away(String),
 }
@@ -50,7 +51,7 @@ impl Copies {
         copies
     }
 
-    /// Goes on with the copies on these drives.
+    /// Reads from the copies on these drives from now on.
     pub(super) fn reopen(&self, holders: &[Arc<Drive>]) {
         let open = |drive: &Arc<Drive>| match drive.io().open(&self.path, OpenHow::Read) {
             Ok(file) => Some(Copy { drive: drive.clone(), file }),
@@ -70,10 +71,10 @@ impl Copies {
         self.salt
     }
 
-    /// The frame of that length that begins at `offset`, verified.
+    /// Reads and verifies the frame of that length at `offset`.
     ///
     /// # Errors
-    /// When no copy has it.
+    /// No copy gives the frame.
     pub(super) fn frame(&self, offset: u64, length: usize) -> Result<Framed, NoFrame> {
         let mut copies = self.copies.read().clone();
         if copies.is_empty() {
@@ -94,7 +95,7 @@ impl Copies {
             Ok(framed) => {
                 for copy in &copies {
                     if let Some(error) = bad.remove(&copy.drive.id()) {
-                        self.is_bad(&copy.drive, offset, error);
+                        self.mark_bad(&copy.drive, offset, error);
                     }
                 }
                 Ok(framed)
@@ -106,7 +107,7 @@ impl Copies {
         }
     }
 
-    /// Bytes as they lie in the first copy that gives any, whether they are what was written or not; else zeros.
+    /// The bytes of the first copy that can be read there, whether they verify or not; zeros if none can be read.
     pub(super) fn raw(&self, offset: u64, length: usize) -> Vec<u8> {
         let read = |copy: &Copy| {
             let mut bytes = vec![0; length];
@@ -116,7 +117,7 @@ impl Copies {
         copies.iter().find_map(read).unwrap_or_else(|| vec![0; length])
     }
 
-    /// What the page cache holds of a copy.
+    /// The frame from the page cache, if that holds a good one of this copy.
     fn cached(&self, copy: &Copy, offset: u64, length: usize) -> Option<Framed> {
         let mut bytes = vec![0; length];
         match copy.file.read_at_cached(&mut bytes, offset) {
@@ -125,8 +126,8 @@ impl Copies {
         }
     }
 
-    /// Something else was read than was written: to be written anew.
-    fn is_bad(&self, drive: &Drive, offset: u64, error: Option<io::Error>) {
+    /// Notes that a copy is bad, so that it is written anew.
+    fn mark_bad(&self, drive: &Drive, offset: u64, error: Option<io::Error>) {
         let problem = error.map_or_else(|| "it doesn't verify".to_owned(), |error| error.to_string());
         tracing::warn!(
             drive = drive.label(),
@@ -139,7 +140,7 @@ impl Copies {
         self.bad.lock().insert((self.path.clone(), drive.id()));
     }
 
-    /// What is said of a frame that no copy gave.
+    /// The error for a frame that no copy gave.
     fn nowhere(&self, offset: u64) -> NoFrame {
         let drives: Vec<Arc<Drive>> = self.copies.read().iter().map(|copy| copy.drive.clone()).collect();
         match drives.is_empty() {
@@ -165,7 +166,7 @@ impl Copies {
         })
     }
 
-    /// The length of the frame that begins there. Where copies differ, one of them verifies.
+    /// The length of the frame at `offset`. Where copies differ, it is the one whose frame verifies.
     fn length_at(&self, offset: u64, end: u64) -> Result<usize, NoFrame> {
         let copies = self.copies.read().clone();
         let mut lengths: Vec<usize> = Vec::new();

@@ -1,5 +1,5 @@
-//! A checkpoint copied out as a single file, whatever it lies in: the form in which it goes into a backup, and from which any
-//! server starts.
+//! Exports a checkpoint as a single file, whatever its own form is. Backups hold checkpoints in that form, and every
+//! server can start from it.
 
 use super::Checkpoint;
 use super::files;
@@ -10,10 +10,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
 
-/// Gives a single file's bytes, a block at a time.
+/// An iterator over the single file's bytes, a block at a time.
 pub struct Export {
     checkpoint: Arc<Checkpoint>,
-    /// Of what was given.
+    /// How many bytes were given.
     offset: u64,
     pairs: u64,
     stage: Stage,
@@ -31,7 +31,7 @@ impl Export {
         Export { checkpoint, offset: 0, pairs: 0, stage: Stage::Header }
     }
 
-    /// The entry that the checkpoint is as of.
+    /// The journal entry that the checkpoint is as of.
     pub fn index(&self) -> Index {
         self.checkpoint.applied().index
     }
@@ -41,7 +41,7 @@ impl Export {
         files::name(self.index())
     }
 
-    /// The next bytes, and what comes after them.
+    /// The bytes of a stage, and the stage that follows.
     fn step(&mut self, stage: Stage) -> io::Result<(Option<Vec<u8>>, Stage)> {
         let from = match stage {
             Stage::Done => return Ok((None, Stage::Done)),
@@ -67,7 +67,7 @@ impl Export {
             return Ok((Some(end.to_vec()), Stage::Done));
         }
         let frame = format::frame(self.index(), self.offset, &block);
-        // After the last block the end is what is left.
+        // If the scan didn't break, this was the last block, and only the end follows.
         Ok((Some([frame.as_slice(), &block].concat()), Stage::Blocks(next.unwrap_or(vec![0xff]))))
     }
 }

@@ -1,8 +1,9 @@
-//! Checkpoints on the drives: the manifest `checkpoint/<index>` and the range files `checkpoint/<index>.<number>` that it
-//! names, on `m+1` of the hot drives, all copies the same bytes. The last two are kept, and what they name.
+//! The files of checkpoints on the drives: the manifest `checkpoint/<index>`, and the range files
+//! `checkpoint/<index>.<number>` that it names. Each is on `m+1` of the hot drives, all copies with the same bytes.
+//! The last two checkpoints are kept, with the range files that they name.
 //!
-//! A drive holds a checkpoint when it holds all of it. Range files are shared by successive checkpoints, so these stay on
-//! the same drives as long as those take something new.
+//! A drive holds a checkpoint when it holds all of its files. Successive checkpoints share range files, so they are
+//! kept on the same drives as long as these take new files.
 
 use super::cache::Memory;
 use super::copies::Bad;
@@ -22,14 +23,14 @@ use stratum_storage::set::Finding;
 
 pub(super) const DIR: &str = "checkpoint";
 
-/// How large the pieces are.
+/// How large the parts of checkpoints are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// A block of pairs, in bytes, before it is compressed.
+    /// How many bytes a block of pairs has before it is compressed.
     pub block_bytes: usize,
-    /// A range file, in bytes.
+    /// How many bytes a range file has.
     pub range_bytes: u64,
-    /// What changed since the checkpoint, in bytes of keys and values: then the next one is due.
+    /// How many bytes of keys and values may change since a checkpoint before the next one is due.
     pub changes_bytes: u64,
 }
 
@@ -39,7 +40,7 @@ impl Default for Sizes {
     }
 }
 
-/// The drives that hold checkpoints, how many copies there are of each, and what is kept of them in memory.
+/// The drives that hold checkpoints, how many copies there are of each, and what is kept of checkpoints in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     pub(super) drives: Roster,
@@ -49,19 +50,19 @@ pub(crate) struct Files {
     pub(super) bad: Arc<Bad>,
 }
 
-/// What lies on the drives, by name.
+/// The files that lie on the drives, by their names.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Manifests and single files.
     pub(super) checkpoints: BTreeMap<Index, Vec<Arc<Drive>>>,
-    /// With the files' lengths.
+    /// The range files, with their lengths.
     ranges: HashMap<RangeId, Vec<(Arc<Drive>, u64)>>,
     /// Unfinished files, and the drives that they are on.
     unfinished: Vec<(Arc<Drive>, String)>,
 }
 
 impl Listing {
-    /// The drives that hold a range file, in full length.
+    /// The drives that hold a range file in its full length.
     pub(super) fn holders(&self, range: &RangeRecord) -> Vec<Arc<Drive>> {
         let holders = self.ranges.get(&range.id).into_iter().flatten();
         holders.filter(|(_, length)| *length == range.bytes).map(|(drive, _)| drive.clone()).collect()
@@ -83,7 +84,7 @@ impl Files {
         Files { drives, copies, sizes, memory: Arc::default(), bad: Arc::default() }
     }
 
-    /// Those of which what is lost is read as if it had never been: for whoever takes out what is left.
+    /// The same files, of which lost blocks are read as empty ones, to take out what is left.
     pub(crate) fn passing_over_lost(self) -> Files {
         Files { memory: Arc::new(Memory::passing_over_lost()), ..self }
     }
@@ -93,7 +94,7 @@ impl Files {
         self.sizes.changes_bytes
     }
 
-    /// Whether a read met something bad that wasn't written anew yet.
+    /// Whether a read met a bad copy that wasn't written anew yet.
     pub(crate) fn has_bad(&self) -> bool {
         !self.bad.lock().is_empty()
     }
@@ -122,12 +123,12 @@ impl Files {
         listing
     }
 
-    /// The checkpoints that are there by name, oldest first.
+    /// The checkpoints of which any drive holds a manifest or single file, the oldest first.
     pub(crate) fn indexes(&self) -> Vec<Index> {
         self.listing().checkpoints.into_keys().collect()
     }
 
-    /// The checkpoints that are on as many drives as there must be copies, oldest first.
+    /// The checkpoints that are on as many drives as there must be copies, the oldest first.
     pub(crate) fn whole(&self) -> Vec<Index> {
         let listing = self.listing();
         let is_whole = |index: &Index| {
@@ -137,7 +138,7 @@ impl Files {
         listing.checkpoints.keys().copied().filter(is_whole).collect()
     }
 
-    /// A checkpoint as it is stored, from its first copy that can be read.
+    /// Reads the manifest of a checkpoint, or the header of a single file, from the first copy that can be read.
     pub(super) fn stored(&self, listing: &Listing, index: Index) -> io::Result<Stored> {
         let holders = listing.checkpoints.get(&index).map(Vec::as_slice).unwrap_or_default();
         let mut problem = io::Error::from(io::ErrorKind::NotFound);
@@ -168,8 +169,8 @@ impl Files {
         named.into_iter().filter(holds_all).collect()
     }
 
-    /// The drives for the next checkpoint: as many healthy ones as there must be copies, those that hold the one before
-    /// first.
+    /// Chooses the drives for the next checkpoint: as many healthy ones as there must be copies. Those that hold the
+    /// checkpoint before come first.
     pub(super) fn targets(&self, before: &[Arc<Drive>], index: Index) -> io::Result<Vec<Arc<Drive>>> {
         let mut open = self.drives.open_to_new();
         if open.len() < self.copies {
@@ -180,7 +181,8 @@ impl Files {
             let first = index as usize % open.len();
             open.rotate_left(first);
         }
-        // The journal's room waits for a checkpoint, and a checkpoint for the slowest of its drives.
+        // Slow drives come last: the journal waits for a checkpoint to get room, and a checkpoint for its slowest
+        // drive.
         let held = |drive: &Arc<Drive>| before.iter().any(|holder| holder.id() == drive.id());
         open.sort_by_key(|drive| (drive.is_better_avoided(), !held(drive)));
         open.truncate(self.copies);
@@ -200,8 +202,8 @@ impl Files {
         RangeWriter::create(DIR, applied, number, targets, self.sizes.block_bytes)
     }
 
-    /// A range file that a merge which was cut off had finished on all of these drives, if there is one: what it holds is as
-    /// true as on the day it was written, since the state at that entry is always the same.
+    /// The range file of that number, if a merge that was cut off had finished it on all of these drives. It can be
+    /// used as it is, since the state at a journal entry is always the same.
     pub(super) fn finished_range(
         &self,
         listing: &Listing,
@@ -214,7 +216,7 @@ impl Files {
         RangeRecord::read(id, applied.hash, bytes, DIR, targets).ok()
     }
 
-    /// Makes a manifest count: synced under its name, on these drives.
+    /// Writes a manifest to these drives. It counts once it is synced under its name.
     pub(super) fn write_manifest(&self, manifest: &Manifest, targets: Vec<Arc<Drive>>) -> io::Result<u64> {
         let mut output = Output::create(DIR, name(manifest.applied.index), targets)?;
         match output.append(&[&manifest.encode()]) {
@@ -226,7 +228,7 @@ impl Files {
         }
     }
 
-    /// Has these drives hold a range file; says on how many it was written.
+    /// Copies a range file to those of these drives that don't hold it. Gives to how many it was copied.
     pub(super) fn place(
         &self,
         range: &Range,
@@ -243,8 +245,8 @@ impl Files {
         Ok(count)
     }
 
-    /// Brings a checkpoint to as many healthy drives as there must be copies; one on its way out doesn't count. Says how many
-    /// copies of files were made.
+    /// Copies a checkpoint to as many healthy drives as there must be copies. A drive that is being drained doesn't
+    /// count. Gives how many copies of files were made.
     pub(crate) fn heal(&self, index: Index) -> io::Result<usize> {
         let listing = self.listing();
         let stored = self.stored(&listing, index)?;
@@ -256,7 +258,7 @@ impl Files {
         self.bring(&listing, &stored, &targets)
     }
 
-    /// Has these drives hold all of a checkpoint.
+    /// Copies to these drives what they lack of a checkpoint. Gives how many copies of files were made.
     pub(super) fn bring(
         &self,
         listing: &Listing,
@@ -284,7 +286,7 @@ impl Files {
         Ok(made)
     }
 
-    /// Reads every copy of every file of a checkpoint by itself, and writes anew those that are damaged.
+    /// Reads every copy of every file of a checkpoint by itself, and writes damaged ones anew.
     pub(crate) fn check(&self, index: Index) -> Vec<Finding> {
         let listing = self.listing();
         let Ok(stored) = self.stored(&listing, index) else { return Vec::new() };
@@ -318,7 +320,7 @@ impl Files {
             let written = range.copy_to(DIR, vec![drive.clone()]);
             self.forget_bad(record.id, &drive);
             if !matches!(written, Ok(0)) {
-                // Of what no copy has the others are told.
+                // Some blocks may be in no copy. Reading them all makes it known which are lost.
                 range.look();
             }
             finding(&drive, record.id.name(), &problem, written)
@@ -330,7 +332,7 @@ impl Files {
     pub(super) fn verify_copy(&self, record: &RangeRecord, drive: &Arc<Drive>) -> io::Result<()> {
         let range = self.range(record.clone(), std::slice::from_ref(drive));
         let outcome = range.verify(&mut |_| Ok(())).map_err(|error| io::Error::other(error.to_string()));
-        // What it found is told by whoever looks.
+        // The caller tells what was found, so the copy needn't be noted as bad as well.
         self.forget_bad(record.id, drive);
         outcome
     }
@@ -339,7 +341,7 @@ impl Files {
         self.bad.lock().remove(&(format!("{DIR}/{}", id.name()), drive.id()));
     }
 
-    /// Writes anew the copies in which a read met something bad. Says how many.
+    /// Writes anew the copies that reads have found bad. Gives how many.
     pub(crate) fn mend(&self) -> usize {
         let bad = std::mem::take(&mut *self.bad.lock());
         if bad.is_empty() {
@@ -373,7 +375,8 @@ impl Files {
         bad.iter().filter_map(mend).count()
     }
 
-    /// Removes every checkpoint but the last `keep`, the range files that none of those names, and what was left unfinished.
+    /// Removes every checkpoint but the last `keep`, the range files that none of the kept ones names, and unfinished
+    /// files.
     pub(crate) fn retain(&self, keep: usize) {
         let listing = self.listing();
         let kept: Vec<Index> = listing.checkpoints.keys().rev().take(keep).copied().collect();
@@ -403,7 +406,7 @@ impl Files {
         self.memory.lost.retain(|id| named.contains(id));
     }
 
-    /// Removes range files that were written for a checkpoint that came to nothing.
+    /// Removes range files that were written for a checkpoint whose merge failed.
     pub(super) fn remove_ranges(&self, ids: impl Iterator<Item = RangeId>, drives: &[Arc<Drive>]) {
         for id in ids {
             for drive in drives {
@@ -413,8 +416,8 @@ impl Files {
     }
 }
 
-/// A copy that is written anew takes its own sound blocks as well: others may be bad elsewhere. And what no copy has stays as it
-/// lies in it.
+/// Puts the drive whose copy is written anew first among the holders: other copies may be bad in blocks that are
+/// sound in its own, and a block that no copy gives is then copied as it lies in its own.
 fn own_first(mut holders: Vec<Arc<Drive>>, drive: &Drive) -> Vec<Arc<Drive>> {
     holders.sort_by_key(|holder| holder.id() != drive.id());
     holders
@@ -427,7 +430,7 @@ fn bad_among(
     holders.iter().filter_map(|drive| Some((drive.clone(), read(drive).err()?))).collect()
 }
 
-/// `written` says how many blocks of it no copy has.
+/// What was found of a bad copy, and whether it was written anew. `written` is the number of blocks that no copy has.
 fn finding(drive: &Drive, name: String, problem: &io::Error, written: io::Result<usize>) -> Finding {
     drive.found_rot();
     match &written {
@@ -452,7 +455,7 @@ fn finding(drive: &Drive, name: String, problem: &io::Error, written: io::Result
     }
 }
 
-/// A drive's manifest of a checkpoint; nothing if that is a single file.
+/// Reads a drive's manifest of a checkpoint; none if the checkpoint is a single file.
 fn read_manifest(index: Index, drive: &Drive) -> io::Result<Option<Manifest>> {
     let file = drive.io().open(&path(index), OpenHow::Read)?;
     let mut header = [0; HEADER_LEN];
@@ -476,7 +479,7 @@ fn is_manifest(index: Index, drive: &Drive) -> io::Result<()> {
     }
 }
 
-/// Removes a file among the checkpoints; says whether it did.
+/// Removes a file of the directory of checkpoints. Gives whether it was removed.
 pub(super) fn remove(drive: &Drive, name: &str) -> bool {
     let removed = match drive.io().remove(&format!("{DIR}/{name}")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return false,

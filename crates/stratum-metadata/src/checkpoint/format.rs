@@ -1,10 +1,11 @@
-//! The header of every checkpoint, and the rest of one that is a single file; `docs/format/metadata.md` says them too.
+//! The header of every checkpoint, and the format of one that is a single file; `docs/format/metadata.md` describes
+//! both.
 //!
-//! A checkpoint is a [manifest](super::manifest) that names range files or, as older servers wrote it and as it goes into a
-//! backup, a single file: the header with the journal index that the state is as of, blocks of key-value pairs, and an end
-//! that counts them. Every block's checksum is salted with the checkpoint's index and the block's offset, so that a block
-//! of another checkpoint, or of another place, never verifies. All copies of a checkpoint are the same bytes: a block that is
-//! bad in one copy is read from another.
+//! A checkpoint is a [manifest](super::manifest) that names range files or, as older servers wrote it and as backups
+//! hold it, a single file. That has the header with the index of the journal entry that the state is as of, blocks of
+//! key-value pairs, and an end that counts the pairs. Every block's checksum covers the checkpoint's index and the
+//! block's offset, too, so that a block of another checkpoint, or of another place in the file, never verifies. All
+//! copies of a checkpoint have the same bytes, so a block that is bad in one copy is read from another.
 
 use crate::record::{Applied, Level};
 use crate::tree::Value;
@@ -12,21 +13,24 @@ use stratum_storage::blob::Index;
 
 const MAGIC: &[u8; 8] = b"STRATCKP";
 pub(super) const HEADER_LEN: usize = 64;
-/// A block's length and checksum stand before it.
+/// The length and the checksum that stand before a block.
 pub(super) const FRAME_LEN: usize = 8;
-/// A block is closed once it holds this many bytes.
+/// How many bytes a block must hold to be ended.
 pub(super) const BLOCK_BYTES: usize = 256 << 10;
-/// More than any block can be: its last pair may go over [`BLOCK_BYTES`], by no more than the largest record.
+/// A bound that no block reaches. Its last pair may exceed [`BLOCK_BYTES`], but by no more than the largest record.
 pub(super) const MAX_BLOCK: usize = 16 << 20;
 pub(super) const END_LEN: usize = 16;
 
-/// Added to the version where range files are named: binaries that don't know those refuse it as a newer one.
+/// A bit of the version which says that the checkpoint is a manifest. Binaries that don't know range files refuse it
+/// as a newer version.
 const NAMES_RANGES: u32 = 1 << 8;
 
-/// Added beside it where a run lies over the base: binaries that don't know runs would take the base for the whole state.
+/// A bit of the version which says that a run lies over the base. Binaries that don't know runs refuse it as a newer
+/// version; they would take the base for the whole state.
 const HAS_RUN: u32 = 1 << 9;
 
-/// Added beside both where something sank between the two, for the same reason.
+/// A bit of the version which says that files of a run sank between run and base. Binaries that don't know that
+/// refuse it as a newer version, for the same reason.
 const HAS_SUNK: u32 = 1 << 10;
 
 /// What follows a header.
@@ -36,13 +40,13 @@ pub(super) enum Form {
     SingleFile,
     /// A list of range files.
     Manifest,
-    /// Two of them: the base's, and those of the run over it.
+    /// Two lists of range files: those of the base, and those of the run over it.
     ManifestWithRun,
-    /// Three of them: the base's, the run's, and those of what sank between the two.
+    /// Three lists of range files: those of the base, those of the run, and those that sank between the two.
     ManifestWithSunk,
 }
 
-/// Bytes that are no (whole) checkpoint.
+/// Why bytes can't be read as a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FormatError {
     #[error("a checkpoint of level {0}; this binary knows levels up to {known}: use a newer one", known = Level::highest_known())]
@@ -73,7 +77,7 @@ pub(super) fn header(applied: &Applied, form: Form) -> [u8; HEADER_LEN] {
 pub(super) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<(Applied, Form), FormatError> {
     let u64_at = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
     let u128_at = |at: usize| u128::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
-    // Versions are levels: what a state of that level holds can be read by whoever knows it.
+    // The version is the state's level, which a binary must know to read the records.
     let version = u64_at(8) as u32;
     let form = match (version & NAMES_RANGES, version & HAS_RUN, version & HAS_SUNK) {
         (0, ..) => Form::SingleFile,
@@ -83,7 +87,7 @@ pub(super) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<(Applied, Form), 
     };
     let version = match form {
         Form::SingleFile => version,
-        // One that says more than its form is a newer one.
+        // Any other bit makes it a version that this binary doesn't know.
         Form::Manifest => version & !NAMES_RANGES,
         Form::ManifestWithRun => version & !(NAMES_RANGES | HAS_RUN),
         Form::ManifestWithSunk => version & !(NAMES_RANGES | HAS_RUN | HAS_SUNK),
@@ -101,13 +105,13 @@ pub(super) fn parse_header(bytes: &[u8; HEADER_LEN]) -> Result<(Applied, Form), 
     Ok((applied, form))
 }
 
-/// A block's checksum: of where it belongs, then of its bytes.
+/// A block's checksum: of its checkpoint and offset, then of its bytes.
 fn checksum(index: Index, offset: u64, payload: &[u8]) -> u32 {
     let place = crc32c::crc32c_append(crc32c::crc32c(&index.to_le_bytes()), &offset.to_le_bytes());
     crc32c::crc32c_append(place, payload)
 }
 
-/// The frame of a block whose frame begins at `offset`.
+/// The length and checksum before a block. They begin at `offset`.
 pub(super) fn frame(index: Index, offset: u64, payload: &[u8]) -> [u8; FRAME_LEN] {
     let mut bytes = [0; FRAME_LEN];
     bytes[..4].copy_from_slice(&(payload.len() as u32).to_le_bytes());
@@ -115,7 +119,7 @@ pub(super) fn frame(index: Index, offset: u64, payload: &[u8]) -> [u8; FRAME_LEN
     bytes
 }
 
-/// The payload's length and checksum; a length of 0 is the end.
+/// Reads a block's length and checksum. A length of 0 is the file's end.
 pub(super) fn parse_frame(bytes: [u8; FRAME_LEN], offset: u64) -> Result<(usize, u32), FormatError> {
     let [a, b, c, d, e, f, g, h] = bytes;
     let length = u32::from_le_bytes([a, b, c, d]) as usize;
@@ -129,7 +133,7 @@ pub(super) fn verify(index: Index, offset: u64, payload: &[u8], crc: u32) -> Res
     if checksum(index, offset, payload) == crc { Ok(()) } else { Err(FormatError::Damaged(offset)) }
 }
 
-/// The end: a frame of length 0 whose checksum covers the count, and the count.
+/// The file's end: a frame of length 0 whose checksum covers the count of pairs, and the count.
 pub(super) fn end(index: Index, offset: u64, pairs: u64) -> [u8; END_LEN] {
     let mut bytes = [0; END_LEN];
     let count = pairs.to_le_bytes();

@@ -1,25 +1,26 @@
-//! What every block of a range file, and a manifest's list, is written in: its length, a checksum, and its bytes.
+//! Frames, in which the blocks of range files and the lists of manifests are written: a length, a checksum, and the
+//! bytes.
 //!
-//! The checksum covers who wrote it and where it belongs, so that a block of another store, of another checkpoint, or of
-//! another place in the file never verifies.
+//! The checksum covers the file and the frame's offset, too, so that a frame of another store, of another checkpoint,
+//! or of another place in the file never verifies.
 
-/// The length and the checksum before a frame's bytes.
+/// The length and the checksum that stand before a frame's bytes.
 pub(super) const FRAME_HEADER_LEN: usize = 8;
-/// In the length: the bytes are LZ4's.
+/// A bit of the length which says that the bytes are compressed by LZ4.
 const IS_PACKED: u32 = 1 << 31;
 
-/// What tells the frames of one file from those of all others.
+/// What a file puts into the checksums of its frames, so that no other file's frames verify in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Salt(u32);
 
-/// A frame's bytes, and whether they are LZ4's.
+/// A frame's bytes, and whether they are compressed by LZ4.
 pub(super) struct Framed {
     pub(super) bytes: Vec<u8>,
     pub(super) is_packed: bool,
 }
 
 impl Salt {
-    /// Of a file that was written at an entry of the journal: its index and hash, and the file's number.
+    /// The salt of a file, from the index and hash of the journal entry at which it was written, and the file's number.
     pub(super) fn new(index: u64, hash: u128, number: u32) -> Salt {
         let salt = crc32c::crc32c(&index.to_le_bytes());
         let salt = crc32c::crc32c_append(salt, &hash.to_le_bytes());
@@ -31,7 +32,7 @@ impl Salt {
         crc32c::crc32c_append(crc32c::crc32c_append(place, &word.to_le_bytes()), bytes)
     }
 
-    /// What stands before a frame's bytes.
+    /// The header that stands before a frame's bytes.
     pub(super) fn header(self, offset: u64, bytes: &[u8], is_packed: bool) -> [u8; FRAME_HEADER_LEN] {
         let word = bytes.len() as u32 | if is_packed { IS_PACKED } else { 0 };
         let mut header = [0; FRAME_HEADER_LEN];
@@ -40,7 +41,7 @@ impl Salt {
         header
     }
 
-    /// The frame that begins at `offset`, of which `stored` is all; nothing if that isn't what was written there.
+    /// Reads the frame that begins at `offset`. `stored` is all of it. Gives none if it doesn't verify.
     pub(super) fn parse(self, offset: u64, mut stored: Vec<u8>) -> Option<Framed> {
         let (header, bytes) = stored.split_first_chunk::<FRAME_HEADER_LEN>()?;
         let ([a, b, c, d, ..], [.., e, f, g, h]) = (*header, *header);
@@ -53,7 +54,7 @@ impl Salt {
         Some(Framed { bytes: stored, is_packed: word & IS_PACKED != 0 })
     }
 
-    /// The length of the frame, its header included, that begins with these bytes. It is not verified.
+    /// The length of the frame with this header, the header included. It isn't verified yet.
     pub(super) fn length(header: [u8; FRAME_HEADER_LEN]) -> usize {
         let [a, b, c, d, ..] = header;
         FRAME_HEADER_LEN + (u32::from_le_bytes([a, b, c, d]) & !IS_PACKED) as usize

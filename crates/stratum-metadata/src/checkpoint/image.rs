@@ -1,8 +1,8 @@
-//! A checkpoint that is a single file, read key by key: what an older server left, or a backup brought.
+//! A checkpoint that is a single file, read key by key. An older server wrote it, or it came with a backup.
 //!
-//! Its pairs are in the order of their keys, so the first key of every block is all that must be kept in memory: about
-//! a four-thousandth of the checkpoint. Blocks are read, verified, when a key in them is asked for, and the last few
-//! stay. The next checkpoint is made of range files and takes its place.
+//! The pairs are in the order of their keys, so only the first key of every block must be in memory, about a
+//! four-thousandth of the checkpoint. A block is read and verified when a key in it is looked up, and the last few
+//! blocks stay in memory. The next checkpoint has range files and takes this one's place.
 
 use super::single::{Block, Reader};
 use super::{CheckpointError, format};
@@ -17,12 +17,12 @@ use tracing_mutex::parkinglot::Mutex;
 /// Blocks that stay in memory: 16 MiB.
 const CACHED: usize = 64;
 
-/// A whole checkpoint.
+/// A single file that was read through once and is whole.
 pub(super) struct Image {
     reader: Reader,
-    /// The first key of each block, and where that begins.
+    /// The first key of each block, and the block's offset.
     blocks: Vec<(Vec<u8>, u64)>,
-    /// By their place in `blocks`, the last used one first.
+    /// Blocks by their position in `blocks`, the last used one first.
     cache: Mutex<VecDeque<(usize, Arc<Pairs>)>>,
 }
 
@@ -35,12 +35,12 @@ impl std::fmt::Debug for Image {
 /// A block's pairs.
 struct Pairs {
     bytes: Vec<u8>,
-    /// Where each begins.
+    /// The offset of each pair.
     starts: Vec<u32>,
 }
 
 impl Image {
-    /// Reads the checkpoint through once; an error unless it is whole.
+    /// Reads the checkpoint through once, and fails unless it is whole.
     pub(super) fn open(mut reader: Reader) -> Result<Image, CheckpointError> {
         let (mut blocks, mut count, mut sum) = (Vec::new(), 0, 0u128);
         loop {

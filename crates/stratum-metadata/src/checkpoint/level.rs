@@ -1,7 +1,8 @@
-//! Range files side by side, in the order of their keys: a checkpoint's base, or the run that lies over it.
+//! A level of a checkpoint: range files that follow each other in the order of their keys. The base is one, and so is
+//! the run that lies over it.
 //!
-//! The values of a run are changes as a tree stores them, so that it can say of a key that it was removed. A level hands out
-//! what is stored, and whoever asks knows which of the two it is.
+//! The values of a run are changes as a tree stores them, so that a run can hold that a key was removed. A level
+//! gives values as they are stored; its caller knows whether they are values or changes.
 
 use super::range::{Range, RangeRecord};
 use crate::tree::{Base, TreeError, Value};
@@ -10,7 +11,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// How many pairs are fetched at first, and at most, for whoever takes them one by one: a listing of a few keys needs no more,
+/// How many pairs are fetched at once by [`Pairs`], at first and at most. A listing of a few keys needs few of them,
 /// and a merge many.
 const FIRST_FETCH_PAIRS: usize = 8;
 const LARGEST_FETCH_PAIRS: usize = 256;
@@ -34,23 +35,23 @@ impl Level {
         self.ranges.iter().map(|range| range.record.clone()).collect()
     }
 
-    /// What its files take, in bytes, a copy.
+    /// The length of all files, in bytes, of one copy.
     pub(super) fn bytes(&self) -> u64 {
         self.ranges.iter().map(|range| range.record.bytes).sum()
     }
 
-    /// The sum of what its pairs add to one.
+    /// What all pairs of the level add to the state's fingerprint.
     pub(super) fn fingerprint(&self) -> u128 {
         self.ranges.iter().fold(0u128, |sum, range| sum.wrapping_add(range.record.fingerprint))
     }
 
-    /// A hash of which files it is.
+    /// A hash of the records of all files, which tells levels apart.
     pub(super) fn identity(&self) -> u128 {
-        // Nothing of it can't be written.
+        // Encoding can't fail: a record holds only numbers and bytes.
         xxh3_128(&postcard::to_stdvec(&self.records()).unwrap_or_default())
     }
 
-    /// Which range a key would be in.
+    /// The position of the range in which a key would be.
     fn position(&self, key: &[u8]) -> usize {
         self.ranges.partition_point(|range| range.record.first.as_slice() <= key).saturating_sub(1)
     }
@@ -67,7 +68,8 @@ impl Level {
         self.range_for(key).map_or(Ok(()), |range| range.touch(key))
     }
 
-    /// A key after `from`, so many blocks on; nothing if there is none in this level.
+    /// The first key of the block that lies `blocks` blocks after the one of `from`, or of the next range; none if
+    /// this level ends before.
     pub(super) fn beyond(&self, from: &[u8], blocks: usize) -> Result<Option<Vec<u8>>, TreeError> {
         let position = self.position(from);
         let Some(range) = self.ranges.get(position) else { return Ok(None) };
@@ -80,7 +82,7 @@ impl Level {
         Ok(self.pairs(from, to).next().transpose()?.is_some())
     }
 
-    /// The pairs with `from <= key < to`, for whoever takes them beside others.
+    /// An iterator over the pairs with `from <= key < to`, to be merged with others.
     pub(super) fn pairs(&self, from: &[u8], to: &[u8]) -> Pairs<'_> {
         Pairs {
             level: self,
@@ -117,11 +119,11 @@ impl Base for Level {
 /// See [`Level::pairs`].
 pub(super) struct Pairs<'a> {
     level: &'a Level,
-    /// Where the next ones begin.
+    /// The key from which on the next pairs are fetched.
     from: Vec<u8>,
     to: Vec<u8>,
     fetched: VecDeque<(Vec<u8>, Value)>,
-    /// How many are fetched next; none when there are no more.
+    /// How many pairs are fetched next; 0 when there are no more.
     fetch: usize,
 }
 
@@ -136,7 +138,7 @@ impl Pairs<'_> {
         match scanned {
             Ok(()) if fetched.len() < most => *fetch = 0,
             Err(error) if fetched.is_empty() => return Err(error),
-            // What comes before what can't be read is handed out: who goes on beyond it meets that again.
+            // The pairs before the error are handed out first. The next fetch meets the error again.
             Ok(()) | Err(_) => *fetch = (2 * most).min(LARGEST_FETCH_PAIRS),
         }
         if let Some((last, _)) = fetched.back() {

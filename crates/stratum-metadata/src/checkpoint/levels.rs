@@ -1,8 +1,8 @@
-//! The levels of a checkpoint, one over the other: its base, the run of what changed since that was merged and, between them,
-//! what sank of a run.
+//! The levels of a checkpoint, one over the other: the base, the run of what changed since the base was merged and,
+//! between the two, files of former runs that have *sunk*.
 //!
-//! A file of a run sinks when one of its blocks is lost: it can't be written anew with what changed since, so that lies over it
-//! from then on, and what lies under it stays as it is.
+//! A file of a run sinks when one of its blocks is lost. It can't be merged with later changes then, since its pairs
+//! aren't all known. So it stays as it is, a new run lies over it, and the ranges of the base under it stay, too.
 
 use super::level::Level;
 use super::range::Range;
@@ -11,10 +11,10 @@ use crate::tree::{Base, TreeError, Value};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// How many blocks of pairs a scan may pass at a stretch, where most of what it passes was removed.
+/// How many blocks of pairs a scan may pass without a pause, where most of the keys were removed.
 const STRETCH_BLOCKS: usize = 16;
 
-/// See above. The values of the base are the state's; those of the others are changes.
+/// The levels. The values of the base are the state's values, those of the other two levels are changes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Levels {
     pub(super) base: Level,
@@ -41,18 +41,18 @@ impl Levels {
         self.base.touch(key)
     }
 
-    /// Asks the state that they are together.
+    /// Asks a question of the state that the levels make together.
     fn ask<T>(&self, question: impl FnOnce(&dyn Base) -> T) -> T {
         let below = Over { changes: &self.sunk, below: &self.base };
         question(&Over { changes: &self.run, below: &below })
     }
 
-    /// A key after `from`, some blocks on; nothing if there is little left.
+    /// A key some blocks after `from`; none if little is left.
     pub(super) fn stretch(&self, from: &[u8]) -> Result<Option<Vec<u8>>, TreeError> {
         let mut nearest = None;
         for level in [&self.base, &self.sunk, &self.run] {
             let end = match level.beyond(from, STRETCH_BLOCKS) {
-                // Who goes there is told.
+                // A scan that gets there meets the lost block and is told.
                 Err(TreeError::Lost(_)) => None,
                 end => end?,
             };
@@ -61,26 +61,27 @@ impl Levels {
         Ok(nearest)
     }
 
-    /// The same files, each as that makes it.
+    /// The same levels, with `each` applied to every range.
     pub(super) fn map(&self, each: impl Fn(&Arc<Range>) -> Arc<Range>) -> Levels {
         let level = |level: &Level| Level::new(level.ranges().iter().map(&each).collect());
         Levels { base: level(&self.base), sunk: level(&self.sunk), run: level(&self.run) }
     }
 
-    /// Whether a block of any of its files counts for empty.
+    /// Whether any file has a block that counts for empty.
     pub(super) fn has_void(&self) -> bool {
         self.ranges().any(|range| !range.void().is_empty())
     }
 
-    /// Whether a block of any of its files is known to be lost.
+    /// Whether any file has a block that is known to be lost.
     pub(super) fn has_lost(&self) -> bool {
         self.ranges().any(|range| range.lost().is_some())
     }
 
-    /// With those files of the run sunk of which a block is lost.
+    /// The same state, in which those files of the run that have a lost block are sunk.
     ///
     /// # Errors
-    /// Where something sank before, and not everything of that is there again.
+    /// A file that sinks overlaps with one that has sunk before and still has a lost block: the two can't lie in one
+    /// level.
     pub(super) fn with_lost_sunk(&self) -> Result<Levels, TreeError> {
         let is_lost = |range: &Arc<Range>| range.lost().is_some();
         let (sinks, sound): (Vec<_>, Vec<_>) = self.run.ranges().iter().cloned().partition(is_lost);

@@ -1,7 +1,7 @@
-//! The blocks of range files that no copy gives, for as long as they are known and aren't read again.
+//! The blocks of range files that are known to be lost: no copy gave them when they were last read.
 //!
-//! Whoever needs one is told so ([`TreeError::Lost`](crate::tree::TreeError)); everybody else goes on. What is known here is
-//! what somebody asked for: a start knows of nothing yet.
+//! A lookup or scan that needs a lost block fails with [`TreeError::Lost`](crate::tree::TreeError); all others go on.
+//! A block is known to be lost only once somebody has read it, so none is known at a start.
 
 use super::range::RangeId;
 use crate::lost::LostBlock;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_mutex::parkinglot::Mutex;
 
-/// The blocks by file and offset.
+/// The lost blocks by file and offset.
 #[derive(Debug, Default)]
 pub(super) struct Lost {
     any: AtomicBool,
@@ -22,7 +22,7 @@ impl Lost {
         self.any.load(Ordering::Acquire)
     }
 
-    /// Those of a file.
+    /// The lost blocks of a file.
     pub(super) fn of(&self, id: RangeId) -> Vec<Arc<LostBlock>> {
         if !self.any() {
             return Vec::new();
@@ -31,7 +31,7 @@ impl Lost {
         blocks.range((id, 0)..=(id, u64::MAX)).map(|(_, block)| block.clone()).collect()
     }
 
-    /// Adds one, or gives the one that it is known as until it is read; says whether it wasn't known.
+    /// Adds a lost block. If it is known already, gives the known one. Also gives whether it wasn't known.
     pub(super) fn enter(&self, id: RangeId, block: LostBlock) -> (Arc<LostBlock>, bool) {
         let (mut blocks, place) = (self.blocks.lock(), (id, block.offset));
         let is_new = !blocks.contains_key(&place);
@@ -40,7 +40,7 @@ impl Lost {
         (known, is_new)
     }
 
-    /// It was read after all.
+    /// Takes out a block that could be read again.
     pub(super) fn found(&self, id: RangeId, offset: u64) {
         let mut blocks = self.blocks.lock();
         if let Some(block) = blocks.remove(&(id, offset)) {
@@ -49,14 +49,14 @@ impl Lost {
         self.note(&blocks);
     }
 
-    /// Nobody asks for it any more.
+    /// Takes out a block that nobody reads any more.
     pub(super) fn forget(&self, id: RangeId, offset: u64) {
         let mut blocks = self.blocks.lock();
         blocks.remove(&(id, offset));
         self.note(&blocks);
     }
 
-    /// Forgets those of other files: nobody will ask for them again.
+    /// Forgets the blocks of files that no checkpoint names any more.
     pub(super) fn retain(&self, is_named: impl Fn(&RangeId) -> bool) {
         let mut blocks = self.blocks.lock();
         blocks.retain(|(id, _), _| is_named(id));

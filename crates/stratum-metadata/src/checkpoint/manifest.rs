@@ -1,24 +1,24 @@
-//! The manifest of a checkpoint: what its state has applied, and the range files that hold the state, those of its base and
-//! those of the run over it, each in the order of their keys. Files that didn't change are named by several checkpoints.
+//! The manifest of a checkpoint: what its state has applied, and the range files that hold the state, level by level
+//! and each level in the order of its keys. A file in which nothing changed is named by several checkpoints.
 
 use super::format::{self, Form, FormatError, HEADER_LEN};
 use super::frame::Salt;
 use super::range::RangeRecord;
 use crate::record::Applied;
 
-/// What a manifest holds.
+/// The contents of a manifest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manifest {
     pub(super) applied: Applied,
     pub(super) base: Vec<RangeRecord>,
     /// What changed since the base was merged.
     pub(super) run: Vec<RangeRecord>,
-    /// What sank of runs because a block of it is lost: it lies between the two.
+    /// Files of runs that sank between run and base, because a block of them is lost.
     pub(super) sunk: Vec<RangeRecord>,
 }
 
 impl Manifest {
-    /// All files that it names.
+    /// All range files that the manifest names.
     pub(super) fn ranges(&self) -> impl Iterator<Item = &RangeRecord> {
         [&self.base, &self.run, &self.sunk].into_iter().flatten()
     }
@@ -37,7 +37,7 @@ impl Manifest {
             Form::ManifestWithRun => postcard::to_stdvec(&(&self.base, &self.run)),
             Form::Manifest | Form::SingleFile => postcard::to_stdvec(&self.base),
         };
-        // Nothing of it can't be written.
+        // Encoding can't fail: the lists hold only numbers and bytes.
         let list = list.unwrap_or_default();
         let frame = self.salt().header(HEADER_LEN as u64, &list, false);
         [format::header(&self.applied, self.form()).as_slice(), &frame, &list].concat()
@@ -67,7 +67,8 @@ impl Manifest {
         if manifest.makes_sense() && manifest.form() == form { Ok(manifest) } else { Err(damaged()) }
     }
 
-    /// Whether files follow one another and, where all of the state is in the base, are the state.
+    /// Whether the files of each level follow one another and, where all of the state is in the base, add up to its
+    /// fingerprint.
     fn makes_sense(&self) -> bool {
         let ascend = |ranges: &[RangeRecord]| ranges.windows(2).all(|pair| pair[0].first < pair[1].first);
         let sum = self.base.iter().fold(0u128, |sum, range| sum.wrapping_add(range.fingerprint));

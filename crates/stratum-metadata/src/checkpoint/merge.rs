@@ -1,19 +1,20 @@
-//! The next checkpoint, merged from the one before and what changed since, while the store goes on.
+//! Merges the next checkpoint from the one before and what changed since, while the store goes on.
 //!
-//! What changed goes into the run, and only when that has grown long are base and run merged into a new base. With random keys
-//! a merge writes most of its level anew, so that each checkpoint would cost as much as the state is long; so it costs about
-//! the square root of that ([`longest_run`]).
+//! What changed goes into the run. Only when the run has grown long are base and run merged into a new base. If keys
+//! change at random, a merge writes most of its level anew. Merged into the base, each checkpoint would cost as much
+//! as the state is long; merged into the run, it costs about the square root of that ([`longest_run`]).
 //!
-//! A range of that level in which nothing changed is named again, as it is. The others are written anew, with their changes
-//! made, and cut where a file is large enough. One that came out small takes in the next range, so that their number follows
-//! from what they hold. Memory is needed for a block of each input.
+//! A range of the level in which nothing changed is named again as it is. The others are written anew with their
+//! changes, and a file is ended where it is large enough. A file that came out small takes in the next range, so that
+//! the number of files follows from the bytes that they hold. A merge needs memory for one block of each input.
 //!
-//! Where a block is lost, the merge goes around it: a range of the base that has one is *carried*, which is to be named again as
-//! it is, and what changed in it goes to the new run. Of the run such a range sinks below it ([`Levels`]). Where its keys were
-//! given up there is nothing to go around any more: what is left of the range is written anew.
+//! Where a block is lost, the merge goes around it. A range of the base that has a lost block is *carried*: it is
+//! named again as it is, and what changed in it goes to the new run. A range of the run that has one sinks below the
+//! run ([`Levels`]). Where the block's keys were given up there is nothing to go around any more, and what is left of
+//! the range is written anew.
 //!
-//! A merge that was cut off by the end of its process goes on where it was: the files that it had finished lie where they
-//! were written, and the same pairs come in the same order.
+//! A merge that was cut off by the end of its process is gone on with by the next process. It takes the files that
+//! were finished as they lie on the drives, since the same pairs come in the same order.
 
 use super::closed::Closed;
 use super::files::{Files, Listing};
@@ -31,17 +32,17 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use stratum_storage::drive::Drive;
 
-/// After all keys.
+/// A key after all others.
 const END: &[u8] = &[0xff];
-/// A file is small below this part of a range's size.
+/// A file that is smaller than this part of a range's size is small.
 const SMALL_PART: u64 = 4;
-/// How often a merge is begun that meets lost blocks.
+/// How often a merge that meets lost blocks is begun anew.
 const TRIES: u32 = 16;
 
-/// Merges the next checkpoint and makes it count. `turn` is called with how much was written, now and then. Blocks.
+/// Merges the next checkpoint and publishes it. `turn` is called now and then with how many bytes were written. Blocks.
 ///
 /// # Errors
-/// [`CheckpointError::Mismatch`] if what was merged isn't what was applied: nothing of it becomes truth.
+/// [`CheckpointError::Mismatch`] if what was merged isn't what was applied. Nothing of it is published then.
 pub(crate) fn merge(
     closed: &Closed,
     files: &Files,
@@ -49,7 +50,7 @@ pub(crate) fn merge(
 ) -> Result<Checkpoint, CheckpointError> {
     for _ in 1..TRIES {
         match try_merge(closed, files, turn) {
-            // From now on it is known, and gone around.
+            // The block is known to be lost from now on, so the next try goes around it.
             Err(CheckpointError::Tree(TreeError::Lost(block))) => {
                 tracing::warn!(%block, "a merge met a lost block; it begins anew, around that");
             }
@@ -91,14 +92,15 @@ fn try_merge(closed: &Closed, files: &Files, turn: &dyn Fn(u64)) -> Result<Check
     merged
 }
 
-/// What is left as it is, since a block is lost: seen once for a merge, for it may change meanwhile.
+/// What a merge leaves as it is because of lost blocks. It is determined once for a merge, since blocks may be lost
+/// or found meanwhile.
 #[derive(Default)]
 struct Aside {
-    /// Ranges of the base that are named again, and what changed in them left to the run.
+    /// Ranges of the base that are named again. What changed in them goes into the run.
     carried: Vec<Arc<Range>>,
-    /// Whether what has sunk stays between the two.
+    /// Whether files that have sunk stay between run and base.
     keeps_sunk: bool,
-    /// A block that is lost, where a file would have to stay of which another block was given up.
+    /// A lost block, because of which a file would have to stay that has another block whose keys were given up.
     hinders: Option<Arc<LostBlock>>,
 }
 
@@ -126,7 +128,8 @@ impl Aside {
         Aside { carried, keeps_sunk, hinders }
     }
 
-    /// What was given up never comes into a later checkpoint: after a start nobody would know of it.
+    /// Fails if a file would be named again of which a block was given up: a later start wouldn't know that the block
+    /// counts for empty.
     fn check(&self) -> Result<(), TreeError> {
         self.hinders.clone().map_or(Ok(()), |block| Err(TreeError::Lost(block)))
     }
@@ -136,13 +139,13 @@ impl Aside {
     }
 }
 
-/// What comes of what was closed. It follows from what lies on the drives, so that a merge that was cut off goes on in the
-/// same way.
+/// The level that a merge writes. It follows from what lies on the drives, so that a merge that was cut off is gone
+/// on with in the same way.
 #[derive(Clone, Copy)]
 enum Destination<'a> {
-    /// All of the state: a new base, from the levels that there are. It has a run where something is carried.
+    /// A new base with all of the state, from all levels that there are. A run lies over it if ranges are carried.
     Base { former: Option<&'a Levels>, aside: &'a Aside },
-    /// A new run over that base.
+    /// A new run over the former base.
     Run { former: &'a Levels },
 }
 
@@ -162,7 +165,7 @@ impl<'a> Destination<'a> {
         match closed.tree.is_whole()? {
             Some(true) => Ok(Destination::Run { former }),
             Some(false) => Err(CheckpointError::Mismatch),
-            // Only the sum of the whole state proves it.
+            // A tree without a sum of its own can only be proven by the fingerprint of the whole state.
             None => Ok(anew),
         }
     }
@@ -174,7 +177,7 @@ impl<'a> Destination<'a> {
         }
     }
 
-    /// The ranges that the new ones take the place of.
+    /// The ranges of the level that is written, whose place the new ones take.
     fn former(&self) -> &'a [Arc<Range>] {
         match *self {
             Destination::Base { former, .. } => former.map(|levels| levels.base.ranges()).unwrap_or_default(),
@@ -189,8 +192,9 @@ impl<'a> Destination<'a> {
         }
     }
 
-    /// Of what its files say that they were written at. The state at an entry is always the same, but a run is one over its
-    /// base, and a base one beside what was carried: a file of another merge never verifies in its place.
+    /// What the new files are salted with. The state at a journal entry is always the same, but what a run holds
+    /// depends on its base, and what a base holds on which ranges are carried. So the salt depends on those, too, and
+    /// a file of another merge never verifies in the place of this one's.
     fn written_as(&self, applied: &Applied) -> Applied {
         let salt = match self {
             Destination::Base { aside, .. } if aside.carried.is_empty() => 0,
@@ -200,7 +204,7 @@ impl<'a> Destination<'a> {
         Applied { hash: applied.hash ^ salt, ..*applied }
     }
 
-    /// Whether a key with `from <= key < to` isn't in what was there before as it is now.
+    /// Whether any key with `from <= key < to` has changed since the former level was written.
     fn changes_between(&self, closed: &Closed, from: &[u8], to: &[u8]) -> Result<bool, TreeError> {
         let is_covered = match self {
             Destination::Base { former: Some(levels), .. } => {
@@ -211,7 +215,7 @@ impl<'a> Destination<'a> {
         Ok(is_covered || closed.tree.changes_between(from, to)?)
     }
 
-    /// Visits what is to be written of the keys with `from <= key < to`.
+    /// Visits what the new level holds of the keys with `from <= key < to`.
     fn scan(
         &self,
         closed: &Closed,
@@ -240,15 +244,15 @@ fn changes(
     })
 }
 
-/// The keys that are looked for in a range, where these are all of a level: from its first to the next one's.
+/// The span of keys that are looked up in a range of a level: from its first key to the first one of the next range.
 fn span(ranges: &[Arc<Range>], number: usize) -> (&[u8], &[u8]) {
     let from = ranges.get(number).filter(|_| number > 0).map_or(FIRST, |range| &range.record.first);
     (from, ranges.get(number + 1).map_or(END, |next| &next.record.first))
 }
 
-/// The length, in bytes, from which on a run goes into the base. Each checkpoint writes half of it on the average, and it takes
-/// as many checkpoints until the base is written as trees go into it: the sum is least where both cost the same. What
-/// changed takes about a quarter of its bytes once it is written.
+/// The length in bytes at which a run is merged into the base. A checkpoint writes half of the run on the average,
+/// and the base is written once in as many checkpoints as trees fit into the run. The sum of both costs is least
+/// where they are equal. The changes of a tree take about a quarter of their bytes once they are written.
 fn longest_run(base_bytes: u64, changes_bytes: u64) -> u64 {
     (base_bytes.saturating_mul(changes_bytes) / 2).isqrt()
 }
@@ -258,18 +262,18 @@ struct Merge<'a> {
     destination: Destination<'a>,
     written_as: Applied,
     files: &'a Files,
-    /// What lay on the drives before.
+    /// What lay on the drives when the merge began.
     listing: Listing,
     targets: Vec<Arc<Drive>>,
     turn: &'a dyn Fn(u64),
     writer: Option<RangeWriter>,
-    /// Those of the level that are done, in order.
+    /// The ranges of the new level that are done, in order.
     ranges: Vec<Arc<Range>>,
-    /// Those that this merge wrote.
+    /// The ranges that this merge wrote.
     ours: Vec<Arc<Range>>,
     /// The number of the next file.
     numbers: u32,
-    /// The last key of a file that was there before, finished.
+    /// The last key of a finished file that an earlier try left. Keys up to it needn't be written.
     through: Option<Vec<u8>>,
 }
 
@@ -288,11 +292,11 @@ impl Merge<'_> {
         }
     }
 
-    /// The level that is merged.
+    /// Writes the new level.
     fn level(&mut self, aside: &Aside) -> Result<Level, CheckpointError> {
         let ranges = self.destination.former();
         if ranges.is_empty() && !aside.keeps_sunk {
-            // The first range files of this level.
+            // The level has no range files yet.
             self.rewrite(FIRST, END)?;
         }
         for (number, range) in ranges.iter().enumerate() {
@@ -300,7 +304,7 @@ impl Merge<'_> {
             let so_far = self.writer.as_ref().map(RangeWriter::bytes);
             let is_small =
                 self.is_small(range.record.bytes) || so_far.is_some_and(|bytes| self.is_small(bytes));
-            // A file that was there before ends in this range.
+            // A finished file that an earlier try left ends in this range.
             let is_begun = self.through.as_deref().is_some_and(|last| last >= from);
             let is_rewritten = !aside.carries(range)
                 && (is_small
@@ -317,8 +321,8 @@ impl Merge<'_> {
         self.end_level()
     }
 
-    /// The run over a new base: what changed in the ranges that are carried. Of a base that holds nothing under what has sunk
-    /// that is all.
+    /// Writes the run over a new base: what changed in the ranges that are carried or, if an empty base lies under
+    /// files that have sunk, all that changed.
     fn over_what_stays(&mut self, former: &Levels, aside: &Aside) -> Result<Level, CheckpointError> {
         (self.numbers, self.through) = (RUN_NUMBERS, None);
         let ranges = former.base.ranges();
@@ -341,13 +345,13 @@ impl Merge<'_> {
         bytes < self.files.sizes.range_bytes / SMALL_PART
     }
 
-    /// Writes the keys from `from` to `to` anew.
+    /// Writes all keys with `from <= key < to` anew.
     fn rewrite(&mut self, from: &[u8], to: &[u8]) -> Result<(), CheckpointError> {
         let (closed, destination) = (self.closed, self.destination);
         self.write(|visit| destination.scan(closed, from, to, visit))
     }
 
-    /// Writes what a scan shows.
+    /// Writes the pairs that a scan visits.
     fn write(
         &mut self,
         scan: impl FnOnce(&mut dyn FnMut(&[u8], &Value) -> ControlFlow<()>) -> Result<(), TreeError>,
@@ -382,7 +386,8 @@ impl Merge<'_> {
         if is_full { self.end_range() } else { Ok(()) }
     }
 
-    /// The number of the next file: none that a range of the same entry has, which may be named again.
+    /// The number of the next file. Numbers of ranges that were written at the same entry are left out, since those
+    /// may be named again.
     fn next_number(&self) -> u32 {
         let former = || self.destination.levels().into_iter().flat_map(Levels::ranges);
         let is_taken = |number: u32| {
@@ -392,7 +397,7 @@ impl Merge<'_> {
         (self.numbers..).find(|number| !is_taken(*number)).unwrap_or(self.numbers)
     }
 
-    /// Takes the next file as it is, if it is there and begins with that key.
+    /// Takes the next file as it is, if an earlier try finished it and it begins with that key.
     fn take_finished(&mut self, first: &[u8]) -> bool {
         self.numbers = self.next_number();
         let found = self.files.finished_range(&self.listing, &self.written_as, self.numbers, &self.targets);
@@ -426,10 +431,11 @@ impl Merge<'_> {
         Ok(Level::new(std::mem::take(&mut self.ranges)))
     }
 
-    /// Proves it, and makes it count.
+    /// Proves the new checkpoint, and makes it count by writing its manifest.
     fn publish(&mut self, levels: Levels) -> Result<Checkpoint, CheckpointError> {
         let applied = self.closed.applied;
-        // Of a run, and of what lies under one, tree and files were proven before: each file is verified as it is read.
+        // With a run there is no sum of the whole state. Tree and files were proven before, and each block was
+        // verified when it was read.
         let is_all_in_base = levels.run.ranges().is_empty() && levels.sunk.ranges().is_empty();
         if is_all_in_base && levels.base.fingerprint() != applied.fingerprint {
             return Err(CheckpointError::Mismatch);
@@ -440,18 +446,19 @@ impl Merge<'_> {
         for range in checkpoint.ranges().filter(|range| !self.is_ours(range)) {
             self.files.place(range, &self.listing.holders(&range.record), &self.targets)?;
         }
-        // From here on some drive may name them: they stay, and go when no manifest names them.
+        // From here on a manifest on some drive may name the new files, so a failure must not remove them. They are
+        // removed once no manifest names them.
         self.ours.clear();
         self.files.write_manifest(&manifest, self.targets.clone())?;
         Ok(checkpoint)
     }
 
-    /// Whether this merge wrote it.
+    /// Whether this merge wrote the range.
     fn is_ours(&self, range: &Arc<Range>) -> bool {
         self.ours.iter().any(|ours| Arc::ptr_eq(ours, range))
     }
 
-    /// Removes what was written.
+    /// Removes what this merge wrote.
     fn take_back(&mut self) {
         if let Some(writer) = self.writer.take() {
             writer.abandon();

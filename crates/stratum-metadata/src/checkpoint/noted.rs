@@ -1,7 +1,9 @@
-//! Which blocks are lost, noted on the drives: a start knows of them at once, and not only when somebody asks for one.
+//! A note on the drives of which blocks are lost, so that a start knows of them at once, and not only when somebody
+//! needs one.
 //!
-//! A line for each: the file's name and where in it the block begins. It proves nothing: what is noted is read, and is lost only
-//! if it still is. So a copy of the note that is old, cut off or gone costs nothing but that a loss is found later.
+//! The note has a line for each block, with the file's path and the block's offset. It proves nothing: a block that
+//! is noted is read, and counts as lost only if that fails. So if a copy of the note is old, cut off or missing, a
+//! loss is found later, and nothing worse happens.
 
 use super::files::DIR;
 use super::output::Output;
@@ -12,11 +14,11 @@ use std::io;
 use stratum_storage::drive::OpenHow;
 
 const NAME: &str = "lost";
-/// No more of a note is read.
+/// How much of a note is read at most.
 const MAX_BYTES: u64 = 1 << 20;
 
 impl Files {
-    /// What is noted on any drive.
+    /// The blocks that are noted on any drive.
     pub(crate) fn noted_lost(&self) -> Void {
         let mut noted = BTreeSet::new();
         for drive in self.drives.healthy() {
@@ -29,7 +31,7 @@ impl Files {
         Void(noted)
     }
 
-    /// Notes it on every drive that takes something.
+    /// Writes the note to every drive that takes new files.
     pub(crate) fn note_lost(&self, lost: &Void) -> io::Result<()> {
         let mut text = String::new();
         for (file, offset) in &lost.0 {
@@ -53,12 +55,12 @@ fn parse(line: &str) -> Option<(String, u64)> {
 }
 
 impl Checkpoint {
-    /// What of it is lost.
+    /// The blocks of the checkpoint that are known to be lost.
     pub(crate) fn lost(&self) -> Void {
         Void(self.lost_blocks().iter().map(|block| (block.file.clone(), block.offset)).collect())
     }
 
-    /// Reads what is noted of it, so that it is known if it is lost.
+    /// Reads the checkpoint's blocks that are noted, so that those that are still lost are known.
     pub(crate) fn look_at(&self, noted: &Void) {
         for range in self.ranges() {
             noted.of(range).into_iter().for_each(|offset| range.look_at(offset));

@@ -1,4 +1,4 @@
-//! A file being written to several drives at once. It counts once it is whole and synced, under its name, on all of them.
+//! Writes a file to several drives at once. It gets its name on each of them once it is whole and synced there.
 
 use std::io;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use stratum_storage::drive::{Drive, FileIo, OpenHow};
 /// What is added to the name of a file that is not whole yet.
 pub(super) const UNFINISHED: &str = ".new";
 
-/// A file that isn't whole yet.
+/// A file that is being written.
 pub(super) struct Output {
     dir: &'static str,
     name: String,
@@ -31,7 +31,7 @@ impl Output {
         Ok(Output { dir, name, drives, files, offset: 0 })
     }
 
-    /// Where the next bytes go.
+    /// The offset of the next bytes.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
@@ -46,7 +46,7 @@ impl Output {
         Ok(())
     }
 
-    /// Makes it count: sync, rename, sync of the directory, on every drive. Gives its length.
+    /// Syncs the file, gives it its name, and syncs the directory, on every drive. Gives the file's length.
     pub(super) fn finish(self) -> io::Result<u64> {
         let to = format!("{}/{}", self.dir, self.name);
         let from = format!("{to}{UNFINISHED}");
@@ -58,7 +58,7 @@ impl Output {
         Ok(self.offset)
     }
 
-    /// Takes back what was written.
+    /// Removes the unfinished file.
     pub(super) fn abandon(self) {
         for drive in &self.drives {
             let path = format!("{}/{}{UNFINISHED}", self.dir, self.name);

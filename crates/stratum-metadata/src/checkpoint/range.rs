@@ -1,8 +1,9 @@
 //! A range file: a contiguous part of the state, in the order of its keys, written once and never changed.
 //!
-//! It holds blocks of pairs, then a filter that says of most other keys that they aren't in it, then an index of the blocks:
-//! a block itself, of each block's first key and place. What finds it all is in the manifest that names the file
-//! ([`RangeRecord`]); so a key takes one read of a block, and one of the index where that isn't in memory.
+//! The file holds blocks of pairs, then a Bloom filter of the keys, then an index of the blocks, which is a block
+//! itself and holds each block's first key, offset and length. The manifest that names the file says where filter and
+//! index are ([`RangeRecord`]). So looking a key up takes one read of a block, and one of the index if that isn't in
+//! memory.
 
 mod copy;
 mod lost;
@@ -32,16 +33,18 @@ use xxhash_rust::xxh3::xxh3_64;
 const MAGIC: &[u8; 8] = b"STRATRNG";
 const VERSION: u32 = 1;
 const HEADER_LEN: usize = 32;
-/// Bits of the filter for each key, and how many of them are looked at: of a hundred other keys one passes.
+/// How many bits the filter has for each key, and how many hashes it takes: of a hundred keys that aren't in the
+/// range one passes.
 const FILTER_BITS_A_KEY: usize = 10;
 const FILTER_HASHES: u32 = 7;
-/// What is copied at once of a file of which it isn't known where its blocks begin.
+/// How much is copied at once of a file whose index is lost, so that it isn't known where its blocks begin.
 const PIECE_BYTES: u64 = 1 << 20;
 
-/// The numbers of a run's files begin here, so that none is ever taken for one of a base: their values mean something else.
+/// The number of a run's first file. Files of a run and of a base have different numbers, so that none is taken for
+/// one of the other, whose values mean something else.
 pub(super) const RUN_NUMBERS: u32 = 1 << 31;
 
-/// Which file: the entry of the journal at which it was written, and a number within that checkpoint.
+/// The name of a range file: the journal entry at which it was written, and a number within that checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct RangeId {
     pub(super) index: Index,
@@ -67,7 +70,7 @@ impl RangeId {
     }
 }
 
-/// Where a frame lies in the file, its header included.
+/// Where a frame lies in the file. The length includes the frame's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Part {
     pub(super) offset: u64,
@@ -78,7 +81,8 @@ pub(super) struct Part {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RangeRecord {
     pub(super) id: RangeId,
-    /// The hash of the entry at which it was written: no file of another store verifies.
+    /// The hash of the journal entry at which the file was written, salted by the merge. By it no file of another
+    /// store or another merge verifies.
     pub(super) hash: u128,
     /// The file's length.
     pub(super) bytes: u64,
@@ -96,7 +100,7 @@ impl RangeRecord {
         Salt::new(self.id.index, self.hash, self.id.number)
     }
 
-    /// What a manifest would say of a range file, told from all of its bytes.
+    /// Reads a whole range file, and makes the record that a manifest has of it.
     pub(super) fn read(
         id: RangeId,
         hash: u128,
@@ -107,7 +111,7 @@ impl RangeRecord {
         let mut record = RangeRecord::new(id, hash);
         record.bytes = bytes;
         let copies = Copies::new(format!("{dir}/{}", id.name()), record.salt(), holders, Arc::default());
-        // The two last frames aren't blocks of pairs.
+        // The last two frames are the filter and the index, not blocks of pairs.
         let mut last_two = VecDeque::with_capacity(3);
         for frame in copies.frames(HEADER_LEN as u64, bytes) {
             last_two.push_back(frame?);
@@ -144,7 +148,7 @@ impl RangeRecord {
         }
     }
 
-    /// Takes in the next pair.
+    /// Counts the next pair of the file.
     fn count(&mut self, key: &[u8], value: &[u8]) {
         if self.pairs == 0 {
             self.first = key.to_vec();
@@ -155,22 +159,22 @@ impl RangeRecord {
         self.last.extend_from_slice(key);
     }
 
-    /// Where the blocks end.
+    /// The offset at which the blocks of pairs end.
     fn blocks_end(&self) -> u64 {
         self.filter.offset
     }
 }
 
-/// A range file that is read.
+/// A range file that is open to be read.
 pub(super) struct Range {
     pub(super) record: RangeRecord,
     copies: Arc<Copies>,
     memory: Arc<Memory>,
-    /// Its number in memory.
+    /// The number of the open file, by which its blocks are cached.
     number: u64,
-    /// Nothing if it has no room.
+    /// The filter once it was read; none within if memory has no room for it.
     filter: Arc<OnceLock<Option<Filter>>>,
-    /// Where blocks begin that count for empty, whatever the drives hold.
+    /// The offsets of blocks that count for empty, whatever the drives hold.
     void: BTreeSet<u64>,
 }
 
@@ -194,7 +198,7 @@ impl Range {
         }
     }
 
-    /// Goes on with the copies on these drives.
+    /// Reads from the copies on these drives from now on.
     pub(super) fn reopen(&self, holders: &[Arc<Drive>]) {
         self.copies.reopen(holders);
     }
@@ -209,7 +213,7 @@ impl Range {
         Ok(block)
     }
 
-    /// What a copy has, whatever is in memory.
+    /// Reads a block from a copy, even if it is in memory.
     fn read(&self, part: Part) -> Result<Block, NoFrame> {
         let framed = self.copies.frame(part.offset, part.length as usize)?;
         if self.memory.lost.any() {
@@ -218,7 +222,8 @@ impl Range {
         block_of(framed).map_err(|error| NoFrame::Away(error.to_string()))
     }
 
-    /// The index of the blocks: as it lies or, where no copy gives it, made of them anew. Nothing where it is passed over.
+    /// The index of the blocks. If no copy gives it, it is made anew from the blocks. None if it is lost and lost
+    /// blocks are passed over.
     fn index(&self) -> Result<Option<Arc<Block>>, TreeError> {
         if self.is_void(self.record.index) {
             return Ok(None);
@@ -230,7 +235,8 @@ impl Range {
         self.unless_passed_over(index)
     }
 
-    /// The block of that part, which the index names beside its first key. Nothing where it is passed over.
+    /// The block at `part`, which the index names beside its first key. None if it is lost and lost blocks are passed
+    /// over, or if it counts for empty.
     fn block_at(&self, index: &Block, first: &[u8], part: Part) -> Result<Option<Arc<Block>>, TreeError> {
         if self.is_void(part) {
             return Ok(None);
@@ -247,7 +253,7 @@ impl Range {
         }
     }
 
-    /// False only of a key that isn't there.
+    /// Whether the range may hold the key. If not, it surely doesn't.
     fn may_hold(&self, key: &[u8]) -> Result<bool, TreeError> {
         if key < self.record.first.as_slice() || key > self.record.last.as_slice() {
             return Ok(false);
@@ -256,7 +262,7 @@ impl Range {
             let part = self.record.filter;
             let filter = match self.copies.frame(part.offset, part.length as usize) {
                 Ok(framed) => filter_of(&framed.bytes).and_then(|filter| self.memory.filter(filter)),
-                // Without it one looks in the blocks.
+                // Without the filter, keys are looked up in the blocks.
                 Err(NoFrame::Lost { .. }) => None,
                 Err(error) => return Err(away(error)),
             };
@@ -266,7 +272,7 @@ impl Range {
         Ok(filter.is_none_or(|filter| filter.may_hold(xxh3_64(key))))
     }
 
-    /// Whether what a lookup of the key needs isn't in memory.
+    /// Whether a lookup of the key needs something that isn't in memory.
     pub(super) fn must_read(&self, key: &[u8]) -> bool {
         if key < self.record.first.as_slice() || key > self.record.last.as_slice() {
             return false;
@@ -280,7 +286,7 @@ impl Range {
         part.is_some_and(|part| self.memory.block((self.number, part.offset)).is_none())
     }
 
-    /// Has in memory what a lookup of the key needs.
+    /// Reads what a lookup of the key needs into memory.
     pub(super) fn touch(&self, key: &[u8]) -> Result<(), TreeError> {
         if self.may_hold(key)? {
             self.block_for(key)?;
@@ -296,7 +302,8 @@ impl Range {
         Ok(found.map(|value| Value::from(value.as_slice())))
     }
 
-    /// The first key of the block that lies so many on from the one in which `from` would be; nothing if there are fewer.
+    /// The first key of the block that lies `blocks` blocks after the one in which `from` would be; none if there
+    /// aren't so many.
     pub(super) fn block_beyond(&self, from: &[u8], blocks: usize) -> Result<Option<Vec<u8>>, TreeError> {
         let (mut left, mut found) = (blocks, None);
         let Some(index) = self.index()? else { return Ok(None) };
@@ -311,7 +318,7 @@ impl Range {
         visited.map(|_| found).ok_or_else(senseless)
     }
 
-    /// Visits the pairs with `from <= key < to` until `visit` breaks, which it says.
+    /// Visits the pairs with `from <= key < to` until `visit` breaks. Gives whether it broke.
     pub(super) fn scan(
         &self,
         from: &[u8],
@@ -350,8 +357,8 @@ impl Range {
         }
     }
 
-    /// Reads all of it, whatever is in memory: whether each frame verifies in some copy, and the pairs are those that were
-    /// written. `turn` is called with the size of each block before.
+    /// Reads the whole file, whatever is in memory. Fails unless each frame verifies in some copy and the pairs are
+    /// those that were written. `turn` is called with the size of each frame before it is looked through.
     pub(super) fn verify(&self, turn: &mut dyn FnMut(u64) -> Result<(), TreeError>) -> Result<(), TreeError> {
         let (mut pairs, mut sum) = (0u64, 0u128);
         let frames = self.copies.frames(HEADER_LEN as u64, self.record.bytes);

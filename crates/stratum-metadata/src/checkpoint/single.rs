@@ -1,4 +1,4 @@
-//! A checkpoint that is a single file, read from its copies from the beginning to the end.
+//! Reads a checkpoint that is a single file from its copies, from the beginning to the end.
 
 use super::files;
 use super::format::{self, END_LEN, FRAME_LEN, Form, FormatError, HEADER_LEN};
@@ -9,12 +9,12 @@ use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::{Drive, FileIo, OpenHow};
 
-/// One checkpoint being read from all its copies: each block from the first copy in which it verifies.
+/// Reads one checkpoint from all its copies: each block from the first copy in which it verifies.
 pub(crate) struct Reader {
     applied: Applied,
     copies: Vec<(String, Arc<dyn FileIo>)>,
     offset: u64,
-    /// The count that the end gave; known once `next_block` gave `None`.
+    /// The count of pairs in the file's end, known once `next_block` has given `None`.
     pairs: u64,
 }
 
@@ -48,12 +48,12 @@ impl Reader {
         self.applied
     }
 
-    /// The number of pairs that the end gave.
+    /// The count of pairs in the file's end, once that was read.
     pub(super) fn pairs(&self) -> u64 {
         self.pairs
     }
 
-    /// The next block's pairs, `None` at the end. An error when no copy has it whole.
+    /// The next block's pairs, or `None` at the end. Fails when no copy has the whole block.
     pub(super) fn next_block(&mut self) -> io::Result<Option<Vec<u8>>> {
         Ok(match self.block_at(self.offset)? {
             Block::Pairs(payload) => {
@@ -67,12 +67,12 @@ impl Reader {
         })
     }
 
-    /// Where the next block begins.
+    /// The offset of the next block.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The block that begins there, from the first copy in which it verifies.
+    /// The block at `offset`, from the first copy in which it verifies.
     pub(super) fn block_at(&self, offset: u64) -> io::Result<Block> {
         let mut problem = damaged(FormatError::Damaged(offset));
         for (label, file) in &self.copies {
@@ -109,7 +109,7 @@ fn read_block(file: &dyn FileIo, index: Index, offset: u64) -> io::Result<Block>
     }
 }
 
-/// Reads a drive's copy from its beginning to its end.
+/// Reads a drive's copy from its beginning to its end, to see whether it is good.
 pub(super) fn read_through(index: Index, holder: &Arc<Drive>) -> io::Result<()> {
     let mut reader = Reader::open(index, std::slice::from_ref(holder))?;
     while reader.next_block()?.is_some() {}

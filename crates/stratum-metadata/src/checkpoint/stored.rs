@@ -1,4 +1,4 @@
-//! A checkpoint as it is stored, of which only the beginning has been read.
+//! A checkpoint that isn't open yet, of which only the manifest or the header of a single file has been read.
 
 use super::files::{Files, Listing};
 use super::image::Image;
@@ -12,7 +12,7 @@ use crate::record::Applied;
 use std::io;
 use std::sync::Arc;
 
-/// In which of its forms.
+/// A stored checkpoint in one of its two forms.
 pub(crate) enum Stored {
     SingleFile(single::Reader),
     Manifest(Manifest),
@@ -26,7 +26,7 @@ impl Stored {
         }
     }
 
-    /// The range files that it names.
+    /// The range files that the checkpoint names.
     pub(super) fn ranges(self) -> Vec<RangeRecord> {
         match self {
             Stored::SingleFile(_) => Vec::new(),
@@ -34,11 +34,11 @@ impl Stored {
         }
     }
 
-    /// Opens it to read keys.
+    /// Opens the checkpoint to read keys.
     ///
     /// # Errors
-    /// When a file that it names is on no drive, or a single file isn't whole. Blocks of range files are verified when they
-    /// are read.
+    /// A range file that the checkpoint names is on no drive, or a single file isn't whole. Blocks of range files are
+    /// verified only when they are read.
     pub(super) fn open(self, files: &Files, listing: &Listing) -> Result<Checkpoint, CheckpointError> {
         match self {
             Stored::SingleFile(reader) => Ok(Checkpoint::of_image(Image::open(reader)?)),

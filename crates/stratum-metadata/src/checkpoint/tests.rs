@@ -1,4 +1,4 @@
-//! Checkpoints merged one from another on simulated drives, beside a map that is obviously right.
+//! Merges checkpoints one from another on simulated drives, and compares them with a map of the same pairs.
 
 mod carried;
 mod fixture;
@@ -17,7 +17,7 @@ use stratum_storage::blob::Tier;
 use stratum_storage::drive::simulated::{Power, SimulatedDrive};
 use stratum_storage::drive::{Drive, DriveId, Threads};
 
-/// No change is small enough for a run: each checkpoint has a base alone.
+/// With `changes_bytes` 0 nothing goes into a run: each checkpoint has only a base.
 const SIZES: Sizes = Sizes { block_bytes: 512, range_bytes: 16 << 10, changes_bytes: 0 };
 
 struct Drives {
@@ -32,7 +32,7 @@ impl Drives {
         Drives::of_process(simulated.collect(), SIZES)
     }
 
-    /// As a process that has just started finds them.
+    /// The drives as a process that has just started finds them.
     fn of_process(simulated: Vec<Arc<SimulatedDrive>>, sizes: Sizes) -> Drives {
         let attached = simulated.iter().zip(0..).map(|(drive, position)| {
             let (id, clock) = (DriveId(u128::from(position)), Arc::new(Simulated::new(0, 0)));
@@ -42,7 +42,7 @@ impl Drives {
         Drives { simulated, files }
     }
 
-    /// Nothing of it is in memory.
+    /// The same files, with nothing of them in memory.
     fn restarted(&self) -> Files {
         Files { memory: Arc::default(), bad: Arc::default(), ..self.files.clone() }
     }
@@ -64,7 +64,7 @@ impl Drives {
 
 type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// A state that changes, and what it lies in.
+/// A state that changes, with its drives and its newest checkpoint.
 struct State {
     drives: Drives,
     pairs: Pairs,
@@ -79,7 +79,7 @@ impl State {
         State { drives, pairs: Pairs::new(), applied: Applied::default(), checkpoint: None, dir }
     }
 
-    /// With so many pairs in its first checkpoint.
+    /// A state with `count` pairs in its first checkpoint.
     fn with(count: u16) -> State {
         let mut state = State::new();
         state.turn((0..count).map(|number| (key(number), Some(value(number, 0))))).unwrap();
@@ -105,7 +105,7 @@ impl State {
         Closed { tree, applied: self.applied, over: self.checkpoint.clone() }
     }
 
-    /// The next checkpoint, with these changes made.
+    /// Merges the next checkpoint, with these changes.
     fn turn(
         &mut self,
         changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
@@ -127,7 +127,7 @@ fn key(number: u16) -> Vec<u8> {
 }
 
 fn value(number: u16, turn: u8) -> Vec<u8> {
-    // Nothing that LZ4 could shorten by much.
+    // A value that LZ4 can't shorten by much.
     let hash = xxhash_rust::xxh3::xxh3_128(&[number.to_le_bytes().as_slice(), &[turn]].concat());
     [hash.to_le_bytes().as_slice(), &hash.rotate_left(32).to_le_bytes(), &[turn; 20]].concat()
 }
@@ -150,7 +150,7 @@ fn is(base: &dyn Base, pairs: &Pairs) {
     }
 }
 
-/// Bits somewhere in the blocks of a range file.
+/// Flips a bit in the blocks of a range file.
 fn flip(drives: &Drives, holder: &Drive, name: &str) {
     drives.of(holder).flip_bit(&format!("checkpoint/{name}"), 8 * 700).unwrap();
 }
@@ -163,7 +163,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_was_merged_is_what_was_changed(
+    fn merged_checkpoints_hold_every_change(
         first in 0u16..900,
         turns in proptest::collection::vec(
             proptest::collection::vec((0u16..900, proptest::option::of(any::<u8>())), 0..60), 1..6),
@@ -203,7 +203,7 @@ fn a_range_in_which_nothing_changed_is_shared() {
     let shared = after.iter().filter(|name| before.contains(name)).count();
     assert!(shared + 3 >= before.len() && shared < before.len(), "{before:?} {after:?}");
     is(checkpoint.as_ref(), &state.pairs);
-    // A third one, after which nothing names what the first one alone named.
+    // After a third checkpoint no kept one names the files that only the first one named.
     state.turn([]).unwrap();
     let names = state.drives.names();
     let is_there = |name: &&String| names.contains(&format!("checkpoint/{name}"));
@@ -213,10 +213,10 @@ fn a_range_in_which_nothing_changed_is_shared() {
 }
 
 #[test]
-fn ranges_that_were_emptied_don_t_stay_small() {
+fn ranges_that_became_small_are_merged() {
     let mut state = State::with(3_000);
     let before = ranges(state.checkpoint.as_ref().unwrap()).len();
-    // Of a hundred keys one stays.
+    // One key in a hundred stays.
     let gone = (0..3_000).filter(|number| number % 100 != 0).map(|number| (key(number), None));
     let after = state.turn(gone.collect::<Vec<_>>()).unwrap();
     assert!(before > 5 && after.ranges().count() <= 2, "{before} {}", after.ranges().count());
@@ -230,7 +230,7 @@ fn ranges_that_were_emptied_don_t_stay_small() {
 }
 
 #[test]
-fn a_state_that_is_not_what_was_applied_is_thrown_away() {
+fn a_merge_that_does_not_match_what_was_applied_publishes_nothing() {
     let mut state = State::with(300);
     let (before, names) = (state.pairs.clone(), state.drives.names());
     let closed = state.close([(key(7), Some(value(7, 9)))]);
@@ -260,7 +260,7 @@ fn a_merge_that_is_cut_off_anywhere_leaves_the_checkpoint_before() {
             if merged.is_ok() {
                 continue;
             }
-            // The drive has latched; the others take the next try, of the very same tree.
+            // The drive has latched. The next try, of the same tree, goes to the others.
             merge(&closed, &state.drives.files, &|_| {}).unwrap();
             is(state.newest().unwrap().as_ref(), &state.pairs);
             assert_eq!(state.drives.holders(state.applied.index).len(), 3, "{op:?} {nth}");
@@ -282,7 +282,7 @@ fn blocks_that_are_bad_in_one_copy_come_from_another_and_are_written_anew() {
     checkpoint.verify(&mut |_| Ok(())).unwrap();
     let mut met = files.has_bad();
     for _ in 0..3 {
-        // Each read begins with one of the copies.
+        // Successive reads begin with different copies.
         let again = drives.restarted();
         is(newest(&again).unwrap().unwrap().as_ref(), &state.pairs);
         met |= again.has_bad();
@@ -314,7 +314,7 @@ fn rot_is_found_in_every_copy_and_written_anew() {
 }
 
 #[test]
-fn what_is_bad_in_every_copy_is_told_and_never_read_as_something_else() {
+fn a_block_that_is_bad_in_every_copy_is_an_error_and_never_other_bytes() {
     let state = State::with(900);
     let (index, drives) = (state.applied.index, &state.drives);
     let name = ranges(state.checkpoint.as_ref().unwrap())[1].clone();
@@ -336,7 +336,7 @@ fn what_is_bad_in_every_copy_is_told_and_never_read_as_something_else() {
 }
 
 #[test]
-fn a_manifest_that_names_what_is_nowhere_gives_way_to_the_one_before() {
+fn a_checkpoint_whose_files_are_missing_gives_way_to_the_one_before() {
     let mut state = State::with(900);
     let before = state.pairs.clone();
     let checkpoint = state.turn([(key(3), Some(value(3, 3)))]).unwrap();
@@ -350,7 +350,7 @@ fn a_manifest_that_names_what_is_nowhere_gives_way_to_the_one_before() {
 }
 
 #[test]
-fn a_manifest_that_is_bad_in_every_copy_gives_way_and_nothing_is_removed_for_it() {
+fn a_manifest_that_is_bad_in_every_copy_gives_way_and_no_file_is_removed() {
     let mut state = State::with(900);
     let before = state.pairs.clone();
     state.turn([(key(3), Some(value(3, 3)))]).unwrap();
@@ -364,13 +364,13 @@ fn a_manifest_that_is_bad_in_every_copy_gives_way_and_nothing_is_removed_for_it(
 }
 
 #[test]
-fn one_of_a_newer_format_is_not_passed_over_for_an_older() {
+fn a_checkpoint_of_a_newer_format_is_not_passed_over_for_an_older_one() {
     const VERSION_BIT: u64 = 8 * 8;
     let mut state = State::with(10);
     state.turn([(key(3), None)]).unwrap();
     for holder in state.drives.holders(2) {
         for bit in 0..3 {
-            // From 1 to 6.
+            // Flipping the lowest three bits makes a 6 of version 1.
             state.drives.of(&holder).flip_bit(&files::path(2), VERSION_BIT + bit).unwrap();
         }
     }
@@ -390,7 +390,7 @@ fn a_lost_copy_is_made_again_elsewhere() {
     is(state.newest().unwrap().as_ref(), &state.pairs);
     assert!(heal(&drives.files).unwrap() > 0);
     assert_eq!(heal(&drives.files).unwrap(), 0);
-    // What was open before goes on with the copies that there are.
+    // A checkpoint that was open before reads from the copies that there are now.
     let open = state.checkpoint.as_ref().unwrap();
     open.reopen(&drives.files);
     is(open.as_ref(), &state.pairs);
@@ -420,7 +420,7 @@ fn a_file_of_another_store_is_not_taken_for_ours() {
     }
 }
 
-/// Kills the process in the middle of a merge; gives what the next process merges.
+/// Kills the process in the middle of a merge, and gives the closed state that the next process merges.
 fn killed_in_merge(
     state: &mut State,
     changes: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
@@ -439,7 +439,7 @@ fn killed_in_merge(
     Closed { over: state.newest(), ..closed }
 }
 
-/// Merges; says in how many turns.
+/// Merges, and gives the checkpoint and the number of turns.
 fn merged(state: &State, closed: &Closed) -> (Checkpoint, usize) {
     let turns = Cell::new(0);
     let checkpoint = merge(closed, &state.drives.files, &|_| turns.set(turns.get() + 1)).unwrap();

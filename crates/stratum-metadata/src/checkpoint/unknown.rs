@@ -1,5 +1,6 @@
-//! What of a checkpoint isn't known, since blocks of it are lost: the keys that it may be of, how many pairs at most, and what they
-//! add to the state's fingerprint. The last is what is left of that when all that is known is taken off.
+//! What isn't known of a checkpoint because blocks are lost: the ranges of keys that are concerned, how many pairs
+//! they hold at most, and what those add to the state's fingerprint. The last is what remains of the fingerprint when
+//! all known pairs are subtracted.
 
 use super::{Checkpoint, FIRST};
 use crate::fingerprint::fingerprint;
@@ -9,21 +10,22 @@ use crate::tree::{Base, TreeError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// See above. It stays what it is for as long as the same blocks are lost: what would change it isn't proposed.
+/// What isn't known of a checkpoint. It stays the same as long as the same blocks are lost, since commands that need
+/// a lost block aren't proposed.
 #[derive(Clone, Debug)]
 pub(crate) struct Unknown {
-    /// In the order of their keys.
+    /// The ranges of keys, in the order of their keys.
     pub(crate) ranges: Vec<KeyRange>,
     pub(crate) at_most: u64,
     pub(crate) fingerprint: u128,
     marks: Marks,
 }
 
-/// Which blocks are lost: equal only while none of them was read meanwhile.
+/// The lost blocks. Two of these are equal only if no block was found or lost in between.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Marks(Vec<Mark>);
 
-/// A lost block, with the number of its file in memory.
+/// A lost block, with the number of its open file.
 #[derive(Clone, Debug)]
 struct Mark {
     number: u64,
@@ -41,7 +43,8 @@ impl Unknown {
         self.marks.0.iter().map(|mark| mark.block.as_ref())
     }
 
-    /// Whether it is what isn't known of this one, too, which follows from the one that it was told of.
+    /// Whether the same blocks are lost in this checkpoint, which is the one that this was made from or follows from
+    /// it.
     pub(crate) fn is_of(&self, checkpoint: &Checkpoint) -> bool {
         self.marks == checkpoint.marks()
     }
@@ -59,10 +62,10 @@ impl Checkpoint {
         Marks(marks)
     }
 
-    /// What of it isn't known; nothing if nothing is lost. Reads all of it.
+    /// What isn't known of the checkpoint; none if no block is lost. Reads the whole checkpoint.
     ///
     /// # Errors
-    /// [`TreeError::Lost`]: something else is lost, which wasn't known yet.
+    /// [`TreeError::Lost`]: another block is lost, which wasn't known yet.
     pub(crate) fn unknown(self: &Arc<Self>) -> Result<Option<Unknown>, TreeError> {
         self.ranges().for_each(|range| range.forget_lost_in_memory());
         let marks = self.marks();
@@ -70,7 +73,8 @@ impl Checkpoint {
         let left = self.passing_over_lost();
         let (mut known, mut in_doubt, mut failed) = (0u128, 0u64, None);
         left.scan(FIRST, &[0xff], &mut |key, value| {
-            // Under a lost change an older value would be shown.
+            // With lost blocks passed over, an older value may be visited whose change is lost. The checkpoint itself
+            // tells whether the key is in doubt.
             let value = match ranges.iter().any(|range| range.contains(key)) {
                 true => self.get(key),
                 false => Ok(Some(value.clone())),
@@ -97,7 +101,7 @@ impl Checkpoint {
         }
         let at_most = left.ranges().filter(|range| !range.void().is_empty()).map(|range| range.lost_pairs());
         let at_most = at_most.sum::<Result<u64, TreeError>>()?.saturating_add(in_doubt);
-        // Meanwhile one of them may have been read again.
+        // A block may have been found again meanwhile.
         let fingerprint = self.applied.fingerprint.wrapping_sub(known);
         let is_so = marks == self.marks() && !marks.0.is_empty();
         Ok(is_so.then_some(Unknown { ranges, at_most, fingerprint, marks }))

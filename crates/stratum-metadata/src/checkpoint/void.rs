@@ -1,5 +1,5 @@
-//! Blocks that were lost and whose keys were given up: they count for empty, in this state and in those that follow from it, until
-//! a merge has written what is left of their files anew.
+//! Blocks that count for empty, since they were lost and their keys were given up. They do in this checkpoint and in
+//! all that follow from it, until a merge has written what is left of their files anew.
 
 use super::Checkpoint;
 use super::range::{Range, voided};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Such blocks: the file, under a drive's folder, and where in it each begins.
+/// Blocks that count for empty, each by its file's path below a drive's folder and its offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Void(pub(crate) BTreeSet<(String, u64)>);
 
@@ -20,7 +20,7 @@ impl Void {
         self.0.is_empty()
     }
 
-    /// Those of a file.
+    /// The offsets of the blocks in one file.
     pub(super) fn of(&self, range: &Range) -> BTreeSet<u64> {
         let ours = self.0.iter().filter(|(file, _)| file == range.path());
         ours.map(|(_, offset)| *offset).collect()
@@ -28,7 +28,7 @@ impl Void {
 }
 
 impl Checkpoint {
-    /// What of it counts for empty.
+    /// The blocks of the checkpoint that count for empty.
     pub(crate) fn void(&self) -> Void {
         let of = |range: &Arc<Range>| {
             let path = range.path().to_owned();
@@ -37,7 +37,7 @@ impl Checkpoint {
         Void(self.ranges().flat_map(of).collect())
     }
 
-    /// The same, of which these blocks count for empty, too, where it has their files.
+    /// The same checkpoint, with these blocks counting for empty, too, where it has their files.
     pub(crate) fn with_void(self: &Arc<Self>, void: &Void) -> Arc<Checkpoint> {
         match self.levels().filter(|_| !void.is_empty()) {
             Some(levels) => {
@@ -48,12 +48,12 @@ impl Checkpoint {
         }
     }
 
-    /// The same, of which all that is lost counts for empty.
+    /// The same checkpoint, with all lost blocks counting for empty.
     pub(crate) fn passing_over_lost(self: &Arc<Self>) -> Arc<Checkpoint> {
         self.with_void(&self.lost())
     }
 
-    /// What counts for empty isn't lost any more.
+    /// Takes blocks that count for empty out of those that are known to be lost.
     pub(crate) fn forget_void(&self) {
         self.ranges().for_each(|range| range.forget_void());
     }

@@ -1,4 +1,4 @@
-//! A range file brought to more drives, or out of the store.
+//! Copies range files to more drives, or out of the store.
 
 use super::{HEADER_LEN, PIECE_BYTES, Part, Range, header, part_of};
 use crate::checkpoint::copies::NoFrame;
@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use stratum_storage::drive::Drive;
 
-/// The bytes of a range file, one after the other.
+/// The bytes of a range file, piece by piece.
 pub(in crate::checkpoint) struct Pieces {
     range: Arc<Range>,
     parts: std::vec::IntoIter<Part>,
@@ -21,7 +21,8 @@ impl Pieces {
         Pieces { range, parts: Vec::new().into_iter(), is_begun: false }
     }
 
-    /// At least so many bytes, but at the end, where none are left. What no copy gives is an error.
+    /// The next piece, of at least `bytes` bytes unless it is the last. After the last one it is empty. A frame that
+    /// no copy gives is an error.
     pub(in crate::checkpoint) fn next(&mut self, bytes: usize) -> io::Result<Vec<u8>> {
         let mut piece = Vec::new();
         if !self.is_begun {
@@ -42,7 +43,8 @@ impl Pieces {
 }
 
 impl Range {
-    /// Where its frames lie, in order. Of a file of which that isn't known any more, pieces of it.
+    /// Where the file's frames lie, in order. If the index is lost, the file is cut into pieces of equal length
+    /// instead.
     pub(super) fn parts(&self) -> Vec<Part> {
         let mut parts = Vec::new();
         let place = &mut |_: &[u8], place: &[u8]| {
@@ -60,8 +62,8 @@ impl Range {
         pieces.map(piece).collect()
     }
 
-    /// Writes the same bytes to more drives. What no copy gives is written as it lies in the first one: the next read may
-    /// give something else. Says how much of it was so, in frames.
+    /// Writes the same bytes to more drives. A frame that no copy gives is written as the first copy has it, since a
+    /// later read of another copy may succeed. Gives how many frames that were.
     pub(in crate::checkpoint) fn copy_to(
         &self,
         dir: &'static str,

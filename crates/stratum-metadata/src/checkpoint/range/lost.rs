@@ -1,5 +1,5 @@
-//! What becomes of a range of which no copy gives a block: it is known which keys were in it, and its index is made of the
-//! others.
+//! Ranges with blocks that no copy gives. From the index it is known which keys a lost block held; an index that is
+//! lost itself is made anew from the blocks.
 
 use super::{Part, Range, away, block_of, part_of, senseless, unreadable};
 use crate::checkpoint::block::{Block, Builder};
@@ -12,12 +12,12 @@ use std::sync::Arc;
 use stratum_storage::drive::Drive;
 
 impl Range {
-    /// The index of the blocks, made of them.
+    /// Makes the index anew from the blocks.
     pub(super) fn index_of_blocks(&self, drives: &[Arc<Drive>]) -> Result<Arc<Block>, TreeError> {
         let mut index = Builder::default();
         for frame in self.copies.frames(super::HEADER_LEN as u64, self.record.blocks_end()) {
             let (offset, framed) = match frame {
-                // Where the others begin isn't known any more.
+                // Without the index nothing tells where the following blocks begin.
                 Err(NoFrame::Lost { .. }) => return Err(self.all_lost(drives)),
                 frame => frame.map_err(away)?,
             };
@@ -31,7 +31,7 @@ impl Range {
         Ok(index)
     }
 
-    /// What is said of a block that wasn't read.
+    /// The error for a block that couldn't be read. If no copy gives it, it is known to be lost from now on.
     pub(super) fn no_block(&self, index: &Block, first: &[u8], part: Part, error: NoFrame) -> TreeError {
         let NoFrame::Lost { drives, .. } = error else { return away(error) };
         let (mut next, mut blocks) = (None, 0);
@@ -51,7 +51,7 @@ impl Range {
         self.lose(self.record.index.offset, first, self.end(), self.record.pairs, drives)
     }
 
-    /// Makes it known that a block is lost.
+    /// Notes a block as lost.
     fn lose(
         &self,
         offset: u64,
@@ -70,12 +70,12 @@ impl Range {
         TreeError::Lost(block)
     }
 
-    /// Where its keys end.
+    /// The end of the range's keys.
     fn end(&self) -> Bound<Vec<u8>> {
         Bound::Included(self.record.last.clone())
     }
 
-    /// Nothing in place of what is lost, for whoever passes over that.
+    /// Makes none of a lost block, if lost blocks are passed over.
     pub(super) fn unless_passed_over<T>(&self, read: Result<T, TreeError>) -> Result<Option<T>, TreeError> {
         match read {
             Err(TreeError::Lost(_)) if self.memory.passes_over_lost() => Ok(None),
@@ -83,19 +83,20 @@ impl Range {
         }
     }
 
-    /// A block of it that is known to be lost.
+    /// One of the range's blocks that are known to be lost.
     pub(in crate::checkpoint) fn lost(&self) -> Option<Arc<LostBlock>> {
         self.lost_blocks().into_iter().next()
     }
 
-    /// The blocks of it that are known to be lost, but for those that count for empty.
+    /// The range's blocks that are known to be lost, without those that count for empty.
     pub(in crate::checkpoint) fn lost_blocks(&self) -> Vec<Arc<LostBlock>> {
         let mut lost = self.memory.lost.of(self.record.id);
         lost.retain(|block| !self.void.contains(&block.offset));
         lost
     }
 
-    /// What is lost is in nobody's memory, either: from now on it is read only after it was found.
+    /// Drops lost blocks from memory, where they may still be from before. They can't be read any more until the
+    /// drives give them again.
     pub(in crate::checkpoint) fn forget_lost_in_memory(&self) {
         self.lost_blocks().iter().for_each(|block| self.memory.forget((self.number, block.offset)));
     }
@@ -110,12 +111,12 @@ impl Range {
         Ok(self.record.pairs.saturating_sub(sound))
     }
 
-    /// Reads all of its blocks, whatever is in memory, so that those that are lost are known, and those that aren't any more.
+    /// Reads all blocks of the range from the drives, so that it is known which are lost and which can be read again.
     pub(in crate::checkpoint) fn look(&self) {
         self.look_where(|_| true);
     }
 
-    /// The same of the block that begins there.
+    /// Does the same for the one block at `offset`.
     pub(in crate::checkpoint) fn look_at(&self, offset: u64) {
         self.look_where(|part| part.offset == offset);
     }
@@ -134,7 +135,7 @@ impl Range {
         });
     }
 
-    /// Reads again what of it is known to be lost.
+    /// Reads the blocks of the range again that are known to be lost.
     pub(in crate::checkpoint) fn retry(&self) {
         let lost: Vec<u64> = self.lost_blocks().iter().map(|block| block.offset).collect();
         if lost.contains(&self.record.index.offset)

@@ -1,5 +1,5 @@
-//! Blocks of a range that count for empty: their keys were given up, and whatever a drive gives of them one day is no part of the
-//! state any more.
+//! Blocks of a range that count for empty, since they were lost and their keys were given up. Should a drive give
+//! such a block again one day, its pairs aren't part of the state any more.
 
 use super::{Part, Range};
 use std::collections::BTreeSet;
@@ -10,12 +10,12 @@ impl Range {
         self.void.contains(&part.offset)
     }
 
-    /// Where the blocks begin that count for empty.
+    /// The offsets of the blocks that count for empty.
     pub(in crate::checkpoint) fn void(&self) -> &BTreeSet<u64> {
         &self.void
     }
 
-    /// The same file, of which these blocks count for empty, too.
+    /// The same file, with these blocks counting for empty, too.
     pub(in crate::checkpoint) fn with_void(&self, blocks: impl IntoIterator<Item = u64>) -> Range {
         Range {
             record: self.record.clone(),
@@ -27,23 +27,23 @@ impl Range {
         }
     }
 
-    /// Its file, under a drive's folder.
+    /// The file's path below a drive's folder.
     pub(in crate::checkpoint) fn path(&self) -> &str {
         self.copies.path()
     }
 
-    /// Its number in memory: another one each time the file is opened.
+    /// The number of the open file. Each time the file is opened it gets another one.
     pub(in crate::checkpoint) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Nobody asks for the blocks that count for empty any more.
+    /// Takes the blocks that count for empty out of the lost ones, since they aren't read any more.
     pub(in crate::checkpoint) fn forget_void(&self) {
         self.void.iter().for_each(|offset| self.memory.lost.forget(self.record.id, *offset));
     }
 }
 
-/// The range with these blocks void; itself where there are none.
+/// The range with these blocks counting for empty; the same one if they all do already.
 pub(in crate::checkpoint) fn voided(range: &Arc<Range>, blocks: BTreeSet<u64>) -> Arc<Range> {
     match blocks.is_subset(&range.void) {
         true => range.clone(),

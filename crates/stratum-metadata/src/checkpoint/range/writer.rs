@@ -1,4 +1,4 @@
-//! A range file as it is written.
+//! Writes range files.
 
 use super::{FILTER_BITS_A_KEY, FILTER_HASHES, Part, RangeId, RangeRecord, header};
 use crate::checkpoint::block::{self, Builder};
@@ -17,7 +17,7 @@ pub(in crate::checkpoint) struct RangeWriter {
     record: RangeRecord,
     block: Builder,
     index: Builder,
-    /// Of the keys, for the filter.
+    /// The hashes of the keys, for the filter.
     hashes: Vec<u64>,
     block_bytes: usize,
 }
@@ -41,7 +41,8 @@ impl RangeWriter {
         Ok(RangeWriter { output, record, block, index, hashes, block_bytes })
     }
 
-    /// Adds a pair whose key comes after all that are there. Says how many bytes went to the drives for it.
+    /// Adds a pair, whose key must come after all keys in the file. Gives how many bytes were written to each drive
+    /// for it.
     pub(in crate::checkpoint) fn push(&mut self, key: &[u8], value: &[u8]) -> io::Result<u64> {
         self.record.count(key, value);
         self.hashes.push(xxh3_64(key));
@@ -49,7 +50,7 @@ impl RangeWriter {
         if self.block.len() >= self.block_bytes { self.end_block() } else { Ok(0) }
     }
 
-    /// What has been written so far.
+    /// How many bytes have been written.
     pub(in crate::checkpoint) fn bytes(&self) -> u64 {
         self.output.offset()
     }
@@ -72,7 +73,7 @@ impl RangeWriter {
         Ok(Part { offset, length: (FRAME_HEADER_LEN + bytes.len()) as u32 })
     }
 
-    /// Makes it whole, and gives what a manifest says of it.
+    /// Ends and syncs the file, and gives its record for the manifest.
     pub(in crate::checkpoint) fn finish(mut self) -> io::Result<RangeRecord> {
         match self.end() {
             Ok(()) => {
@@ -98,7 +99,7 @@ impl RangeWriter {
         Ok(())
     }
 
-    /// Takes back what was written.
+    /// Removes the unfinished file.
     pub(in crate::checkpoint) fn abandon(self) {
         self.output.abandon();
     }

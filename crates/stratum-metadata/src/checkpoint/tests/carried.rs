@@ -1,4 +1,4 @@
-//! What is carried elsewhere is what lies on the drives, and enough to read the state.
+//! The files that are carried elsewhere have the bytes that lie on the drives, and suffice to read the state.
 
 use super::*;
 use crate::checkpoint::{CarriedCheckpoint, ReadManifest};
@@ -47,7 +47,7 @@ fn a_checkpoint_is_carried_as_it_lies_on_a_drive() {
 }
 
 #[test]
-fn what_no_copy_gives_is_not_carried() {
+fn a_file_with_a_lost_block_is_not_carried() {
     let state = State::with(2_000);
     let checkpoint = state.checkpoint.clone().unwrap();
     let name = ranges(&checkpoint)[0].clone();

@@ -1,6 +1,6 @@
-//! The bytes of each form: `fixtures/v1/checkpoint` is a single file; `fixtures/v2/manifest` and `range` are a base,
-//! `manifest-with-run` and `run` what lies over it after changes. To write these anew, for a format that isn't released yet:
-//! run the ignored test.
+//! Fixtures of the bytes of each form: `fixtures/v1/checkpoint` is a single file, `fixtures/v2/manifest` and `range`
+//! are a base, `manifest-with-run` and `run` lie over it after changes. The ignored test writes those of `v2` anew,
+//! for a format that isn't released yet.
 
 use super::*;
 use crate::fixtures;
@@ -28,7 +28,7 @@ fn read(drive: &Arc<SimulatedDrive>, path: &str) -> Vec<u8> {
     bytes
 }
 
-/// Changes over it: every third key is removed, every other third has another value.
+/// Changes over the base: of each three keys one gets another value, one is removed, and one stays.
 fn changes() -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     let third = pairs().into_iter().enumerate().filter(|(number, _)| number % 3 > 0);
     third.map(|(number, (key, value))| (key, (number % 3 == 1).then(|| [value, vec![7]].concat()))).collect()
@@ -110,7 +110,7 @@ fn the_single_file_of_an_older_server_is_read() {
 }
 
 #[test]
-fn a_newer_one_is_refused() {
+fn a_checkpoint_of_a_newer_level_is_refused() {
     let mut bytes = std::fs::read(fixtures::path("checkpoint")).unwrap();
     bytes[8] = 3;
     let drives = Drives::new();

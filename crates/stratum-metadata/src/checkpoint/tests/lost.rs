@@ -1,4 +1,4 @@
-//! Blocks that no copy gives, and merges around them.
+//! Blocks that no copy gives, and merges that go around them.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn put_at(state: &State, holder: &Drive, name: &str, byte: u64) {
     state.drives.of(holder).flip_bit(&format!("checkpoint/{name}"), 8 * byte).unwrap();
 }
 
-/// Which of the keys are lost; all others are as they should be, looked up and scanned.
+/// The keys that are lost. Asserts that all others are found as they should be, by lookups and by scans.
 fn lost(state: &State) -> BTreeSet<u16> {
     let checkpoint = state.checkpoint.as_ref().unwrap();
     let is_lost = |number: &u16| match checkpoint.get(&key(*number)) {
@@ -48,7 +48,7 @@ fn lost(state: &State) -> BTreeSet<u16> {
     lost
 }
 
-/// Changes of every so-manieth key, without those.
+/// Changes of one key in `step`, without the lost ones.
 fn without(lost: &BTreeSet<u16>, step: usize, turn: u8) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     let numbers = (usize::from(turn) % step..900).step_by(step).map(|number| number as u16);
     let numbers = numbers.filter(|number| !lost.contains(number));
@@ -56,7 +56,7 @@ fn without(lost: &BTreeSet<u16>, step: usize, turn: u8) -> Vec<(Vec<u8>, Option<
 }
 
 #[test]
-fn a_range_of_the_base_with_a_lost_block_is_carried_and_what_changes_over_it_goes_into_the_run() {
+fn a_range_of_the_base_with_a_lost_block_is_carried_and_its_changes_go_into_the_run() {
     let mut state = State::with(900);
     restart(&mut state);
     let name = ranges(state.checkpoint.as_ref().unwrap())[1].clone();
@@ -64,7 +64,8 @@ fn a_range_of_the_base_with_a_lost_block_is_carried_and_what_changes_over_it_goe
     let gone = lost(&state);
     assert!((1..30).contains(&gone.len()));
     for turn in 1..6 {
-        // With and without what is known of it, and with and without room for runs.
+        // The loss is known before the merge in some turns and not in others, and runs have room in some turns and
+        // not in others.
         if turn % 2 == 0 {
             restart(&mut state);
         }
@@ -76,14 +77,14 @@ fn a_range_of_the_base_with_a_lost_block_is_carried_and_what_changes_over_it_goe
         assert_eq!(lost(&state), gone, "{turn}");
         assert_eq!(state.drives.holders(state.applied.index).len(), 3);
     }
-    // A key of the block that is known anew is served.
+    // A lost key that gets a new value can be read.
     let known = *gone.first().unwrap();
     state.pairs.remove(&key(known));
     state.applied.fingerprint =
         state.applied.fingerprint.wrapping_sub(fingerprint(&key(known), &value(known, 0)));
     state.turn([(key(known), Some(value(known, 9)))]).unwrap();
     assert!(!lost(&state).contains(&known));
-    // One copy is there again, and the next checkpoint has all of it in its base.
+    // Once one copy is good again, the next checkpoint has everything in its base.
     let holder = state.drives.holders(state.applied.index)[1].clone();
     flip(&state.drives, &holder, &name);
     state.checkpoint.as_ref().unwrap().retry_lost();
@@ -97,7 +98,7 @@ fn a_range_of_the_base_with_a_lost_block_is_carried_and_what_changes_over_it_goe
 }
 
 #[test]
-fn a_file_of_a_run_with_a_lost_block_sinks_and_rises_when_it_is_there_again() {
+fn a_file_of_a_run_with_a_lost_block_sinks_and_is_merged_once_the_block_is_read_again() {
     let mut state = State::with(900);
     state.drives.files.sizes.changes_bytes = 1 << 20;
     state.turn(without(&BTreeSet::new(), 2, 1)).unwrap();
@@ -114,7 +115,8 @@ fn a_file_of_a_run_with_a_lost_block_sinks_and_rises_when_it_is_there_again() {
         let checkpoint = state.turn(without(&gone, 5, turn)).unwrap();
         let sunk = checkpoint.levels().unwrap().sunk.records();
         assert!(sunk.iter().any(|record| record.id.name() == sinks), "{turn}");
-        // A removed key of the block is known not to be there: what is lost becomes less, and is never something else.
+        // A removed key of the block is known not to be there. So the lost keys may become fewer, but no others are
+        // lost.
         assert!(lost(&state).is_subset(&gone) && !lost(&state).is_empty(), "{turn}");
         restart(&mut state);
         assert!(lost(&state).is_subset(&gone) && !lost(&state).is_empty(), "{turn}");
@@ -132,7 +134,7 @@ fn a_file_of_a_run_with_a_lost_block_sinks_and_rises_when_it_is_there_again() {
 }
 
 #[test]
-fn an_index_and_a_filter_are_lost_to_nobody() {
+fn a_lost_index_or_filter_loses_no_key() {
     for part in ["filter", "index"] {
         let mut state = State::with(900);
         let checkpoint = state.checkpoint.clone().unwrap();
@@ -168,7 +170,7 @@ fn copies_that_are_bad_in_different_blocks_mend_each_other() {
 }
 
 #[test]
-fn what_no_copy_has_is_copied_as_it_lies() {
+fn healing_copies_a_lost_block_as_it_lies() {
     let mut state = State::with(900);
     restart(&mut state);
     let name = ranges(state.checkpoint.as_ref().unwrap())[1].clone();
@@ -182,11 +184,11 @@ fn what_no_copy_has_is_copied_as_it_lies() {
     let new = now.iter().find(|drive| !holders.iter().any(|holder| holder.id() == drive.id())).unwrap();
     restart(&mut state);
     assert_eq!(lost(&state), gone);
-    // The very bit that was changed is the one that is wrong there.
+    // The new copy has the same wrong bit, and is good once that is flipped back.
     flip(&state.drives, new, &name);
     restart(&mut state);
     assert_eq!(lost(&state), BTreeSet::new());
-    // Drives that fail take nothing with them that others have.
+    // The other two copies are mended from the good one.
     let findings = check(&state.drives.files);
     assert!(findings.len() == 2 && findings.iter().all(|finding| finding.repaired), "{findings:?}");
 }

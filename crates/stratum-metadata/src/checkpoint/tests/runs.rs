@@ -1,19 +1,19 @@
-//! What changed goes into a run over the base, and both into a new base when that is long.
+//! Changes go into a run over the base, and both are merged into a new base once the run is long.
 
 use super::*;
 use crate::tree::memory::Memory as Plain;
 
-/// A run that is as long as a base of a few hundred kilobytes goes into the base.
+/// With this size a run over a base of a few hundred kilobytes is merged into it after some checkpoints.
 const CHANGES_BYTES: u64 = 64 << 10;
 
-/// With so many pairs in its base, and runs over it from now on.
+/// A state with `count` pairs in its base, whose later checkpoints have runs.
 fn with_runs(count: u16) -> State {
     let mut state = State::with(count);
     state.drives.files.sizes.changes_bytes = CHANGES_BYTES;
     state
 }
 
-/// Keys all over the state, another set each turn.
+/// Changes of keys all over the state, other ones each turn.
 fn scattered(count: u16, step: u16, turn: u8) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     let numbers = (u16::from(turn) % step..count).step_by(usize::from(step));
     numbers.map(|number| (key(number), (number % 7 > 0).then(|| value(number, turn)))).collect()
@@ -24,7 +24,7 @@ fn run(checkpoint: &Checkpoint) -> &level::Level {
 }
 
 #[test]
-fn a_checkpoint_of_scattered_changes_writes_these_and_now_and_then_all() {
+fn scattered_changes_are_written_to_runs_and_only_now_and_then_to_the_base() {
     let written = |changes_bytes: u64| {
         let mut state = with_runs(9_000);
         state.drives.files.sizes.changes_bytes = changes_bytes;
@@ -47,7 +47,7 @@ fn a_checkpoint_of_scattered_changes_writes_these_and_now_and_then_all() {
 }
 
 #[test]
-fn a_run_is_as_safe_as_a_base() {
+fn runs_are_checked_healed_and_mended_as_bases_are() {
     let mut state = with_runs(900);
     let checkpoint = state.turn(scattered(900, 3, 1)).unwrap();
     let (index, drives) = (state.applied.index, &state.drives);
@@ -63,7 +63,7 @@ fn a_run_is_as_safe_as_a_base() {
     assert_eq!(drives.holders(index).len(), 3);
     flip(drives, &drives.holders(index)[0], &name);
     for _ in 0..4 {
-        // Each read begins with one of the copies.
+        // Successive reads begin with different copies.
         let again = drives.restarted();
         is(newest(&again).unwrap().unwrap().as_ref(), &state.pairs);
         again.mend();
@@ -117,7 +117,7 @@ fn a_merge_into_a_run_that_was_cut_off_goes_on_where_it_was() {
     }
 }
 
-/// As when the checkpoint that the first try lay on can't be read any more.
+/// A second try may be merged over an older checkpoint, if that of the first try can't be read any more.
 #[test]
 fn a_finished_file_of_a_run_over_another_base_is_not_taken() {
     let mut state = State::with(4_200);
@@ -127,7 +127,7 @@ fn a_finished_file_of_a_run_over_another_base_is_not_taken() {
     let closed = killed_in_merge(&mut state, every_third(), 60);
     let name = format!("checkpoint/{:016x}.80000000", state.applied.index);
     assert!(state.drives.names().contains(&name));
-    // All that changed since the first checkpoint, in one tree.
+    // One tree with all that changed since the first checkpoint.
     let tree = Tree::open(&state.dir.path().join("anew")).unwrap();
     tree.begin(&[]).unwrap();
     let keys: BTreeSet<&Vec<u8>> = all_at_first.keys().chain(state.pairs.keys()).collect();
@@ -142,7 +142,7 @@ fn a_finished_file_of_a_run_over_another_base_is_not_taken() {
 }
 
 #[test]
-fn a_scan_goes_by_stretches_where_all_was_removed() {
+fn a_scan_pauses_where_most_keys_were_removed() {
     let mut state = State::with(4_200);
     state.drives.files.sizes.changes_bytes = 4 << 20;
     let removed: Vec<_> = (5..4_200).map(|number| (key(number), None)).collect();

@@ -1,9 +1,9 @@
-//! A checkpoint that is a single file: from a backup, or of an older server.
+//! Checkpoints that are a single file, from a backup or an older server.
 
 use super::*;
 use stratum_storage::drive::OpenHow;
 
-/// Drives of which one holds this single file.
+/// Drives, one of which holds this single file.
 fn holding(index: Index, bytes: &[u8]) -> Drives {
     let drives = Drives::new();
     let io = drives.simulated[4].attach();
@@ -18,7 +18,7 @@ fn exported(checkpoint: Arc<Checkpoint>) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_copied_out_is_read_again_and_turned_into_range_files() {
+fn an_exported_checkpoint_is_read_again_and_followed_by_one_of_range_files() {
     for count in [0, 1, 900, 9_000] {
         let mut state = State::with(count);
         let drives = holding(1, &exported(state.checkpoint.take().unwrap()));
@@ -26,7 +26,7 @@ fn what_is_copied_out_is_read_again_and_turned_into_range_files() {
         assert!(single.is_single_file() && single.applied() == state.applied);
         is(single.as_ref(), &state.pairs);
         assert_eq!(exported(single.clone()), exported(newest(&drives.files).unwrap().unwrap()));
-        // The next one is of range files.
+        // The next checkpoint has range files.
         state.drives = drives;
         state.checkpoint = Some(single);
         let next = state.turn([(key(7), Some(value(7, 7))), (key(8), None)]).unwrap();
@@ -36,7 +36,7 @@ fn what_is_copied_out_is_read_again_and_turned_into_range_files() {
 }
 
 #[test]
-fn one_that_is_not_whole_is_none() {
+fn a_single_file_that_is_not_whole_is_not_loaded() {
     let mut state = State::with(900);
     let bytes = exported(state.checkpoint.take().unwrap());
     for length in [63, 64, 1_000, bytes.len() - 1] {
