@@ -1,7 +1,8 @@
-"""What `bench/hostile` does to a server: each attack is bounded, ends by itself, and is paid for with little.
+"""The attacks that `bench/hostile` makes on a server. Each is bounded, ends by itself, and costs the attacker little.
 
-An attack runs in a process of its own at the lowest priority: what its own client costs isn't the server's doing. It
-acts as the user `mallory`, or as nobody, and all it needs is what such a peer can have: a key, a bucket, sockets.
+An attack runs in a process of its own at the lowest priority, so that its own work takes as little as possible from the
+server. It acts as the user `mallory`, or without a key, and uses only what such a client can have: a key, a bucket,
+sockets.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ class Target:
         self.host = f"127.0.0.1:{port}"
 
     def head(self, method, path, query=(), headers=(), body=b"", length=None, by=None, service="s3"):
-        """A head, signed by the user or by (key, secret[, token]); its body isn't covered by the signature, so that any will do."""
+        """A request's head, signed by the user or by (key, secret[, token]). The signature doesn't cover the body of
+        an S3 request."""
         user = by or self.user
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         sent = {"host": self.host, "x-amz-date": now, "x-amz-content-sha256": "UNSIGNED-PAYLOAD", **dict(headers)}
@@ -77,7 +79,7 @@ async def answer(reader):
 
 
 async def each(target, tasks, work):
-    """Shares work out over some connections that are kept."""
+    """Does work for all tasks over 16 connections that are kept open."""
     queue = list(tasks)
 
     async def worker():
@@ -93,7 +95,8 @@ async def each(target, tasks, work):
 
 
 async def prepare(target):
-    """What the attacks use: a bucket, a thousand long keys, uploads, and one upload of many parts."""
+    """Makes what the attacks use: a bucket, objects with a thousand long keys, uploads, and one upload of many
+    parts."""
     connection = await target.open(1 << 22)
     await target.ask(connection, "PUT", f"/{BUCKET}")
     put = lambda connection, number: target.ask(connection, "PUT", f"/{BUCKET}/{number:04}{KEY}")
@@ -110,7 +113,7 @@ async def prepare(target):
 
 
 async def again(attempt, seconds):
-    """Goes on trying while the time lasts, at most a few times a second: a refusal isn't the end of an attack."""
+    """Makes attempts until the time is over, at most a few a second: an attacker doesn't stop when it is refused."""
     deadline = asyncio.get_running_loop().time() + seconds
     while asyncio.get_running_loop().time() < deadline:
         try:
@@ -121,7 +124,7 @@ async def again(attempt, seconds):
 
 
 async def flood(target, seconds, connections, request):
-    """One request after the other on each connection, answers read and thrown away."""
+    """Sends one request after the other on each connection, and reads the answers."""
     deadline = asyncio.get_running_loop().time() + seconds
 
     async def attempt():
@@ -137,7 +140,7 @@ async def flood(target, seconds, connections, request):
 
 
 async def answers(reader, pause):
-    """Whether the server answers within the pause: before a body's end that is a refusal."""
+    """Whether the server answers within the pause. Before the end of a request's body that is a refusal."""
     try:
         await asyncio.wait_for(reader.read(1), pause)
         return True
@@ -146,7 +149,7 @@ async def answers(reader, pause):
 
 
 async def trickle(target, seconds, connections, head, first, piece, pause):
-    """Begins requests whose bodies then come slowly."""
+    """Sends requests whose bodies come slowly."""
 
     async def attempt():
         reader, writer = await target.open()
@@ -174,7 +177,7 @@ async def slow_puts(target, upload, seconds):
 
 
 async def call(target, connection, service, action, by=None, **parameters):
-    """Asks IAM or STS; gives what an element of its answer holds."""
+    """Sends a request to IAM or STS. Returns a function that gives the content of an element of the answer."""
     version = {"iam": "2010-05-08", "sts": "2011-06-15"}[service]
     body = urllib.parse.urlencode({"Action": action, "Version": version, **parameters}).encode()
     headers = {"content-type": "application/x-www-form-urlencoded"}
@@ -183,7 +186,7 @@ async def call(target, connection, service, action, by=None, **parameters):
 
 
 async def sessions(target, upload, seconds):
-    """PUTs by many sessions of one role, which whoever may assume it makes for nothing."""
+    """PUTs by many sessions of one role. Making sessions costs a user who may assume the role nothing."""
     connection = await target.open(1 << 16)
     await call(target, connection, "iam", "CreateUser", UserName="ann")
     made = await call(target, connection, "iam", "CreateAccessKey", UserName="ann")
@@ -209,7 +212,7 @@ async def unsigned_puts(target, upload, seconds):
 
 
 async def idle(target, upload, seconds):
-    """Far more connections than there are places: a half silent, a half idle after a request."""
+    """Opens far more connections than the server accepts. Half of them send nothing, half are idle after a request."""
 
     async def attempt(is_silent):
         reader, writer = await target.open()
@@ -225,7 +228,7 @@ async def idle(target, upload, seconds):
 
 
 async def unread(target, upload, seconds):
-    """Lists of a thousand long keys that nobody reads."""
+    """Asks for lists of a thousand long keys, and doesn't read the answers."""
 
     async def attempt():
         reader, writer = await target.open(1024)
@@ -239,7 +242,7 @@ async def unread(target, upload, seconds):
 
 
 async def single_bytes(target, upload, seconds):
-    """Bodies cut as finely as HTTP and aws-chunked allow."""
+    """Sends bodies in chunks of one byte, by HTTP's chunked encoding and by aws-chunked."""
     plain = {"transfer-encoding": "chunked"}
     aws = {"x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER", "x-amz-trailer": "x-amz-checksum-crc32"}
     chunks = b"1\r\nx\r\n" * 8192
@@ -256,7 +259,7 @@ async def single_bytes(target, upload, seconds):
 
 
 async def heads(target, upload, seconds):
-    """Heads as large as they may be, larger, and of as many headers as fit."""
+    """Sends heads as large as is allowed, larger ones, and ones of very many headers."""
     many = "".join(f"x-amz-meta-{number}: v\r\n" for number in range(900))
     large = f"x-amz-meta-large: {'v' * 60000}\r\n"
     heads = [f"GET /{BUCKET} HTTP/1.1\r\nhost: {target.host}\r\n{more}\r\n".encode()
@@ -265,7 +268,7 @@ async def heads(target, upload, seconds):
 
 
 async def signed_headers(target, upload, seconds):
-    """A header named again and again in SignedHeaders."""
+    """Names one header again and again in SignedHeaders."""
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     names = ";".join(["host"] + ["x-a"] * 4000)
     scope = f"{USER[0]}/{now[:8]}/us-east-1/s3/aws4_request"
@@ -276,7 +279,7 @@ async def signed_headers(target, upload, seconds):
 
 
 async def lists(target, upload, seconds):
-    """The longest answers that there are, one after the other."""
+    """Asks for the longest answers that there are, one after the other."""
     head = lambda path, query: lambda: target.head("GET", path, query)
     asked = [(f"/{BUCKET}/parts", [("uploadId", upload)]), (f"/{BUCKET}", [("uploads", "")]),
              (f"/{BUCKET}", [("list-type", "2"), ("encoding-type", "url")]), (f"/{BUCKET}", [("versions", "")])]
@@ -284,7 +287,7 @@ async def lists(target, upload, seconds):
 
 
 async def completes(target, upload, seconds):
-    """Documents that name ten thousand parts, in an upload that can't be completed."""
+    """Sends documents that name ten thousand parts, for an upload that can't be completed."""
     etag = hashlib.md5(b"x").hexdigest()
     part = lambda number: f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
     body = "".join(part(number) for number in range(1, target.scale["parts"] + 1))
@@ -294,7 +297,7 @@ async def completes(target, upload, seconds):
 
 
 async def nothing(target, upload, seconds):
-    """Asks nothing of the server, and takes a processor: what the attacker's own work on the same machine does."""
+    """Sends nothing and uses a processor, to show what the attacker's own work on the same machine costs."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         hashlib.sha256(bytes(1 << 16)).digest()
@@ -318,7 +321,7 @@ ATTACKS = {
 
 
 def run(name, target, upload, seconds, begun):
-    """An attack, in a process of its own."""
+    """Runs an attack. It is called in a process of its own."""
     os.nice(19)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

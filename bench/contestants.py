@@ -1,4 +1,4 @@
-"""Starts and stops what `bench/compare` and `bench/memory` measure, and reads what it costs from /proc."""
+"""Starts and stops the servers that the benchmarks measure, and reads their processor time and memory from /proc."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Contestant:
-    """One server at a time, over one folder."""
+    """A server that is measured. One runs at a time, over one folder."""
 
     name = ""
     ready_path = None
@@ -64,7 +64,7 @@ class Contestant:
         return f"http://127.0.0.1:{self.port}"
 
     def cpu_seconds(self):
-        """User and system time of all the server's threads, those that have ended included."""
+        """User and system time of all the server's threads, also of those that have ended."""
         with open(f"/proc/{self.process.pid}/stat") as stat:
             fields = stat.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
@@ -78,7 +78,7 @@ class Contestant:
         raise SystemExit(f"the kernel reports no {field}")
 
     def read_bytes(self):
-        """What it has read of its disks: what the page cache had isn't in it."""
+        """How many bytes the server has read from disks. Reads that the page cache answered don't count."""
         with open(f"/proc/{self.process.pid}/io") as io:
             return next(int(line.split()[1]) for line in io if line.startswith("read_bytes:"))
 
@@ -100,7 +100,8 @@ class Contestant:
         self.process.wait()
 
     def clear(self):
-        """Drops the folder, and has the disk finish before anybody else is measured."""
+        """Removes the folder, and waits until the disk has written everything, so that the next measurement isn't
+        disturbed."""
         shutil.rmtree(self.folder, ignore_errors=True)
         os.sync()
 
@@ -114,7 +115,8 @@ class Peer(Contestant):
         return [self.binary, "server", "--address", f"127.0.0.1:{self.port}", self.folder + "/{0...5}"]
 
     def is_ready(self):
-        # Its health checks say yes while it still refuses every request with 503; then a nameless one gets 403.
+        # MinIO's health checks succeed while it still answers every request with 503. Once it is ready, an unsigned
+        # one gets 403.
         try:
             urllib.request.urlopen(self.endpoint, timeout=1).close()
         except urllib.error.HTTPError as answer:
@@ -151,7 +153,7 @@ class Stratum(Contestant):
 
 
 class Before(Stratum):
-    """Another binary of Stratum's, to be compared with."""
+    """An earlier binary of Stratum, to compare with."""
 
     name = "before"
 
@@ -163,7 +165,7 @@ def free_port():
 
 
 def begin_load(tool, endpoint, op, **options):
-    """Starts `stratum bench`; options are its flags, `keep=True` for one without a value."""
+    """Starts `stratum bench`. The options are its flags; `keep=True` is a flag without a value."""
     command = [tool, "bench", "--json", "--endpoint", endpoint, "--op", op]
     for name, value in options.items():
         command.append(f"--{name}")

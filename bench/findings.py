@@ -4,7 +4,7 @@ import sys
 
 
 class Findings:
-    """The table: what was measured, what it came to, and what it should be."""
+    """A table of what was measured, the figure, and what it should be."""
 
     def __init__(self):
         self.lines = []

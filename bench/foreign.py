@@ -1,7 +1,7 @@
-"""Two rows with a load tool that is not ours: warp, driving the peer and Stratum.
+"""Measures two rows with warp, a load tool of others, which drives the peer and Stratum.
 
-warp speaks real S3 through a full SDK and shares the machine with the server, so that its figures are lower and its
-ratios nearer to one than those of our load tool; they say whether ours drew the right picture.
+warp uses a full S3 SDK and shares the machine with the server, so its figures are lower and its ratios nearer to one
+than those of `stratum bench`. They show whether `stratum bench` gives the right picture.
 """
 
 import datetime
@@ -35,7 +35,7 @@ class Foreign:
 
 
 def foreign_rows(options, contestants):
-    """Runs warp's rows, every server fresh in each round as in the main table."""
+    """Runs warp's rows. As in the main table, every server starts on a new folder in each round."""
     foreign = Foreign(contestants)
     for number in range(options.rounds):
         for title, (op, flags) in ROWS.items():

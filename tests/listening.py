@@ -1,20 +1,22 @@
-"""Where a server listens that was started with ANY_PORT: it says so itself, in the first line of its standard output.
+"""Tells the port of a server that was started with ANY_PORT: the server prints it in the first line of its standard
+output.
 
-A port that a test looked for and let go again could be anybody's by the time the server takes it.
+A test that chose a free port itself could lose it to another process before the server takes it.
 """
 
 import os
 import select
 import time
 
-# For `--address`: the system chooses a port that is free.
+# The value of `--address` with which the system chooses a free port.
 ANY_PORT = "127.0.0.1:0"
 
 
 def port(process, patience):
-    """The port at which this process says it serves, once it does; None if it ends or doesn't within so many seconds.
+    """Waits until this process says at which port it serves; None if it ends, or doesn't say so within `patience`
+    seconds.
 
-    Its standard output is a pipe, and what comes after that line is left there.
+    The standard output of the process must be a pipe. What it prints after that line is left there.
     """
     end, line = time.monotonic() + patience, b""
     while select.select([process.stdout], [], [], max(0, end - time.monotonic()))[0]:

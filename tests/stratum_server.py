@@ -30,7 +30,7 @@ class StratumServer:
             key = self.certificate.replace(".pem", ".key")
             config += f'\n[tls]\ncertificate = "{self.certificate}"\nkey = "{key}"\n'
         self.log = os.path.join(self.folder, "server.log")
-        # One folder with drives in it, or a folder for each of so many disks.
+        # One data folder in which all drives lie, or a data folder for each of `disks` disks.
         names = [f"disk{n}" for n in range(disks)] or ["data"]
         self.disks = [os.path.join(self.folder, name) for name in names]
         command = [binary, "server", "--address", listening.ANY_PORT]
@@ -75,7 +75,7 @@ class StratumServer:
             return "".join(log.readlines()[-lines:])
 
     def stop(self):
-        """A graceful stop where it is possible; returns the exit code."""
+        """Stops the server by SIGTERM, or kills it if that takes too long; returns the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -99,7 +99,7 @@ def end_on_sigterm():
 
 
 def make_certificate(folder):
-    """A self-signed certificate for loopback, which clients are given as their authority."""
+    """A self-signed certificate for loopback addresses, which clients are to trust as an authority."""
     certificate, key = os.path.join(folder, "tls.pem"), os.path.join(folder, "tls.key")
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]

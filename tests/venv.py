@@ -1,9 +1,9 @@
-"""The Python environment of the tests: made on first use, completed when a list of requirements changes.
+"""The Python environment of the tests. It is made on first use, and completed when a list of requirements changes.
 
     venv.enter("tests/clients/requirements.txt")
 
-One environment, tests/.venv, serves the client matrix and the S3 suite. A stamp per list of requirements says what was
-installed, so that a warm run costs nothing and needs no network.
+All tests share one environment, tests/.venv. A stamp file for each list of requirements says that it is installed, so
+that a later run installs nothing and needs no network.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-//! Files as they lie on drives: what is found there is read by a start, and damage is told, never trusted.
+//! Targets for files on drives, which a start reads: damage must be noticed and never be taken for what was written.
 
 use std::sync::Arc;
 use stratum_storage::ambient::{Clock, Simulated};
@@ -20,7 +20,7 @@ fn disks(count: usize) -> Vec<Arc<SimulatedDrive>> {
     (0..count).map(disk).collect()
 }
 
-/// Overwrites a file, or makes it.
+/// Writes into a file, which is made if it isn't there.
 fn put(disk: &Arc<SimulatedDrive>, path: &str, offset: u64, bytes: &[u8]) {
     let io = disk.attach();
     if let Some((folder, _)) = path.rsplit_once('/') {
@@ -38,8 +38,9 @@ fn open_journal(disk: &Arc<SimulatedDrive>) -> Result<Journal, stratum_storage::
     Journal::open(JournalSet { drives: vec![Arc::new(drive)], m: 0, begun: false }, options, clock, ambient())
 }
 
-/// A segment of three entries with bytes laid over it from where the first two say; or, with nothing there, those
-/// bytes alone. What is replayed has been written.
+/// Opens a journal of a damaged segment. The first two bytes are a number. If it is 0, the segment is the other bytes
+/// alone. Otherwise the segment has three entries, and the other bytes are written over it from that offset on,
+/// counted from 1; then only entries that were written may be replayed.
 pub fn journal(bytes: &[u8]) {
     let Some((at, rest)) = bytes.split_first_chunk() else { return };
     let at = u64::from(u16::from_le_bytes(*at));
@@ -75,7 +76,8 @@ fn set(disks: &[Arc<SimulatedDrive>]) -> Option<Set> {
     Set::open(&config, ambient.clone(), ambient.as_ref()).ok()
 }
 
-/// Bytes laid over the identity of one drive of three: the set opens without it, or refuses.
+/// Opens a set of three drives, with the bytes written over the identity of one. The set opens as the same set, or is
+/// refused.
 pub fn identity(bytes: &[u8]) {
     let disks = disks(3);
     let id = set(&disks).expect("blank drives").id();
@@ -89,7 +91,8 @@ pub fn identity(bytes: &[u8]) {
     }
 }
 
-/// Bytes laid over one of three copies of a replicated file: it is what was written, or what those bytes say.
+/// Reads a replicated file, with the bytes written over one of its three copies. It reads as what was written, or as
+/// what the bytes hold as a copy.
 pub fn replicated(bytes: &[u8]) {
     let disks = disks(3);
     let opened = set(&disks).expect("blank drives");
@@ -100,7 +103,7 @@ pub fn replicated(bytes: &[u8]) {
         put(&disks[1], path, 0, bytes);
     }
     let read = opened.read_replicated("secret").expect("two copies are sound");
-    // Bytes that are a copy of their own may count; anything else is told from one.
+    // Bytes that are a valid copy themselves may win. Others must be recognised as damage.
     let content = read.expect("it was written");
     let is_forged = || bytes.windows(content.len().max(1)).any(|window| window == content);
     assert!(content == b"what was written" || content.is_empty() || is_forged(), "{content:?}");

@@ -1,4 +1,4 @@
-//! The frames of a stored body, and the table that finds them.
+//! The target for the frames of a stored body and their table.
 
 use bytes::Bytes;
 use std::ops::Range;
@@ -6,15 +6,16 @@ use std::sync::Arc;
 use stratum_cipher::{DataKey, Salt};
 use stratum_frames::{Cipher, Coding, Compression, Decoder, Encoder, Form, FrameError, Seal, Table};
 
-/// Bytes of an entry of the table, and of its trailer.
+/// The lengths of an entry of the table and of the table's trailer, in bytes.
 const ENTRY: usize = 8;
 const TRAILER: usize = 32;
 
-/// A number that says what to do with the rest, then a body's length (8) and its stored bytes.
+/// The first byte says what to do with the others, which are a body's length (8 bytes) and its stored bytes.
 ///
-/// Even: the bytes are read as they are. Odd: checksums are mended first, so that the search reaches what lies behind
-/// them. With its highest bit they are read as a sealed body's, whose frames nobody but who has the key can make. Whatever the table says, a body never gives more than its length, and never less without an error. The rest is
-/// also taken as plaintext, which comes back.
+/// If it is even, the stored bytes are read as they are. If it is odd, their checksums are made right first, so that
+/// the search gets past them. With its highest bit they are read as a sealed body, whose frames only the holder of
+/// the key can make. Whatever the table says, a body never gives more bytes than its length, and never fewer without
+/// an error. All bytes but the first are also coded as plaintext, and must be decoded again.
 pub fn frames(bytes: &[u8]) {
     let Some(([what], rest)) = bytes.split_first_chunk() else { return };
     comes_back(rest, usize::from(*what));
@@ -25,7 +26,7 @@ pub fn frames(bytes: &[u8]) {
         mend(&mut stored, cipher);
     }
     let piece = usize::from(*what) * 100 + 1;
-    // What a stranger's table can make of a few bytes is a lot; a part of it will do.
+    // A forged table can make a very long body of a few bytes, so only its beginning is read.
     let end = length.min(3 << 20);
     if let Ok(read) = read(&stored, cipher, length, 0..end, piece) {
         assert!(read.len() as u64 == end, "{} bytes of {end}", read.len());
@@ -78,7 +79,7 @@ fn read(
     decoder.finish().map(|()| out)
 }
 
-/// Makes the checksums right: those of the frames as far as the entries say where they lie, and that of the table.
+/// Makes the checksums right: those of the frames that the table's entries name, and that of the table.
 fn mend(stored: &mut [u8], cipher: Cipher) -> Option<()> {
     let salt = if cipher == Cipher::None { 0 } else { Salt::BYTES };
     let trailer = stored.len().checked_sub(TRAILER)?;

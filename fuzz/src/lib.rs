@@ -1,7 +1,9 @@
-//! What the targets do with their bytes: read them as strangers' bytes are read, and hold what comes of it to what
-//! must be true. Each target in `fuzz_targets` is one of these functions; the test runs all of them over the corpus.
+//! The fuzz targets. Each reads its bytes as the server reads bytes that it doesn't trust, and asserts what must hold
+//! whatever they are. Each file in `fuzz_targets` calls one of these functions; the test runs all of them over the
+//! corpus.
 
-// The binary has no library to take these from; what only its other parts call is dead here.
+// These modules are part of the binary, which has no library, so their files are included here. What only other parts
+// of the binary call is dead code here.
 #[path = "../../stratum/src/address.rs"]
 #[allow(dead_code)]
 mod address;
@@ -34,7 +36,7 @@ use stratum_auth::{
 use stratum_cipher::{KeyService, MasterKeys, Wrapped};
 use stratum_storage::format::{directory, v1};
 
-/// A target: its name, which is that of its corpus, and what it does.
+/// A target: its name, by which its seeds are found, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
@@ -65,7 +67,7 @@ pub const TARGETS: [Target; 22] = [
 
 /// When the requests of the corpus were signed: 2013-05-24, as in the published examples.
 const NOW: i64 = 1_369_353_600;
-/// When those of version 2 were: 2007-03-27.
+/// When the requests of the corpus that are signed by version 2 were signed: 2007-03-27.
 const IN_2007: i64 = 1_175_024_202;
 
 fn identities() -> Identities {
@@ -80,8 +82,8 @@ fn identities() -> Identities {
     Identities::new([(user, secret)]).expect("one user")
 }
 
-/// A request's head in lines: method, path, query, then headers. Whatever it claims, it is answered; by version 2 it claims nothing
-/// where that isn't taken.
+/// Authenticates a request, which is given in lines: method, path, query, then headers. A signature of version 2 must
+/// not be accepted where version 2 is refused, and one of version 4 must be accepted in both cases or in neither.
 pub fn signature(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut lines = text.lines();
@@ -110,7 +112,7 @@ pub fn signature(bytes: &[u8]) {
     }
 }
 
-/// A chunked body, in pieces of a length that its first byte says.
+/// Decodes a chunked body in pieces whose length is the first byte.
 pub fn chunked(bytes: &[u8]) {
     let Some((first, body)) = bytes.split_first() else { return };
     let mut headers = HeaderMap::new();
@@ -138,8 +140,8 @@ pub fn chunked(bytes: &[u8]) {
     }
 }
 
-/// A data key as it is kept, and a file of master keys. What was wrapped is written as it was read, and nothing here opens
-/// what it has no key for.
+/// Reads a wrapped data key, and a file of master keys. A wrapped key that was read must encode to the same bytes,
+/// and must not open with a key that didn't wrap it.
 pub fn master_keys(bytes: &[u8]) {
     if let Some(wrapped) = Wrapped::decode(bytes) {
         assert!(wrapped.encode() == bytes);
@@ -152,7 +154,7 @@ pub fn master_keys(bytes: &[u8]) {
     }
 }
 
-/// Method, path, query and host, in lines.
+/// Finds the operation of a request, which is given in lines: method, path, query and host.
 pub fn operation(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut lines = text.split('\n');
@@ -160,14 +162,15 @@ pub fn operation(bytes: &[u8]) {
     stratum_api::fuzzing::operation(next(), next(), next(), next());
 }
 
-/// A size, then a header's text.
+/// Reads a header's text, which follows an object's size (8 bytes).
 pub fn headers(bytes: &[u8]) {
     if let Some((size, text)) = bytes.split_first_chunk() {
         stratum_api::fuzzing::headers(&String::from_utf8_lossy(text), u64::from_le_bytes(*size));
     }
 }
 
-/// A shard file's header page, a fragment's header, a stripe's directory. What is read says the same again.
+/// Reads a shard file's header page, a fragment's header and a stripe's directory. What was read must encode to
+/// something that reads the same.
 pub fn shard(bytes: &[u8]) {
     if let Ok(header) = v1::ShardHeader::decode(bytes) {
         assert!(v1::ShardHeader::decode(&header.encode()) == Ok(header));
@@ -181,7 +184,8 @@ pub fn shard(bytes: &[u8]) {
     }
 }
 
-/// A backup file. What is read from a whole one is written as the same file again, and no name leads out of a folder.
+/// Reads a backup file. The files of a whole one must make a whole backup again, and no name may lead out of the
+/// folder.
 pub fn backup(bytes: &[u8]) {
     let files = std::cell::RefCell::new(Vec::<(String, Vec<u8>)>::new());
     let read = archive::read(bytes, |name| {
@@ -206,7 +210,7 @@ pub fn backup(bytes: &[u8]) {
     assert!(reread.is_ok_and(|again| again == count));
 }
 
-/// Takes the bytes of the last of some files.
+/// Appends bytes to the last one of some files.
 struct Last<'a>(&'a std::cell::RefCell<Vec<(String, Vec<u8>)>>);
 
 impl std::io::Write for Last<'_> {
@@ -221,7 +225,7 @@ impl std::io::Write for Last<'_> {
     }
 }
 
-/// A configuration file.
+/// Reads a configuration file.
 pub fn config_file(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = config::Config::parse(std::path::Path::new("stratum.toml"), text);

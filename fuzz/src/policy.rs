@@ -1,8 +1,9 @@
-//! Policies of buckets, identities and roles: whatever is read is judged, the same each time, and by one of its own statements.
+//! The target for policies of buckets, identities and roles. Every policy that can be read must decide every
+//! question, the same each time, and by a statement of the right effect.
 
 use stratum_policy::{Action, Decision, Effect, Facts, Key, Policy, Question, Requester, Value, Values};
 
-/// A request of which everything is known, if not much.
+/// A request with a value for nearly every condition key.
 struct Everything;
 
 impl Facts for Everything {

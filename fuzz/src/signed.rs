@@ -1,5 +1,5 @@
-//! The chunked body with trailers that the S3 API reference signs, and bytes laid over it: whatever is not that body to
-//! the last byte of what it holds is refused.
+//! The target for signed chunked bodies: the example with trailers of the S3 API reference, with bytes written over
+//! it. A body with other data must be refused.
 
 use crate::{NOW, identities};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ const CHUNKS: [(usize, &str); 3] = [
 const TRAILERS: &str = "x-amz-checksum-crc32c:sOO8/Q==\r\n\
     x-amz-trailer-signature:d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435\r\n\r\n";
 
-/// The head of the request.
+/// How the body is chunked, as the head of the example's request says.
 fn chunking() -> Chunking {
     let authorization = "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request,\
         SignedHeaders=content-encoding;host;x-amz-content-sha256;x-amz-date;x-amz-decoded-content-length;\
@@ -53,8 +53,8 @@ fn published() -> Vec<u8> {
     body
 }
 
-/// How long the pieces are in which it arrives, where bytes are laid over it (from the front if in the first chunk's
-/// head, else from the end), and those bytes.
+/// The first byte is the length of the pieces in which the body arrives. The next two say where the other bytes are
+/// written over it: near the front, in the head of the first chunk, or counted from the end.
 pub fn signed(bytes: &[u8]) {
     let Some(([piece, near, far], over)) = bytes.split_first_chunk() else { return };
     let mut body = published();

@@ -1,4 +1,5 @@
-//! The file in which the use of objects survives a restart: what is read of it is written as a file that says the same.
+//! The target for the file that keeps the use of objects over a restart. What was read must be written as a file that
+//! reads the same.
 
 use std::convert::Infallible;
 use stratum_tiering::day::Day;
@@ -8,7 +9,8 @@ use stratum_tiering::usage::{End, Usage};
 const MEMORY: usize = 64 << 10;
 const NOW: u64 = 1_700_000_000_000;
 
-/// The bytes as a file, and as the records of batches whose checksums are right, so many a batch as the first byte says.
+/// Reads the bytes as a file. Then reads them as the records of a file whose checksums are right; the first byte says
+/// how many records a batch has.
 pub fn usage(bytes: &[u8]) {
     let _ = Usage::from_file(bytes, MEMORY, Day::REAL, NOW);
     let Some((length, records)) = bytes.split_first() else { return };

@@ -1,5 +1,5 @@
-//! Every target over its corpus, over what is a little beside it, and over nothing at all: what a stranger sends must
-//! never end the process.
+//! Runs every target over its seeds, over variants of them, and over no bytes at all: no bytes that are sent to a
+//! server may end its process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,11 +8,11 @@ use stratum_fuzz::TARGETS;
 
 /// How many variants of each seed are tried.
 const VARIANTS: u64 = 40;
-/// How long a target is tried that is tried for long.
+/// How long each target runs in the long test.
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]
-fn every_target_over_its_corpus() {
+fn no_target_panics_over_its_corpus() {
     for (name, target) in TARGETS {
         for (number, seed) in seeds(name).iter().enumerate() {
             target(seed);
@@ -23,10 +23,11 @@ fn every_target_over_its_corpus() {
     }
 }
 
-/// Where there is no cargo-fuzz. Of all targets, or those that `STRATUM_FUZZ_TARGETS` names; says how often each was run.
+/// For machines without cargo-fuzz. Runs all targets, or those that `STRATUM_FUZZ_TARGETS` names, and prints how
+/// often each was run.
 #[test]
 #[ignore = "takes a minute a target"]
-fn every_target_for_a_minute() {
+fn no_target_panics_within_a_minute() {
     let chosen = std::env::var("STRATUM_FUZZ_TARGETS").unwrap_or_default();
     let is_chosen = |name: &str| chosen.is_empty() || chosen.split(' ').any(|wanted| wanted == name);
     for (name, target) in TARGETS.into_iter().filter(|(name, _)| is_chosen(name)) {
@@ -38,7 +39,7 @@ fn every_target_for_a_minute() {
         });
         let mut run = Run { name, number: 0 };
         while !is_over.load(Ordering::Relaxed) {
-            // Some near their seed, some far from it.
+            // Some variants have few changes, some many.
             let most_changes = 1 << (run.number % 7);
             let seed = &seeds[(run.number / 7) as usize % seeds.len()];
             target(&varied(seed, run.number, most_changes));
@@ -48,7 +49,7 @@ fn every_target_for_a_minute() {
     }
 }
 
-/// Says of which number a run was that ended a target.
+/// Prints the number of the run in which a target panicked.
 struct Run {
     name: &'static str,
     number: u64,
@@ -72,7 +73,7 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
     seeds
 }
 
-/// A seed with up to so many bytes changed, or cut, or grown.
+/// A seed with up to `most_changes` changes: bits flipped, bytes inserted, or the end cut off.
 fn varied(seed: &[u8], variant: u64, most_changes: usize) -> Vec<u8> {
     let mut state = variant.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut next = |below: usize| {

@@ -1,4 +1,4 @@
-"""What schemathesis is told of this API: how a request is signed."""
+"""A hook for schemathesis, which signs every request."""
 
 import os
 

@@ -1,6 +1,6 @@
-"""What a check of the client matrix is, and what it is given.
+"""The checks of the client matrix, and what they work with.
 
-A check is a function that takes a Workspace: a bucket and a folder of its own, and the store to talk to. It is
+A check is a function that takes a Workspace: a bucket's name and a folder of its own, and the store to talk to. It is
 registered by @check and fails by raising.
 """
 
@@ -15,7 +15,7 @@ import uuid
 
 CHECKS = {}
 MIB = 1 << 20
-#: Names that a path-minded store or a careless encoder gets wrong.
+#: Names that a store gets wrong which takes keys for paths or encodes them carelessly.
 ODD_NAMES = ["plain.txt", "with space.txt", "plus+sign.txt", "per%25cent.txt", "ünïcødé-日本.txt", "deep/er/file.bin",
              "quote'\"&<>.txt", "semi;colon=at@.txt", "tilde~(brackets)[x]{y}.txt"]
 
@@ -29,19 +29,20 @@ def check(function):
     return function
 
 
-#: The region of the server that is elsewhere.
+#: The region of the server in another region.
 ELSEWHERE = "eu-central-1"
 
 
 class Store:
-    """An endpoint and who we are there."""
+    """An endpoint, and the keys and certificate with which clients use it."""
 
     def __init__(self, endpoint, access_key, secret_key, certificate=None):
         self.endpoint, self.certificate = endpoint, certificate
         self.access_key, self.secret_key = access_key, secret_key
-        #: Another server, that asks for no signature and takes one of version 2: without a key, and with one.
+        #: A second server, which needs no signature and takes signatures of version 2: used without a key, and with
+        #: one.
         self.anonymous = self.lenient = None
-        #: One in another region than the usual one.
+        #: A third server, in another region than us-east-1.
         self.elsewhere = None
 
     @property
@@ -63,7 +64,7 @@ class Store:
 
 
 class Workspace:
-    """A fresh bucket name and folder; the folder goes when the check is over."""
+    """A fresh bucket name and a folder, which is removed when the check is over."""
 
     def __init__(self, store):
         self.store = store
@@ -78,7 +79,8 @@ class Workspace:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self, *command, input=None, fails=False, **variables):
-        """Runs a client and returns what it printed, as bytes. With `fails`, it must fail: returns its complaint."""
+        """Runs a client and returns what it printed, as bytes. With `fails` it must fail, and its error is returned,
+        too."""
         environment = self.store.environment(self.folder)
         environment.update(variables)
         done = subprocess.run([str(word) for word in command], input=input, capture_output=True, cwd=self.folder,
@@ -95,8 +97,8 @@ class Workspace:
     def file(self, name, size):
         """A file of random bytes, a minute old; returns its path.
 
-        `aws s3 sync` copies again what changed after the object's LastModified, which S3 gives in whole seconds: a
-        file of this very second would look newer than its copy.
+        `aws s3 sync` copies a file again that changed after its object's LastModified, which S3 gives in whole
+        seconds. A file of this very second would look newer than its copy.
         """
         path = self.path(name)
         os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -258,7 +258,8 @@ def no_sign_request(workspace):
 
 @check
 def a_server_in_another_region_is_found(workspace):
-    """By who names its region, and by who names the usual one and is told. Without a location the bucket is there, too."""
+    """A client may name the server's region, or us-east-1 and be told the right one. A bucket without a location is
+    there."""
     store = workspace.store.elsewhere
     if store is None:
         raise Skipped("needs a server in another region")

@@ -1,4 +1,4 @@
-"""boto3: the transfer manager, presigned URLs, default checksums, and every reader's corner."""
+"""boto3: the transfer manager, presigned URLs, checksums, odd keys, ranges and conditions."""
 
 import base64
 import hashlib
@@ -89,7 +89,7 @@ def presigned_get_and_put(workspace):
 
 @check
 def an_old_signature_is_refused_in_words(workspace):
-    """Version 2, which boto3 still presigns with for us-east-1 unless told otherwise."""
+    """boto3 still presigns by version 2 for us-east-1 unless told otherwise; the refusal says what is needed."""
     connect(workspace)
     client = client_of(workspace, signature_version="s3")
     url = client.generate_presigned_url("get_object", Params={"Bucket": workspace.bucket, "Key": "k"})
@@ -183,7 +183,7 @@ def chosen_checksums(workspace):
 
 @check
 def without_checksums(workspace):
-    """As the SDKs did before they added checksums by themselves."""
+    """Requests without checksums, as SDKs sent them before they added checksums by default."""
     client = connect(workspace, request_checksum_calculation="when_required",
                      response_checksum_validation="when_required")
     for size in [0, 1, 32_768, 32_769, 5 * MIB]:
@@ -208,7 +208,7 @@ def keys_are_opaque(workspace):
     listed = [entry["Key"] for page in pages for entry in page["Contents"]]
     equal(listed, sorted(keys, key=str.encode))
     equal(refusal(client.put_object, Bucket=workspace.bucket, Key="x" * 1025, Body=b"")[1], "KeyTooLongError")
-    # XML cannot say most control characters, and this operation has no url encoding: such a key goes by itself.
+    # XML can't carry most control characters, and DeleteObjects has no url encoding. Such a key is deleted by itself.
     sayable = [key for key in keys if key.isprintable()]
     done = client.delete_objects(Bucket=workspace.bucket, Delete={"Objects": [{"Key": key} for key in sayable]})
     equal(sorted(entry["Key"] for entry in done["Deleted"]), sorted(sayable))

@@ -1,5 +1,5 @@
-"""The calls that Terraform's AWS provider makes: it reads everything before and after it changes something, waits until it reads what
-it wrote, and asks for what there may be of a user before it deletes one."""
+"""The calls that Terraform's AWS provider makes. It reads all settings before and after a change, waits until it
+reads what it wrote, and asks for everything that a user may have before it deletes the user."""
 
 import json
 
@@ -9,7 +9,7 @@ from botocore.config import Config
 from matrix import check, equal
 from with_boto3 import client_of, refusal
 
-#: What `aws_s3_bucket` asks for in each refresh, and how a bucket that has none of it answers.
+#: What `aws_s3_bucket` asks for in each refresh, and the error if the bucket doesn't have it.
 ABSENT = {
     "get_bucket_policy": "NoSuchBucketPolicy",
     "get_bucket_cors": "NoSuchCORSConfiguration",

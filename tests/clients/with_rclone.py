@@ -79,7 +79,7 @@ def a_bucket_in_another_region(workspace):
     body = workspace.chance.randbytes(1000)
     rclone(workspace, "mkdir", f"store:{workspace.bucket}", **elsewhere)
     rclone(workspace, "rcat", f"store:{workspace.bucket}/key", input=body, **elsewhere)
-    # It makes sure of the bucket before it writes.
+    # rclone checks the bucket before it writes.
     rclone(workspace, "rcat", f"store:{workspace.bucket}/other", input=body, **elsewhere)
     equal(rclone(workspace, "lsf", f"store:{workspace.bucket}", **elsewhere).decode().split(), ["key", "other"])
     assert rclone(workspace, "cat", f"store:{workspace.bucket}/key", **elsewhere) == body, "the bytes differ"

@@ -1,4 +1,4 @@
-"""The store's own command line: trees, parts, pipes, sync, versions and what is shared."""
+"""The store's own command line: trees, parts, pipes, sync, patterns, versions and shared URLs."""
 
 import fcntl
 import json
@@ -62,7 +62,7 @@ def what_was_a_folder_becomes_a_file_and_a_folder_again(workspace):
         stratum(workspace, "cp", "-", f"{url}/{before}", input=before.encode())
         stratum(workspace, "sync", "--delete", url, back)
         stratum(workspace, "mv", f"{url}/{before}", f"{url}/{after}")
-        # What is in the way is deleted at last, so it takes a second look.
+        # `sync` deletes what is in the way only at its end, so a second run is needed.
         outcome(workspace, "sync", "--delete", url, back)
         stratum(workspace, "sync", "--delete", url, back)
         equal(read(os.path.join(back, after)), before.encode())
@@ -91,7 +91,7 @@ def what_has_no_name_makes_no_bucket(workspace):
         refused = outcome(workspace, "cp", "-", target, input=b"")
         equal(refused.returncode, 2)
         assert b"name the whole key" in refused.stderr, refused.stderr
-    # A folder's own marker has no name below it, either.
+    # The marker object of the folder itself has no name below the folder, so nothing is copied.
     s3api(workspace, "put-object", "--key", "folder/")
     stratum(workspace, "cp", f"s3://{workspace.bucket}/folder/**", f"s3://{workspace.bucket}-not-there/")
     assert f"{workspace.bucket}-not-there" not in stratum(workspace, "ls").decode()
@@ -165,12 +165,12 @@ def environment(workspace):
 
 
 def outcome(workspace, *words, **options):
-    """How a command ended that may fail."""
+    """Runs a command that may fail."""
     return subprocess.run([stratum_server.BINARY, *words], env=environment(workspace), capture_output=True, **options)
 
 
 def on_a_terminal(workspace, columns, *words):
-    """What a terminal of so many columns is shown, and the exit code."""
+    """Runs a command on a terminal of that many columns; returns what the terminal got, and the exit code."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     process = subprocess.Popen([stratum_server.BINARY, *words], stdin=theirs, stdout=theirs, stderr=theirs,

@@ -1,11 +1,14 @@
 """Races for a key: many writes with one condition at once, of which exactly one may take effect.
 
-A key goes round: it is created (`If-None-Match: *`), swapped a few times, and swapped or deleted (`If-Match` with the ETag
-that everybody saw) until it is gone, each time by several racers that start at one moment. One racer alone deletes: a deletion
-of what isn't there succeeds, as in S3, so two would both win. A racer who was answered knows how it went; one whose connection
-broke with the server doesn't. So of each race this must hold: nobody wins beside another; while the server
-lives one wins; the key shows the winner's bytes; and where nobody was told that they won, it shows what was there before,
-or what somebody wrote who wasn't told that they lost.
+Each key goes through a cycle: it is created (`If-None-Match: *`), overwritten a few times, and then overwritten or
+deleted (`If-Match` with the ETag that all racers saw) until it is gone. Each step is a race of several racers that
+start at once. Only one racer of a race deletes: as in S3, deleting an object that isn't there succeeds, so two
+deletions would both win. A racer that was answered knows whether it won; one whose connection broke with the server
+doesn't.
+
+So this must hold of each race: no two racers win; while the server lives, one wins; the key then has the winner's
+bytes; and if nobody was told that they won, the key has the bytes from before the race, or those of a racer that
+wasn't answered.
 """
 
 import hashlib
@@ -24,13 +27,13 @@ class Unfair(Exception):
 
 
 class Racer:
-    """One of those who race, on a connection of their own that is kept open."""
+    """A racer, with a connection of its own that is kept open."""
 
     def __init__(self, server, seed):
         self.server, self.chance, self.connection = server, random.Random(seed), None
 
     def ask(self, method, key, body, condition):
-        """The answer's status, or None where nobody can know what came of it."""
+        """The answer's status, or None if the connection broke, so that the outcome is unknown."""
         try:
             if self.connection is None:
                 self.connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
@@ -43,19 +46,19 @@ class Racer:
             return None
 
     def body(self):
-        """Small ones ride in the journal, larger ones lie in stripes before their command is proposed."""
+        """A body. Small ones are written to the journal, larger ones to stripes before their command is proposed."""
         return self.chance.randbytes(self.chance.choice([200, 200, 200, 3_000, 50_000]))
 
 
 class Track:
-    """The keys that are raced for, and what lies under each."""
+    """The keys that are raced for, and the object that each has."""
 
     def __init__(self, server, ledger, seed):
         self.server, self.ledger, self.chance = server, ledger, random.Random(seed)
         self.racers = [Racer(server, f"{seed}-{number}") for number in range(RACERS)]
-        #: The ETag of what lies there, and how often it was swapped since it was created.
+        #: By key: the ETag of its object, and how often it was overwritten since it was created.
         self.keys = {f"race-{number}": (None, 0) for number in range(KEYS)}
-        #: The race that the server's end cut off: its key, and the bodies of those who weren't answered.
+        #: The race that the server's end cut off: its key, and the bodies of the racers that weren't answered.
         self.cut_off, self.problem, self.won = None, None, 0
 
     def run(self):
@@ -102,7 +105,7 @@ class Track:
         return statuses
 
     def settle(self):
-        """Looks, once there is a server again, at what the race came to that was cut off; if to nothing, it is run anew."""
+        """Looks, once the server runs again, how the race ended that was cut off. If nobody won it, it is run anew."""
         (key, unknown), self.cut_off = self.cut_off, None
         for racer in self.racers:
             racer.connection = None

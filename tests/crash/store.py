@@ -1,6 +1,6 @@
 """The real binary under test, and a ledger of what it acknowledged.
 
-Only the standard library: the server runs with --anonymous, so a request needs no signature.
+This needs only the standard library: the server runs with --anonymous, so a request needs no signature.
 """
 
 import hashlib
@@ -60,7 +60,8 @@ class Server:
         assert code == 0, f"a graceful stop ended with {code}"
 
     def operate(self, *words, found=False):
-        """Runs an operator's command against the server and returns what it printed; `found`: it may end with 1."""
+        """Runs an operator's command against the server and returns what it printed. With `found` it may end with 1,
+        too."""
         with open(os.path.join(self.data, "meta", "root-credentials")) as file:
             root = dict(line.strip().split(" = ", 1) for line in file)
         environment = dict(os.environ, STRATUM_ROOT_ACCESS_KEY=root["access_key"],
@@ -75,7 +76,7 @@ class Server:
         return json.loads(self.operate("status", "--json", found=True))
 
     def wait_for(self, what, is_so, patience=120):
-        """Looks at the status until it is so; returns how long that took."""
+        """Waits until `is_so` holds of the status; returns how long that took."""
         began = time.monotonic()
         while not is_so(status := self.status()):
             if time.monotonic() - began > patience:
@@ -84,7 +85,7 @@ class Server:
         return time.monotonic() - began
 
     def scrub(self):
-        """Has everything on the drives read, and waits for the end of that."""
+        """Starts a scrub, which reads everything on the drives, and waits for its end."""
         before = self.status()["scrub"]
         self.operate("scrub", "start", found=True)
         passes = ("passes", "copies_passes")
@@ -111,7 +112,7 @@ def fingerprint(body):
 
 
 class Ledger:
-    """Per key, every state that the store may rightly show: one where the last answer is known, two where it is not."""
+    """For each key, the states that the store may show: one if the last request was answered, more if it wasn't."""
 
     def __init__(self):
         self.states, self.acknowledged, self.lock = {}, 0, threading.Lock()
@@ -139,7 +140,7 @@ def refused(what, status, text):
 
 
 def put(server, ledger, key, body):
-    """Puts and keeps the ledger. A connection that breaks leaves both states possible."""
+    """Puts an object and notes that in the ledger. If the connection breaks, both states stay possible."""
     state = fingerprint(body)
     ledger.may_become(key, state)
     status, text, headers = server.request("PUT", path(key), body)
@@ -178,7 +179,8 @@ def delete(server, ledger, key):
 
 
 def random_body(chance):
-    """Mostly small enough to ride in the journal, sometimes large enough for stripes; some shrink when they are coded."""
+    """A body: mostly small enough for the journal, sometimes large enough for stripes. Some of them can be
+    compressed."""
     low, high = chance.choice([(0, 1), (1, 5_000), (1, 5_000), (4_096, 4_097), (30_000, 34_000), (50_000, 400_000), (1 << 20, 3 << 20)])
     length = chance.randrange(low, high)
     if chance.random() < 0.3:
@@ -189,8 +191,8 @@ def random_body(chance):
 def work(server, ledger, name, seed, until, problems, retries):
     """One client: random operations on its own keys until told to stop or the server is gone.
 
-    A 503 is tried again a few times in a row, as every S3 client does: it is what a body gets that was on its way to
-    a drive when the drive was lost.
+    A 503 is tried again a few times in a row, as every S3 client does. A request gets one whose body was being written
+    to a drive when the drive was lost.
     """
     chance, patience = random.Random(seed), retries
     while not until.is_set():
@@ -217,7 +219,8 @@ def work(server, ledger, name, seed, until, problems, retries):
 
 
 def load(server, ledger, seconds, clients, seed, meanwhile=None, retries=RETRIES):
-    """Mixed load for a while; `meanwhile` is called in its middle. Returns what went wrong."""
+    """Runs a mixed load for a while, and calls `meanwhile` in its middle. Returns the clients' threads, which may not
+    have ended yet, and a list of what went wrong."""
     until, problems = threading.Event(), []
     threads = [
         threading.Thread(
@@ -236,7 +239,7 @@ def load(server, ledger, seconds, clients, seed, meanwhile=None, retries=RETRIES
 
 
 def verify(server, ledger):
-    """Every key shows a state that the ledger allows, and the listing shows just the keys that exist."""
+    """Asserts that every key has a state that the ledger allows, and that the listing has just the keys that exist."""
     for key, allowed in sorted(ledger.states.items()):
         status, body, _ = server.request("GET", path(key))
         if status not in (200, 404):
@@ -267,7 +270,7 @@ def list_all(server):
 
 
 def overwrite_with_noise(folder, chance):
-    """Every file under the folder keeps its name and its length, and nothing else."""
+    """Overwrites every file under the folder with random bytes of the same length."""
     for place, _, names in os.walk(folder):
         for name in names:
             where = os.path.join(place, name)

@@ -1,7 +1,7 @@
-"""A pytest plugin: gives each worker users of its own, picks cases, and writes down the outcome of each.
+"""A pytest plugin: gives each worker users of its own, selects cases, and writes the outcome of each to a file.
 
-The suite's teardown deletes every bucket of its users, and one case counts them: workers that shared users would trip
-over each other. So each worker has a configuration of its own, chosen here before the suite reads it.
+The suite's teardown deletes every bucket of its users, and one case counts them, so workers that shared users would
+disturb each other. Each worker has a configuration of its own, which is chosen here before the suite reads it.
 
 A case passes when its setup, its call and its teardown pass; a skipped one does not.
 """
@@ -13,19 +13,20 @@ FOLDER = os.environ["S3_TESTS_FOLDER"]
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 os.environ["S3TEST_CONF"] = os.path.join(FOLDER, f"{WORKER}.conf")
 
-#: A file that names the cases to run, one a line; all where it is not given.
+#: A file that names the cases to run, one a line. Without it all cases run.
 CHOSEN = os.environ.get("S3_TESTS_CHOSEN")
 
 passed = {}
 
 
 def short(nodeid):
-    """`test_s3.py::test_bucket_list_empty`, wherever the suite lies."""
+    """The name of a case without the suite's folder, as `test_s3.py::test_bucket_list_empty`."""
     return nodeid.rsplit("/", 1)[-1]
 
 
 def pytest_collection_modifyitems(config, items):
-    """Picks by name here: given as arguments, one case that is gone from the suite would stop all others."""
+    """Selects cases by name. Were they pytest's arguments, a case that the suite doesn't have any more would stop the
+    run."""
     if not CHOSEN:
         return
     with open(CHOSEN) as lines:
@@ -35,7 +36,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_runtest_logreport(report):
-    """Called for each of the three phases; the controller hears of every worker's."""
+    """Called for each of a case's three phases. The controller is told of the phases of all workers."""
     name = short(report.nodeid)
     passed[name] = passed.get(name, True) and report.outcome == "passed"
 

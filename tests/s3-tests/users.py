@@ -1,4 +1,4 @@
-"""The users that the suite wants, in the server's configuration and in the suite's own."""
+"""Makes the users that the suite needs, for the server's configuration and for the suite's own."""
 
 import base64
 import string
@@ -8,7 +8,7 @@ import boto3
 
 User = namedtuple("User", "section access_key secret_key id display_name email extra")
 
-#: The suite's sections; `iam` users are only there so that its configuration is whole.
+#: The sections of the suite's configuration, each of which names a user.
 SECTIONS = ["s3 main", "s3 alt", "s3 tenant", "iam", "iam root", "iam alt root"]
 
 SUITE_CONFIG = string.Template("""\
@@ -26,7 +26,7 @@ token = none
 """)
 
 
-#: The region that clients name where nobody says another, and that S3 treats unlike all others.
+#: The default region of clients, which S3 treats unlike all others.
 CLASSIC_REGION = "us-east-1"
 
 #: The keys that the suite asks for by name, as the server's environment has them.
@@ -35,7 +35,7 @@ MASTER_KEYS = ",".join(f"{name}:{base64.b64encode(bytes([byte] * 32)).decode()}"
 
 
 def users_of(worker, **more):
-    """The users of one worker; `more` is said in the section of `s3 main`."""
+    """The users of one worker. `more` is added to the section of `s3 main`."""
     found = []
     for section in SECTIONS:
         name = f"{worker}{section.replace(' ', '').removeprefix('s3')}"
@@ -50,8 +50,8 @@ def users_of(worker, **more):
 
 
 def server_config(workers, region):
-    """`[[user]]` entries for all workers; most cases of access control lists take them to be in use, and some sign
-    by version 2."""
+    """The server's configuration, with `[[user]]` entries for all workers. Most cases about ACLs need ACLs to be
+    enabled, and some sign by version 2."""
     lines = ["[server]", f'region = "{region}"', 'object_ownership = "ObjectWriter"', "signature_v2 = true"]
     for worker in workers:
         for user in users_of(worker):
@@ -67,7 +67,7 @@ def with_one_key(people, access_key, secret_key):
 
 
 def with_a_member(people, server):
-    """The same users, but for `s3 alt`: a member that is made in the account of `iam` and may all of S3 there."""
+    """The same users, but `s3 alt` is made anew as a member of the account of `iam`, with all rights of S3 there."""
     owner = next(user for user in people if user.section == "iam")
     iam = boto3.client("iam", endpoint_url=server.endpoint, verify=server.certificate, region_name=CLASSIC_REGION,
                        aws_access_key_id=owner.access_key, aws_secret_access_key=owner.secret_key)
@@ -85,7 +85,7 @@ def with_a_member(people, server):
 
 
 def suite_config(worker, host, port, people, is_secure=False):
-    """The suite's configuration for one worker, in which these are the users."""
+    """The suite's configuration for one worker with these users."""
     text = SUITE_CONFIG.substitute(host=host, port=port, worker=worker, is_secure=is_secure)
     for user in people:
         text += f"\n[{user.section}]\nuser_id = {user.id}\ndisplay_name = {user.display_name}\nemail = {user.email}\n"
