@@ -25,7 +25,7 @@ const DEFAULT_REGION: &str = "us-east-1";
 
 /// Which endpoint `s3://` means, and who asks it.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Whom to ask")]
+#[command(next_help_heading = "Endpoint and key")]
 pub struct ConnectArgs {
     /// The endpoint of s3:// URLs, http://HOST:PORT or https://HOST. [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]
     /// [default: the profile's, or AWS]
@@ -37,7 +37,7 @@ pub struct ConnectArgs {
     /// A profile of ~/.aws/credentials and ~/.aws/config; its key goes before that of the environment. [env: AWS_PROFILE]
     #[arg(long, global = true)]
     pub profile: Option<String>,
-    /// Ask without a key, for what everybody may read.
+    /// Send requests without a key, for objects that everybody may read.
     #[arg(long, global = true, conflicts_with = "profile")]
     pub anonymous: bool,
     /// Certificates in PEM to trust instead of the machine's. [env: AWS_CA_BUNDLE]

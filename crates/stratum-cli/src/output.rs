@@ -24,9 +24,9 @@ const NARROWEST: u16 = 44;
 
 /// How a command prints its answer and its progress.
 #[derive(Args, Clone, Copy, Debug, Default)]
-#[command(next_help_heading = "How to tell")]
+#[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// For programs: one JSON object a line.
+    /// Print one JSON object a line, for programs.
     #[arg(long, global = true)]
     pub json: bool,
     /// Show no progress and no summary.

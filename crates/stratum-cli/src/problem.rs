@@ -55,7 +55,7 @@ pub enum Problem {
     At { at: String, problem: String },
     #[error("{0}: nothing is there")]
     Missing(String),
-    #[error("{0}: there is no such object, but a folder of that name: say --recursive")]
+    #[error("{0}: there is no such object, but there is a folder of that name: say --recursive")]
     OnlyFolder(String),
     /// The reader of the standard output closed it, as `head` does when it has its lines.
     #[error("the output is closed")]

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// Which of the files or objects that are found are meant.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Which ones")]
+#[command(next_help_heading = "Filters")]
 pub struct FilterArgs {
     /// Only names that fit this pattern: *, ** and ?; one without a slash is about the last part of a name.
     #[arg(long, value_name = "PATTERN")]
@@ -74,12 +74,12 @@ pub fn extent(place: &Place, is_recursive: bool, is_raw: bool) -> Result<Extent,
     match place {
         Place::Pipe if is_recursive => Err(Problem::Usage("a pipe is no folder".into())),
         Place::Remote(url) if !is_raw && Glob::is_pattern(&url.key) && is_recursive => {
-            let problem = "a pattern finds what is in folders by **, and --recursive takes whole folders: say one of both";
+            let problem = "--recursive takes whole folders, and a pattern takes keys: use one of the two";
             Err(Problem::Usage(problem.into()))
         }
         Place::Remote(url) if !is_raw && Glob::is_pattern(&url.key) => Ok(Extent::Many),
         Place::Remote(url) if !is_recursive && url.is_folder() => {
-            Err(Problem::Usage(format!("{url}: it is all that is in it: say --recursive")))
+            Err(Problem::Usage(format!("{url}: it means everything in it, not one object: say --recursive")))
         }
         _ if is_recursive => Ok(Extent::Many),
         _ => Ok(Extent::One),

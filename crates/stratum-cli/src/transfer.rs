@@ -246,7 +246,9 @@ impl Engine {
             (From::Object(from), To::Stream(path)) => self.download_into(from, path).await?,
             (From::Object(from), To::Pipe) => self.print(from, 0..from.size).await?,
             (From::File(_) | From::Pipe, _) => {
-                return Err(Problem::Usage("neither of both is in a bucket: cp(1) is for that".into()));
+                return Err(Problem::Usage(
+                    "neither the source nor the target is in a bucket: use cp(1)".into(),
+                ));
             }
         };
         if matches!(ended, Ended::Done) && self.options.moves {
@@ -262,7 +264,7 @@ impl Engine {
                 let now = crate::local::look(&file.path)
                     .map_err(|problem| Problem::of_path(&file.path, problem))?;
                 if (now.size, now.modified) != (file.size, file.modified) {
-                    let problem = "it changed while it was copied: it stays, and its copy is of before";
+                    let problem = "it changed meanwhile: it stays, and its copy holds the old content";
                     return Err(Problem::of_path(&file.path, problem));
                 }
                 std::fs::remove_file(&file.path).map_err(|error| Problem::of_path(&file.path, error))
@@ -273,7 +275,7 @@ impl Engine {
                 let now = client.head(bucket, key, None).await.map_err(Problem::s3(&object.url))?;
                 if now.etag != object.etag {
                     let problem =
-                        "it was written over while it was copied: it stays, and its copy is of before";
+                        "it was overwritten meanwhile: it stays, and its copy holds the old content";
                     return Err(Problem::at(&object.url, problem));
                 }
                 client.delete_same(bucket, key, &object.etag).await.map_err(Problem::s3(&object.url))

@@ -68,11 +68,11 @@ pub(crate) const KEPT: usize = 2;
 /// Why there is no new checkpoint, or an old one can't be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckpointError {
-    #[error("the index holds something else than was applied: it must be rebuilt from the last checkpoint")]
+    #[error("the index differs from the applied records: it must be rebuilt from the last checkpoint")]
     Mismatch,
     #[error(transparent)]
     Tree(#[from] TreeError),
-    #[error("the drives did not take it: {0}")]
+    #[error("the checkpoint could not be written to the drives: {0}")]
     Drives(#[from] io::Error),
 }
 

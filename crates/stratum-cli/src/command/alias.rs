@@ -23,7 +23,7 @@ pub struct AliasArgs {
 enum AliasAction {
     /// Show all aliases, without their secrets.
     List,
-    /// Keep an endpoint with its key; from then on NAME://bucket/key is in it.
+    /// Keep an endpoint with its key under a name: NAME://bucket/key is an object there from then on.
     Set {
         /// The name: a-z, 0-9 and -.
         #[arg(value_parser = alias_name)]
@@ -32,7 +32,7 @@ enum AliasAction {
         url: String,
         /// The access key.
         access_key: String,
-        /// Its secret. Without it, it is read from the standard input, where nobody sees it among the processes.
+        /// The key's secret. If it is left out, it is read from the standard input, which no list of processes shows.
         secret_key: Option<String>,
         /// The endpoint's region. [default: us-east-1]
         #[arg(long)]

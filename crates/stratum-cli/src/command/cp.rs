@@ -49,13 +49,13 @@ struct CopyArgs {
     /// A file, a folder, s3://BUCKET/KEY, s3://BUCKET/FOLDER/, or - for the standard output.
     #[arg(value_name = "TARGET", value_parser = Place::parse)]
     target: Place,
-    /// Folders, and all that is in them.
+    /// Take folders with everything in them.
     #[arg(long, short, visible_short_alias = 'R')]
     recursive: bool,
     /// Take *, ** and ? in URLs for themselves.
     #[arg(long)]
     raw: bool,
-    /// Leave what is there already as it is.
+    /// Write over nothing: leave files and objects that exist already as they are.
     #[arg(long)]
     no_clobber: bool,
     #[command(flatten)]
@@ -73,37 +73,37 @@ struct CopyArgs {
 /// How much at once, and how much of it is told.
 #[derive(Args, Clone, Debug)]
 pub struct HowArgs {
-    /// Tell what would be done, and do nothing.
+    /// Tell what would be transferred, and transfer nothing.
     #[arg(long, short = 'n')]
     pub dry_run: bool,
     /// Tell each file and object.
     #[arg(long, short)]
     pub verbose: bool,
-    /// Files and objects at once.
+    /// How many files and objects are transferred at once.
     #[arg(long, value_name = "N", default_value_t = JOBS as u64, value_parser = clap::value_parser!(u64).range(1..=MOST_JOBS))]
     jobs: u64,
 }
 
-/// What is said of objects that are written.
+/// The attributes of the objects that are written.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "What to say of objects")]
+#[command(next_help_heading = "Attributes of objects")]
 pub struct AttributeArgs {
-    /// Their type, such as text/html. [default: by the name's ending]
+    /// The objects' content type, such as text/html. [default: by the name's ending]
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
-    /// How they may be cached.
+    /// How the objects may be cached: their Cache-Control.
     #[arg(long, value_name = "TEXT")]
     cache_control: Option<String>,
-    /// How browsers are to take them.
+    /// How browsers are to show or save the objects: their Content-Disposition.
     #[arg(long, value_name = "TEXT")]
     content_disposition: Option<String>,
-    /// How their bytes are encoded, such as gzip.
+    /// How the objects' bytes are encoded, such as gzip.
     #[arg(long, value_name = "TEXT")]
     content_encoding: Option<String>,
-    /// Their storage class, such as STANDARD_IA.
+    /// The objects' storage class, such as STANDARD_IA.
     #[arg(long, value_name = "CLASS")]
     storage_class: Option<String>,
-    /// User metadata.
+    /// The objects' user metadata.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     metadata: Vec<(String, String)>,
 }

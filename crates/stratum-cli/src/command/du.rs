@@ -21,10 +21,10 @@ pub struct DuArgs {
     /// Take *, ** and ? in URLs for themselves.
     #[arg(long)]
     raw: bool,
-    /// Tell folders by themselves, down to so many below what is named.
+    /// Show the size of each folder, too, down to so many levels below the named one.
     #[arg(long, short, value_name = "N", default_value_t = 0)]
     depth: usize,
-    /// Count all versions, not what is current alone.
+    /// Count all versions, not the current ones alone.
     #[arg(long)]
     versions: bool,
     /// Sizes in bytes.

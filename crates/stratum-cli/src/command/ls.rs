@@ -29,7 +29,7 @@ pub struct LsArgs {
     /// All versions and delete markers, with their ids.
     #[arg(long)]
     versions: bool,
-    /// Uploads that were begun and are neither whole nor dropped.
+    /// Multipart uploads that are neither completed nor aborted.
     #[arg(long, conflicts_with = "versions")]
     incomplete: bool,
     /// Sizes in bytes.

@@ -14,10 +14,10 @@ pub struct MbArgs {
     /// s3://BUCKET
     #[arg(required = true, value_parser = Url::parse_bucket)]
     urls: Vec<Url>,
-    /// A bucket that is there is as good as a new one.
+    /// Succeed if the bucket exists already.
     #[arg(long)]
     ignore_existing: bool,
-    /// Keep what is written over and deleted as versions.
+    /// Keep objects that are written over or deleted as versions.
     #[arg(long)]
     versioning: bool,
     /// Let objects be locked, which needs versions.

@@ -18,7 +18,7 @@ pub struct RbArgs {
     /// s3://BUCKET
     #[arg(required = true, value_parser = Url::parse_bucket)]
     urls: Vec<Url>,
-    /// Delete all that is in it first, for good: every version and every open upload.
+    /// Delete everything in the bucket first, for good: every version and every open multipart upload.
     #[arg(long)]
     force: bool,
     #[command(flatten)]

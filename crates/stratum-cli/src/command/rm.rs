@@ -25,22 +25,22 @@ pub struct RmArgs {
     /// s3://BUCKET/KEY, or a pattern of keys.
     #[arg(required = true, value_parser = Url::parse_in_bucket)]
     urls: Vec<Url>,
-    /// All that is in a folder, or in a bucket.
+    /// Delete everything in a folder, or in a bucket.
     #[arg(long, short)]
     recursive: bool,
-    /// All versions and delete markers of what is named, for good.
+    /// Delete all versions and delete markers of the named objects, for good.
     #[arg(long, conflicts_with = "version_id")]
     versions: bool,
     /// This version of the object, for good.
     #[arg(long, value_name = "ID", conflicts_with = "recursive")]
     version_id: Option<String>,
-    /// Uploads that were begun and are neither whole nor dropped, and nothing else.
+    /// Multipart uploads that are neither completed nor aborted, and nothing else.
     #[arg(long, conflicts_with_all = ["versions", "version_id"])]
     incomplete: bool,
-    /// Only what is older than that: 12h, 7d, 2w.
+    /// Only objects that are older than this age: 12h, 7d, 2w.
     #[arg(long, value_name = "AGE", value_parser = span)]
     older_than: Option<Duration>,
-    /// An object that isn't there is as good as deleted.
+    /// Count an object that isn't there as deleted.
     #[arg(long, short)]
     force: bool,
     /// Take *, ** and ? in URLs for themselves.
@@ -49,7 +49,7 @@ pub struct RmArgs {
     /// Tell what would be deleted, and delete nothing.
     #[arg(long, short = 'n')]
     dry_run: bool,
-    /// Tell each object.
+    /// Tell each deleted object.
     #[arg(long, short)]
     verbose: bool,
     #[command(flatten)]
@@ -66,10 +66,12 @@ pub async fn run(args: &RmArgs, with: &With) -> Result<(), Problem> {
     // All URLs are checked before anything is deleted.
     for url in &args.urls {
         if !args.recursive && url.is_folder() && !args.incomplete && !is_pattern(args, url) {
-            return Err(Problem::Usage(format!("{url}: it is all that is in it: say --recursive")));
+            return Err(Problem::Usage(format!(
+                "{url}: it means everything in it, not one object: say --recursive"
+            )));
         }
         if args.recursive && is_pattern(args, url) {
-            let problem = "a pattern finds what is in folders by **, and --recursive takes whole folders: say one of both";
+            let problem = "--recursive takes whole folders, and a pattern takes keys: use one of the two";
             return Err(Problem::Usage(problem.into()));
         }
     }

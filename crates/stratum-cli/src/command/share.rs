@@ -22,10 +22,10 @@ pub struct PresignArgs {
     /// s3://BUCKET/KEY
     #[arg(value_parser = Url::parse_object)]
     url: Url,
-    /// How long it holds: 90s, 15m, 12h, up to 7d.
+    /// How long the URL is valid: 90s, 15m, 12h, up to 7d.
     #[arg(long, short, value_name = "TIME", value_parser = expiry, default_value = "1h")]
     expires: Duration,
-    /// To write the object by a PUT, not to read it.
+    /// Let the URL write the object by a PUT, not read it.
     #[arg(long, conflicts_with = "version_id")]
     put: bool,
     /// This version.
@@ -43,7 +43,7 @@ pub struct ShareArgs {
     /// s3://BUCKET/KEY
     #[arg(value_parser = Url::parse_object)]
     url: Url,
-    /// How long it holds: 90s, 15m, 12h, up to 7d.
+    /// How long the URL is valid: 90s, 15m, 12h, up to 7d.
     #[arg(long, short, value_name = "TIME", value_parser = expiry, default_value = "7d")]
     expires: Duration,
     /// This version.

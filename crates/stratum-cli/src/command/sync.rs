@@ -30,13 +30,13 @@ pub struct SyncArgs {
     /// A folder, or s3://BUCKET/FOLDER.
     #[arg(value_name = "SOURCE", value_parser = Place::parse)]
     source: Place,
-    /// A folder, or s3://BUCKET/FOLDER, that is to be like it.
+    /// A folder, or s3://BUCKET/FOLDER, that is to become like the source.
     #[arg(value_name = "TARGET", value_parser = Place::parse)]
     target: Place,
-    /// Delete what the target has and the source hasn't. Of names that are excluded nothing is deleted.
+    /// Delete files and objects that only the target has, but none whose name is excluded.
     #[arg(long)]
     delete: bool,
-    /// Take what has the same size for the same.
+    /// Take files and objects of the same size for the same.
     #[arg(long)]
     size_only: bool,
     #[command(flatten)]

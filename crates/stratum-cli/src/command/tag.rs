@@ -23,7 +23,7 @@ pub struct TagArgs {
 enum TagAction {
     /// Show the tags of an object or a bucket.
     Get(TagOf),
-    /// Set tags, and leave the others as they are.
+    /// Set tags, and leave the object's other tags as they are.
     Set {
         #[command(flatten)]
         of: TagOf,

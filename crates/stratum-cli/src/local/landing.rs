@@ -77,7 +77,7 @@ impl Root {
                 return Err(told("it is a symbolic link, which is never written through"));
             }
             if !metadata.is_dir() {
-                return Err(told("it is a file, and a folder is to be there"));
+                return Err(told("it is a file, but a folder is needed there"));
             }
             seen.insert(path.clone());
         }
@@ -97,7 +97,7 @@ pub fn make_way(to: &Path) -> Result<(), String> {
         Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
             let made = is_hollow(to) && remove_hollow(to).is_ok();
             made.then_some(())
-                .ok_or_else(|| format!("{}: a folder is there, and a file is to be", to.display()))
+                .ok_or_else(|| format!("{}: a folder is there, but a file is to be written", to.display()))
         }
         _ => Ok(()),
     }

@@ -23,10 +23,13 @@ pub fn relative_path(key: &str) -> Result<PathBuf, String> {
         match part {
             "" => {
                 return Err(
-                    "its name has nothing before, between or after slashes, which no path can say".into()
+                    "its name has an empty part before, between or after slashes, which no path can have"
+                        .into(),
                 );
             }
-            "." | ".." => return Err(format!("its name leads elsewhere (\"{part}\")")),
+            "." | ".." => {
+                return Err(format!("its name has the part \"{part}\", which can't be the name of a file"));
+            }
             part if part.len() > MAX_NAME_BYTES => {
                 return Err(format!("a part of its name is longer than {MAX_NAME_BYTES} bytes"));
             }

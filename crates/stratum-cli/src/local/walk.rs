@@ -51,7 +51,7 @@ pub fn look(path: &Path) -> Result<LocalFile, String> {
         return Err("it is a folder: say --recursive".into());
     }
     if !metadata.is_file() {
-        return Err("it is no regular file: pipe what it holds through `-`".into());
+        return Err("it is no regular file: pipe its content through `-`".into());
     }
     Ok(file(path.to_owned(), &metadata))
 }

@@ -35,7 +35,10 @@ impl Engine {
         let (root, name) = (root.clone(), name.to_owned());
         if name.ends_with('/') {
             if from.size > 0 {
-                return Err(Problem::at(&from.url, "its name is that of a folder, and it holds something"));
+                return Err(Problem::at(
+                    &from.url,
+                    "its name ends in a slash, as a folder's, but it holds bytes",
+                ));
             }
             let made = apart(move || root.make_folder(&name)).await?;
             return made.map(|()| Ended::Done).map_err(|problem| Problem::at(&from.url, problem));
@@ -257,7 +260,7 @@ impl Engine {
     }
 }
 
-const DIFFERS: &str = "what came isn't what the endpoint says the object is: its checksum differs";
+const DIFFERS: &str = "the bytes that came aren't the object's: their checksum differs from the endpoint's";
 
 /// The object as it is now, and what the endpoint says of it.
 async fn look(client: &Client, url: &Url, version: Option<&str>) -> Result<(RemoteObject, Info), Problem> {

@@ -80,7 +80,10 @@ impl Ledger {
         });
         let Ok(mut file) = opened else { return Ok(None) };
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(Problem::at(&subject.from, "another stratum is just transferring it there"));
+            return Err(Problem::at(
+                &subject.from,
+                "another stratum process is transferring it to the same target",
+            ));
         }
         let mut text = String::new();
         // A ledger that can't be read counts as empty, and the transfer begins anew.

@@ -53,7 +53,10 @@ fn bad_file(files: &Files, listing: &Listing, index: Index, holder: &Arc<Drive>)
         let name = record.id.name();
         match listing.holders(record).iter().any(|drive| drive.id() == holder.id()) {
             true => Some((name, files.verify_copy(record, holder).err()?.to_string())),
-            false => Some((name.clone(), format!("{name}, which it names, is not there in full length"))),
+            false => Some((
+                name.clone(),
+                format!("{name}, which the manifest names, is missing or has the wrong length"),
+            )),
         }
     })
 }
