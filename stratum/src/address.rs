@@ -1,9 +1,9 @@
-//! Where to listen, as people write it.
+//! Parses the address that a server listens on, as people write it in the configuration and on the command line.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-/// `127.0.0.1:9000`, `[::1]:9000`, `localhost:9000`, and `:9000` for every interface. Of a name's addresses the first
-/// of version 4 counts, since that is what clients on the same host try in any case.
+/// Takes `127.0.0.1:9000`, `[::1]:9000`, `localhost:9000`, and `:9000` for every IPv4 interface. Where a name has
+/// several addresses, its first IPv4 address is taken, since every client on the same host tries that one.
 pub fn parse(text: &str) -> Result<SocketAddr, String> {
     let expected = |problem: String| {
         format!(
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_numbers_and_a_bare_port_are_addresses() {
+    fn a_host_name_an_ip_address_and_a_bare_port_are_addresses() {
         for (text, address) in [
             ("127.0.0.1:9000", "127.0.0.1:9000"),
             ("localhost:9000", "127.0.0.1:9000"),

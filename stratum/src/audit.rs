@@ -1,7 +1,10 @@
-//! The audit: what the API tells of requests that changed something or were refused goes to files, to a webhook, or to both.
+//! The audit log: the records that the API makes of requests that changed something or were refused go to files, to a
+//! webhook, or to both.
 //!
-//! What can't be kept is dropped and counted, and the log says it once until something is kept again: no request ever waits
-//! for this. Files are told first, and rotated by size.
+//! No request ever waits for the audit. A record that can't be kept is dropped and counted in
+//! `stratum_audit_dropped_total`, and the log warns once: of the files and of the webhook again after the next failure
+//! that follows a success, of a full queue only once in the life of the server. Records are written to the files before
+//! they are queued for the webhook.
 
 mod files;
 
@@ -20,25 +23,27 @@ use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use tokio::sync::Notify;
 use tracing_mutex::parkinglot::Mutex;
 
-/// Lines that are taken at once.
+/// The most records that one step of the task takes from the API's queue.
 const TOGETHER: usize = 4096;
-/// What may wait for the webhook, in bytes.
+/// The most bytes of records that may wait for the webhook.
 const MAX_WAITING: usize = 16 << 20;
-/// What is posted at once, in bytes.
+/// The most bytes of records in one POST, unless a single record is longer.
 const POST_BYTES: usize = 256 << 10;
-/// How long after a failure the webhook is tried again: twice as long after each further one, up to the second.
+/// How long the webhook rests after a failed delivery: the first value after one failure, twice as long after each
+/// further failure, and never longer than the second value.
 const RETRY_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// What keeps the audit. One of a server.
+/// The audit log of a server: the end that the API writes to, and the tasks that keep what it writes.
 pub struct Audits {
     pub audit: Audit,
     pub tasks: Vec<Arc<dyn Task>>,
 }
 
-/// Whether the file can be written: a server that keeps no audit, though it was told to, isn't started.
+/// Checks at the start that the audit file can be opened: a server that was told to keep an audit and can't must not
+/// start.
 ///
 /// # Errors
-/// Those of the file.
+/// The file can't be opened for writing.
 pub fn try_file(config: &AuditSection) -> Result<(), Failure> {
     let Some(path) = &config.file else { return Ok(()) };
     let opened = Files::new(path.clone(), config.file_size, config.keep).open();
@@ -46,7 +51,7 @@ pub fn try_file(config: &AuditSection) -> Result<(), Failure> {
 }
 
 impl Audits {
-    /// As the configuration has it; nothing is told where nothing keeps it.
+    /// Builds the audit that `[audit]` describes. Without a file and a webhook, the API makes no records at all.
     pub fn of(config: &AuditSection, webhook: Option<Arc<Webhook>>) -> Audits {
         if config.file.is_none() && webhook.is_none() {
             return Audits { audit: Audit::default(), tasks: Vec::new() };
@@ -69,20 +74,21 @@ impl Audits {
     }
 }
 
-/// Takes what was told to the files, and puts it into the webhook's outbox.
+/// The task that writes the API's records to the files and queues them in the webhook's outbox.
 struct AuditTask {
     bell: AuditBell,
     lines: Mutex<AuditLines>,
     files: Option<Arc<Mutex<Files>>>,
     outbox: Option<Arc<Outbox>>,
-    /// Whether the last lines could not be written.
+    /// Whether the last write to the files failed.
     is_failing: AtomicBool,
-    /// Lines of which the log told that they found no room.
+    /// How many records the API's queue had dropped since the start when this task last looked. The log warns when this
+    /// leaves 0.
     told_dropped: Mutex<u64>,
 }
 
 impl AuditTask {
-    /// Keeps what waits; whether there may be more.
+    /// Keeps one batch of records; gives whether more may be waiting.
     async fn keep(&self) -> bool {
         let (taken, dropped) = {
             let mut lines = self.lines.lock();
@@ -149,13 +155,13 @@ impl Task for AuditTask {
         Box::pin(self.bell.rings())
     }
 
-    /// The last requests are answered by then.
+    /// Keeps the last records. The task ends after the last request was answered, so none can follow them.
     fn ended(&self) -> Work<'_, ()> {
         Box::pin(async { while self.keep().await {} })
     }
 }
 
-/// What waits for the webhook.
+/// The records that wait to be posted to the webhook.
 struct Outbox {
     webhook: Arc<Webhook>,
     waiting: Mutex<Waiting>,
@@ -166,7 +172,7 @@ struct Outbox {
 struct Waiting {
     lines: VecDeque<String>,
     bytes: usize,
-    /// Deliveries that failed one after another.
+    /// How many deliveries have failed since the last one that succeeded.
     failures: u32,
 }
 
@@ -175,7 +181,8 @@ impl Outbox {
         Outbox { webhook, waiting: Mutex::default(), woken: Notify::new() }
     }
 
-    /// The newest find no room where a webhook is away for long.
+    /// Queues records for the webhook. When the outbox is full, because the webhook has not answered for long, new
+    /// records are dropped and the older ones stay.
     fn put(&self, lines: &[String]) {
         let mut waiting = self.waiting.lock();
         for line in lines {
@@ -189,7 +196,7 @@ impl Outbox {
         self.woken.notify_one();
     }
 
-    /// Posts the first of what waits; says when to go on.
+    /// Posts the oldest records that fit one POST; gives when the task should run again.
     async fn post(&self) -> Next {
         let (body, count) = self.first();
         if count == 0 {
@@ -217,6 +224,7 @@ impl Outbox {
         }
     }
 
+    /// The body of the next POST, and how many records are in it.
     fn first(&self) -> (Bytes, usize) {
         let waiting = self.waiting.lock();
         let (mut body, mut count) = (String::new(), 0);
@@ -231,7 +239,7 @@ impl Outbox {
     }
 }
 
-/// Empties the outbox.
+/// The task that posts the records of the outbox to the webhook.
 struct AuditWebhookTask(Arc<Outbox>);
 
 impl Task for AuditWebhookTask {
@@ -252,7 +260,7 @@ impl Task for AuditWebhookTask {
     }
 
     fn woken(&self) -> Work<'_, ()> {
-        // While it fails, what comes doesn't hurry it.
+        // While the webhook fails, a new record must not cut the wait before the next attempt short.
         let is_failing = self.0.waiting.lock().failures > 0;
         match is_failing {
             true => Box::pin(std::future::pending()),

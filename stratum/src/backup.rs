@@ -1,8 +1,8 @@
-//! `stratum backup`: what the store knows, in one file, while it serves.
+//! `stratum backup`: writes the metadata of a running store into one file.
 //!
 //! A backup holds the metadata and the small bodies that aren't in volumes yet; the volumes' bytes stay on the drives.
-//! Its files are what a hot drive holds, so it is read as one more drive: `stratum rescue --backup` takes whatever is
-//! newer from the drives, and from the backup what they have lost.
+//! Its files are those that a hot drive holds, so `stratum rescue --backup` reads a backup as one more drive: what the
+//! drives have newer comes from the drives, and what they have lost comes from the backup.
 
 pub mod archive;
 pub mod configuration;
@@ -24,22 +24,23 @@ use std::process::ExitCode;
 
 const EXIT_FAILED: u8 = 2;
 
-/// What `stratum backup` takes.
+/// The arguments of `stratum backup`.
 #[derive(Args)]
 pub struct BackupArgs {
     #[command(flatten)]
     server: ServerArg,
-    /// The file to write, or s3://BUCKET/KEY. What is there is replaced when the new one is whole.
+    /// The file to write, or s3://BUCKET/KEY. An older backup there is replaced once the new one is complete.
     #[arg(long)]
     to: Location,
     #[command(flatten)]
     s3: S3Args,
-    /// Put root's credentials, the master key that the server made and the secrets of the configuration into it: keep it as safe as them.
+    /// Put secrets into the backup: root's credentials, the master key that the server made, and the secrets of the
+    /// configuration. Keep such a backup as safe as these.
     #[arg(long)]
     with_credentials: bool,
 }
 
-/// Why there is no backup.
+/// Why a backup could not be made.
 #[derive(Debug, thiserror::Error)]
 enum BackupError {
     #[error(transparent)]
@@ -56,7 +57,7 @@ enum BackupError {
     Archive(#[from] archive::ArchiveError),
 }
 
-/// Takes a backup; 0 when it is whole and durable, 2 if it isn't.
+/// Makes a backup. Ends with 0 once the backup was read back whole, and synced where it is a file; else with 2.
 pub fn run(args: &BackupArgs) -> ExitCode {
     match backup(args) {
         Ok((files, bytes)) => {
@@ -70,7 +71,7 @@ pub fn run(args: &BackupArgs) -> ExitCode {
     }
 }
 
-/// Takes a backup to where it is wanted; gives the number of its files and its length.
+/// Makes a backup at `--to`; gives the number of files in it and its length in bytes.
 fn backup(args: &BackupArgs) -> Result<(u64, u64), BackupError> {
     let operator = Operator::new(&args.server)?;
     let save = |to: &mut (dyn Write + Send)| {
@@ -92,7 +93,8 @@ fn backup(args: &BackupArgs) -> Result<(u64, u64), BackupError> {
     }
 }
 
-/// The object is made when all of it has come, and read back.
+/// Uploads a backup, and reads it back to verify it. The object appears only once all of the backup was received; a
+/// backup that was cut off leaves no object.
 fn upload(
     save: impl Fn(&mut (dyn Write + Send)) -> Result<(), CallError>,
     to: &Remote,
@@ -106,7 +108,7 @@ fn upload(
     Ok((files, bytes))
 }
 
-/// Under a temporary name until it was read back whole.
+/// Writes a backup to `path`, reads it back to verify it, and only then renames it to `to`.
 fn write(
     save: impl Fn(&mut (dyn Write + Send)) -> Result<(), CallError>,
     path: &Path,

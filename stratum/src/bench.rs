@@ -1,9 +1,9 @@
 //! `stratum bench`: a closed-loop load on any S3 endpoint.
 //!
-//! So many connections each send a request, read its whole answer, check it, and send the next. The tool shares the
-//! machine with the store it measures, so a request must cost it next to nothing: a few OS threads, each with its
-//! own runtime and connections, hand-built request heads, bodies that are windows of one buffer (hashed once,
-//! never copied), and no channel or lock on the way.
+//! Each of `--concurrency` connections sends a request, reads its whole answer, checks it, and sends the next. The tool
+//! often shares the machine with the store that it measures, so a request must cost the tool as little as possible: it
+//! has a few OS threads, each with a runtime and connections of its own, request heads built by hand, bodies that are
+//! windows of one buffer (hashed once, never copied), and no channel or lock between them.
 //!
 //! Requests are signed with SigV4 and carry the real SHA-256 of their body, so that the server does its full work.
 //! Every GET is compared byte for byte, every HEAD by its length, every list by its first key and its count.
@@ -34,54 +34,58 @@ use stratum_storage::ambient::{Clock, System};
 use tally::Tally;
 use worker::{Phase, Worker};
 
-/// What `stratum bench` takes.
+/// The arguments of `stratum bench`.
 #[derive(Args, Clone, Debug)]
 pub struct BenchArgs {
-    /// The store, such as http://127.0.0.1:9000. Plain HTTP only: over TLS, TLS would be measured.
+    /// The store's address, such as http://127.0.0.1:9000. With https://, the cost of TLS is measured, too.
     #[arg(long)]
     endpoint: String,
-    /// What to do. `overwrite` is PUTs of keys that are there; `mixed` is 45 % GET, 30 % HEAD, 15 % PUT and 10 % DELETE.
+    /// Which requests to send. `overwrite` is PUTs of keys that exist; `mixed` is 45 % GET, 30 % HEAD, 15 % PUT and 10
+    /// % DELETE.
     #[arg(long, value_enum)]
     op: Op,
-    /// The size of an object.
+    /// The size of each object, in bytes or with a unit such as KiB or MB; at most 5GiB.
     #[arg(long, default_value = "4KiB", value_parser = quantity::size)]
     size: u64,
     /// How many connections, each with one request in flight.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     concurrency: u32,
-    /// How long to measure. A delete ends earlier when the keys run out.
+    /// How long to measure, such as 20s, 500ms or 2m. A load of DELETEs ends earlier when no objects are left.
     #[arg(long, default_value = "20s", value_parser = quantity::duration)]
     duration: Duration,
-    /// How long to run before measuring.
+    /// How long to send requests before the measurement begins, such as 5s.
     #[arg(long, default_value = "0s", value_parser = quantity::duration)]
     warmup: Duration,
-    /// How many objects are written before a load that needs some. PUTs always write new keys. [default: 10000, or fewer
-    /// where those would take more than 1 GiB]
+    /// How many objects to write before the load begins. A load of PUTs needs none. [default: 10000, or fewer where
+    /// those would take more than 1 GiB]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     keys: Option<u32>,
-    /// The bucket; made if it is absent.
+    /// The bucket, which is made if it doesn't exist.
     #[arg(long, default_value = "stratum-bench")]
     bucket: String,
-    /// Leave the objects behind.
+    /// Don't delete the objects afterwards.
     #[arg(long)]
     keep: bool,
-    /// The objects are there, kept by an earlier run with the same seed, size and number of keys.
+    /// Use the objects that an earlier run left with --keep, instead of writing them. That run must have had the same
+    /// seed, size and number of keys.
     #[arg(long)]
     reuse: bool,
-    /// Chooses keys and bodies; two runs with one seed write the same objects.
+    /// The number that keys and bodies are derived from: two runs with the same seed write the same objects.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Bodies are a text, which shrinks to about a third; they are random bytes otherwise, which don't.
+    /// Send bodies of text, which compress to about a third. Without this, bodies are random bytes, which don't
+    /// compress.
     #[arg(long)]
     text: bool,
-    /// Threads of the load tool.
+    /// How many threads send the load.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
-    /// Whose key to sign with; without it as the operator's commands: STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY,
-    /// --data, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, --profile, ./data, ~/.aws.
+    /// The access key to sign with. Without it the first of these that has credentials counts: STRATUM_ROOT_ACCESS_KEY
+    /// and STRATUM_ROOT_SECRET_KEY, the folder --data, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, --profile, the
+    /// folder ./data, the default profile of ~/.aws.
     #[arg(long, requires = "secret_key")]
     access_key: Option<String>,
-    /// The secret of --access-key.
+    /// The secret key that belongs to --access-key.
     #[arg(long, requires = "access_key")]
     secret_key: Option<String>,
     /// The first data folder of a server on this machine, for the root credentials that it keeps there.
@@ -89,17 +93,17 @@ pub struct BenchArgs {
     data: Option<PathBuf>,
     #[command(flatten)]
     signing: Signing,
-    /// Print one JSON document in place of the text.
+    /// Print the result as one JSON document.
     #[arg(long)]
     json: bool,
 }
 
-/// Objects that are written beforehand unless the command line says how many, and the bytes that they may take.
+/// How many objects are written before a load unless `--keys` says it, and the most bytes that they may take together.
 const DEFAULT_KEYS: u64 = 10_000;
 const DEFAULT_KEYS_BYTES: u64 = 1 << 30;
 
 impl BenchArgs {
-    /// How many objects are written beforehand.
+    /// How many objects are written before the load.
     pub(crate) fn keys(&self) -> u32 {
         let fitting = DEFAULT_KEYS_BYTES.checked_div(self.size).unwrap_or(DEFAULT_KEYS);
         self.keys.unwrap_or(fitting.clamp(1, DEFAULT_KEYS) as u32)
@@ -119,13 +123,13 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    /// Whether there must be objects before it starts.
+    /// Whether objects must exist before the load starts.
     fn needs_objects(self) -> bool {
         self != Op::Put
     }
 }
 
-/// Why a load could not be run at all.
+/// Why a load could not be run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
     #[error("--endpoint {0}: it must be http://host:port or https://host:port")]
@@ -153,7 +157,8 @@ pub(crate) struct Plan {
     pub keys: u32,
     pub concurrency: u32,
     pub seed: u64,
-    /// The keys written beforehand, sorted, where a list is to be checked against them.
+    /// The keys written before the load, sorted, for a load of lists, whose answers are checked against them; else
+    /// empty.
     pub listing: Vec<u32>,
     /// Requests done in the current phase; for the progress bar.
     pub done: AtomicU64,
@@ -183,7 +188,7 @@ impl Plan {
     }
 }
 
-/// Those of the command line, or an operator's.
+/// The credentials that the command line gives, or those that any operator's command would use.
 fn credentials(args: &BenchArgs) -> Result<Credentials, CredentialsError> {
     match args.access_key.clone().zip(args.secret_key.clone()) {
         Some((access_key, secret_key)) => {
@@ -193,7 +198,7 @@ fn credentials(args: &BenchArgs) -> Result<Credentials, CredentialsError> {
     }
 }
 
-/// Runs a load and prints what it measured. A load with any failed request ends with 1.
+/// Runs a load and prints the result. Ends with 1 if any request failed, or if the load could not be run.
 pub fn run(args: BenchArgs) -> ExitCode {
     match measure(&args) {
         Ok(report) => {
@@ -247,7 +252,8 @@ fn make_bucket(plan: &Arc<Plan>) -> Result<(), BenchError> {
     outcome.map_err(|problem| BenchError::Bucket { bucket: plan.bucket.clone(), problem })
 }
 
-/// Spreads the workers over the threads, runs them to the end of the phase, and adds up what they saw.
+/// Spreads the workers over the threads, runs them to the end of the phase, and adds up what they counted. Gives also
+/// how long it took until the last worker was done.
 fn run_phase(
     args: &BenchArgs,
     plan: &Arc<Plan>,
@@ -277,7 +283,7 @@ fn run_phase(
     Ok((tally, elapsed))
 }
 
-/// Runs one thread's workers on a runtime of its own, and says when the last was done.
+/// Runs one thread's workers on a runtime of its own, and gives the moment at which the last of them was done.
 fn drive(hand: Vec<Worker>, phase: Phase) -> std::io::Result<(Vec<Worker>, Duration)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -293,7 +299,7 @@ fn drive(hand: Vec<Worker>, phase: Phase) -> std::io::Result<(Vec<Worker>, Durat
     })
 }
 
-/// Draws the progress bar until the phase is over; sleeps where there is no terminal.
+/// Draws a progress bar until the phase is over, if standard error is a terminal.
 fn watch(args: &BenchArgs, plan: &Plan, phase: Phase, finished: impl Fn() -> bool) {
     let bar = if std::io::stderr().is_terminal() && !args.json {
         let length = match phase {

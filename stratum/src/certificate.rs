@@ -1,7 +1,10 @@
-//! The certificate that clients are shown: taken anew when its files are, and told before it runs out.
+//! The task that watches the TLS certificate: it loads the files again when they changed, and warns before the
+//! certificate expires.
 //!
-//! Who renews it needn't tell the server: both files are read every few seconds. What can't be used changes nothing and is
-//! told once two looks in a row found it so, since the two files are seldom written in the same moment.
+//! Whoever renews the certificate needn't tell the server, since both files are read every few seconds. Files that
+//! can't be used leave the loaded certificate in place. The log warns of them only when two looks in a row met the same
+//! problem: certificate and key are two files, seldom written in the same moment, and one look may find just one of
+//! them renewed.
 
 use crate::shown::{duration, moment};
 use serde::{Deserialize, Serialize};
@@ -12,16 +15,17 @@ use stratum_storage::ambient::{Clock, System, UnixMillis};
 use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 use tracing_mutex::parkinglot::Mutex;
 
-/// How often the files are looked at.
+/// How often the files are read.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// It is told when so little is left, or a part of the time that it was made for: who renews those of a few days does so later.
-/// `StratumCertificateEnds` in `deploy/prometheus` goes by the same.
+/// A certificate is about to expire when less than this is left, or less than one `ENDING_PART`th of its lifetime,
+/// whichever is shorter: certificates that are valid for a few days are renewed late. `StratumCertificateEnds` in
+/// `deploy/prometheus` uses the same two limits.
 const ENDING_SECONDS: i64 = 14 * 86_400;
 const ENDING_PART: i64 = 5;
-/// How often the log tells it again.
+/// How often the log repeats that the certificate is about to expire.
 const TELL_AGAIN: Duration = Duration::from_secs(86_400);
 
-/// Looks at the files.
+/// The task that looks at the certificate's files.
 pub struct CertificateTask {
     certificate: Arc<Certificate>,
     state: Mutex<State>,
@@ -30,28 +34,28 @@ pub struct CertificateTask {
 #[derive(Default)]
 struct State {
     trouble: Option<Trouble>,
-    /// When the log last told that it runs out, on the monotonic clock.
+    /// When the log last said that the certificate is about to expire, on the monotonic clock.
     told_at: Option<Duration>,
 }
 
-/// Why what lies in the files isn't shown.
+/// Why the certificate that lies in the files can't be used.
 struct Trouble {
     problem: String,
-    /// Another look found it so, too.
+    /// Whether two looks in a row met the same problem.
     is_settled: bool,
 }
 
-/// The certificate that clients are shown.
+/// The certificate that the server shows to its clients, as the status tells of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CertificateStatus {
     pub file: String,
     pub ends_at: UnixMillis,
-    /// Less than nothing once it has run out.
+    /// Negative once the certificate has expired.
     pub seconds_left: i64,
-    /// How long it was made for.
+    /// How long the certificate is valid, from its first to its last second.
     pub lifetime_seconds: i64,
-    /// Why what lies in its files now isn't shown.
+    /// Why the certificate that lies in the files now can't be used; nothing if it is in use.
     pub problem: Option<String>,
 }
 
@@ -99,6 +103,7 @@ impl CertificateTask {
 }
 
 impl State {
+    /// Notes that a look met a problem, and warns when it is the second in a row.
     fn meets(&mut self, problem: String) {
         let is_settled = self.trouble.as_ref().is_some_and(|trouble| trouble.problem == problem);
         let is_told = self.trouble.as_ref().is_some_and(|trouble| trouble.is_settled);
@@ -110,7 +115,7 @@ impl State {
 }
 
 impl CertificateStatus {
-    /// What somebody should know or do.
+    /// What the status tells the operator to do about the certificate.
     pub fn notes(&self) -> Vec<String> {
         let trouble = self.problem.as_ref().map(|problem| {
             format!(
@@ -120,6 +125,7 @@ impl CertificateStatus {
         trouble.into_iter().chain(self.end()).collect()
     }
 
+    /// That the certificate expired or is about to, if so.
     fn end(&self) -> Option<String> {
         let CertificateStatus { file, ends_at, seconds_left, lifetime_seconds, .. } = self;
         let span = duration(seconds_left.unsigned_abs());
@@ -133,7 +139,7 @@ impl CertificateStatus {
         is_ending.then(|| format!("the certificate runs out in {span}, at {moment}: renew {file}"))
     }
 
-    /// For the page.
+    /// The certificate's line in the text of the status.
     pub fn to_text(&self) -> String {
         format!("{} until {}", self.file, moment(self.ends_at))
     }
@@ -164,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_on_call_is_told_before_it_runs_out_and_after() {
+    fn the_status_tells_of_a_certificate_before_and_after_it_expires() {
         const DAY: i64 = 86_400;
         let left = |left, lifetime| {
             let status = CertificateStatus {
@@ -186,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_half_written_is_no_trouble_yet() {
+    fn a_problem_counts_once_two_looks_in_a_row_met_it() {
         let mut state = State::default();
         let settled = |state: &State| state.trouble.as_ref().is_some_and(|trouble| trouble.is_settled);
         state.meets("another key".into());

@@ -1,8 +1,10 @@
-//! Looks at what was written, after it was: what its bytes are is told by a model, and noted beside the use of objects.
+//! The task that classifies objects by their bytes: after an object was written, a model looks at samples of its bytes,
+//! and the class that it finds is noted beside what is known of the object's use.
 //!
-//! No request waits for it. What waits is bounded and what finds no place is dropped (`stratum_tiering::content::Samples`); the
-//! model runs on threads of a low priority, one object at a time, and after each of them rests nine times as long as it took, so that
-//! it never has more than a tenth of one processor.
+//! No request waits for this. The number of objects that wait for the model is bounded, and an object that finds no
+//! place is never classified (`stratum_tiering::content::Samples`). The model runs on threads of a low priority, one
+//! object at a time, and after each object rests nine times as long as that took, so that it takes at most about a
+//! tenth of one processor.
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -17,23 +19,24 @@ use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work, unless_
 use stratum_tiering::content::{Sample, Samples, Waiting, What};
 use tracing_mutex::parkinglot::Mutex;
 
-/// How often it is seen whether something waits.
+/// How often the task checks whether an object waits.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// The rest after an object, as a multiple of what it took.
+/// The rest after an object, as a multiple of the time that the object took.
 const REST_FACTOR: u32 = 9;
-/// The longest such rest: where the machine was busy with other things, little of it was the model's.
+/// The longest such rest: where an object took long because the machine was busy with other work, the model itself used
+/// little of that time.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
 static LOOKING: Apart = Apart::leaving_one("looking");
 
-/// Why nobody looks.
+/// Why objects are not classified, as it is told where their classes are asked for.
 const OFF: &str = "the classifier is off (`[tiering.classifier] enabled`)";
 const NOT_BUILT: &str = "this server was built without the classifier";
 
-/// The model, if one is to be used.
+/// Loads the model; gives nothing if the configuration turns the classifier off or the binary was built without it.
 ///
 /// # Errors
-/// A model that was named and can't be loaded, or the one that is built in if it can't.
+/// The model that the configuration names, or else the built-in one, can't be loaded.
 pub fn load(config: &Config) -> Result<Option<Classifier>, Failure> {
     let section = &config.tiering.classifier;
     match (section.enabled, &section.model) {
@@ -50,7 +53,7 @@ pub fn load(config: &Config) -> Result<Option<Classifier>, Failure> {
     }
 }
 
-/// Where what is written waits to be looked at.
+/// The queue in which written objects wait to be classified; closed if there is no classifier.
 pub fn samples(config: &Config, classifier: Option<&Classifier>) -> Samples {
     match (classifier, config.tiering.classifier.enabled) {
         (Some(_), _) => Samples::open(),
@@ -59,7 +62,7 @@ pub fn samples(config: &Config, classifier: Option<&Classifier>) -> Samples {
     }
 }
 
-/// Takes what waits and looks at it.
+/// The task that classifies the objects in the queue.
 pub struct ClassifyTask {
     engine: Engine,
     classifier: Arc<Mutex<Classifier>>,
@@ -70,14 +73,14 @@ impl ClassifyTask {
         ClassifyTask { engine, classifier: Arc::new(Mutex::new(classifier)) }
     }
 
-    /// Looks at one object, and says how long to rest.
+    /// Classifies one object, and gives how long to rest.
     async fn look(&self, waiting: Waiting) -> Duration {
         let Waiting { bucket, key, written, what } = waiting;
         let sample = match what {
             What::Kept(sample) => sample,
             What::Stored => match self.engine.read_ends(BucketId(bucket), key.as_bytes(), written).await {
                 Ok(Some(sample)) => sample,
-                // It was replaced or deleted meanwhile.
+                // The object was replaced or deleted before its turn came.
                 Ok(None) => return Duration::ZERO,
                 Err(error) => return failed(&key, &error.to_string()),
             },
@@ -94,7 +97,7 @@ impl ClassifyTask {
         }
     }
 
-    /// What a sample is, and how long that took.
+    /// Runs the model on a sample; gives the class, and how long the model took.
     async fn classify(&self, sample: Sample) -> Result<(Classified, Duration), String> {
         let classifier = self.classifier.clone();
         let looking = LOOKING.spawn(move || {
@@ -113,7 +116,8 @@ impl ClassifyTask {
     }
 }
 
-/// Nothing is the worse for it but that one object's class isn't known.
+/// Counts an object that could not be classified, and gives how long to rest. The only consequence is that the class of
+/// this object stays unknown, so the log tells of it at the level `debug`.
 fn failed(key: &str, error: &str) -> Duration {
     metrics::counter!("stratum_classify_failures_total").increment(1);
     tracing::debug!(key, error, "an object's bytes could not be looked at");

@@ -1,8 +1,7 @@
-//! The sending side of HTTP: what `stratum bench` loads an endpoint with, and what the operator's commands ask a
-//! running server by.
+//! The HTTP client of `stratum bench` and of the operator's commands.
 //!
-//! An operator's call is `GET` or `POST` on `/_stratum/v1/...` with everything it says in the query, which the
-//! signature covers, and a JSON document as its answer.
+//! An operator's call is `GET` or `POST` on `/_stratum/v1/...`. All its parameters are in the query, which the
+//! signature covers, and its answer is a JSON document.
 
 pub(crate) mod connection;
 pub(crate) mod once;
@@ -24,21 +23,23 @@ use std::time::Duration;
 use stratum_storage::ambient::{Clock, System};
 use trust::TrustArgs;
 
-/// Where a server listens unless it is told otherwise.
+/// The address of a server that runs with the default configuration on this machine.
 pub const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:9000";
-/// The version of IAM's API.
+/// The version of IAM's API that requests name.
 const IAM_VERSION: &str = "2010-05-08";
-/// How long a server may take to answer an operator. What takes longer runs in the background.
+/// How long a server may take to answer an operator's call. Work that takes longer runs in the background of the
+/// server, and its status is asked for.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Which server an operator's command speaks to.
+/// The server that an operator's command calls.
 #[derive(Args, Clone, Debug)]
 pub struct ServerArg {
-    /// The server's address. Root's credentials come from STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY, or --data,
-    /// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, --profile, ./data, ~/.aws.
+    /// The server's address. The command signs with the first of these that has credentials: STRATUM_ROOT_ACCESS_KEY
+    /// and STRATUM_ROOT_SECRET_KEY, the folder --data, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, --profile, the
+    /// folder ./data, the default profile of ~/.aws.
     #[arg(long, default_value = DEFAULT_ENDPOINT)]
     pub endpoint: String,
-    /// The first data folder of a server on this machine, for the root credentials that it keeps there.
+    /// The first data folder of a server on this machine, to take the root credentials that the server keeps there.
     #[arg(long)]
     pub data: Option<PathBuf>,
     #[command(flatten)]
@@ -47,7 +48,7 @@ pub struct ServerArg {
     pub trust: TrustArgs,
 }
 
-/// Why a call has no answer.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     #[error("--endpoint {0}: it must be http://host:port or https://host:port")]
@@ -62,7 +63,7 @@ pub enum CallError {
     },
     #[error("{endpoint}: no answer within {} s", ANSWER_TIMEOUT.as_secs())]
     Late { endpoint: String },
-    /// The server says why, in words.
+    /// The server's own sentence says why.
     #[error("{problem}")]
     Refused { status: u16, problem: String },
     #[error("{}: {error}", file.display())]
@@ -75,7 +76,7 @@ pub enum CallError {
     Nonsense { endpoint: String, problem: String },
 }
 
-/// A caller of a server's operator endpoints.
+/// Calls a server's operator endpoints and its IAM.
 pub struct Operator {
     url: String,
     endpoint: Endpoint,
@@ -83,7 +84,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// A caller with root's credentials, wherever they are said.
+    /// A client for this server, with the credentials that [`Signing::of_an_operator`] finds.
     pub fn new(server: &ServerArg) -> Result<Operator, CallError> {
         let endpoint =
             Endpoint::parse(&server.endpoint).ok_or_else(|| CallError::Endpoint(server.endpoint.clone()))?;
@@ -92,7 +93,7 @@ impl Operator {
         Ok(Operator { url: server.endpoint.clone(), endpoint, credentials })
     }
 
-    /// A path of names that may hold anything; slashes within the last one stay.
+    /// Joins names into a path and escapes whatever else they hold; a slash within a name stays a slash.
     pub fn path(names: &[&str]) -> String {
         names
             .iter()
@@ -101,23 +102,23 @@ impl Operator {
             .join("/")
     }
 
-    /// Asks for something; `path` is what follows `/_stratum/v1/`.
+    /// Sends a GET without parameters; `path` is what follows `/_stratum/v1/`.
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
         self.call("GET", path, &[])
     }
 
-    /// Asks for something by parameters.
+    /// Sends a GET with parameters.
     pub fn ask<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, CallError> {
         self.call("GET", path, query)
     }
 
-    /// Has something done.
+    /// Sends a POST with parameters.
     pub fn post<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, CallError> {
         self.call("POST", path, query)
     }
 
-    /// Asks for something long and writes it out as it comes, however long that takes. What was written counts only
-    /// if this succeeds.
+    /// Sends a GET and writes the answer's body to `to` as it arrives, without a time limit. If this fails, what was
+    /// written to `to` is incomplete.
     pub fn save(
         &self,
         path: &str,
@@ -127,7 +128,7 @@ impl Operator {
         self.exchange("GET", path, query, None, to)
     }
 
-    /// Has IAM do something in the account of whoever signs, and gives the action's result.
+    /// Calls an IAM action in the account of the signer, and gives the action's result.
     pub fn iam<T: DeserializeOwned>(
         &self,
         action: &str,
@@ -151,7 +152,7 @@ impl Operator {
         let nonsense = |problem: String| CallError::Nonsense { endpoint: self.url.clone(), problem };
         let text = String::from_utf8_lossy(&body);
         let (begin, end) = (format!("<{action}Result>"), format!("</{action}Result>"));
-        // An action that only does something has no result.
+        // Actions that return nothing have no result element.
         let result = match text.split_once(&begin).and_then(|(_, rest)| rest.split_once(&end)) {
             Some((inner, _)) => format!("<Result>{inner}</Result>"),
             None => "<Result/>".to_owned(),
@@ -171,7 +172,7 @@ impl Operator {
         serde_json::from_slice(&body).map_err(|error| nonsense(error.to_string()))
     }
 
-    /// Sends a request and gives the answer's body to `body`.
+    /// Signs and sends a request, and writes the answer's body to `body`.
     fn exchange(
         &self,
         method: &'static str,
@@ -191,7 +192,7 @@ impl Operator {
         self.send(&head, b"", patience, body)
     }
 
-    /// Sends a head and a body, and gives the answer's body to `answer`.
+    /// Sends a signed head and a body, and writes the answer's body to `answer`.
     fn send(
         &self,
         head: &[u8],
@@ -221,7 +222,8 @@ impl Operator {
     }
 }
 
-/// What a refusal says: our `{"error": "..."}`, the message of IAM's, or whatever else came.
+/// The sentence in a refusal: the `{"error": "..."}` of an operator's endpoint, the `<Message>` of IAM, or else the
+/// whole body, which something other than Stratum may have sent.
 fn problem(body: &[u8], status: u16) -> String {
     let text = String::from_utf8_lossy(body);
     let message = text.split_once("<Message>").and_then(|(_, rest)| rest.split_once("</Message>"));
@@ -236,7 +238,7 @@ fn problem(body: &[u8], status: u16) -> String {
     }
 }
 
-/// A query, sorted and escaped as a signature wants it.
+/// A query string, sorted and escaped as SigV4 demands.
 fn encode(query: &[(&str, &str)]) -> String {
     let mut pairs: Vec<String> =
         query.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
@@ -244,7 +246,7 @@ fn encode(query: &[(&str, &str)]) -> String {
     pairs.join("&")
 }
 
-/// RFC 3986, with only the unreserved characters left as they are.
+/// Percent-encodes everything but the unreserved characters of RFC 3986.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -1,9 +1,9 @@
 //! The configuration file, and what it means together with the command line.
 //!
-//! A mistake is told with the file, the line and the field, and the process ends with 2: a store that guessed what
-//! was meant would be worse than one that does not start. Every value has a default, so that the file may be empty.
+//! A mistake is told with the file, the line and the field, and the process ends with 2: a server that guessed what
+//! was meant would be worse than one that does not start. Everything has a default, so that the file may be empty.
 
-// The fuzz targets include this file by its path, too.
+// Each module names its path because the fuzz targets include this file from another folder.
 #[path = "config/paths.rs"]
 mod paths;
 #[path = "config/remote.rs"]
@@ -32,10 +32,11 @@ pub use telling::{AuditSection, HttpUrl, Metrics, OtlpSection, WebhookEntry};
 use tiering::{ClockSection, LifecycleSection, TieringSection};
 use toml::Spanned;
 
-/// The least that background work may read and write in a second, in bytes: a fragment or two.
+/// The lowest limit that may be set for what background work reads and writes in a second: the bytes of a fragment or
+/// two.
 const LEAST_BACKGROUND_BYTES: u64 = 64 << 10;
 
-/// A configuration that cannot be used; the text says where and why.
+/// Why a configuration cannot be used. The text says where the mistake is.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("{path}: {source}")]
@@ -44,7 +45,7 @@ pub enum ConfigError {
     Wrong { path: PathBuf, line: usize, field: String, problem: String },
 }
 
-/// The file as it is written.
+/// The configuration file, field by field as it is written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -90,24 +91,25 @@ pub struct ServerSection {
     /// Suffixes of virtual hosts: with `s3.example.com`, `photos.s3.example.com` is the bucket `photos`.
     #[serde(deserialize_with = "domains")]
     pub domains: Vec<String>,
-    /// The suffix of hosts below which buckets are websites.
+    /// The suffix of hosts that serve websites: with `web.example.com`, `photos.web.example.com` is the website of the
+    /// bucket `photos`.
     #[serde(deserialize_with = "website_domain")]
     pub website_domain: Option<String>,
-    /// Data folders, used when the command line names none. At least one, where it is said at all.
+    /// Data folders, used when the command line names none. A list that is written must name at least one.
     #[serde(deserialize_with = "paths::folders")]
     pub data: Vec<PathBuf>,
     /// Serve the console below `/_stratum/console/`.
     pub console: bool,
     /// Serve requests without a signature.
     pub anonymous: bool,
-    /// Take Signature Version 2, too.
+    /// Accept requests signed with Signature Version 2, too.
     pub signature_v2: bool,
-    /// Who owns the objects in a bucket that doesn't say it, as S3 names it.
+    /// The object ownership of a bucket that sets none, under its name in S3.
     #[serde(deserialize_with = "ownership")]
     pub object_ownership: ObjectOwnership,
-    /// How long requests in flight may take after a signal to stop, in seconds.
+    /// How long requests in flight may go on after a signal to stop, in seconds.
     pub grace_seconds: u64,
-    /// Connections at once; what the descriptors allow if nothing is said.
+    /// The most connections at a time; by default as many as the limit of file descriptors allows.
     pub connections: Option<usize>,
 }
 
@@ -148,12 +150,12 @@ impl Tiers {
     }
 }
 
-/// What zstd works with where bytes are kept for long and seldom read: it takes longest to write, and gives fewest bytes.
+/// The level of zstd for the cold tier, where bytes are kept for long and seldom read: slow to compress, and small.
 const COLD_ZSTD_LEVEL: i32 = 19;
 
 impl Tiers {
-    /// What bodies that come to each tier are coded with. Said nothing, hot bodies are stored as they are, and colder
-    /// ones are coded.
+    /// How the bodies that are written to each tier are compressed. By default, bodies on the hot tier are stored as
+    /// they are, and those on the warm and the cold tier are compressed with zstd.
     pub fn codecs(&self) -> Codecs {
         let codec = |tier: &TierSection, usual, level: ZstdLevel| match tier
             .codec
@@ -172,23 +174,23 @@ impl Tiers {
     }
 }
 
-/// One tier's drives, geometry, codec and prices; what is absent of the first two follows from `--data`.
+/// One tier's drives, geometry, codec and prices. Drives and geometry that are absent follow from `--data`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TierSection {
     #[serde(deserialize_with = "paths::folders")]
     pub drives: Vec<PathBuf>,
     pub geometry: Option<Spanned<GeometryText>>,
-    /// What bodies that come to the tier are coded with.
+    /// The codec of bodies that are written to the tier.
     pub codec: Option<Spanned<CodecName>>,
-    /// What it costs to have objects there.
+    /// What it costs to store, read and write objects on the tier.
     pub prices: Option<TierPrices>,
     /// The remote store that the cold tier's volumes go to: `s3://BUCKET/PREFIX`, `gs://...` or `az://...`.
     pub remote: Option<Spanned<String>>,
-    /// Where it is, if that doesn't follow from its provider.
+    /// The URL of the remote store, where it doesn't follow from the scheme of `remote`.
     pub endpoint: Option<Spanned<String>>,
     pub region: Option<Spanned<String>>,
-    /// Who we are to it; without such a file that is in the environment.
+    /// The file with the credentials for the remote store. Without it they are taken from the environment.
     #[serde(deserialize_with = "paths::some_file")]
     pub credentials_file: Option<PathBuf>,
     #[serde(
@@ -201,7 +203,7 @@ pub struct TierSection {
     _credentials: Option<RefusedSecret>,
 }
 
-/// How the frames of bodies are coded.
+/// A codec of the frames of bodies, by its name in the configuration.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum CodecName {
@@ -230,7 +232,7 @@ fn parse_geometry(text: &str) -> Option<Geometry> {
     ((1..=8).contains(&geometry.k) && geometry.m <= 4).then_some(geometry)
 }
 
-/// `[tls]`: PEM files.
+/// `[tls]`: the files of the server's certificate and its key, in PEM.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
@@ -254,13 +256,13 @@ pub struct UserEntry {
     pub email: String,
 }
 
-/// A secret that no log and no complaint shows.
+/// A secret: neither `Debug` nor an error of parsing shows it.
 #[derive(Clone)]
 pub struct Secret(pub String);
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // What serde itself says of a value of another type has the value in it.
+        // Deserializing a String directly would make serde quote a value of another type in its error.
         match toml::Value::deserialize(deserializer) {
             Ok(toml::Value::String(text)) if !text.is_empty() => Ok(Secret(text)),
             Ok(toml::Value::String(_)) => Err(D::Error::custom("is empty")),
@@ -275,7 +277,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// `[background]`: what heal, compaction, scrub, drains and balancing together may take, read and written.
+/// `[background]`: the most that heal, compaction, scrub, drains and balancing together may read and write in a second.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Background {
@@ -296,8 +298,8 @@ impl Default for Background {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Heal {
-    /// How long what lost redundancy waits for a drive before it is written anew over those that are left, and how
-    /// long all drives must be healthy before it is spread over all of them again.
+    /// How long bodies that lost redundancy wait for a missing drive before they are written anew over the drives that
+    /// are left, and how long all drives must be healthy before such bodies are spread over all of them again.
     #[serde(deserialize_with = "duration")]
     pub narrow_after: Duration,
 }
@@ -312,7 +314,7 @@ impl Default for Heal {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Encryption {
-    /// The file of the master keys, which nobody else may read.
+    /// The file of the master keys. Only its owner may have the right to read it.
     #[serde(deserialize_with = "paths::some_file")]
     pub master_keys: Option<PathBuf>,
 }
@@ -360,7 +362,7 @@ fn website_domain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<S
     }
 }
 
-/// Labels of letters, digits and `-`, separated by dots (RFC 1123).
+/// Whether a text is a domain name: labels of letters, digits and `-`, separated by dots (RFC 1123).
 fn is_domain(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -371,7 +373,7 @@ fn is_domain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
-/// A tracing filter. Parsed here, so that a mistake is told with its line.
+/// A filter of the log. It is parsed here as well, so that a mistake in it is told with its line.
 fn filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(deserializer)?;
     match tracing_subscriber::EnvFilter::try_new(&text) {
@@ -385,7 +387,7 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     quantity::size(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// What nothing can be mended with is no pace: who wants background work to rest says that (`stratum pace`).
+/// A limit too low to mend anything is refused: `stratum pace pause` is the way to have background work rest.
 fn bytes_per_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     match size(deserializer)? {
         bytes if bytes >= LEAST_BACKGROUND_BYTES => Ok(bytes),
@@ -400,7 +402,8 @@ fn operations_per_second<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u
     }
 }
 
-/// A span with its unit: a bare number in a file leaves readers guessing.
+/// A duration with its unit. A number without a unit, which the command line takes as seconds, is refused: in a file it
+/// leaves readers guessing.
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.ends_with(|last: char| last.is_ascii_digit()) {
@@ -445,7 +448,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What no single field can tell.
+    /// Checks what can't be checked field by field: fields that must fit to others, and users.
     fn check(&self, path: &Path, text: &str) -> Result<(), ConfigError> {
         for tier in Tier::ALL {
             let section = self.tiers.get(tier);
@@ -518,7 +521,7 @@ fn wrong(path: &Path, text: &str, at: usize, field: String, problem: String) -> 
     ConfigError::Wrong { path: path.to_owned(), line, field, problem }
 }
 
-/// The field whose line holds the offset, as `, name`, or nothing where the line sets none.
+/// The name of the field that is set on the line of this offset, as `, section.name`; empty if the line sets none.
 fn field_at(text: &str, at: usize) -> String {
     let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
     let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
@@ -542,14 +545,14 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_the_default() {
+    fn an_empty_file_gives_the_defaults() {
         let config = Config::parse(Path::new("x"), "").unwrap();
         assert_eq!(config.server.region, "us-east-1");
         assert_eq!(config.server.address.to_string(), "127.0.0.1:9000");
     }
 
     #[test]
-    fn the_example_is_valid() {
+    fn the_example_configuration_is_valid() {
         let text = include_str!("../../stratum.example.toml");
         Config::parse(Path::new("stratum.example.toml"), text).unwrap();
     }
@@ -570,7 +573,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_store_is_the_cold_tiers_and_has_no_credentials_here() {
+    fn only_the_cold_tier_takes_a_remote_store_and_credentials_are_refused() {
         let text = "[tiers.cold]\nremote = \"s3://cold/here\"\nendpoint = \"http://127.0.0.1:1\"\nregion = \"eu-1\"\n";
         let config = Config::parse(Path::new("x"), text).unwrap();
         let address = config.tiers.cold.remote_address().unwrap().unwrap();
@@ -598,14 +601,14 @@ mod tests {
     }
 
     #[test]
-    fn two_users_cannot_share_a_key() {
+    fn two_users_cannot_have_the_same_access_key() {
         let user = "[[user]]\naccess_key = \"A\"\nsecret_key = \"secret key\"\nid = \"1\"\n";
         let text = refusal(&format!("{user}{}", user.replace("\"1\"", "\"2\"")));
         assert!(text.contains("line 6, user.access_key: \"A\" is taken by another user"), "{text}");
     }
 
     #[test]
-    fn quantities_are_written_as_people_write_them() {
+    fn sizes_and_durations_are_written_with_units() {
         let text = "[background]\nbytes_per_second = \"64MiB\"\n[heal]\nnarrow_after = \"2m\"\n";
         let config = Config::parse(Path::new("x"), text).unwrap();
         assert_eq!(config.background.bytes_per_second, 64 << 20);
@@ -616,14 +619,14 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_shown() {
+    fn debug_output_shows_no_secret() {
         let text = "[[user]]\naccess_key = \"A\"\nsecret_key = \"hush-hush\"\nid = \"1\"\n";
         let config = Config::parse(Path::new("x"), text).unwrap();
         assert!(!format!("{config:?}").contains("hush"));
     }
 
     #[test]
-    fn no_complaint_shows_a_secret() {
+    fn no_error_of_parsing_shows_a_secret() {
         for secret in [
             "12345678",
             "\"12345\"",
@@ -644,7 +647,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_mean_nothing_are_refused_with_their_field() {
+    fn values_without_a_meaning_are_refused_with_line_and_field() {
         for (text, told) in [
             ("[server]\nregion = \"US East\"", "line 2, server.region: \"US East\" is no region"),
             ("[server]\nregion = \"\"", "line 2, server.region: "),

@@ -1,6 +1,8 @@
-//! The operator's commands: each asks a running server and says what came of it.
+//! The operator's commands `status`, `pace`, `level`, `scrub` and `drive`: each calls a running server and prints its
+//! answer.
 //!
-//! They end with 0 when all is well, with 1 when something was found, and with 2 when they couldn't run.
+//! They end with 0 when all is well, with 1 when the answer tells of something that isn't, and with 2 when the call
+//! failed or was refused.
 
 use crate::client::{CallError, Operator, ServerArg};
 use crate::operator::LevelStatus;
@@ -15,17 +17,17 @@ use stratum_storage::scrub::ScrubStatus;
 const EXIT_FOUND: u8 = 1;
 const EXIT_FAILED: u8 = 2;
 
-/// What `stratum status` takes.
+/// The arguments of `stratum status`.
 #[derive(Args)]
 pub struct StatusArgs {
-    /// For programs.
+    /// Print the status as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     server: ServerArg,
 }
 
-/// What `stratum pace` takes.
+/// The arguments of `stratum pace`.
 #[derive(Args)]
 pub struct PaceArgs {
     #[command(subcommand)]
@@ -34,25 +36,25 @@ pub struct PaceArgs {
 
 #[derive(Subcommand)]
 enum PaceAction {
-    /// Let background work go as fast as it can, whatever requests feel.
+    /// Let background work go as fast as it can, even if that slows requests.
     Hurry(ServerArg),
-    /// Let it keep to its budget and give way to requests.
+    /// Let background work keep to its budget ([background] in the configuration) and give way to requests.
     Steady(ServerArg),
-    /// Hold a task back, or all of them.
+    /// Hold one background task back, or all of them.
     Pause(TaskArgs),
-    /// Let it go on.
+    /// Let a task that is held back go on, or all of them.
     Resume(TaskArgs),
 }
 
 #[derive(Args)]
 struct TaskArgs {
-    /// heal, evacuate, compact, scrub, transition or balance; all of them if none is named.
+    /// The task: heal, evacuate, compact, scrub, transition or balance. [default: all of them]
     task: Option<String>,
     #[command(flatten)]
     server: ServerArg,
 }
 
-/// What `stratum level` takes.
+/// The arguments of `stratum level`.
 #[derive(Args)]
 pub struct LevelArgs {
     #[command(subcommand)]
@@ -61,13 +63,14 @@ pub struct LevelArgs {
 
 #[derive(Subcommand)]
 enum LevelAction {
-    /// Show the level at which the store is written, and the highest that the server knows.
+    /// Show the level at which the store is written, and the highest level that the server knows.
     Show(ServerArg),
-    /// Write it at the highest from now on: binaries that don't know that level can't open the store any more.
+    /// Write the store at the highest level from now on. Older binaries, which don't know that level, can't open the
+    /// store any more.
     Raise(ServerArg),
 }
 
-/// What `stratum scrub` takes.
+/// The arguments of `stratum scrub`.
 #[derive(Args)]
 pub struct ScrubArgs {
     #[command(subcommand)]
@@ -76,15 +79,15 @@ pub struct ScrubArgs {
 
 #[derive(Subcommand)]
 enum ScrubAction {
-    /// Begin a pass now, or go on with the one that is paused.
+    /// Begin a pass of scrub now, or go on with the pass that is paused.
     Start(ServerArg),
-    /// Show how far it is and what it found.
+    /// Show how far the pass has come and what it found.
     Status(ServerArg),
-    /// Hold the pass that is under way.
+    /// Pause the pass that is under way.
     Pause(ServerArg),
 }
 
-/// What `stratum drive` takes.
+/// The arguments of `stratum drive`.
 #[derive(Args)]
 pub struct DriveArgs {
     #[command(subcommand)]
@@ -93,15 +96,15 @@ pub struct DriveArgs {
 
 #[derive(Subcommand)]
 enum DriveAction {
-    /// Show every drive, where it is and how it is.
+    /// Show every drive with its folder and its state.
     List(ServerArg),
-    /// Take a blank folder into the set in the place of the drive that was there.
+    /// Use a blank folder in place of the lost drive that was at this path.
     Replace(NewDriveArgs),
-    /// Take one more drive into the set.
+    /// Add a drive to the set.
     Add(NewDriveArgs),
-    /// Move everything off a drive, to take it out.
+    /// Move all data off a drive, so that it can be removed.
     Drain(OldDriveArgs),
-    /// Let a drive stay that was being drained.
+    /// Stop draining a drive, so that it stays in the set.
     Keep(OldDriveArgs),
     /// Take a drained drive out of the set.
     Remove(OldDriveArgs),
@@ -109,12 +112,14 @@ enum DriveAction {
 
 #[derive(Args)]
 struct NewDriveArgs {
-    /// The data folder, as the server sees it.
+    /// The drive's data folder, by its path on the server's machine.
     path: PathBuf,
-    /// Delete what a drive of this store that was replaced before holds, to use its disk as a new one.
+    /// If the folder holds a drive that was replaced in this store before, delete its data and use the folder as a new
+    /// drive.
     #[arg(long)]
     wipe: bool,
-    /// Use the folder though its disk seems not to be mounted: it lies on the disk that the other drives are mounted on.
+    /// Use the folder even if its disk seems not to be mounted, because the folder lies on the disk that holds the
+    /// mount points of the other drives.
     #[arg(long)]
     unmounted: bool,
     #[command(flatten)]
@@ -123,13 +128,13 @@ struct NewDriveArgs {
 
 #[derive(Args)]
 struct OldDriveArgs {
-    /// The drive's data folder, as the server sees it.
+    /// The drive's data folder, by its path on the server's machine.
     path: PathBuf,
     #[command(flatten)]
     server: ServerArg,
 }
 
-/// Lists or changes drives: 1 if a listed one isn't healthy, 2 if a change was refused.
+/// Lists or changes drives. Ends with 1 if a listed drive isn't healthy, and with 2 if a change was refused.
 pub fn drive(args: &DriveArgs) -> ExitCode {
     let new = |args: &NewDriveArgs| (args.wipe, args.unmounted);
     let (action, path, (wipe, unmounted), server) = match &args.action {
@@ -158,7 +163,8 @@ fn list_drives(server: &ServerArg) -> ExitCode {
     })
 }
 
-/// Shows the status: 0 when all is well, 1 when anything isn't.
+/// Shows the status. Ends with 0 when all is well, and with 1 when anything isn't or a restored state isn't accepted
+/// yet.
 pub fn status(args: &StatusArgs) -> ExitCode {
     ended(|| {
         let status: Status = Operator::new(&args.server)?.get("status")?;
@@ -199,7 +205,7 @@ pub fn level(args: &LevelArgs) -> ExitCode {
     })
 }
 
-/// Starts, shows or pauses scrub: 1 if it found anything.
+/// Starts, shows or pauses scrub. Ends with 1 if scrub found anything.
 pub fn scrub(args: &ScrubArgs) -> ExitCode {
     ended(|| {
         let status: ScrubStatus = match &args.action {
@@ -212,7 +218,7 @@ pub fn scrub(args: &ScrubArgs) -> ExitCode {
     })
 }
 
-/// Runs a command and turns what came of it into an exit code.
+/// Runs a command and gives its exit code: `Ok(true)` says that all is well, `Ok(false)` that something isn't.
 pub fn ended(command: impl FnOnce() -> Result<bool, CallError>) -> ExitCode {
     match command() {
         Ok(true) => ExitCode::SUCCESS,

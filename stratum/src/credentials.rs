@@ -1,18 +1,18 @@
-//! Root's credentials: from the environment, from where an earlier start kept them, or made now.
+//! Root's credentials: taken from the environment, kept from an earlier start, or generated at the first start.
 //!
-//! What was made is kept in `meta/root-credentials` (mode 0600), where people look for it, and on every hot drive,
-//! where losing `meta` doesn't lose it. The drives' copy is the one that counts.
+//! Generated credentials are kept in `meta/root-credentials` (mode 0600), where people look for them, and on every hot
+//! drive, so that they survive the loss of `meta`. Where the two differ, the copy on the drives counts.
 
 use crate::{output, private};
 use std::path::{Path, PathBuf};
 use stratum_storage::ambient::Entropy;
 
-/// The name of the file, in `meta` and on the drives.
+/// The name of the file with the credentials, both in `meta` and on the drives.
 pub const FILE: &str = "root-credentials";
 
 const ACCESS_VARIABLE: &str = "STRATUM_ROOT_ACCESS_KEY";
 const SECRET_VARIABLE: &str = "STRATUM_ROOT_SECRET_KEY";
-/// What clients of S3 read, and the server's first words have people export.
+/// The variables that S3 clients read. The server prints at its first start how to export them.
 const CLIENT_VARIABLES: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 
 /// An access key and its secret.
@@ -22,7 +22,7 @@ pub struct Credentials {
     pub secret_key: String,
 }
 
-/// Credentials from the environment that cannot be used.
+/// Why no credentials can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     #[error("set both {ACCESS_VARIABLE} and {SECRET_VARIABLE}, or neither")]
@@ -52,13 +52,13 @@ pub enum CredentialsError {
 }
 
 impl Credentials {
-    /// What the environment says to any client of S3.
+    /// The credentials in the variables that S3 clients read, if both are set.
     pub fn of_a_client() -> Option<Credentials> {
         let [access_key, secret_key] = CLIENT_VARIABLES.map(variable);
         Some(Credentials { access_key: access_key?, secret_key: secret_key? })
     }
 
-    /// What the environment says of root, if it says anything.
+    /// Root's credentials in the variables `STRATUM_ROOT_...`, if they are set.
     pub fn from_environment() -> Result<Option<Credentials>, CredentialsError> {
         match (variable(ACCESS_VARIABLE), variable(SECRET_VARIABLE)) {
             (None, None) => Ok(None),
@@ -70,7 +70,7 @@ impl Credentials {
         }
     }
 
-    /// New ones, of the shape that clients expect: 20 and 40 characters.
+    /// Generates credentials of the lengths that clients expect: 20 and 40 characters.
     pub fn generate(entropy: &dyn Entropy) -> Credentials {
         const UPPER: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         const ANY: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -83,7 +83,7 @@ impl Credentials {
         Credentials { access_key: format!("STRATUM{}", text(13, UPPER)), secret_key: text(40, ANY) }
     }
 
-    /// The file's text.
+    /// The text of the file that keeps the credentials.
     pub fn to_file(&self) -> String {
         format!("access_key = {}\nsecret_key = {}\n", self.access_key, self.secret_key)
     }
@@ -99,12 +99,12 @@ impl Credentials {
         Some(Credentials { access_key: value("access_key")?, secret_key: value("secret_key")? })
     }
 
-    /// Keeps them where people look for them.
+    /// Writes the credentials into the folder `meta`, where people look for them.
     pub fn keep(&self, meta: &Path) -> std::io::Result<()> {
         private::write(&meta.join(FILE), self.to_file().as_bytes())
     }
 
-    /// Lines to paste into a shell.
+    /// Lines to paste into a shell: they export the credentials, and make a first bucket with an object in it.
     pub fn paste(&self, endpoint: &str, region: &str) -> String {
         let program = output::program();
         format!(
@@ -117,7 +117,7 @@ impl Credentials {
     }
 }
 
-/// A variable of the environment; an empty one is none.
+/// A variable of the environment. One that is empty counts as not set.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -129,7 +129,7 @@ mod tests {
     use stratum_storage::ambient::Simulated;
 
     #[test]
-    fn what_is_kept_is_read_back_and_private() {
+    fn kept_credentials_are_read_back_and_only_their_owner_may_read_them() {
         let folder = tempfile::tempdir().unwrap();
         let made = Credentials::generate(&Simulated::new(0, 7));
         assert_eq!((made.access_key.len(), made.secret_key.len()), (20, 40));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_file_is_no_credentials() {
+    fn a_file_without_a_secret_key_gives_no_credentials() {
         assert!(Credentials::from_file("access_key = A\n").is_none());
     }
 }

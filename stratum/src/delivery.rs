@@ -1,8 +1,9 @@
-//! Delivers events: each webhook that something waits for is told by a courier of its own, in the order in which it happened.
+//! The task that delivers events to webhooks. Each webhook for which events wait has a courier of its own, an async
+//! task that posts them in the order in which they happened.
 //!
-//! What waits is in the store's state, and goes when the webhook has confirmed it: so it is told at least once, and again
-//! where a confirmation was lost. A webhook that is away is tried again after ever longer pauses; what waits for it waits
-//! there, bounded, and nobody else waits for it.
+//! Events that wait lie in the store's state, and are removed when the webhook has confirmed them. So each event is
+//! delivered at least once, and again where the confirmation was lost. A webhook that doesn't answer is tried again
+//! after ever longer pauses. Its events wait, up to a bound, and hold up neither the other webhooks nor any request.
 
 use crate::webhook::{Webhook, Webhooks};
 use bytes::Bytes;
@@ -17,38 +18,40 @@ use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use tokio::task::JoinHandle;
 use tracing_mutex::parkinglot::Mutex;
 
-/// How often it looks who has something to be told.
+/// How often the task looks for which webhooks events wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// Events that a courier reads at once.
+/// The most events that a courier reads from the state at once.
 const TOGETHER: usize = 8 * MAX_RECORDS;
-/// How long after a failure a webhook is tried again: twice as long after each further one, up to the second.
+/// How long a webhook rests after a failure: the first value after one failure, twice as long after each further
+/// failure, and never longer than the second value.
 const RETRY_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// The task. One of a server.
+/// The task of a server that delivers all events.
 pub struct DeliveryTask {
     metadata: Metadata,
     webhooks: Webhooks,
     couriers: Mutex<HashMap<String, Courier>>,
 }
 
-/// Telling all that waits for one.
+/// A running delivery of all events that wait for one webhook.
 type Delivery = JoinHandle<Result<(), String>>;
 
-/// Who tells one webhook.
+/// What is remembered of the deliveries to one webhook.
 #[derive(Default)]
 struct Courier {
     under_way: Option<Delivery>,
-    /// Rounds that failed one after another.
+    /// How many deliveries have failed since the last one that succeeded.
     failures: u32,
-    /// When it may go again, on the monotonic clock.
+    /// When the next delivery may begin, on the monotonic clock.
     not_before: Duration,
-    /// Whether the log was told that there is no such webhook, and that events are lost.
+    /// Whether the log has said that the configuration names no such webhook.
     told_unknown: bool,
+    /// Whether the log has said that events for the webhook are lost.
     told_lost: bool,
 }
 
 impl Courier {
-    /// Says once that events are lost, as long as they are.
+    /// Logs once that events are lost. When the queue counts no lost events any more, the next loss is logged again.
     fn tell_lost(&mut self, target: &str, queue: EventQueue) {
         if queue.lost > 0 && !self.told_lost {
             tracing::error!(
@@ -65,6 +68,7 @@ impl DeliveryTask {
         DeliveryTask { metadata, webhooks, couriers: Mutex::default() }
     }
 
+    /// Takes the outcomes of deliveries that ended, and starts those that are due.
     async fn look(&self) -> Result<(), String> {
         let queues = self.metadata.local().event_queues().await.map_err(|error| error.to_string())?;
         self.tell_metrics(&queues);
@@ -76,7 +80,7 @@ impl DeliveryTask {
         Ok(())
     }
 
-    /// The couriers that are done.
+    /// The deliveries that have ended, each with the name of its webhook.
     fn ended_of(&self, queues: &BTreeMap<String, EventQueue>) -> Vec<(String, Delivery)> {
         let mut ended = Vec::new();
         for (target, courier) in self.couriers.lock().iter_mut() {
@@ -90,7 +94,7 @@ impl DeliveryTask {
         ended
     }
 
-    /// Sends a courier to each webhook for which something waits, unless one is on its way or it is too early.
+    /// Starts a delivery to each webhook for which events wait, unless one is running or the webhook still rests.
     fn send(&self, queues: BTreeMap<String, EventQueue>) {
         let now = System.monotonic();
         let mut couriers = self.couriers.lock();
@@ -118,6 +122,7 @@ impl DeliveryTask {
         }
     }
 
+    /// Notes the outcome of a delivery that ended.
     fn came_back(&self, target: &str, outcome: Result<(), String>) {
         let mut couriers = self.couriers.lock();
         let courier = couriers.entry(target.to_owned()).or_default();
@@ -152,7 +157,7 @@ impl DeliveryTask {
     }
 }
 
-/// Tells all that waits, until nothing does.
+/// Posts the events that wait for a webhook, until none does.
 async fn deliver(metadata: Metadata, webhook: Arc<Webhook>) -> Result<(), String> {
     loop {
         let events = metadata.local().events(&webhook.name, TOGETHER).await.map_err(text)?;

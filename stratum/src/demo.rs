@@ -1,4 +1,4 @@
-//! `stratum server --demo`: a bucket with something in it, and where to look at it.
+//! `stratum server --demo`: makes a bucket with some objects, and prints how to look at them.
 
 use crate::credentials::Credentials;
 use crate::{output, people, probe};
@@ -8,7 +8,8 @@ use stratum_cli::{DEMO_BUCKET, fill};
 /// Where the console is served.
 const CONSOLE: &str = "/_stratum/console/";
 
-/// Fills the bucket of a server that listens, and says so. `told`: how to sign in.
+/// Fills the demo bucket of this server, which listens already, and prints how to look at it. `told` says how to sign
+/// in.
 pub async fn show(address: SocketAddr, root: Credentials, region: String, told: String) {
     let endpoint = format!("http://{}", probe::reachable(address));
     match fill(people::machine(), &endpoint, &root.access_key, &root.secret_key, &region).await {

@@ -1,9 +1,9 @@
-//! What an operator does with drives while the store serves.
+//! What an operator does with drives while the store serves: list, replace, add, drain, keep and remove them.
 //!
-//! A physical drive is a data folder, and may hold a drive of every tier: a command names the folder, or one tier's
-//! part of it, and acts on all drives in it. Every command may be given twice, or again after it was interrupted; it
-//! then does what is left to do. What takes long goes on by itself: heal fills a drive that joined, and one that is
-//! drained empties.
+//! A data folder, in production the mount point of a disk, may hold a drive of every tier: a command names the folder,
+//! or one tier's folder in it, and acts on all drives there. Every command may be repeated, also after it was
+//! interrupted, and then does what is left to do. Long work goes on in the background after the command has ended: heal
+//! fills a drive that joined, and evacuation empties one that is drained.
 
 mod room;
 
@@ -19,10 +19,10 @@ use stratum_storage::journal::JournalError;
 use stratum_storage::set::{ChangeError, Changed, DriveSlot, DriveState, Root};
 use stratum_storage::writepath::Fullness;
 
-/// What is said of drives that were taken out.
+/// What is told of a drive that was removed, after its name.
 const REMOVED: &str = "is not in the set any more: take it away, and out of the configuration";
 
-/// Why a command was refused, in words and with the arithmetic.
+/// Why a command was refused. The texts give the numbers that the refusal follows from.
 #[derive(Debug, thiserror::Error)]
 pub enum DriveError {
     #[error("{path} is no folder of a drive of this store; its drives are at {known}")]
@@ -49,20 +49,21 @@ pub enum DriveError {
     Journal(#[from] JournalError),
 }
 
-/// What whoever names a folder allows to be done with it.
+/// What an operator allows to be done with a new folder.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allowed {
-    /// To delete what a drive of this store holds that is out.
+    /// If the folder holds a drive that was replaced in this store before, its data may be deleted.
     pub wipe: bool,
-    /// To use it though its disk seems not to be mounted.
+    /// The folder may be used even if its disk seems not to be mounted.
     pub unmounted: bool,
 }
 
-/// The operations. A cheap handle; each blocks, and is to be run where that is fine.
+/// The operations on drives. A clone is a cheap handle. Each operation blocks, so it must not be called on an async
+/// thread.
 #[derive(Clone)]
 pub struct Drives {
     engine: Engine,
-    /// The one data folder that holds numbered drives, where there is only one.
+    /// The data folder, if there is only one: it then holds several numbered drives of each tier.
     embedded: Option<PathBuf>,
 }
 
@@ -71,7 +72,7 @@ impl Drives {
         Drives { engine, embedded }
     }
 
-    /// Every position that has a drive, there or not.
+    /// Every position of the set that has a drive, whether that drive is present or not.
     pub fn list(&self) -> Vec<DriveStatus> {
         let slots = self.engine.set.slots().into_iter();
         let fullness = self.engine.volumes.writer.fullness();
@@ -113,8 +114,8 @@ impl Drives {
         }
     }
 
-    /// Takes the blank folders at this path into the set, in the place of the drives that were there and are lost. With
-    /// `wipe` a folder that holds a stale drive of this store is emptied first.
+    /// Takes the blank folders at this path into the set, in place of the lost drives that were at the same paths. With
+    /// `wipe`, a folder that holds a stale drive of this store is emptied first.
     pub fn replace(&self, path: &Path, allowed: Allowed) -> Result<Vec<String>, DriveError> {
         let Allowed { wipe, unmounted } = allowed;
         self.check_final(wipe)?;
@@ -134,14 +135,14 @@ impl Drives {
                 Changed::Revived => format!("{place} is used again, with the data that it holds"),
             })
         });
-        // One folder that is refused doesn't keep the others of a drive from being taken.
+        // All folders at the path are tried: one that is refused doesn't keep the others from being taken.
         let said = first_error(replaced.collect());
         self.take_into_use()?;
         said
     }
 
-    /// Takes the folder into every tier at a new position, or, where a single data folder holds numbered drives, into
-    /// the tier whose folder it lies in.
+    /// Adds the folder at a new position: to every tier, or, if the store has a single data folder with numbered
+    /// drives, to the tier whose folder it lies in.
     pub fn add(&self, path: &Path, allowed: Allowed) -> Result<Vec<String>, DriveError> {
         let Allowed { wipe, unmounted } = allowed;
         self.check_final(wipe)?;
@@ -164,7 +165,7 @@ impl Drives {
         said
     }
 
-    /// Whether a place may be used: not if its disk is not mounted, unless a healthy drive is there.
+    /// Refuses a folder whose disk is not mounted, unless a healthy drive is there.
     fn check_mounted(&self, place: &Path) -> Result<(), ChangeError> {
         let set = &self.engine.set;
         let is_there = |drive: &Arc<Drive>| drive.is_healthy() && drive.io().folder() == Some(place);
@@ -178,7 +179,7 @@ impl Drives {
         })
     }
 
-    /// Which folders become drives of which tiers.
+    /// Which folders at a path would become drives, and of which tiers.
     fn new_folders(&self, path: &Path) -> Vec<(Tier, PathBuf)> {
         let tiers = Tier::ALL.into_iter().filter(|tier| self.engine.set.geometry(*tier).is_some());
         match &self.embedded {
@@ -192,7 +193,7 @@ impl Drives {
         }
     }
 
-    /// Marks the drives at this path as on their way out. What lies on them is moved to others from then on.
+    /// Marks the drives at this path as draining. From then on their data is moved to other drives.
     pub fn drain(&self, path: &Path) -> Result<Vec<String>, DriveError> {
         self.check_final(true)?;
         let drives = self.drives_at(path)?;
@@ -217,14 +218,16 @@ impl Drives {
         Ok(said(&drives, "stays in the set"))
     }
 
-    /// Takes drained drives, or lost ones that everything was healed from, out of the set: they can be taken away.
+    /// Removes drives from the set that are drained, or lost and whose data was healed onto others. Their disks can
+    /// then be taken away.
     pub fn remove(&self, path: &Path) -> Result<Vec<String>, DriveError> {
         if let removed @ [_, ..] = self.removed_at(path).as_slice() {
             return Ok(removed.iter().map(|place| format!("{place} {REMOVED}")).collect());
         }
         self.check_final(true)?;
         let drives = self.drives_at(path)?;
-        // From here on nobody waits for a lost drive to come back: the journal lets go of it when it can.
+        // A lost drive is marked as draining, so that the journal doesn't wait for it to come back any more. The
+        // journal may need some time for that, and until then this command is refused.
         let lost: Vec<Arc<Drive>> = drives.iter().filter(|drive| !drive.is_healthy()).cloned().collect();
         self.engine.set.drain(&lost, true)?;
         for drive in &drives {
@@ -237,14 +240,15 @@ impl Drives {
         Ok(said(&drives, REMOVED))
     }
 
-    /// The places at this path whose drives were taken out of the set, if no other is there.
+    /// The places at this path whose drives were removed from the set, if no drive of the set is at the path.
     fn removed_at(&self, path: &Path) -> Vec<String> {
         let at = self.engine.set.slots().into_iter().filter(|slot| is_at(&slot.place, path));
         let (removed, others): (Vec<_>, Vec<_>) = at.partition(|slot| slot.state == DriveState::Removed);
         if others.is_empty() { removed.into_iter().map(|slot| slot.place).collect() } else { Vec::new() }
     }
 
-    /// Nothing is given up of any drive before a restored state is accepted.
+    /// Refuses what gives up the data of a drive, as long as a restored state is not accepted: the drive may hold what
+    /// that state doesn't know.
     fn check_final(&self, gives_up: bool) -> Result<(), DriveError> {
         match gives_up && self.engine.volumes.table.is_held_back() {
             true => Err(DriveError::Provisional),
@@ -252,7 +256,7 @@ impl Drives {
         }
     }
 
-    /// The journal, and the files that every hot drive holds, go onto a drive that joined.
+    /// Puts the journal, and the files that every hot drive holds, onto the drives that joined.
     fn take_into_use(&self) -> Result<(), DriveError> {
         self.engine.set.repair();
         self.engine.journal.join(&self.engine.set.drives(Tier::JOURNAL))?;
@@ -272,7 +276,7 @@ impl Drives {
         DriveError::Unknown { path: path.display().to_string(), known: known.join(", ") }
     }
 
-    /// Whether a tier could do without these drives: enough others to write to, and room there.
+    /// Refuses a drain that a tier can't bear: enough drives must stay to write to, and they must have room.
     fn check_drain(&self, tier: Tier, leaving: &[Arc<Drive>]) -> Result<(), DriveError> {
         let stay = self.check_count(tier, leaving)?;
         let leaving: Vec<&Arc<Drive>> = leaving.iter().filter(|drive| drive.tier() == tier).collect();
@@ -282,7 +286,8 @@ impl Drives {
         Drain::of(&self.engine.volumes, tier, &leaving, &stay).map_or(Ok(()), |drain| drain.check())
     }
 
-    /// The drives of a tier that new data goes to when these are gone; none is needed where none of these is of it.
+    /// The drives of a tier to which new data goes when the leaving drives are gone. Refuses if they are too few; an
+    /// empty list if no leaving drive is of this tier.
     fn check_count(&self, tier: Tier, leaving: &[Arc<Drive>]) -> Result<Vec<Arc<Drive>>, DriveError> {
         let (Some(roster), Some(geometry)) = (self.engine.set.roster(tier), self.engine.set.geometry(tier))
         else {
@@ -300,7 +305,7 @@ impl Drives {
         }
     }
 
-    /// Whether a drive holds nothing that is not elsewhere too.
+    /// Refuses a drive that holds data which the store still counts on.
     fn check_empty(&self, drive: &Arc<Drive>) -> Result<(), DriveError> {
         let place = drive.io().describe();
         let problem = if drive.takes_new() {
@@ -315,7 +320,7 @@ impl Drives {
         Err(DriveError::NotEmpty { place, problem })
     }
 
-    /// How far a drain has come.
+    /// How far the drain of a drive has come: its state, and what is left or to be done.
     fn progress(&self, slot: &DriveSlot) -> (&'static str, Option<String>) {
         let shards = self.engine.volumes.table.shards_on(slot.id);
         match (shards, self.engine.journal.counts_on(slot.id)) {
@@ -326,16 +331,17 @@ impl Drives {
     }
 }
 
-/// All of it, or what went wrong first.
+/// All the sentences, or else the first error.
 fn first_error(said: Vec<Result<String, ChangeError>>) -> Result<Vec<String>, DriveError> {
     Ok(said.into_iter().collect::<Result<Vec<_>, _>>()?)
 }
 
+/// A sentence about each of the drives.
 fn said(drives: &[Arc<Drive>], what: &str) -> Vec<String> {
     drives.iter().map(|drive| format!("{} ({}) {what}", drive.label(), drive.io().describe())).collect()
 }
 
-/// Whether a drive's place is this path, or in it.
+/// Whether a drive's place is this path or lies below it.
 fn is_at(place: &str, path: &Path) -> bool {
     Path::new(place).starts_with(absolute(path))
 }
@@ -344,7 +350,7 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The disk space that a folder's files take.
+/// The disk space that the files below a folder take, in bytes. What can't be read counts for nothing.
 pub fn bytes_under(folder: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };

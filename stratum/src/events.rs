@@ -1,4 +1,4 @@
-//! `stratum events`: what waits to be told to webhooks.
+//! `stratum events`: shows or drops the events that wait to be delivered to webhooks.
 
 use crate::client::{Operator, ServerArg};
 use crate::control::ended;
@@ -7,7 +7,7 @@ use crate::output;
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 
-/// What `stratum events` takes.
+/// The arguments of `stratum events`.
 #[derive(Args)]
 pub struct EventsArgs {
     #[command(subcommand)]
@@ -16,9 +16,9 @@ pub struct EventsArgs {
 
 #[derive(Subcommand)]
 enum EventsAction {
-    /// Show how many events wait for each webhook, and how many found no room.
+    /// Show how many events wait for each webhook, and how many were lost because their queue was full.
     Show(ServerArg),
-    /// Forget all events that wait for a webhook.
+    /// Drop all events that wait for a webhook: they are never delivered.
     Drop(DropArgs),
 }
 
@@ -30,7 +30,7 @@ struct DropArgs {
     server: ServerArg,
 }
 
-/// 1 where events were lost.
+/// Runs the command. `show` ends with 1 if events were lost.
 pub fn run(args: &EventsArgs) -> ExitCode {
     match &args.action {
         EventsAction::Show(server) => ended(|| {

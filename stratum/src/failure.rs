@@ -1,4 +1,4 @@
-//! Why the server can't start, in words for whoever started it.
+//! The error of a start that failed, whose text is for whoever started the server.
 
-/// Any error. Nobody decides by its kind: it is told, and the process ends.
+/// Any error. No code looks at its kind: its text is printed, and the process ends.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -1,7 +1,7 @@
-//! The status page as figures: state, disks, space and redundancy for the metrics page.
+//! The task that publishes the status as metrics: state, disks, space and redundancy.
 //!
-//! They are the values of the status itself, so that what wakes somebody and what they then read agree. A disk is told once,
-//! though it holds a drive of every tier.
+//! The metrics are made from the same status that `stratum status` shows, so that an alert and what its reader then
+//! sees agree. There is one set of metrics for each disk, even if the disk holds a drive of every tier.
 
 use crate::logging::DroppedLines;
 use crate::operator::Operator;
@@ -24,15 +24,18 @@ const STATES: [(status::State, &str); 5] = [
     (status::State::Damaged, "damaged"),
 ];
 
-/// How often they are looked at, and how many times longer than a look took it is until the next.
+/// The least time between two collections of the status.
 const EVERY: Duration = Duration::from_secs(10);
+/// After a collection that took long the next one waits this many times as long, so that collecting takes at most about
+/// a twentieth of the time.
 const TIMES_ITS_COST: u32 = 20;
-/// How often histograms are folded.
+/// How often the samples of histograms are folded into their buckets.
 const FOLD_INTERVAL: Duration = Duration::from_secs(5);
-/// How often it is seen whether either is due.
+/// How often the task checks whether a collection or a folding is due.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Publishes them, and keeps the memory bounded that metrics gather in when nobody scrapes.
+/// The task that publishes the metrics. It also folds histograms, whose samples would take ever more memory on a server
+/// that nobody scrapes.
 pub struct FiguresTask {
     operator: Arc<Operator>,
     telemetry: Telemetry,
@@ -45,10 +48,10 @@ pub struct FiguresTask {
 #[derive(Default)]
 struct State {
     figures: Figures,
-    /// When the next look and the next folding are due, on the monotonic clock.
+    /// When the next collection and the next folding are due, on the monotonic clock.
     look_at: Duration,
     fold_at: Duration,
-    /// Lines of the log that it was told of that they were dropped.
+    /// How many dropped lines the log has been told of.
     dropped: u64,
 }
 
@@ -62,7 +65,7 @@ impl FiguresTask {
         FiguresTask { operator, telemetry, dropped, metered, state: Mutex::default() }
     }
 
-    /// Blocks: it asks every drive.
+    /// Collects and folds if that is due. Blocks, since collecting reads every drive.
     fn do_what_is_due(&self) {
         let (mut state, began) = (self.state.lock(), System.monotonic());
         if state.fold_at <= began {
@@ -113,18 +116,18 @@ impl Task for FiguresTask {
     }
 }
 
-/// What is told of a disk: the metric, and its value.
+/// The metrics of a disk: each one's name and value.
 type OfDisk = [(&'static str, f64); 7];
 
-/// Publishes, and knows what it published: a metric can't be taken back, so a disk that left gets NaN, which no alert
-/// fires for.
+/// Publishes the metrics, and remembers for which disks. A metric can't be unpublished, so those of a disk that left
+/// the set become NaN, for which no alert fires.
 #[derive(Default)]
 struct Figures {
     disks: BTreeSet<String>,
 }
 
 impl Figures {
-    /// Tells it all. `now` is in milliseconds since 1970.
+    /// Publishes all metrics of a status. `now` is in milliseconds since 1970.
     fn publish(&mut self, status: &Status, now: u64) {
         for (state, name) in STATES {
             metrics::gauge!("stratum_state", "state" => name).set(f64::from(u8::from(status.state == state)));
@@ -160,7 +163,7 @@ impl Figures {
     }
 }
 
-/// What a bucket held when the last walk came by it.
+/// Publishes what a bucket held when the tiering engine last walked over its objects.
 fn tell_held(bucket: &str, held: Held) {
     for tier in Tier::ALL {
         let labels = [("bucket", bucket.to_owned()), ("tier", tier.name().to_owned())];
@@ -183,7 +186,7 @@ fn by_disk(drives: &[DriveStatus]) -> BTreeMap<&str, OfDisk> {
     disks.into_iter().map(|(disk, drives)| (disk, of_disk(&drives))).collect()
 }
 
-/// A disk is as well as the worst of its drives.
+/// The metrics of a disk from the status of its drives: each condition is that of the worst drive.
 fn of_disk(drives: &[&DriveStatus]) -> OfDisk {
     let any = |is_so: fn(&DriveStatus) -> bool| f64::from(u8::from(drives.iter().any(|drive| is_so(drive))));
     let fill = |drive: &&DriveStatus| match drive.fill.as_deref() {
@@ -212,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_is_as_well_as_the_worst_of_its_drives() {
+    fn a_disk_has_the_conditions_of_the_worst_of_its_drives() {
         let drive = |disk: &str, state: &str, fill: Option<&str>| DriveStatus {
             disk: disk.into(),
             state: state.into(),

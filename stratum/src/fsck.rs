@@ -1,9 +1,10 @@
-//! `stratum fsck`: whether a store is whole, and what to do where it isn't.
+//! `stratum fsck`: checks whether a store is whole, and says what to do where it isn't.
 //!
-//! With `--endpoint` a running server checks itself, in the background ([`online`]). Otherwise the server is stopped, and
-//! the check changes nothing: it reads drives as `rescue` does, builds the state beside the store, and compares
-//! everything with everything else. Only `--repair` opens the store as a server would, and lets the store's own healing
-//! do what it can ([`repair`]); then the check is run once more, so that what is told at the end is true.
+//! With `--endpoint`, a running server checks itself in the background ([`online`]). Without it the server must be
+//! stopped, and the check changes nothing: it reads the drives as `rescue` does, builds the state in a folder beside
+//! the store, and compares drives, journal, checkpoints, state and volumes with each other. Only `--repair` opens the
+//! store as a server would, and lets the store's own healing do what it can ([`repair`]); then the check is run once
+//! more, so that the report tells what is left.
 
 mod examine;
 mod finding;
@@ -30,42 +31,43 @@ use std::time::Duration;
 use stratum_metadata::salvage;
 use stratum_storage::blob::Tier;
 
-/// Something was found.
+/// The exit code when the check found something wrong.
 const EXIT_FOUND: u8 = 1;
-/// The check couldn't be run.
+/// The exit code when the check couldn't be run.
 const EXIT_FAILED: u8 = 2;
 
-/// How often a running check is looked at.
+/// How often a server that checks itself is asked how far it is.
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
-/// What `stratum fsck` takes.
+/// The arguments of `stratum fsck`.
 #[derive(Args)]
 pub struct FsckArgs {
     #[command(flatten)]
     store: StoreArgs,
-    /// Have the running server at this address check itself, with root's credentials from the environment or a profile, or
-    /// from the data folder of a server on this machine.
+    /// Have the running server at this address check itself. Credentials come from the environment, from --profile, or
+    /// from the server's data folder if it is on this machine.
     #[arg(long, conflicts_with_all = ["config", "scratch"])]
     endpoint: Option<String>,
     #[command(flatten)]
     signing: Signing,
     #[command(flatten)]
     trust: TrustArgs,
-    /// Mend what can be mended, then check again.
+    /// Repair what can be repaired, then check again.
     #[arg(long)]
     repair: bool,
-    /// Look at the files of volumes without what is in them, and read no whole copies of the journal and the checkpoints.
+    /// Check the files of volumes without reading their contents, and don't read every copy of the journal and of the
+    /// checkpoints.
     #[arg(long)]
     quick: bool,
-    /// Answer in JSON.
+    /// Print the report as JSON.
     #[arg(long)]
     json: bool,
-    /// A folder with room for a copy of the index. [default: the system's temporary folder]
+    /// A folder with room for a copy of the index, which is removed again. [default: the system's temporary folder]
     #[arg(long)]
     scratch: Option<PathBuf>,
 }
 
-/// Checks; 0 if nothing is wrong, 1 if something was found, 2 if it couldn't run.
+/// Checks a store. Ends with 0 if nothing is wrong, with 1 if something is, and with 2 if the check couldn't be run.
 pub fn run(args: &FsckArgs) -> ExitCode {
     let checked = match &args.endpoint {
         Some(endpoint) => ask(args, endpoint),
@@ -87,8 +89,8 @@ pub fn run(args: &FsckArgs) -> ExitCode {
     }
 }
 
-/// Has a running server check itself, and waits for what it finds. Whoever is interrupted may ask again, and waits for
-/// the same check.
+/// Has a running server check itself, and waits for the report. A command that was interrupted can be run again: it
+/// then waits for the check that is under way.
 fn ask(args: &FsckArgs, endpoint: &str) -> Result<Report, String> {
     let FsckArgs { signing, trust, .. } = args;
     let (signing, trust) = (signing.clone(), trust.clone());
@@ -115,6 +117,7 @@ fn ask(args: &FsckArgs, endpoint: &str) -> Result<Report, String> {
     }
 }
 
+/// Checks the store of a stopped server, and repairs it if that is wanted.
 fn fsck(args: &FsckArgs) -> Result<Report, String> {
     let layout = args.store.layout()?;
     let remote = remote::configured(&args.store.config()?).map_err(|error| error.to_string())?;
@@ -152,7 +155,7 @@ fn fsck(args: &FsckArgs) -> Result<Report, String> {
     Ok(Report { mended, ..examined.into() })
 }
 
-/// How a store's objects, and parts of uploads, are.
+/// How many objects and parts of uploads a store has, how many of them are damaged, and how many are lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub known: u64,
@@ -160,7 +163,7 @@ pub struct Totals {
     pub lost: u64,
 }
 
-/// What is found in a store, the worst first, and what that comes to.
+/// Checks a store that is opened already: gives the findings, the worst first, and how many objects they concern.
 pub async fn findings(store: &Offline) -> Result<(Vec<Told>, Totals), String> {
     let examined = examine::examine(store, false).await?;
     let count =

@@ -1,24 +1,25 @@
-//! Want of space in words and figures: drives that are full or almost, and a journal near its cap.
+//! Judges whether space is short: drives that are full or almost full, and a journal near its cap.
 //!
-//! Clients are refused with `507` or `503` then, so whoever is on call is to know before it comes to that, and what to
-//! do.
+//! When space has run out, clients are refused with `507` or `503`. The status therefore warns before that, and says
+//! what to do.
 
 use stratum_engine::Pressure;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::DriveId;
 use stratum_storage::writepath::{Fill, Fullness};
 
-/// How bad it is.
+/// How short space is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
+    /// There is enough.
     Nothing,
-    /// Somebody should see to it before writes are refused.
+    /// An operator should make room before writes are refused.
     Attention,
     /// Writes are refused.
     Space,
 }
 
-/// How bad it is in all.
+/// How short space is on the worst of the tiers and in the journal.
 pub fn want(tiers: &[Fullness], pressure: Pressure) -> Want {
     let of_tier = |fullness: &Fullness| {
         let worst = fullness.drives.iter().map(|(_, fill)| *fill).max().unwrap_or(Fill::HasRoom);
@@ -36,7 +37,7 @@ pub fn want(tiers: &[Fullness], pressure: Pressure) -> Want {
     tiers.iter().map(of_tier).max().unwrap_or(Want::Nothing).max(of_journal)
 }
 
-/// What somebody should know and do. `label` names a drive.
+/// What the status tells the operator to know and do about space. `label` gives the name of a drive.
 pub fn notes(tiers: &[Fullness], pressure: Pressure, label: impl Fn(DriveId) -> String) -> Vec<String> {
     const REMEDY: &str = "delete something, or add a drive (`stratum drive add`)";
     let mut notes = Vec::new();
@@ -73,7 +74,7 @@ pub fn notes(tiers: &[Fullness], pressure: Pressure, label: impl Fn(DriveId) -> 
     notes
 }
 
-/// What a drive's line in the status says of its space.
+/// What the line of a drive in the status says of its space; nothing if it has room.
 pub fn of_drive(tiers: &[Fullness], tier: Tier, drive: DriveId) -> Option<&'static str> {
     let fullness = tiers.iter().find(|fullness| fullness.tier == tier)?;
     let (_, fill) = fullness.drives.iter().find(|(id, _)| *id == drive)?;
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_full_is_named_with_what_it_means() {
+    fn full_drives_are_named_with_what_their_fullness_means() {
         use Fill::{AlmostFull, Full, HasRoom};
         assert_eq!(told(tier([HasRoom; 6], Some(4))), (Want::Nothing, String::new()));
         let (want, text) = told(tier([HasRoom, AlmostFull, HasRoom, HasRoom, HasRoom, HasRoom], Some(4)));
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_near_its_cap_is_told() {
+    fn the_status_tells_of_a_journal_near_its_cap() {
         assert_eq!(want(&[], Pressure::Refusing), Want::Space);
         assert_eq!(notes(&[], Pressure::Slowing, |_| String::new()).len(), 1);
     }

@@ -1,4 +1,4 @@
-//! Who may sign in: root, and the users of the configuration.
+//! The accounts whose owners may sign in: root, and the users of the configuration.
 
 use crate::config::Config;
 use crate::credentials::Credentials;
@@ -10,10 +10,11 @@ use stratum_auth::{AccessKey, Identities, SecretKey, User};
 /// Root's canonical id.
 const ROOT_ID: &str = "root";
 
-/// Refuses users of the configuration who would be somebody else. Whose keys these are needs no drive.
+/// Refuses users of the configuration whose canonical id is taken. It is checked before any drive is opened, since it
+/// depends on the configuration alone.
 ///
 /// # Errors
-/// The canonical id of root or of nobody.
+/// A user has the id of root, or the id that stands for requests without a signature.
 pub fn refuse_taken_ids(config: &Config) -> Result<(), Failure> {
     for (taken, of) in [(ROOT_ID, "root"), (NOBODY, "whoever signs nothing")] {
         if config.users.iter().any(|user| user.id.get_ref() == taken) {
@@ -23,15 +24,15 @@ pub fn refuse_taken_ids(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The canonical ids of all of them.
+/// The canonical ids of all accounts.
 pub fn accounts(config: &Config) -> BTreeSet<String> {
     config.users.iter().map(|entry| entry.id.get_ref().clone()).chain([ROOT_ID.to_owned()]).collect()
 }
 
-/// All of them.
+/// The identities of all accounts, with their keys.
 ///
 /// # Errors
-/// Keys that can't be, or that two users have.
+/// A key is not valid, or two users have the same one.
 pub fn identities(config: &Config, root: &Credentials) -> Result<Identities, Failure> {
     let user = |access_key: &str, id: &str, display_name: &str, email: &str, root| -> Result<User, Failure> {
         Ok(User {

@@ -1,4 +1,4 @@
-//! `stratum keys`: a new master key is printed, and a running server is asked to wrap all data keys with the newest ones.
+//! `stratum keys`: prints a new master key, and has a running server wrap all data keys with the newest master keys.
 
 use crate::client::{CallError, Operator, ServerArg};
 use crate::control::ended;
@@ -12,7 +12,7 @@ use stratum_engine::RewrapStatus;
 const EXIT_FAILED: u8 = 2;
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// What `stratum keys` takes.
+/// The arguments of `stratum keys`.
 #[derive(Args)]
 pub struct KeysArgs {
     #[command(subcommand)]
@@ -21,18 +21,19 @@ pub struct KeysArgs {
 
 #[derive(Subcommand)]
 enum KeysAction {
-    /// Print a new master key, as a line for the file of keys.
+    /// Print a new master key, as a line for the file of master keys.
     Generate {
-        /// What it is called, and requests name it by: letters, digits and -_./
+        /// The key's name, by which requests name it: letters, digits and -_./
         name: String,
     },
-    /// Have a running server wrap the keys of all encrypted objects with the first key of each name, and wait for it.
+    /// Have a running server wrap the data keys of all encrypted objects anew, each with the first master key of its
+    /// name, and wait until that is done.
     Rotate(ServerArg),
-    /// Show how that goes, or how it went.
+    /// Show how far the rotation that is under way has come, or the result of the last one.
     Status(ServerArg),
 }
 
-/// 1 where something could not be wrapped anew.
+/// Runs the command. `rotate` and `status` end with 1 if a data key could not be wrapped anew.
 pub fn run(args: &KeysArgs) -> ExitCode {
     match &args.action {
         KeysAction::Generate { name } => match master_keys::generate(name) {
@@ -59,7 +60,7 @@ fn rotate(operator: &Operator) -> Result<bool, CallError> {
     told(&status)
 }
 
-/// Says how it went; whether nothing is left to do.
+/// Prints the status of the rotation; gives whether every data key could be wrapped.
 fn told(status: &RewrapStatus) -> Result<bool, CallError> {
     output::line(to_text(status));
     Ok(status.failed == 0)
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_told_how_it_went() {
+    fn the_text_tells_how_far_the_rotation_has_come() {
         let mut status = RewrapStatus::default();
         assert_eq!(to_text(&status), "No keys were wrapped anew since the server began.");
         status = RewrapStatus { passes: 1, looked_at: 5, rewrapped: 3, failed: 1, ..status };

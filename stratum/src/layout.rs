@@ -1,8 +1,8 @@
-//! From data folders to drives: which directory is which tier's which position, and with what geometry.
+//! Which directories are the drives of a store: their tiers, their positions, and the geometry of each tier.
 //!
-//! One data folder is the embedded default: six directories a tier, so that everything about erasure coding can be
-//! tried on one disk. Several are real drives, each with a directory for every tier. A tier whose drives the config
-//! names has its directories there.
+//! A single data folder holds six directories for each tier, so that everything about erasure coding can be tried on
+//! one disk; such a store is called embedded. Each of several data folders is a real drive, with a directory for every
+//! tier. A tier whose drives the configuration names has its directories in those.
 
 use crate::config::Config;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::{Drive, Threads};
 use stratum_storage::set::{Root, SetConfig, TierConfig};
 
-/// How many directories a tier has when there is one data folder.
+/// How many directories each tier has in a single data folder.
 const DRIVES_IN_DATA_FOLDER: usize = 6;
 
 /// A tier's directories, in the order of their positions.
@@ -22,20 +22,21 @@ pub struct TierLayout {
     pub drives: Vec<PathBuf>,
 }
 
-/// Where everything lies.
+/// The directories of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// sled and the shown-once credentials; all of it can be rebuilt from the hot drives.
+    /// The folder of the index (sled) and of the file with root's credentials. All of it can be made again from the hot
+    /// drives.
     pub meta: PathBuf,
     /// The data folders.
     homes: Vec<PathBuf>,
     pub tiers: Vec<TierLayout>,
-    /// The one data folder with numbered drives, where there is only one.
+    /// The data folder, if there is only one: it then holds several numbered drives of each tier.
     pub embedded: Option<PathBuf>,
 }
 
 impl Layout {
-    /// The layout of these data folders under this config. `data` isn't empty.
+    /// The layout of these data folders with this configuration. `data` must not be empty.
     pub fn new(data: &[PathBuf], config: &Config) -> Layout {
         let tiers = Tier::ALL.map(|tier| {
             let section = config.tiers.get(tier);
@@ -52,10 +53,11 @@ impl Layout {
         Layout { meta: home.join("meta"), homes: data.to_owned(), tiers: tiers.into(), embedded }
     }
 
-    /// Each drive has a folder of its own, in none of the others: two that fail together would be counted as two.
+    /// Checks that no drive's folder is the same as another drive's or lies in one: two such drives would fail
+    /// together, and yet be counted as two that fail independently.
     ///
     /// # Errors
-    /// In words, with both.
+    /// A sentence that names both folders.
     pub fn check(&self) -> Result<(), String> {
         let named: Vec<&Path> =
             self.tiers.iter().flat_map(|tier| &tier.drives).map(PathBuf::as_path).collect();
@@ -78,8 +80,9 @@ impl Layout {
         Ok(())
     }
 
-    /// Now that these drives are there: what isn't on drives lies in the first data folder that has one. A disk that is
-    /// not mounted leaves its folder behind, and an index must not be begun anew on the disk beneath.
+    /// Chooses the folder `meta`, once it is known which drives are there: it lies in the first data folder that has a
+    /// healthy drive, or that never held one. Where a disk is not mounted, the folder of its mount point is still
+    /// there, and an index must not be begun anew on the disk beneath.
     pub fn settle(&mut self, there: &[Arc<Drive>]) {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let places: Vec<PathBuf> =
@@ -100,7 +103,8 @@ impl Layout {
         self.meta = meta;
     }
 
-    /// The drives as a set of them is opened; who does their work is for whoever opens it to say.
+    /// The configuration with which the set of these drives is opened. The caller says which threads do the drives'
+    /// work.
     pub fn set_config(&self, threads: Threads) -> SetConfig {
         let tiers = self.tiers.iter().map(|tier| TierConfig {
             tier: tier.tier,
@@ -116,7 +120,7 @@ impl Layout {
     }
 }
 
-/// Where it really is, as far as it is there.
+/// The path of a folder with its symbolic links resolved, as far as the path exists.
 fn real(folder: &Path) -> PathBuf {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let above = absolute.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
@@ -124,7 +128,8 @@ fn real(folder: &Path) -> PathBuf {
     below.unwrap_or(absolute)
 }
 
-/// The usual six, and those above that were added: they have an identity, or what is left of one.
+/// The directories of a tier in a single data folder: the first six, and those with a higher number that were added
+/// later. A directory that was added has an identity file, or at least the copy of one.
 fn embedded(folder: &Path, tier: Tier) -> Vec<PathBuf> {
     let home = folder.join(tier.name());
     let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse::<usize>().ok();
@@ -147,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn no_drive_is_another_one_or_in_it() {
+    fn two_drives_in_one_folder_or_one_in_the_other_are_refused() {
         let home = tempfile::tempdir().unwrap();
         let at = |name: &str| home.path().join(name);
         std::fs::create_dir(at("a")).unwrap();
@@ -158,7 +163,7 @@ mod tests {
         };
         assert_eq!(check(&["a"]), Ok(()));
         assert_eq!(check(&["a", "b"]), Ok(()));
-        // A disk that is mounted below another one's folder.
+        // A disk that is mounted in the data folder of another, beside the drives there.
         assert_eq!(check(&["a", "a/b"]), Ok(()));
         assert!(check(&["a", "a"]).unwrap_err().contains("two drives are one folder"));
         assert!(check(&["a", "link"]).unwrap_err().contains("two drives are one folder"));
@@ -166,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn one_folder_holds_six_drives_a_tier() {
+    fn a_single_data_folder_holds_six_drives_of_each_tier() {
         let layout = layout(&["d"]);
         assert_eq!(layout.meta, Path::new("d/meta"));
         let warm = &layout.tiers[1];
@@ -201,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn several_folders_are_a_drive_each() {
+    fn each_of_several_data_folders_is_a_drive() {
         let layout = layout(&["a", "b", "c"]);
         assert_eq!(layout.meta, Path::new("a/meta"));
         assert_eq!(layout.tiers[0].drives, [Path::new("a/hot"), Path::new("b/hot"), Path::new("c/hot")]);

@@ -1,4 +1,4 @@
-//! The address that is listened at, how many connections may come, and the signal that ends it all.
+//! What the listener needs from the system: the address, file descriptors for connections, and the signal to stop.
 
 use crate::failure::Failure;
 use std::net::SocketAddr;
@@ -6,8 +6,8 @@ use stratum_api::server::Connections;
 use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Takes the address, without listening yet: nobody is to wait for a server that may not come, and a start whose address
-/// is taken must not touch a drive.
+/// Binds the address without listening on it yet. The address is bound early so that a start whose address is taken
+/// touches no drive; the server listens later, so that no client waits for a server that may fail to start.
 pub fn bind(address: SocketAddr) -> Result<TcpSocket, Failure> {
     let taken = |error: std::io::Error| format!("{address}: can't listen: {error}");
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(taken)?;
@@ -15,7 +15,8 @@ pub fn bind(address: SocketAddr) -> Result<TcpSocket, Failure> {
     Ok(socket)
 }
 
-/// Connections and shard files are descriptors: takes what the system gives, and says how many that are.
+/// Raises the limit of open files as far as the system allows, since each connection and each open shard file takes a
+/// descriptor; gives the limit.
 pub fn descriptor_limit() -> u64 {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -26,8 +27,8 @@ pub fn descriptor_limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// How many connections are served at once: as many as the configuration says, or as usual, and at most half of the
-/// descriptors, since drives and volumes need the others.
+/// How many connections are served at a time: as many as the configuration says, or else the default. It is at most
+/// half of the descriptors, since drives and volumes need the other half.
 pub fn connection_limit(descriptors: u64, asked: Option<usize>) -> Result<usize, Failure> {
     const LEAST_CONNECTIONS: usize = 16;
     let most = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
@@ -45,7 +46,7 @@ pub fn connection_limit(descriptors: u64, asked: Option<usize>) -> Result<usize,
     }
 }
 
-/// Ends at SIGTERM or SIGINT.
+/// A future that ends when the process gets SIGTERM or SIGINT.
 pub fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_follow_from_the_descriptors() {
+    fn the_limit_of_connections_is_at_most_half_of_the_descriptors() {
         let limit =
             |descriptors, asked| connection_limit(descriptors, asked).map_err(|error| error.to_string());
         assert_eq!(limit(1 << 20, None), Ok(4096));

@@ -1,7 +1,7 @@
-//! What all clients share, and how much of it is in use: memory for requests, connections, and the space on the drives.
+//! The resources that all clients share: memory for requests, connections, and the space on the drives.
 //!
-//! Where either is short somebody is refused or closed already, or soon is: whoever is on call is to know, and who has
-//! the most.
+//! Where one of these is short, requests are refused or connections closed, or soon will be. The status tells the
+//! operator that, and which client holds the most.
 
 use crate::shown::bytes;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use stratum_api::admission::{Admission, LAST_PART};
 use stratum_api::server::{Connections, ConnectionsStatus};
 use stratum_api::want_of_space::WantOfSpace;
 
-/// What is shared. Cheap handles.
+/// The shared resources. A clone is a cheap handle.
 #[derive(Clone)]
 pub struct Load {
     pub admission: Admission,
@@ -19,28 +19,28 @@ pub struct Load {
     pub want_of_space: WantOfSpace,
 }
 
-/// How long it is told that somebody was refused for want of space.
+/// How long after a client was refused for want of space the status tells of it.
 const TOLD_FOR: Duration = Duration::from_secs(60);
 
-/// Memory for requests, in bytes.
+/// How much memory for requests is in use, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AdmissionStatus {
     pub limit: u64,
     pub used: u64,
-    /// Users and addresses that hold some.
+    /// How many users and addresses hold memory.
     pub parties: u64,
-    /// Who holds the most.
+    /// The user or address that holds the most.
     pub largest: Option<PartyStatus>,
     /// Requests that were refused memory since the server started.
     pub refused: u64,
 }
 
-/// Who holds memory for requests.
+/// A user or an address that holds memory for requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PartyStatus {
-    /// `user`, or `address` of whoever signs nothing.
+    /// `user`, or `address` where requests are not signed.
     pub kind: String,
     /// The user's id, or the address.
     pub name: String,
@@ -67,13 +67,14 @@ impl Load {
         self.connections.status()
     }
 
-    /// How long ago a client was refused for want of space, if that was lately. `now` is of the monotonic clock.
+    /// How long ago a client was last refused for want of space, if that was within [`TOLD_FOR`]. `now` is a time of
+    /// the monotonic clock.
     pub fn lacked_space(&self, now: Duration) -> Option<Duration> {
         self.want_of_space.since(now).filter(|since| *since < TOLD_FOR)
     }
 }
 
-/// What somebody should know, if either is short.
+/// What the status tells the operator if memory for requests or connections are short.
 pub fn notes(admission: &AdmissionStatus, connections: &ConnectionsStatus) -> Vec<String> {
     let memory = is_short(admission.used, admission.limit).then(|| {
         format!(
@@ -94,7 +95,7 @@ pub fn notes(admission: &AdmissionStatus, connections: &ConnectionsStatus) -> Ve
     memory.into_iter().chain(places).collect()
 }
 
-/// What somebody should know of a client that was refused so long ago.
+/// What the status tells the operator of a client that was refused for want of space `since` ago.
 pub fn note_of_space(since: Duration) -> String {
     format!(
         "a client was refused for want of space (507) {} s ago: what it sent is more than is left for it beside the reserve",
@@ -102,7 +103,7 @@ pub fn note_of_space(since: Duration) -> String {
     )
 }
 
-/// What is left is the part that is for those who hold little.
+/// Whether so much is used that only the last part is left, which is reserved for clients that hold little.
 fn is_short(used: u64, limit: u64) -> bool {
     limit > 0 && limit.saturating_sub(used) < limit / LAST_PART
 }
@@ -113,19 +114,19 @@ impl std::fmt::Display for PartyStatus {
     }
 }
 
-/// The line of the memory on the page for people.
+/// The line of the memory in the text of the status.
 pub fn of_admission(admission: &AdmissionStatus) -> String {
     let AdmissionStatus { limit, used, refused, .. } = admission;
     let largest = of_largest(admission);
     format!("{} of {} in use{largest}; {refused} requests refused", bytes(*used), bytes(*limit))
 }
 
-/// Who holds the most, to follow how much is in use.
+/// Who holds the most memory, as a clause that follows how much is in use.
 fn of_largest(admission: &AdmissionStatus) -> String {
     admission.largest.as_ref().map(|largest| format!(", most of it {largest}")).unwrap_or_default()
 }
 
-/// The line of the connections.
+/// The line of the connections in the text of the status.
 pub fn of_connections(connections: &ConnectionsStatus) -> String {
     let ConnectionsStatus { limit, open, reserve, displaced, refused } = connections;
     format!("{open} of {limit} open, {reserve} in the reserve; {displaced} displaced, {refused} refused")
@@ -138,7 +139,7 @@ mod tests {
     use stratum_api::admission::Party;
 
     #[test]
-    fn what_is_short_is_said_with_who_holds_the_most() {
+    fn a_shortage_is_told_with_who_holds_the_most() {
         let load = Load {
             admission: Admission::new(512 << 20),
             connections: Connections::new(16),

@@ -1,8 +1,8 @@
-//! Logs by `tracing`, as text for people or JSON for machines, to standard error.
+//! The log: lines of `tracing`, as text for people or as JSON for programs, on standard error.
 //!
-//! A thread of its own writes the lines, as many at once as have gathered: no request pays for that, or waits for whoever
-//! reads them. A reader that stalls, such as a container's log on a full disk, would else stop the server. Lines that find no room
-//! then are dropped, and counted.
+//! A thread of its own writes the lines in batches, so that no request waits for that. If requests wrote their lines
+//! themselves, a reader of standard error that stalls, such as a container's log on a full disk, would stop the server.
+//! While the reader stalls, lines that find no room in the queue are dropped and counted.
 
 mod fields;
 
@@ -19,14 +19,16 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
-/// Lines that may wait to be written: with some 200 bytes each, 3 MB.
+/// The most lines that may wait to be written: with some 200 bytes each they take 3 MB.
 const MAX_WAITING_LINES: usize = 16 << 10;
-/// What is written at once, in bytes.
+/// The most bytes written at once.
 const BATCH_BYTES: usize = 64 << 10;
-/// How long lines gather before the next are written. Waking the thread for each costs a small request a tenth of its time.
+/// How long the writing thread rests after a batch, while lines gather for the next one. Waking the thread for each
+/// line would make a small request take a tenth more time.
 const GATHERING_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The log of this process. Dropped, it writes what waits, if that takes no more than a second.
+/// The log of this process. When it is dropped, the lines that wait are written, unless that takes longer than a
+/// second.
 pub struct Logging {
     _thread: WorkerGuard,
     pub dropped: DroppedLines,
@@ -42,7 +44,7 @@ impl DroppedLines {
     }
 }
 
-/// Writes, and rests after each flush.
+/// A writer that rests after each flush.
 struct Resting<W>(W);
 
 impl<W: Write> Write for Resting<W> {
@@ -57,7 +59,8 @@ impl<W: Write> Write for Resting<W> {
     }
 }
 
-/// Starts logging, to a collector as well if there is one. A filter that cannot be parsed is told, and `info` used.
+/// Starts the log; `collected` sends its lines to an OTLP collector as well. Where the filter cannot be parsed, the log
+/// says so and uses `info`.
 pub fn start(log: &Log, collected: Option<LineLayer>) -> Logging {
     let asked = log.filter.as_deref().unwrap_or("info");
     let (filter, wrong) = match EnvFilter::try_new(asked) {
@@ -83,7 +86,7 @@ pub fn start(log: &Log, collected: Option<LineLayer>) -> Logging {
     Logging { _thread: thread, dropped }
 }
 
-/// A panic is a line like any other, in the form of the others: whoever gathers the log is to find it.
+/// Writes a panic as a line of the log, so that it reaches whatever collects the log.
 fn tell(panic: &PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string);
     let over = panics::words(panic.payload());

@@ -1,4 +1,4 @@
-//! `stratum lost`: what of the index no drive gives any more, and giving it up.
+//! `stratum lost`: shows which parts of the index can't be read from any drive any more, and gives them up.
 
 use crate::client::{Operator, ServerArg};
 use crate::control::ended;
@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 use stratum_metadata::{Loss, LostKeys, Reclaimed};
 
-/// What `stratum lost` takes.
+/// The arguments of `stratum lost`.
 #[derive(Args)]
 pub struct LostArgs {
     #[command(subcommand)]
@@ -17,24 +17,26 @@ pub struct LostArgs {
 
 #[derive(Subcommand)]
 enum LostAction {
-    /// Show which keys of the index are lost, how many records at most, and whether they can be given up. Reads all of the index.
+    /// Show which keys of the index are lost, how many records these are at most, and whether they can be given up.
+    /// Reads all of the index.
     Show(ServerArg),
-    /// Give up what was shown: these records are there no more, all else is written, merged and backed up again.
+    /// Give up the lost records that `stratum lost show` shows. They are gone for good, and everything else can be
+    /// written, merged and backed up again.
     GiveUp(GiveUpArgs),
-    /// Give back the space of what only records named that were given up.
+    /// Free the space on the drives that only records named which were given up.
     Reclaim(ServerArg),
 }
 
 #[derive(Args)]
 struct GiveUpArgs {
-    /// What `stratum lost show` named it: if something else is lost by now, nothing is given up.
+    /// The token that `stratum lost show` printed. If what is lost has changed since, nothing is given up.
     #[arg(long)]
     token: String,
     #[command(flatten)]
     server: ServerArg,
 }
 
-/// 1 where something is lost.
+/// Runs the command. `show` ends with 1 if something is lost.
 pub fn run(args: &LostArgs) -> ExitCode {
     match &args.action {
         LostAction::Show(server) => ended(|| {
@@ -64,7 +66,7 @@ fn shown(loss: &Loss) -> String {
     }
     let mut text = format!("Lost of the index: {}.\n", amount(loss));
     for LostKeys { file, offset, drives, keys, .. } in &loss.blocks {
-        // Writing to a string doesn't fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(
             text,
             "  from {keys}\n    byte {offset} of {file} is bad on each of {}",
@@ -87,6 +89,7 @@ fn given_up(loss: &Loss) -> String {
     format!("Given up: {}. What their bytes take is given back by `stratum lost reclaim`.\n", amount(loss))
 }
 
+/// How many records are lost, in how many blocks of the index, and in which buckets.
 fn amount(loss: &Loss) -> String {
     let (blocks, buckets) = (loss.blocks.len(), loss.buckets.join(", "));
     let of = match (loss.buckets.is_empty(), loss.more_buckets) {
@@ -106,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_shown_what_would_be_given_up_and_how() {
+    fn lost_keys_are_shown_with_the_command_that_gives_them_up() {
         let block = LostKeys {
             file: "checkpoint/7.0".into(),
             offset: 32,

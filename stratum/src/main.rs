@@ -63,15 +63,16 @@ use std::process::ExitCode;
 #[cfg(feature = "faults")]
 use stratum_metadata::record::{Level, know_up_to};
 
-/// Gives memory back that isn't needed any more. The C library's own keeps what threads freed among what they still hold:
-/// after a million and a half small objects it had more than twice as much of the machine's memory.
+/// jemalloc returns freed memory to the system. The C library's allocator keeps what threads freed between blocks that
+/// are still in use: after a million and a half small objects the process held more than twice as much memory with it.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// What the allocator does otherwise than by default: memory that was freed goes back to the system after one second and not
-/// after ten. A merge of the index frees much at once.
+/// The configuration of jemalloc: freed memory goes back to the system after one second instead of ten, since a merge
+/// of the index frees much memory at once.
 ///
-/// Safe: it is a string that ends with zero, as jemalloc expects under this name, and nothing else has the name.
+/// `unsafe` because it exports a symbol. That is safe here: jemalloc expects a string that ends with zero under this
+/// name, and nothing else exports the name.
 #[used]
 #[unsafe(export_name = "_rjem_malloc_conf")]
 static ALLOCATION: &u8 = &b"dirty_decay_ms:1000\0"[0];
@@ -86,25 +87,25 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve S3.
+    /// Start a server, which serves S3.
     Server(ServerArgs),
-    /// Ask a server whether it is ready.
+    /// Check whether a server is ready.
     Health(probe::HealthArgs),
-    /// Show how a running server is: drives, redundancy, background work, space.
+    /// Show the status of a running server: drives, redundancy, background work, space.
     Status(control::StatusArgs),
     /// Change the pace of a running server's background work.
     Pace(control::PaceArgs),
     /// List, replace, add, drain or remove a running server's drives.
     Drive(control::DriveArgs),
-    /// Have a running server read and repair everything, or hold that.
+    /// Have a running server read everything and repair what is damaged, or pause that.
     Scrub(control::ScrubArgs),
-    /// Show what of a running server's index no drive gives any more, and give it up.
+    /// Show which parts of a running server's index can't be read from any drive any more, and give them up.
     Lost(lost::LostArgs),
     /// Show or raise the level at which the store is written.
     Level(control::LevelArgs),
-    /// Move objects between tiers, and try out what tiering would cost.
+    /// Move objects between tiers, and calculate what tiering would cost.
     Tier(tier::TierArgs),
-    /// Say where an object is, and why.
+    /// Show on which tier an object lies, and why.
     Explain(tier::ExplainArgs),
     /// List, make and delete users, and give them keys and policies.
     User(members::UserArgs),
@@ -114,21 +115,21 @@ enum Command {
     Policy(members::PolicyArgs),
     /// Make a master key, and have a running server wrap the keys of encrypted objects with the newest ones.
     Keys(keys::KeysArgs),
-    /// Bound what a bucket, or all buckets of a user, may hold.
+    /// Show or change how much a bucket, or all buckets of a user, may hold.
     Quota(quota::QuotaArgs),
-    /// Show what waits to be told to webhooks, or forget it.
+    /// Show or drop the events that wait to be delivered to webhooks.
     Events(events::EventsArgs),
-    /// Load any S3 endpoint and measure it.
+    /// Send a load of requests to any S3 endpoint, and measure it.
     Bench(bench::BenchArgs),
-    /// Write what a running server knows to a file, or to an object in S3.
+    /// Write the metadata of a running server's store to a file, or to an object in S3.
     Backup(backup::BackupArgs),
     /// Check a store, of a stopped server or of a running one, and mend what can be mended.
     Fsck(fsck::FsckArgs),
-    /// Make what can be proven of a stopped server's store its history again, so that it starts; accept that.
+    /// Restore a stopped server's store to what its drives and backups prove, so that it starts; then accept that.
     Restore(restore::RestoreArgs),
     /// Copy every readable object out of a store that can't start.
     Rescue(rescue::RescueArgs),
-    /// Print what completes this command line in a shell.
+    /// Print a script that completes Stratum's commands in a shell.
     Completions(manual::CompletionsArgs),
     /// Write the man pages of all commands.
     Man(manual::ManArgs),
@@ -137,34 +138,36 @@ enum Command {
 }
 
 impl Command {
-    /// Whether what it writes is of a store, and so nobody else's business. The rest is as the umask has it.
+    /// Whether the files that the command writes may hold data of a store, so that nobody but their owner may read
+    /// them. The files of all other commands have the rights that the umask gives.
     fn is_of_a_store(&self) -> bool {
         !matches!(self, Command::People(_) | Command::Completions(_) | Command::Man(_))
     }
 }
 
-/// What `stratum server` takes; the command line goes before the config.
+/// The arguments of `stratum server`. They override the configuration file.
 #[derive(Args)]
 pub struct ServerArgs {
     /// The configuration file.
     #[arg(long)]
     config: Option<PathBuf>,
-    /// A data folder; several are real drives that fail one by one. [default: ./data]
+    /// A data folder. Given several times, each folder is a drive that can fail by itself, in production a mount point.
+    /// [default: ./data]
     #[arg(long)]
     data: Vec<PathBuf>,
-    /// Where to listen: HOST:PORT, or :PORT for every interface. [default: 127.0.0.1:9000]
+    /// The address to listen on: HOST:PORT, or :PORT for every interface. [default: 127.0.0.1:9000]
     #[arg(long, value_parser = address::parse)]
     address: Option<SocketAddr>,
     /// Serve requests without a signature.
     #[arg(long)]
     anonymous: bool,
-    /// Print root's generated credentials even where the output isn't a terminal, such as a container's log.
+    /// Print root's generated credentials even if the output isn't a terminal, such as a container's log.
     #[arg(long)]
     show_credentials: bool,
-    /// Make a bucket with something in it, and say where to look at it.
+    /// Make a bucket with some objects, and print how to look at them.
     #[arg(long)]
     demo: bool,
-    /// A plan by which drives go wrong, for tests.
+    /// A file with a plan of faults that the drives then have, for tests.
     #[cfg(feature = "faults")]
     #[arg(long)]
     faults: Option<PathBuf>,
@@ -205,7 +208,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `STRATUM_KNOWN_LEVEL=N`, for tests: a store of a level above N is one of a newer binary.
+/// Makes this binary act as an older one, for tests: with `STRATUM_KNOWN_LEVEL=N` it knows no level above N.
 #[cfg(feature = "faults")]
 fn know_what_an_earlier_binary_knew() {
     let known = std::env::var("STRATUM_KNOWN_LEVEL").ok().and_then(|number| number.parse().ok());

@@ -1,9 +1,10 @@
-//! The master keys of a server, which are above the keys of encrypted objects: `stratum_cipher::MasterKeys` has their text.
+//! The master keys of a server, which wrap the data keys of encrypted objects; `stratum_cipher::MasterKeys` parses
+//! their text.
 //!
-//! An operator says them in the environment, or in a file that nobody else may read. Where nobody does, one is made at the first start and
-//! kept on every hot drive, so that losing drives doesn't lose it: encryption works then, and protects what is on other drives,
-//! and nothing from who has a hot one (`docs/SECURITY.md`). A key that was made goes on opening what it wrapped when an operator
-//! says others.
+//! An operator gives them in the environment, or in a file that only its owner may read. If none are given, the server
+//! generates one at the first start and keeps it on every hot drive, so that it survives the loss of drives. Encryption
+//! then protects the data on warm and cold drives, but protects nothing from somebody who has a hot drive
+//! (`docs/SECURITY.md`). When an operator gives keys later, the generated key stays in use for what it has wrapped.
 
 use crate::config::Config;
 use crate::credentials::variable;
@@ -15,17 +16,19 @@ use stratum_storage::ambient::{Entropy, System};
 use stratum_storage::set::Set;
 use zeroize::Zeroizing;
 
-/// The name of the file on the drives, and of the key in it.
+/// The name of the file on the drives that holds the generated key.
 pub const FILE: &str = "master-keys";
+/// The name of the generated key.
 const MADE: &str = "stratum";
 
-/// The text of a file of keys; in the environment lines may be separated by commas, too.
+/// The environment variable with the text of a file of keys. Commas may separate its lines.
 const VARIABLE: &str = "STRATUM_MASTER_KEYS";
 
-/// The keys that an operator says, if one does. Touches no drive.
+/// The keys that the operator gives, if any. Touches no drive.
 ///
 /// # Errors
-/// Both ways at once, a file that others may read, and what holds no keys.
+/// Keys are given both in the environment and in a file, others than the owner may read the file, or the text holds no
+/// valid keys.
 pub fn configured(config: &Config) -> Result<Option<MasterKeys>, Failure> {
     let file = config.encryption.master_keys.as_deref();
     match (variable(VARIABLE).map(Zeroizing::new), file) {
@@ -48,10 +51,11 @@ fn read(file: &Path) -> Result<MasterKeys, String> {
     MasterKeys::parse(&text).map_err(|error| error.to_string())
 }
 
-/// All keys of a server: those that an operator says, and the one that was made, or is made now if nobody says any.
+/// All keys of a server: those that the operator gives, and the generated one. A key is generated if there is none at
+/// all.
 ///
 /// # Errors
-/// Drives that can't keep it, and one on them that can't be read.
+/// The generated key can't be written to the drives, or can't be read from them.
 pub fn of_store(configured: Option<MasterKeys>, set: &Set) -> Result<MasterKeys, Failure> {
     let kept = set.read_replicated(FILE)?.map(parse_kept).transpose()?;
     Ok(match (configured, kept) {
@@ -70,7 +74,7 @@ pub fn of_store(configured: Option<MasterKeys>, set: &Set) -> Result<MasterKeys,
     })
 }
 
-/// The keys of a store that is looked at from outside: what the configuration says, and what a hot drive kept.
+/// The keys of a stopped server's store: those that the operator gives, and the one that a hot drive kept.
 pub fn of_drives(
     configured: Option<MasterKeys>,
     kept: Option<Vec<u8>>,
@@ -87,10 +91,10 @@ fn parse_kept(kept: Vec<u8>) -> Result<MasterKeys, Failure> {
     Ok(MasterKeys::parse(&text).map_err(|error| format!("the master key on the drives: {error}"))?)
 }
 
-/// A line with a new key.
+/// A line of a file of keys, with a new key of this name.
 ///
 /// # Errors
-/// A name that is none.
+/// The name is not valid.
 pub fn generate(name: &str) -> Result<Zeroizing<String>, String> {
     let mut random = Zeroizing::new([0; KEY_BYTES]);
     System.fill(random.as_mut());
@@ -116,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_generated_keys_are_the_same() {
+    fn generated_keys_differ_and_an_invalid_name_is_refused() {
         assert_ne!(generate("a").unwrap(), generate("a").unwrap());
         assert!(generate("a b").is_err());
     }

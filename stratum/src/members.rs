@@ -1,6 +1,7 @@
-//! `stratum user`, `stratum group`, `stratum policy`: who else than root may do what in root's account.
+//! `stratum user`, `stratum group`, `stratum policy`: manage who besides root may do what in root's account.
 //!
-//! A running server is asked by IAM's API, which is all that changes users and policies, so nothing here can do what programs can't.
+//! The commands call IAM's API of a running server. That API is the only way to change users and policies, so these
+//! commands can do nothing that any IAM client can't.
 
 mod told;
 
@@ -14,7 +15,7 @@ use told::{
     AccessKey, AttachedPolicies, CreatedKey, Done, Groups, Keys, Names, Policies, PolicyVersion, Users,
 };
 
-/// What `stratum user` takes.
+/// The arguments of `stratum user`.
 #[derive(Args)]
 pub struct UserArgs {
     #[command(subcommand)]
@@ -23,29 +24,30 @@ pub struct UserArgs {
 
 #[derive(Subcommand)]
 enum UserAction {
-    /// Show all users, those of the configuration included.
+    /// Show all users, including those that the configuration names.
     List(ServerArg),
-    /// Make a user with an access key, which is told this once.
+    /// Make a user with an access key. Its secret key is shown only this once.
     Create {
         /// The user's name.
         name: String,
-        /// A policy that the user gets, by its name or its ARN: readonly, readwrite, writeonly, admin, or one that was made.
+        /// A policy to give to the user, by its name or its ARN: readonly, readwrite, writeonly, admin, or one made
+        /// with `stratum policy create`. May be given several times.
         #[arg(long)]
         policy: Vec<String>,
         #[command(flatten)]
         server: ServerArg,
     },
-    /// Delete a user with all keys and policies.
+    /// Delete a user with all its access keys and policies, and take it out of its groups.
     Delete(UserArg),
-    /// Show a user's keys, groups and policies.
+    /// Show a user's access keys, groups and policies.
     Show(UserArg),
-    /// Make another access key, which is told this once.
+    /// Make another access key for a user. Its secret key is shown only this once.
     AddKey(UserArg),
-    /// Delete an access key.
+    /// Delete an access key of a user.
     DeleteKey {
         /// The user's name.
         name: String,
-        /// The key's id, which `stratum user show` tells.
+        /// The key's id, which `stratum user show` prints.
         access_key: String,
         #[command(flatten)]
         server: ServerArg,
@@ -56,7 +58,7 @@ enum UserAction {
     Detach(PolicyOf),
 }
 
-/// What `stratum group` takes.
+/// The arguments of `stratum group`.
 #[derive(Args)]
 pub struct GroupArgs {
     #[command(subcommand)]
@@ -81,7 +83,7 @@ enum GroupAction {
     Detach(PolicyOf),
 }
 
-/// What `stratum policy` takes.
+/// The arguments of `stratum policy`.
 #[derive(Args)]
 pub struct PolicyArgs {
     #[command(subcommand)]
@@ -92,25 +94,25 @@ pub struct PolicyArgs {
 enum PolicyAction {
     /// Show all policies that may be attached.
     List(ServerArg),
-    /// Print what a policy says.
+    /// Print the JSON document of a policy.
     Show {
-        /// Its name or its ARN.
+        /// The policy's name or its ARN.
         policy: String,
         #[command(flatten)]
         server: ServerArg,
     },
-    /// Make a policy of a JSON file.
+    /// Make a policy from a JSON file.
     Create {
-        /// Its name.
+        /// The policy's name.
         name: String,
-        /// The policy, as IAM writes it.
+        /// The file with the policy's document, in JSON as IAM defines it.
         file: PathBuf,
         #[command(flatten)]
         server: ServerArg,
     },
-    /// Delete a policy that nobody has.
+    /// Delete a policy that is attached to no user and no group.
     Delete {
-        /// Its name or its ARN.
+        /// The policy's name or its ARN.
         policy: String,
         #[command(flatten)]
         server: ServerArg,
@@ -145,7 +147,7 @@ struct UserOf {
 
 #[derive(Args)]
 struct PolicyOf {
-    /// The user or the group.
+    /// The name of the user or the group.
     name: String,
     /// The policy's name or its ARN.
     policy: String,
@@ -223,7 +225,7 @@ fn list_users(operator: &Operator) -> Result<bool, CallError> {
 }
 
 fn create_user(operator: &Operator, name: &str, policies: &[String]) -> Result<bool, CallError> {
-    // Before anything is made.
+    // Names are looked up first, so that a policy that doesn't exist is refused before the user is made.
     let arns = policies.iter().map(|policy| arn_of(operator, policy)).collect::<Result<Vec<_>, _>>()?;
     done(operator, "CreateUser", &[("UserName", name)])?;
     for arn in &arns {
@@ -309,7 +311,8 @@ fn attach(of: &PolicyOf, action: &str, parameter: &str) -> Result<bool, CallErro
     done(&operator, action, &[(parameter, &of.name), ("PolicyArn", &arn)])
 }
 
-/// The ARN of a policy that is named by it or by its name: one that was made goes before one that every account has.
+/// The ARN of a policy that is given by its name or its ARN. If the account and IAM itself have a policy of the same
+/// name, the account's is taken.
 fn arn_of(operator: &Operator, policy: &str) -> Result<String, CallError> {
     if policy.starts_with("arn:") {
         return Ok(policy.to_owned());
@@ -328,11 +331,12 @@ fn policies(operator: &Operator) -> Result<Vec<told::Policy>, CallError> {
     all(operator, "ListPolicies", &[], |page: Policies| page.into_page())
 }
 
+/// Calls an action that has no result.
 fn done(operator: &Operator, action: &str, parameters: &[(&str, &str)]) -> Result<bool, CallError> {
     operator.iam::<Done>(action, parameters).map(|Done {}| true)
 }
 
-/// All pages of a list.
+/// All items of a list action, page by page; `page` takes a page apart into its items and the marker of the next page.
 fn all<P: serde::de::DeserializeOwned, T>(
     operator: &Operator,
     action: &str,

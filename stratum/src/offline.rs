@@ -1,7 +1,7 @@
-//! The store of a stopped server, looked at without changing it: what `rescue` and `fsck` work on.
+//! The store of a stopped server, opened for reading only: `rescue`, `fsck` and `restore` work on it.
 //!
-//! Nothing here asks for enough drives, a sound identity or a journal: each layer gives what it can and says what it
-//! can't ([`Offline::doubts`]). A drive that a server has locked ends it.
+//! It needs no minimum of drives, no sound identity and no journal: each layer gives what can be read, and says what
+//! can't ([`Offline::doubts`]). It refuses a drive that a running server has locked.
 
 mod afar;
 
@@ -26,7 +26,7 @@ use stratum_storage::set::{Remains, replicated_content};
 use stratum_storage::volume::{ShardFiles, VolumeRecord};
 use stratum_storage::volumes::Volumes;
 
-/// Where a stopped server's store is; as the server takes it.
+/// The arguments that say where a stopped server's store is, the same as those of `stratum server`.
 #[derive(Args)]
 pub struct StoreArgs {
     /// The server's configuration file.
@@ -38,22 +38,24 @@ pub struct StoreArgs {
 }
 
 impl StoreArgs {
+    /// The configuration that the file holds, or the default one.
+    ///
     /// # Errors
-    /// A configuration that can't be used.
+    /// The configuration can't be used.
     pub fn config(&self) -> Result<Config, String> {
         let config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read);
         config.map_err(|error| error.to_string())
     }
 
-    /// The first data folder that is named, which is where a server keeps root's credentials.
+    /// The first data folder that the command line names, in which a server keeps root's credentials.
     pub fn first_named(&self) -> Option<PathBuf> {
         self.data.first().cloned()
     }
 
-    /// The drives and folders that these arguments mean.
+    /// The directories of the store that these arguments name.
     ///
     /// # Errors
-    /// A configuration that can't be used.
+    /// The configuration can't be used.
     pub fn layout(&self) -> Result<Layout, String> {
         let config = self.config()?;
         let mut data = if self.data.is_empty() { config.server.data.clone() } else { self.data.clone() };
@@ -67,27 +69,28 @@ impl StoreArgs {
 /// A stopped server's store.
 pub struct Offline {
     pub remains: Remains,
-    /// Where the server's index is, given the drives that are there.
+    /// The folder of the server's index, which depends on the drives that are there.
     pub index: PathBuf,
     pub history: History,
     pub state: Salvaged,
     pub files: ShardFiles,
-    /// Of the volumes that the state knows.
+    /// The records of the volumes that the state knows.
     pub records: Vec<VolumeRecord>,
-    /// What the cold tier's volumes may lie in, to be read.
+    /// The remote store in which the cold tier's volumes may lie. It is only read.
     remote: Option<Arc<Remote>>,
-    /// What isn't known because of it.
+    /// Sentences about what isn't known because the remote store or all drives are missing, or the state is an older
+    /// copy.
     afar_doubts: Vec<String>,
-    /// It was waited for in vain.
+    /// Whether a wait for the remote store has ended in vain, so that nobody waits for it again.
     gave_up: AtomicBool,
 }
 
 impl Offline {
-    /// Looks at the store; the state is built in `scratch`, a folder that isn't there yet. Blocks. To be called within
-    /// a runtime: reading volumes needs one.
+    /// Opens the store; the state is built in `scratch`, a folder that must not exist yet. Blocks. Must be called
+    /// within a Tokio runtime, since reading volumes needs one.
     ///
-    /// `copies` are unpacked backups, and copies of the state from elsewhere: each is read as one more drive, and where there is
-    /// one it goes without any.
+    /// `copies` are the folders of unpacked backups and of copies of the state that were fetched from a remote store.
+    /// Each is read as one more hot drive. With a copy, no real drive is needed.
     pub fn open(layout: &Layout, scratch: &Path, copies: &[PathBuf]) -> Result<Offline, String> {
         let say = |error: &dyn Display| error.to_string();
         let clock: Arc<dyn Clock> = Arc::new(System);
@@ -126,13 +129,13 @@ impl Offline {
         })
     }
 
-    /// With the remote store that the configuration names. It is only read.
+    /// The same store with the remote store that the configuration names, which is only read.
     pub fn with_remote(self, store: Option<Arc<dyn ObjectStore>>) -> Offline {
         let remote = store.map(|store| Remote::new(store, String::new(), Arc::new(System)));
         Offline { remote, ..self }
     }
 
-    /// The volumes as the state has them.
+    /// The volumes that the state knows, with their shards where the state says that they lie.
     pub fn volumes(&self) -> Volumes {
         Volumes::salvage(
             self.remains.tiers.clone(),
@@ -142,7 +145,8 @@ impl Offline {
         )
     }
 
-    /// The volumes with their shards wherever they are, and those that only the drives know.
+    /// All volumes of which there are files, also those that the state doesn't know, with their shards on whatever
+    /// drives they were found.
     pub fn all_volumes(&self) -> Volumes {
         let known: HashSet<VolumeId> = self.records.iter().map(|record| record.id).collect();
         let strange = self.files.volumes().into_iter().filter(|id| !known.contains(id));
@@ -151,30 +155,31 @@ impl Offline {
         Volumes::salvage(self.remains.tiers.clone(), records.collect(), self.state.log(), self.remote.clone())
     }
 
-    /// On how many hot drives the journal and the checkpoints should be.
+    /// On how many hot drives each entry of the journal and each checkpoint should lie.
     pub fn hot_copies(&self) -> usize {
         let hot = self.remains.tiers.iter().find(|tier| tier.tier == Tier::JOURNAL);
         hot.map_or(1, |tier| usize::from(tier.geometry.m) + 1)
     }
 
-    /// Whether the state was restored and not accepted yet.
+    /// Whether the state is a restored one that was not accepted yet.
     pub fn is_provisional(&self) -> bool {
         let mark = self.replicated(provisional::FILE);
         mark.is_some_and(|content| !Restored::parse(&content).accepted)
     }
 
-    /// What a hot drive holds under that name as a file that all of them keep.
+    /// The content of a small file of which every hot drive keeps a copy.
     pub fn replicated(&self, name: &str) -> Option<Vec<u8>> {
         replicated_content(&self.remains.drives(Tier::JOURNAL), name)
     }
 
-    /// What is not known of the store, in sentences.
+    /// Sentences about what isn't known of the store.
     pub fn doubts(&self) -> Vec<String> {
         self.state.doubts().iter().map(ToString::to_string).chain(self.afar_doubts.iter().cloned()).collect()
     }
 }
 
-/// An unpacked backup, as the drive that it reads like, and the number of it. No drive of a set has its id: ids are random.
+/// The folder of an unpacked backup, as a hot drive that is only read. Its id is made from the highest ids down by
+/// `number`; the ids of real drives are random, so none of them has it.
 pub fn backup_drive(folder: &Path, number: u16) -> Result<Arc<Drive>, String> {
     let io = RealDrive::open(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let (io, id) = (ReadOnly::new(Arc::new(io)), DriveId(u128::MAX - u128::from(number)));

@@ -1,4 +1,4 @@
-//! The store that a configuration means, opened: its drives, who root is, and the engine over them.
+//! Opens the store that a configuration describes: its drives, root's credentials, and the engine.
 
 mod awaited;
 
@@ -28,28 +28,28 @@ use stratum_tiering::prices::PricesError;
 use stratum_tiering::usage::Usage;
 use tokio::runtime::Runtime;
 
-/// The drives and their journal.
+/// Opens the drives of a layout and their journal.
 pub fn foundation(layout: &Layout) -> Result<Foundation, OpenError> {
     let drives = layout.set_config(Threads::Own);
     Foundation::open(&drives, journal::Options::default(), Arc::new(System), Arc::new(System))
 }
 
-/// An open store, and what was decided on the way.
+/// An open store, and what was found out while it was opened.
 pub struct Opened {
     pub engine: Engine,
     pub layout: Layout,
     pub root: RootCredentials,
     pub identities: Identities,
-    /// The keys above those of encrypted objects.
+    /// The master keys, which wrap the data keys of encrypted objects.
     pub keys: Arc<dyn KeyService>,
     pub usage: Arc<UsageTask>,
-    /// What tells what objects' bytes are, if anything does.
+    /// The model that classifies objects by their bytes, unless that is off.
     pub classifier: Option<Classifier>,
 }
 
-/// Opens the store of a configuration. The environment may have said root's credentials.
+/// Opens the store of a configuration. `said` are root's credentials from the environment, if they are there.
 pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Result<Opened, Failure> {
-    // Before any drive is touched.
+    // What can fail without the drives is done first, so that such a failure touches no drive.
     let classifier = classify::load(config)?;
     let configured_keys = master_keys::configured(config)?;
     let remote = remote::configured(config)?;
@@ -72,7 +72,7 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
     Ok(Opened { engine, layout, root, identities, keys, usage, classifier })
 }
 
-/// What the configuration says of the engine, where the drives that are there have settled where the index lies.
+/// The engine's configuration. `layout` must have been settled already, since it says where the index lies.
 fn engine_config(
     config: &Config,
     layout: &Layout,

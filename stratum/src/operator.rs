@@ -1,7 +1,7 @@
-//! What an operator asks a running server and has done by it: the routes under `/_stratum/v1/`.
+//! The operator's API of a running server: the routes under `/_stratum/v1/`.
 //!
-//! Every route answers at once; what takes long goes on in the background and is seen in the status. A refusal says
-//! why in words, as `{"error": "..."}`.
+//! Every route answers soon. Long work goes on in the background, and the status shows how far it is. A refusal is a
+//! document `{"error": "..."}` with a sentence that says why.
 
 mod counts;
 pub mod events;
@@ -57,7 +57,7 @@ use stratum_storage::pace::Class;
 use stratum_storage::scrub::ScrubStatus;
 use stratum_storage::volume::VolumeLog;
 
-/// What the routes share.
+/// The state that all routes share.
 pub struct Operator {
     engine: Engine,
     drives: Drives,
@@ -67,19 +67,19 @@ pub struct Operator {
     counts: Counts,
 }
 
-/// What the server around the engine has.
+/// The parts of the server besides the engine that the routes need.
 pub struct Around {
     pub configuration: Configuration,
     pub tasks: Tasks,
     pub load: Load,
     pub usage: Arc<UsageTask>,
-    /// Nothing without TLS.
+    /// The task that watches the TLS certificate; nothing if the server doesn't speak TLS.
     pub certificate: Option<Arc<CertificateTask>>,
-    /// The canonical ids of those who may own buckets.
+    /// The canonical ids of the accounts, which may own buckets.
     pub accounts: BTreeSet<String>,
 }
 
-/// A refusal: its status, and in words why.
+/// A refusal: its status, and a sentence that says why.
 struct Refused(StatusCode, String);
 
 impl IntoResponse for Refused {
@@ -89,29 +89,31 @@ impl IntoResponse for Refused {
 }
 
 impl Operator {
-    /// `embedded` is the one data folder with numbered drives, where there is only one.
+    /// `embedded` is the data folder, if there is only one: it then holds several numbered drives of each tier.
     pub fn new(engine: Engine, embedded: Option<PathBuf>, around: Around) -> Arc<Operator> {
         let drives = Drives::new(engine.clone(), embedded);
         let checks = Checks::new(engine.clone(), drives.clone());
-        // A mark that can't be read may be one that says so.
+        // If the mark of a restored state can't be read, the state may be a restored one, which may name bodies that
+        // aren't there.
         let was_restored = Restored::read(&engine.set).map_or(true, |mark| mark.is_some());
         let may_lack = was_restored || given_up::is_marked(&engine.set);
         let (began, counts) = (System.monotonic(), Counts::new(may_lack));
         Arc::new(Operator { engine, drives, checks, around, began, counts })
     }
 
-    /// Calls off what was asked for and goes on.
+    /// Cancels the check that an operator has started, if one is under way.
     pub fn stop(&self) {
         self.checks.stop();
     }
 
-    /// What a bucket held when the last walk came by it; nothing where there is none of that name, or no walk yet.
+    /// What a bucket held when the tiering engine last walked over its objects; nothing if there is no such bucket or
+    /// no walk has come to it yet.
     pub fn held(&self, bucket: &str) -> Option<Held> {
         let bucket = self.engine.metadata.local().bucket(bucket).ok()??;
         self.engine.tiering.report(bucket.id, System.now()).map(|(held, ..)| held)
     }
 
-    /// The routes, as they follow `/_stratum/v1`.
+    /// The routes; their paths follow `/_stratum/v1`.
     pub fn routes(self: Arc<Self>) -> Router {
         Routes::new()
             .route("/status", get(status), &[])
@@ -172,7 +174,7 @@ async fn check(Shared(operator): Shared<Arc<Operator>>, Query(wanted): Query<Wan
     Json(operator.checks.start(wanted))
 }
 
-/// `POST /restore/accept`: the restored state is to stay; says what came of it.
+/// `POST /restore/accept`: accepts the restored state; answers with a sentence about the outcome.
 async fn accept_restored(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<String>, Refused> {
     let internal =
         |error: &dyn std::fmt::Display| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string());
@@ -201,7 +203,7 @@ async fn level(Shared(operator): Shared<Arc<Operator>>) -> Json<LevelStatus> {
     Json(LevelStatus::of(operator.engine.metadata.level()))
 }
 
-/// `POST /level/raise`: to the highest that this server knows.
+/// `POST /level/raise`: raises the store's level to the highest that this server knows.
 async fn raise_level(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<LevelStatus>, Refused> {
     let raised = operator.engine.metadata.raise_level(Level::highest_known()).await;
     let level = raised.map_err(|error| Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
@@ -209,15 +211,15 @@ async fn raise_level(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<Lev
     Ok(Json(LevelStatus::of(level)))
 }
 
-/// What a backup is to hold.
+/// The parameters of a backup.
 #[derive(Deserialize)]
 struct BackupRequest {
-    /// Root's credentials, too.
+    /// Whether the backup holds root's credentials and the other secrets, too.
     #[serde(default)]
     credentials: bool,
 }
 
-/// `GET /backup`: a backup file, written as it is read.
+/// `GET /backup`: answers with a backup file, which is made while it is sent.
 async fn backup(
     Shared(operator): Shared<Arc<Operator>>,
     Query(BackupRequest { credentials }): Query<BackupRequest>,
@@ -229,13 +231,13 @@ async fn backup(
     let begun = tokio::task::spawn_blocking(begin).await;
     let begun = begun.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     let begun = begun.map_err(|problem| Refused(StatusCode::CONFLICT, problem))?;
-    // Two pieces of at most a MiB wait for the receiver.
+    // At most two pieces of up to a MiB wait for the receiver.
     let (sender, receiver) = tokio::sync::mpsc::channel(2);
     tokio::task::spawn_blocking(move || {
         let gone = |_| std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         if let Err(error) = begun.write(|piece| sender.blocking_send(Ok(piece)).map_err(gone)) {
             tracing::warn!(%error, "a backup was not finished");
-            // The answer is cut off, so that nobody takes it for a whole one.
+            // The error cuts the answer off, so that the client can't take it for a whole backup.
             let _ = sender.blocking_send(Err(error));
         }
     });
@@ -251,10 +253,10 @@ async fn list_drives(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<Vec
     listed.map(Json).map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }
 
-/// What a change of drives is told.
+/// The parameters of a change of drives.
 #[derive(Deserialize)]
 struct DriveRequest {
-    /// As the server sees it.
+    /// The drive's data folder, by its path on the server's machine.
     path: PathBuf,
     #[serde(default)]
     wipe: bool,
@@ -262,7 +264,7 @@ struct DriveRequest {
     unmounted: bool,
 }
 
-/// `POST /drives/add|replace|drain|keep|remove?path=...`: what was done, a line a drive.
+/// `POST /drives/add|replace|drain|keep|remove?path=...`: answers with a sentence about each drive.
 async fn change_drives(
     Shared(operator): Shared<Arc<Operator>>,
     axum::extract::Path(action): axum::extract::Path<String>,
@@ -292,7 +294,7 @@ async fn scrub_status(Shared(operator): Shared<Arc<Operator>>) -> Json<ScrubStat
     Json(operator.engine.scrubber.status())
 }
 
-/// `POST /scrub/start|pause`.
+/// `POST /scrub/start|pause`: starts or pauses scrub; answers with its status.
 async fn scrub(
     Shared(operator): Shared<Arc<Operator>>,
     axum::extract::Path(action): axum::extract::Path<String>,
@@ -313,7 +315,8 @@ async fn scrub(
     Ok(Json(scrubber.status()))
 }
 
-/// `?action=hurry|steady`, or `?action=pause|resume` of one `task` or of all.
+/// The parameters of a change of pace: `?action=hurry|steady`, or `?action=pause|resume` with one `task` or for all
+/// tasks.
 #[derive(Deserialize)]
 struct PaceRequest {
     action: String,
@@ -345,7 +348,7 @@ async fn set_pace(
 }
 
 impl Operator {
-    /// The whole page. Blocks: it asks every drive for its free space.
+    /// The whole status. Blocks, since it asks every drive for its free space.
     pub fn status(&self) -> Status {
         let drives = self.drives.list();
         let heal = self.engine.healer.status();
@@ -391,12 +394,13 @@ impl Operator {
         } else if redundancy.missing_fragments > 0 || drives.iter().any(|drive| drive.state != "healthy") {
             State::Degraded
         } else if !notes.is_empty() {
-            // Nobody reads that all is well above something to do.
+            // The status must not say that all is well above a note about something to do.
             State::Attention
         } else {
             State::Well
         };
-        // Which the first line says in its own words.
+        // This note doesn't change `state`: `is_provisional` says it to programs, and the first line of the text to
+        // people.
         notes.splice(0..0, is_provisional.then(|| provisional::NOTE.to_owned()));
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -430,7 +434,8 @@ impl Operator {
         }
     }
 
-    /// The mark first: what is freed now may not be held back by the next start.
+    /// Accepts the restored state. The mark on the drives is written before anything is freed: if the server stopped in
+    /// between, the next start would otherwise take the state for one that isn't accepted, though its garbage is gone.
     fn accept_restored(&self) -> Result<&'static str, Box<dyn std::error::Error + Send + Sync>> {
         let Engine { set, metadata, .. } = &self.engine;
         if !metadata.is_provisional() {
@@ -458,7 +463,7 @@ impl Operator {
         }
     }
 
-    /// The scrub of volumes, and of the copies of everything else.
+    /// The status of the scrub of volumes, together with that of the check of copies of everything else.
     fn scrub(&self) -> serde_json::Value {
         #[derive(Serialize)]
         struct Whole {
@@ -514,7 +519,7 @@ impl Operator {
     }
 }
 
-/// What an operator should do.
+/// What the status tells the operator to do about drives and index.
 fn notes(drives: &[DriveStatus], members: &[String], index: &IndexStatus) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(status::note_of(&index.state));
@@ -541,7 +546,7 @@ fn notes(drives: &[DriveStatus], members: &[String], index: &IndexStatus) -> Vec
     notes
 }
 
-/// Who waits for a drive that is slow at writing, and what to do.
+/// The note about a drive that is slow at writing: which requests wait for it, and what to do.
 fn slow_writing(drive: &DriveStatus, members: &[String]) -> String {
     let place = format!("{}/{}", drive.tier, drive.position);
     let who_waits = if members.contains(&place) {

@@ -1,9 +1,9 @@
-//! What goes to a collector by OTLP, over HTTP: spans of requests, and the lines of the log.
+//! Sends traces of requests and lines of the log to an OpenTelemetry collector, by OTLP over HTTP.
 //!
-//! Off unless `[otlp]` names a collector. What is told goes to a bounded queue for each of the two, and a task sends it in
-//! batches: no request waits for that, and of a collector that is gone nothing is felt but that what found no room, or could
-//! not be delivered, is dropped and counted. Messages and their encoding are `opentelemetry-otlp`'s; queues, tasks and the way over
-//! HTTP are those that everything else here has.
+//! This is off unless `[otlp]` names a collector. Each of the two signals has a bounded queue and a task that sends
+//! what is in it in batches. No request waits for that. When the collector doesn't answer, spans and lines that find no
+//! room in the queue or can't be delivered are dropped and counted, and nothing else happens. The messages and their
+//! encoding are those of the crate `opentelemetry-otlp`; queues, tasks and the HTTP client are this program's own.
 
 mod collector;
 mod export;
@@ -27,10 +27,10 @@ use stratum_api::traces::{Traced, Traces};
 use stratum_storage::ambient::System;
 use stratum_storage::task::Task;
 
-/// Spans of requests, and lines, that may wait: some 2 MB each.
+/// The most requests that may wait in the one queue, and the most lines in the other: each queue takes up to some 2 MB.
 const MAX_WAITING: usize = 4096;
 
-/// What is told to a collector; nothing, where none is named.
+/// The parts that send to a collector. All of them are empty if no collector is named.
 #[derive(Default)]
 pub struct Otlp {
     pub traces: Traces,
@@ -39,8 +39,10 @@ pub struct Otlp {
 }
 
 impl Otlp {
+    /// Builds the parts that `[otlp]` asks for.
+    ///
     /// # Errors
-    /// What the environment says of OTLP and can't be done, such as compression.
+    /// A variable of the environment asks the exporter for something that it can't do, such as compression.
     pub fn of(section: &OtlpSection) -> Result<Otlp, Failure> {
         let Some(endpoint) = &section.endpoint else { return Ok(Otlp::default()) };
         let collector = Collector::new(endpoint);
@@ -64,7 +66,8 @@ impl Otlp {
     }
 }
 
-/// What is the same for both. A batch is tried once: whoever tries again keeps what is newer waiting.
+/// The settings that both exporters have. A batch is sent once and not retried, since newer batches would wait
+/// meanwhile.
 fn towards<B: WithExportConfig + WithHttpConfig>(builder: B, collector: &Collector, url: String) -> B {
     builder
         .with_endpoint(url)
@@ -74,12 +77,12 @@ fn towards<B: WithExportConfig + WithHttpConfig>(builder: B, collector: &Collect
         .with_http_client(collector.clone())
 }
 
-/// Tells the exporter who we are.
+/// Gives the exporter the attributes that describe this server.
 fn described<S: Signal>(mut signal: S) -> S {
     let resource = Resource::builder_empty()
         .with_service_name("stratum")
         .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        // `OTEL_RESOURCE_ATTRIBUTES`, by which whoever deploys says where.
+        // Reads the variable `OTEL_RESOURCE_ATTRIBUTES`, with which an operator names the deployment.
         .with_detector(Box::new(EnvResourceDetector::new()))
         .build();
     signal.describe(&resource);

@@ -1,8 +1,8 @@
-//! What commands print, for as long as somebody reads it.
+//! The standard output of commands.
 //!
-//! A reader that has had enough (`stratum status | head -1`) is no failure: what is printed after it left goes nowhere,
-//! and the command goes on to its end and keeps its exit code, since it may be doing more than printing. Anything else
-//! that keeps the output from being written ends the command.
+//! A reader that closes the pipe early (`stratum status | head -1`) is no failure: the rest of the output is discarded,
+//! and the command goes on to its end and keeps its exit code, since it may be doing more than printing. Any other
+//! error of writing the output ends the command.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -22,12 +22,12 @@ pub fn print(text: impl Display) {
     }
 }
 
-/// The program as it was started, to be typed again: it needn't be on the path.
+/// The program's name as it was started, for commands that people are told to type: the program needn't be on `PATH`.
 pub fn program() -> String {
     std::env::args().next().map_or_else(|| "stratum".to_owned(), |name| quoted(&name))
 }
 
-/// A word as a shell reads it.
+/// A word in the quotation marks that a shell needs, if any.
 fn quoted(word: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+".contains(letter);
     if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_shell_would_cut_is_quoted() {
+    fn a_word_with_special_characters_is_quoted_for_the_shell() {
         assert_eq!(quoted("target/release/stratum"), "target/release/stratum");
         assert_eq!(quoted("/my own/it's"), r"'/my own/it'\''s'");
     }

@@ -1,4 +1,5 @@
-//! `stratum ls`, `cp`, `rm` and what else people do with a store (`stratum-cli`): what of this machine they are told.
+//! Runs `stratum ls`, `cp`, `rm` and the other commands of the crate `stratum-cli`, and gives them what they need of
+//! this machine: clocks, environment, and the credentials of a server here.
 
 use crate::client::DEFAULT_ENDPOINT;
 use crate::credentials::{self, Credentials};
@@ -8,15 +9,15 @@ use std::time::{Duration, SystemTime};
 use stratum_cli::{Command, LocalServer, Machine};
 use stratum_storage::ambient::{Clock, System};
 
-/// Where a server keeps its data unless it is told otherwise.
+/// The data folder of a server that is started without `--data`.
 const DEFAULT_DATA: &str = "data";
 
-/// Does what the command says.
+/// Runs a command.
 pub fn run(command: Command) -> ExitCode {
     stratum_cli::run(command, machine())
 }
 
-/// This machine.
+/// What the commands need of this machine.
 pub fn machine() -> Machine {
     Machine {
         now: || SystemTime::UNIX_EPOCH + Duration::from_millis(System.now()),
@@ -26,7 +27,7 @@ pub fn machine() -> Machine {
     }
 }
 
-/// The server of this machine: root's credentials from the environment, or from `./data`.
+/// A server on this machine, with root's credentials from the environment or from `./data`, if they are there.
 fn local() -> Option<LocalServer> {
     let of_environment =
         || Some((Credentials::from_environment().ok()??, "STRATUM_ROOT_ACCESS_KEY".to_owned()));

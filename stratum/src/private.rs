@@ -1,8 +1,9 @@
-//! What a store writes is its owner's alone: objects, keys and names are nobody else's business on the host.
+//! Keeps the files of a store private: no other user of the host may read objects, keys and names.
 //!
-//! The process creates files and folders without rights for others, whatever the shell that started it allows. Folders
-//! that an earlier version or somebody else left open are closed at the start; what lies in them is then out of reach,
-//! so that no file need be looked at.
+//! The process creates files and folders without rights for group and others, whatever the umask of the shell that
+//! started it. At the start the rights of others are taken from the store's folders, which an earlier version or an
+//! operator may have left readable. That puts the files in them out of reach, so the files' own rights needn't be
+//! changed.
 
 use crate::layout::Layout;
 use rustix::fs::Mode;
@@ -12,16 +13,16 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// The rights of the group and of everybody.
+/// The mode bits for the rights of group and others.
 const OTHERS_MODE_BITS: u32 = 0o077;
 
-/// From now on what this process creates is its user's alone.
+/// Sets the umask so that only the user of this process may access what the process creates from now on.
 pub fn create_privately() {
     rustix::process::umask(Mode::from_raw_mode(OTHERS_MODE_BITS));
 }
 
-/// Writes a small file, whole and durably: under another name first, and each step durable before the next, so that a
-/// crash leaves the old one or the new one.
+/// Writes a small file atomically and durably: it is written under another name and synced, then renamed, so that a
+/// crash leaves either the old file or the new one.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let mut options = File::options();
@@ -32,10 +33,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder_of(path)
 }
 
-/// The text of a file with secrets, which nobody else may read.
+/// The text of a file with secrets. Refuses a file that group or others have any rights to.
 ///
 /// # Errors
-/// In words, without what stands in it.
+/// A sentence that shows nothing of the text.
 pub fn read(path: &Path) -> Result<Zeroizing<String>, String> {
     let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| error.to_string())?;
     let mode = std::fs::metadata(path).map_err(|error| error.to_string())?.permissions().mode();
@@ -50,10 +51,10 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// Takes the rights of others away from the folders of a store, as far as they are there.
+/// Takes the rights of group and others away from those folders of a store that exist.
 ///
 /// # Errors
-/// When a folder belongs to another user.
+/// The rights of a folder can't be read or changed, such as when it belongs to another user.
 pub fn close(layout: &Layout) -> Result<(), String> {
     let drives = layout.tiers.iter().flat_map(|tier| &tier.drives);
     for folder in std::iter::once(&layout.meta).chain(drives) {
@@ -83,7 +84,7 @@ mod tests {
     use crate::config::Config;
 
     #[test]
-    fn folders_that_others_could_read_are_closed() {
+    fn the_rights_of_others_to_the_folders_of_a_store_are_removed() {
         let home = tempfile::tempdir().unwrap();
         let layout = Layout::new(&[home.path().to_owned()], &Config::default());
         let drive = &layout.tiers[0].drives[3];

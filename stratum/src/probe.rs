@@ -1,7 +1,7 @@
-//! `stratum health`: asks a server whether it is ready, for container health checks.
+//! `stratum health`: asks a server whether it is ready, for the health checks of containers.
 //!
-//! The image needs no other tool for it. Over TLS the certificate isn't verified: nothing secret is sent, and a check on
-//! the same host would seldom use the name that it was made for.
+//! It is part of the program so that a container image needs no other tool for it. Over TLS the certificate isn't
+//! verified: nothing secret is sent, and a check on the same host seldom uses the name that the certificate is for.
 
 use crate::client::DEFAULT_ENDPOINT;
 use crate::client::connection::{Connection, Endpoint, Expected};
@@ -17,18 +17,19 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 const EXIT_NOT_READY: u8 = 1;
 const EXIT_FAILED: u8 = 2;
 
-/// What `stratum health` takes.
+/// The arguments of `stratum health`.
 #[derive(Args)]
 pub struct HealthArgs {
     /// The server's address, http://HOST:PORT or https://HOST:PORT. [default: http://127.0.0.1:9000]
     #[arg(long, conflicts_with = "config")]
     endpoint: Option<String>,
-    /// The configuration of a server on this machine, for its address and whether it speaks TLS.
+    /// The configuration file of a server on this machine, to take its address and whether it speaks TLS.
     #[arg(long)]
     config: Option<PathBuf>,
 }
 
-/// Ends with 0 when the server is ready, with 1 when it isn't or doesn't answer, with 2 when it couldn't be asked.
+/// Ends with 0 when the server is ready, with 1 when it isn't ready or doesn't answer, and with 2 when the arguments or
+/// the configuration can't be used.
 pub fn run(args: &HealthArgs) -> ExitCode {
     let asked = endpoint(args).and_then(|url| {
         let endpoint = Endpoint::parse(&url);
@@ -61,7 +62,8 @@ fn endpoint(args: &HealthArgs) -> Result<String, String> {
     Ok(format!("{scheme}://{}", reachable(config.server.address)))
 }
 
-/// An address that a client on the same host can connect to, of one that may mean every interface.
+/// The address at which a client on the same host reaches a server that listens on `address`, which may mean every
+/// interface.
 pub fn reachable(address: SocketAddr) -> SocketAddr {
     let host = match address.ip() {
         IpAddr::V4(every) if every.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -96,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_interface_is_asked_on_this_host() {
+    fn a_server_on_every_interface_is_reached_by_loopback() {
         let of = |text: &str| reachable(text.parse().unwrap()).to_string();
         assert_eq!(of("0.0.0.0:9000"), "127.0.0.1:9000");
         assert_eq!(of("[::]:9000"), "[::1]:9000");

@@ -15,10 +15,10 @@ const SIZE_UNITS: [(&str, u64); 10] = [
     ("B", 1),
 ];
 
-/// The largest object a single PUT may carry.
+/// The largest object that a single PUT may carry.
 const MAX_OBJECT_BYTES: u64 = 5 << 30;
 
-/// Bytes: `4096`, `4KiB`, `1MiB`, `2 TB`.
+/// A number of bytes: `4096`, `4KiB`, `1MiB`, `2 TB`.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let units = SIZE_UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
     let (number, unit) = units.unwrap_or((text, 1));
@@ -26,7 +26,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     count.checked_mul(unit).ok_or_else(|| format!("\"{text}\" is more than there can be"))
 }
 
-/// Bytes that one PUT carries.
+/// A number of bytes, as [`bytes`], but no more than one PUT may carry.
 pub fn size(text: &str) -> Result<u64, String> {
     match bytes(text)? {
         bytes if bytes <= MAX_OBJECT_BYTES => Ok(bytes),
@@ -34,7 +34,7 @@ pub fn size(text: &str) -> Result<u64, String> {
     }
 }
 
-/// A span of time: `20s`, `500ms`, `2m`; a bare number is seconds.
+/// A duration of at most a day: `20s`, `500ms`, `2m`; a number without a unit is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0)];
     let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)));
@@ -47,7 +47,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Bytes in the largest binary unit that divides them, as [`size`] reads them.
+/// A number of bytes in the largest binary unit that divides it without a rest, so that [`bytes`] reads the same number
+/// back.
 pub fn show_size(bytes: u64) -> String {
     let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let whole = units.iter().find(|(_, shift)| bytes != 0 && bytes.trailing_zeros() >= *shift);
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_as_written() {
+    fn sizes_are_parsed_with_their_units() {
         for (text, bytes) in [("0", 0), ("4KiB", 4096), ("1 MiB", 1 << 20), ("2MB", 2_000_000), ("7B", 7)] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_read_as_written() {
+    fn durations_are_parsed_with_their_units() {
         for (text, millis) in [("20s", 20_000), ("500ms", 500), ("2m", 120_000), ("1.5", 1_500)] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }

@@ -1,4 +1,4 @@
-//! `stratum quota`: how much a bucket, or all buckets of a user, may hold.
+//! `stratum quota`: shows and changes how much a bucket, or all buckets of a user, may hold.
 
 use crate::client::{CallError, Operator, ServerArg};
 use crate::control::ended;
@@ -7,7 +7,7 @@ use crate::{output, quantity};
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 
-/// What `stratum quota` takes.
+/// The arguments of `stratum quota`.
 #[derive(Args)]
 pub struct QuotaArgs {
     #[command(subcommand)]
@@ -16,18 +16,19 @@ pub struct QuotaArgs {
 
 #[derive(Subcommand)]
 enum QuotaAction {
-    /// Bound a bucket, or all buckets of a user together: in place of the bounds that were set before.
+    /// Set the quota of a bucket, or of all buckets of a user together. It replaces the whole quota that was set
+    /// before.
     Set(SetArgs),
-    /// Show all quotas, and what is used of them.
+    /// Show all quotas, and how much of each is used.
     Show(ServerArg),
-    /// Take a quota away.
+    /// Remove a quota.
     Unset(UnsetArgs),
 }
 
 #[derive(Args)]
 #[group(id = "whose", required = true, multiple = false)]
 struct Whose {
-    /// A bucket's name.
+    /// The name of the bucket.
     #[arg(long, group = "whose")]
     bucket: Option<String>,
     /// The canonical id of the user who owns the buckets.
@@ -39,10 +40,11 @@ struct Whose {
 struct SetArgs {
     #[command(flatten)]
     whose: Whose,
-    /// Bytes of all versions, as clients see them, and of the parts of uploads: 500GiB.
+    /// The most bytes, such as 500GiB. All versions of objects count with the size that clients see, and so do the
+    /// parts of uploads.
     #[arg(long, value_parser = quantity::bytes, required_unless_present = "objects")]
     bytes: Option<u64>,
-    /// Objects, each version by itself.
+    /// The most objects. Each version counts as one.
     #[arg(long)]
     objects: Option<u64>,
     #[command(flatten)]
@@ -57,7 +59,7 @@ struct UnsetArgs {
     server: ServerArg,
 }
 
-/// 1 where a quota is used up.
+/// Runs the command. `show` ends with 1 if a quota is used up.
 pub fn run(args: &QuotaArgs) -> ExitCode {
     match &args.action {
         QuotaAction::Set(args) => ended(|| {

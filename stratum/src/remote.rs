@@ -1,5 +1,5 @@
-//! The remote store that a configuration names, and who we are to it: from the environment, or from a file that nobody else
-//! may read. Nothing is sent before somebody asks for something.
+//! The remote store that a configuration names. The credentials for it come from the environment, or from a file that
+//! only its owner may read. No request is sent to the store here.
 
 use crate::config::Config;
 use crate::credentials::variable;
@@ -10,10 +10,11 @@ use std::sync::Arc;
 use stratum_remote::{Credentials, Provider, connect};
 use stratum_storage::remote::ObjectStore;
 
-/// The store, if the configuration names one. Touches no drive.
+/// The remote store, if the configuration names one. Touches no drive.
 ///
 /// # Errors
-/// A file that others may read or that says something else, and credentials that can't be any.
+/// Others than the owner may read the file of credentials, the file holds something else, or the credentials aren't
+/// valid.
 pub fn configured(config: &Config) -> Result<Option<Arc<dyn ObjectStore>>, Failure> {
     let section = &config.tiers.cold;
     let Some(address) = section.remote_address().map_err(|error| error.to_string())? else { return Ok(None) };
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn no_store_is_none() {
+    fn a_configuration_without_a_remote_store_gives_none() {
         assert!(configured(&Config::default()).unwrap().is_none());
     }
 }

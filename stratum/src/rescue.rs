@@ -1,10 +1,12 @@
-//! `stratum rescue`: every readable object out of a store that can't start, as files.
+//! `stratum rescue`: copies every readable object out of a store that can't start, into files.
 //!
-//! It asks for nothing but drives: too few of them, damaged identities, a journal with holes, no `meta` folder, each
-//! takes away what was on it and no more. Where cold volumes lie in a remote store it does without any: a copy of the state lies
-//! beside them (`offline::afar`). Nothing is written to the store. An object's file is written under a
-//! temporary name, made durable, renamed, and only then called whole in the manifest, so a run that was interrupted
-//! goes on where it was. What can't be read whole lies apart, under `_damaged`, which no bucket can be called.
+//! It works with whatever is left: if drives are missing, identities damaged, entries of the journal gone or the `meta`
+//! folder lost, only what lay there is missing from the result. Where cold volumes lie in a remote store, it needs no
+//! drive at all, since a copy of the state lies beside them (`offline::afar`). Nothing is written to the store.
+//!
+//! An object's file is written under a temporary name, made durable, renamed, and only then noted in the manifest, so
+//! that a run that was interrupted can go on. Files of objects that can't be read whole go to the folder `_damaged`,
+//! which can't be the name of a bucket.
 
 mod copy;
 mod frames;
@@ -34,39 +36,42 @@ use stratum_storage::blob::Index;
 use stratum_storage::volumes::Volumes;
 use unlock::Unlocked;
 
-/// Objects that are made durable, and noted, together.
+/// The most objects whose files are made durable and noted in the manifest together.
 const BATCH_OBJECTS: usize = 256;
-/// Bytes after which a batch is not waited for.
+/// A batch with this many bytes is made durable even if it has fewer objects.
 const BATCH_BYTES: u64 = 256 << 20;
-/// Where the state is built meanwhile; no bucket can be called this.
+/// The folder in which the state is built. Neither this nor the next three can be the name of a bucket.
 const SCRATCH: &str = "_scratch";
+/// The folder of objects that could be read only in part.
 const DAMAGED: &str = "_damaged";
-/// Where versions that aren't current go; no bucket can be called this.
+/// The folder of versions that aren't current.
 const VERSIONS: &str = "_versions";
+/// The folder of files that don't have their final name yet.
 const UNFINISHED: &str = "_unfinished";
 
-/// Something was found that isn't whole.
+/// The exit code when an object isn't whole, or when it isn't known whether there are more.
 const EXIT_FOUND: u8 = 1;
-/// The rescue couldn't be run.
+/// The exit code when the rescue couldn't be run.
 const EXIT_FAILED: u8 = 2;
 
-/// What `stratum rescue` takes.
+/// The arguments of `stratum rescue`.
 #[derive(Args)]
 pub struct RescueArgs {
     #[command(flatten)]
     store: StoreArgs,
-    /// The folder that the objects are copied to, as BUCKET/KEY, with a manifest.jsonl; versions that aren't current go to
-    /// _versions/BUCKET. A run that was interrupted goes on in it.
+    /// The folder that the objects are copied to, as BUCKET/KEY, with a list of them in manifest.jsonl. Versions that
+    /// aren't current go to _versions/BUCKET. A run that was interrupted goes on when the same folder is given again.
     #[arg(long)]
     to: PathBuf,
-    /// What `stratum backup` wrote, a file or s3://BUCKET/KEY: what the drives have lost is taken from it.
+    /// A backup that `stratum backup` wrote, a file or s3://BUCKET/KEY. What the drives have lost is taken from it.
     #[arg(long)]
     backup: Option<Location>,
     #[command(flatten)]
     s3: S3Args,
 }
 
-/// Copies what can be read; 0 if that is everything, 1 if something is missing or not known, 2 if it couldn't run.
+/// Copies what can be read. Ends with 0 if that is everything, with 1 if something is missing or it isn't known whether
+/// that is everything, and with 2 if the rescue couldn't be run.
 pub fn run(args: &RescueArgs) -> ExitCode {
     match rescue(args) {
         Ok(summary) => {
@@ -124,26 +129,29 @@ fn clear(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// A rescue at work.
+/// A rescue that is under way.
 struct Rescue<'a> {
     store: &'a Offline,
     keys: Option<MasterKeys>,
     volumes: Volumes,
     folder: &'a Path,
     manifest: Manifest,
-    /// Lines, and the renames that make them true.
+    /// The current batch: lines of the manifest that are not written yet, each with the rename that must be done
+    /// before, if its object has a file.
     waiting: Vec<(Line, Option<Rename>)>,
+    /// How many bytes the files of the current batch have.
     waiting_bytes: u64,
     summary: Summary,
 }
 
-/// A finished file's two names.
+/// The temporary and the final name of a file that was written.
 struct Rename {
     from: PathBuf,
     to: PathBuf,
 }
 
 impl Rescue<'_> {
+    /// Copies all objects of all buckets, and all versions that aren't current.
     async fn all(&mut self) -> Result<(), String> {
         for bucket in self.store.state.buckets().map_err(|error| error.to_string())? {
             let folder = names::bucket(bucket.name.as_deref(), bucket.id.0);
@@ -188,7 +196,7 @@ impl Rescue<'_> {
         }
     }
 
-    /// A record that can't be read.
+    /// Counts an object whose record can't be decoded as lost.
     fn unreadable(&mut self, name: &str, key: &[u8], error: &DecodeError) {
         eprintln!("{name}/{}: {error}", String::from_utf8_lossy(key));
         self.summary.objects += 1;
@@ -217,7 +225,7 @@ impl Rescue<'_> {
         self.rescue(Line::new(name, &key, &unlocked.record), &unlocked, below).await
     }
 
-    /// Copies an object to that place below the target folder, unless an earlier run has.
+    /// Copies an object to the path `below` the target folder, unless an earlier run has copied it whole.
     async fn rescue(&mut self, mut line: Line, unlocked: &Unlocked, below: PathBuf) -> Result<(), String> {
         let record = &unlocked.record;
         self.summary.objects += 1;
@@ -259,14 +267,14 @@ impl Rescue<'_> {
         let opener = unlocked.opener();
         let copy = || copy::copy(self.store, &self.volumes, &unlocked.record, opener.as_ref(), &file);
         let copied = copy().await?;
-        // What an outage of the remote store kept back isn't lost.
+        // If the remote store was only out of reach for a while, the object is copied again rather than called damaged.
         if copied.problem.is_some() && self.store.remote_came_back().await {
             return copy().await;
         }
         Ok(copied)
     }
 
-    /// Makes the waiting files durable, gives them their names, and notes them.
+    /// Ends the batch: makes its files durable, gives them their final names, and writes its lines to the manifest.
     fn flush(&mut self) -> io::Result<()> {
         let folder = File::open(self.folder)?;
         rustix::fs::syncfs(&folder)?;
@@ -293,24 +301,27 @@ fn status(record: &ObjectRecord, copied: &Copied) -> Status {
     }
 }
 
-/// How it went.
+/// The result of a rescue.
 #[derive(Debug, Default)]
 struct Summary {
+    /// What the state was read from.
     basis: String,
-    /// How old it is.
+    /// A sentence about how old the backup is, if one was given.
     backup: Option<String>,
     remarks: Vec<String>,
     doubts: Vec<String>,
     objects: u64,
-    /// Those of the objects that aren't current.
+    /// How many of the objects are versions that aren't current.
     versions: u64,
     delete_markers: u64,
+    /// How many objects this run has copied whole.
     whole: u64,
-    /// Whole since an earlier run.
+    /// How many objects an earlier run had copied whole.
     before: u64,
     damaged: u64,
     lost: u64,
     bytes: u64,
+    /// The first objects that aren't whole, each with the reason.
     examples: Vec<String>,
 }
 

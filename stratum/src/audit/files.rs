@@ -1,15 +1,19 @@
-//! Files of the audit: one is written to its size, then it is renamed and the next one begun, and so many former ones are kept.
+//! The audit's files, rotated by size: when the current file has reached its size, it is renamed and a new one begun. A
+//! configured number of former files is kept.
 
 use std::fs::{File, OpenOptions, rename};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-/// `PATH`, and the former ones `PATH.1`, `PATH.2`, ..., the newest first.
+/// The current file `PATH`, and the former files `PATH.1` (the newest), `PATH.2` and so on.
 pub struct Files {
     path: PathBuf,
+    /// The size in bytes at which the current file is rotated.
     most: u64,
+    /// How many former files are kept.
     keep: u32,
+    /// The current file and its size in bytes, once it was opened.
     open: Option<(File, u64)>,
 }
 
@@ -21,7 +25,7 @@ impl Files {
     /// Appends lines, and syncs them. Blocks.
     ///
     /// # Errors
-    /// Those of the file; the next call opens it anew.
+    /// The file could not be opened, written, synced or rotated. The next call opens it anew.
     pub fn write(&mut self, lines: &[String]) -> io::Result<()> {
         let outcome = self.append(lines);
         if outcome.is_err() {
@@ -42,7 +46,7 @@ impl Files {
                 self.rotate()?;
                 continue;
             }
-            // A file passes its size by a line at most.
+            // Lines are added until the size is reached, so a file is larger than its size by less than one line.
             let (mut batch, mut count) = (String::new(), 0);
             while let Some(line) = rest.get(count).filter(|_| size + (batch.len() as u64) < self.most) {
                 batch.push_str(line);
@@ -56,10 +60,10 @@ impl Files {
         Ok(())
     }
 
-    /// The file, made if it isn't there, and its size.
+    /// Opens the current file for appending, and makes it if it isn't there; gives the file and its size in bytes.
     ///
     /// # Errors
-    /// Those of the file.
+    /// The file can't be opened.
     pub fn open(&self) -> io::Result<(File, u64)> {
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
         let size = file.metadata()?.len();
@@ -79,6 +83,7 @@ impl Files {
         rename(&self.path, self.former(1))
     }
 
+    /// The path of a former file; number 1 is the newest.
     fn former(&self, number: u32) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(format!(".{number}"));
@@ -103,14 +108,14 @@ mod tests {
         assert_eq!(read(path.clone()), (9..12).map(line).collect::<String>());
         assert_eq!(read(files.former(1)), (6..9).map(line).collect::<String>());
         assert_eq!(read(files.former(2)), (3..6).map(line).collect::<String>());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "the oldest went");
-        // Another process goes on where this one ended.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3, "the oldest file was removed");
+        // A server that starts later appends to the same files.
         Files::new(path.clone(), 30, 2).write(&[line(12)]).unwrap();
         assert_eq!((read(path), read(files.former(1))), (line(12), (9..12).map(line).collect::<String>()));
     }
 
     #[test]
-    fn what_could_not_be_opened_is_opened_later() {
+    fn a_file_that_could_not_be_opened_is_opened_by_a_later_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("not/yet/audit");
         let mut files = Files::new(path.clone(), 1000, 1);

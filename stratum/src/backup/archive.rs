@@ -1,4 +1,4 @@
-//! The bytes of a backup file, as `docs/format/backup.md` says them: written as a stream, read back and verified.
+//! The format of a backup file (`docs/format/backup.md`): written as a stream, and verified when it is read back.
 
 use bytes::{Bytes, BytesMut};
 use std::fs::File;
@@ -16,7 +16,7 @@ const BEGIN: u8 = 1;
 const BYTES: u8 = 2;
 const END: u8 = 3;
 
-/// Why a file is no backup that can be used.
+/// Why a backup file can't be read. Each text continues a sentence about the file.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     #[error("it is not a backup of Stratum")]
@@ -31,12 +31,12 @@ pub enum ArchiveError {
     Io(#[from] io::Error),
 }
 
-/// Writes a backup to whatever takes bytes.
+/// Writes a backup, frame by frame, to a function that takes bytes.
 pub struct Writer<S> {
     sink: S,
     frames: u64,
     files: u64,
-    /// Bytes of the file at hand that wait for a frame to be full.
+    /// Bytes of the current file that wait until they fill a frame.
     waiting: BytesMut,
 }
 
@@ -50,14 +50,14 @@ impl<S: FnMut(Bytes) -> io::Result<()>> Writer<S> {
         Ok(Writer { sink, frames: 0, files: 0, waiting: BytesMut::new() })
     }
 
-    /// Begins a file; the one before is done.
+    /// Begins the next file, and ends the one before.
     pub fn file(&mut self, name: &str) -> io::Result<()> {
         self.flush()?;
         self.files += 1;
         self.frame(BEGIN, name.as_bytes())
     }
 
-    /// The file's next bytes.
+    /// Adds bytes to the current file.
     pub fn bytes(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(MAX_PAYLOAD_BYTES - self.waiting.len()));
@@ -70,7 +70,8 @@ impl<S: FnMut(Bytes) -> io::Result<()>> Writer<S> {
         Ok(())
     }
 
-    /// Without this it is no backup.
+    /// Writes the last frame, which says how many files there are. Without that frame, a reader takes the backup for
+    /// cut off.
     pub fn end(mut self) -> io::Result<()> {
         self.flush()?;
         self.frame(END, &self.files.to_le_bytes())
@@ -98,8 +99,8 @@ fn checksum(number: u64, head: &[u8], payload: &[u8]) -> u32 {
     crc32c::crc32c_append(place, payload)
 }
 
-/// Reads a backup to its end, giving each file to `file` and its bytes to what that made of it. Gives the number of
-/// files.
+/// Reads a backup to its end. `file` is called with the name of each file, and the file's bytes are written to what it
+/// gives back. Gives the number of files.
 pub fn read<W: Write>(
     mut from: impl Read,
     mut file: impl FnMut(&str) -> io::Result<W>,
@@ -154,14 +155,14 @@ fn read_exact(from: &mut impl Read, buf: &mut [u8]) -> Result<(), ArchiveError> 
     })
 }
 
-/// A name that stays below whatever folder it is put in.
+/// Whether a file of this name, joined to a folder, lies below that folder.
 fn is_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(plain);
     name.split('/').count() <= 2 && name.split('/').all(part)
 }
 
-/// Writes the files of a backup below a folder that isn't there yet.
+/// Writes the files of a backup below a folder, which is made. A file that exists already is an error.
 pub fn unpack(from: impl Read, folder: &Path) -> Result<u64, ArchiveError> {
     std::fs::create_dir_all(folder)?;
     read(from, |name| {
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_is_unpacked() {
+    fn an_archive_unpacks_to_the_files_that_were_written() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
         assert_eq!(unpack(packed(&files()).as_slice(), &out).unwrap(), 3);
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn any_flipped_bit_and_any_cut_is_noticed() {
+    fn any_flipped_bit_and_any_cut_is_an_error() {
         let bytes = packed(&[("a", b"some bytes".into()), ("b", b"others".into())]);
         let read = |bytes: &[u8]| read(bytes, |_| Ok(Vec::new()));
         assert_eq!(read(&bytes).unwrap(), 2);
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_named() {
+    fn an_archive_of_a_newer_version_is_refused_with_its_version() {
         let mut bytes = packed(&[]);
         bytes[8] = 9;
         let crc = crc32c::crc32c(&bytes[..12]).to_le_bytes();
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stay_in_their_folder() {
+    fn a_name_that_leaves_its_folder_is_refused() {
         for name in ["../x", "a/../b", "/a", "a//b", "a/b/c", "", ".x", "a/.x", "a b"] {
             assert!(!is_name(name), "{name}");
         }

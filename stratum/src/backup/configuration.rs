@@ -1,7 +1,7 @@
-//! The server's configuration as a backup holds it: the file without its secrets, and the drives as they are.
+//! The server's configuration as a backup holds it: the text of the file without its secrets, and a list of the drives.
 //!
-//! A secret is found in the file by its value. Where that isn't there to the letter (it was written with escapes), the
-//! file is left out altogether: a copy that may hold a secret is worse than none.
+//! A secret is found in the text by its value. Where the text doesn't hold the value literally (because it was written
+//! with escapes), the whole file is left out of the backup: a copy that may hold a secret is worse than none.
 
 use crate::config::Config;
 use serde::Serialize;
@@ -9,9 +9,9 @@ use std::path::Path;
 use stratum_storage::blob::Tier;
 use stratum_storage::set::Set;
 
-/// The configuration file, in the archive.
+/// The name of the configuration file in the archive.
 pub const FILE: &str = "stratum.toml";
-/// Where the drives are, in the archive.
+/// The name of the list of drives in the archive.
 pub const DRIVES: &str = "drives.json";
 
 const REMOVED: &str = "(removed)";
@@ -21,8 +21,9 @@ const LEFT_OUT: &str =
 /// The configuration that the server was started with.
 #[derive(Default)]
 pub struct Configuration {
-    /// The file's text, if there is one.
+    /// The text of the configuration file; nothing if the server was started without one.
     text: Option<String>,
+    /// The values in the text that are secret, the longest first.
     secrets: Vec<String>,
 }
 
@@ -30,13 +31,14 @@ impl Configuration {
     pub fn new(file: Option<&Path>, config: &Config) -> Configuration {
         let secrets = config.users.iter().map(|user| user.secret_key.get_ref()).chain(&config.metrics.token);
         let mut secrets: Vec<String> = secrets.map(|secret| secret.0.clone()).collect();
-        // A secret that another begins with comes after it.
+        // The longest secret is replaced first: where one secret is the beginning of another, replacing the short one
+        // first would leave the rest of the long one in the text.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let text = file.and_then(|file| std::fs::read_to_string(file).ok());
         Configuration { text, secrets }
     }
 
-    /// The file's text, with its secrets only if they are asked for; nothing if there is no file.
+    /// The text of the configuration file, without its secrets unless `with_secrets`; nothing if there is no file.
     pub fn text(&self, with_secrets: bool) -> Option<String> {
         let text = self.text.clone()?;
         if with_secrets {
@@ -93,13 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_whose_secrets_are_not_found_is_left_out() {
+    fn a_file_in_which_a_secret_is_not_found_is_left_out() {
         let text = configuration("secret_key = \"hu\\u0073h\"\n", &["hush"]).text(false).unwrap();
         assert_eq!(text, LEFT_OUT);
     }
 
     #[test]
-    fn without_a_file_there_is_none() {
+    fn without_a_configuration_file_there_is_no_text() {
         assert_eq!(Configuration::default().text(true), None);
     }
 }

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// A backup's place, as it is named on the command line.
+/// Where a backup lies, as the command line names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     File(PathBuf),
@@ -45,13 +45,13 @@ impl fmt::Display for Location {
 }
 
 impl Location {
-    /// Writes the files of the backup that is there below a folder that isn't there yet; gives the folder.
+    /// Unpacks the backup at this location into a folder, which is made; gives the folder.
     pub fn unpack(&self, s3: &S3Args, folder: &Path) -> Result<PathBuf, String> {
         archive::unpack(self.open(s3)?, folder).map_err(|error| format!("{self}: {error}"))?;
         Ok(folder.to_owned())
     }
 
-    /// Reads what is there, from the beginning.
+    /// Opens the backup at this location for reading.
     fn open(&self, s3: &S3Args) -> Result<Box<dyn Read>, String> {
         match self {
             Location::File(path) => match File::open(path) {

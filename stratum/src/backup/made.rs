@@ -1,4 +1,4 @@
-//! When a backup was made, as it says itself.
+//! When a backup was made: a small file in the backup says it.
 
 use crate::shown::duration;
 use serde::{Deserialize, Serialize};
@@ -6,15 +6,15 @@ use std::path::Path;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Index;
 
-/// In the archive.
+/// The name of that file in the archive.
 pub const FILE: &str = "made.json";
 
 /// The moment of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
-    /// By the clock of the server that made it.
+    /// The time, by the clock of the server that made the backup.
     pub at: UnixMillis,
-    /// The last entry of the journal that is in it.
+    /// The last entry of the journal that is in the backup.
     pub entry: Index,
 }
 
@@ -23,7 +23,7 @@ impl Made {
         serde_json::to_vec(&self).unwrap_or_default()
     }
 
-    /// How old an unpacked backup is, in a sentence.
+    /// Says in a sentence how old the backup is that was unpacked into `folder`.
     pub fn age(folder: &Path, now: UnixMillis) -> String {
         let text = std::fs::read(folder.join(FILE)).unwrap_or_default();
         match serde_json::from_slice::<Made>(&text) {

@@ -1,8 +1,9 @@
-//! A backup out of a running store: the journal and the newest checkpoint, read from the drives' files.
+//! Makes a backup of a running store: the journal and the newest checkpoint, read from the drives' files.
 //!
-//! Nothing waits for the receiver: the store goes on appending, packing and taking checkpoints. The checkpoint is
-//! opened first, so that it stays readable when its file goes; then the journal's segments are noted, which reach from
-//! before the checkpoint to the last entry. A segment that is let go before it was sent ends the backup with an error.
+//! The store doesn't wait for whoever receives the backup: it goes on appending, packing and taking checkpoints. The
+//! checkpoint's files are opened first, so that they stay readable when they are deleted; then the journal's segments
+//! are listed, which reach from before the checkpoint to the last entry. When the journal recycles a segment that was
+//! not sent yet, the backup ends with an error.
 
 use super::archive::Writer;
 use super::configuration::{self, Configuration};
@@ -20,12 +21,12 @@ use stratum_storage::set::Set;
 pub struct Backup {
     checkpoint: Option<CheckpointExport>,
     journal: Export,
-    /// Small files, each with its name.
+    /// Small files: each one's name and content.
     others: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl Backup {
-    /// Of the store as it is now. Blocks. The error is in words.
+    /// Prepares a backup of the store as it is now. Blocks. The error is a sentence for whoever asked for the backup.
     pub fn begin(
         set: &Set,
         journal: &Journal,
@@ -40,7 +41,8 @@ impl Backup {
         if journal.first() > reached + 1 {
             return Err("no checkpoint that can be read reaches the journal: try again in a minute".into());
         }
-        // What a server made for itself lies nowhere else; what an operator said is the operator's to keep.
+        // Only credentials and keys that the server generated are put in, since they lie nowhere but on its drives. An
+        // operator who gave them in the environment or in a file has them.
         let mut secrets = Vec::new();
         for name in [credentials::FILE, master_keys::FILE].into_iter().filter(|_| with_credentials) {
             let kept = set.read_replicated(name).map_err(|error| error.to_string())?;
@@ -53,7 +55,7 @@ impl Backup {
         Ok(Backup { checkpoint, journal, others })
     }
 
-    /// Writes it, piece by piece. Blocks for as long as `sink` does.
+    /// Writes the backup to `sink`, piece by piece. Blocks for as long as `sink` does.
     pub fn write(self, sink: impl FnMut(Bytes) -> io::Result<()>) -> io::Result<()> {
         let mut writer = Writer::new(sink)?;
         for piece in self.journal {

@@ -1,23 +1,24 @@
-//! The bodies of a load: told by key and seed, and never copied. They are random bytes, which don't shrink, or a text, which does.
+//! The bodies of a load: derived from key and seed, and never copied. They are random bytes, which don't compress, or a
+//! text, which does.
 //!
-//! All bodies are windows of one buffer, a few bytes apart: a thousand different bodies cost little more
-//! memory than one, an object read back is checked against the window that its key stands for, and the SHA-256 that
-//! signs a body is computed once a window.
+//! All bodies are windows of one buffer, a few bytes apart, so a thousand different bodies take little more memory than
+//! one. The body that a GET brings is compared with the window of its key, and the SHA-256 that a PUT is signed with is
+//! computed once for each window.
 
 use crate::client::sign::{PayloadHash, hash};
 use std::sync::OnceLock;
 
 /// How far apart two windows start, in bytes.
 const WINDOW_STEP_BYTES: usize = 64;
-/// How many bodies there are, at least and at most: fewer where hashing each would take long.
+/// The fewest and the most windows. Large bodies have fewer, since each window is hashed once.
 const WINDOWS: (u64, u64) = (8, 1024);
-/// Windows times size stay under this, where the least number allows.
+/// The most bytes that hashing all windows once may take, unless the fewest windows take more.
 const MAX_HASHED_BYTES: u64 = 64 << 20;
 
-/// A text is of so many words, the front ones more often than the others.
+/// How many different words a text is made of; the first of them come more often than the others.
 const WORDS: usize = 4096;
 
-/// What bodies are of.
+/// What bodies are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filling {
     Noise,
@@ -66,7 +67,7 @@ impl Bodies {
     }
 }
 
-/// Words without a meaning, which shrink as prose and logs do: to about a third.
+/// A text of random words, which compresses as prose and logs do: to about a third.
 fn text(length: usize, random: &mut SplitMix) -> Vec<u8> {
     let mut letter = || b'a' + random.below(26) as u8;
     let words: Vec<Vec<u8>> = (0..WORDS).map(|word| (0..2 + word % 9).map(|_| letter()).collect()).collect();
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_told_by_its_key_and_the_seed() {
+    fn key_and_seed_determine_a_body() {
         let (bodies, same, other) = (noise(4096, 1), noise(4096, 1), noise(4096, 2));
         assert_eq!(bodies.of(7), same.of(7));
         assert_ne!(bodies.of(7), other.of(7));
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_shrinks_and_is_another_for_each_key() {
+    fn texts_compress_and_differ_from_key_to_key() {
         let bodies = Bodies::new(1 << 20, 3, Filling::Text);
         assert_ne!(bodies.of(1), bodies.of(2));
         let coding = Coding { compression: Some(Compression::default()), seal: None };
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_do_not_compress() {
+    fn bodies_of_random_bytes_have_every_byte_equally_often() {
         let bodies = noise(1 << 16, 3);
         let mut counts = [0; 256];
         bodies.of(1).iter().for_each(|byte| counts[usize::from(*byte)] += 1);

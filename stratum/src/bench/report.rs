@@ -1,4 +1,4 @@
-//! What a load prints: one table for people, one JSON document for programs.
+//! The result of a load as it is printed: a table for people, or a JSON document for programs.
 
 use super::BenchArgs;
 use super::tally::{Kind, Tally};
@@ -17,11 +17,11 @@ pub(super) struct Report {
     size: u64,
     concurrency: u32,
     seconds: f64,
-    /// Requests that did what they should.
+    /// Requests that succeeded.
     requests: u64,
     requests_per_second: f64,
     mib_per_second: f64,
-    /// By kind of request; more than one under `mixed`.
+    /// The latencies of each kind of request; only a `mixed` load has more than one kind.
     latency: BTreeMap<&'static str, Latency>,
     errors: BTreeMap<String, u64>,
 }
@@ -78,7 +78,7 @@ impl Report {
         !self.errors.is_empty()
     }
 
-    /// One document on one line.
+    /// The result as a JSON document on one line.
     pub fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }

@@ -1,11 +1,11 @@
-//! What a load saw: a histogram of each kind of request, and the errors by what they said.
+//! The counts of a load: a histogram of latencies for each kind of request, and the number of errors by their text.
 
 use crate::client::connection::{Answer, Failure};
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What a single request does.
+/// The kind of a single request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Put,
@@ -23,24 +23,24 @@ impl Kind {
     }
 }
 
-/// Counts of one phase, of one worker or of all.
+/// The counts of one phase, of one worker or of all together.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// Nanoseconds by kind; absent for what was not asked.
+    /// Latencies in nanoseconds by kind of request; nothing for a kind that was never sent.
     latencies: [Option<Histogram<u64>>; Kind::ALL.len()],
     bytes: u64,
     errors: BTreeMap<String, u64>,
 }
 
 impl Tally {
-    /// A request that did what it should, and how many bytes of a body it moved.
+    /// Counts a request that succeeded, and how many bytes of a body it moved.
     pub fn success(&mut self, kind: Kind, took: Duration, bytes: usize) {
         let histogram = self.latencies[kind as usize].get_or_insert_with(empty);
         histogram.saturating_record(took.as_nanos() as u64);
         self.bytes += bytes as u64;
     }
 
-    /// An answer with the wrong status or length, told by its S3 code where it has one.
+    /// Counts an answer with the wrong status or length, under its S3 error code where it has one.
     pub fn refused(&mut self, answer: &Answer) {
         let text = String::from_utf8_lossy(&answer.error);
         let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
@@ -55,7 +55,7 @@ impl Tally {
         self.count(failure.to_string());
     }
 
-    /// An error in words.
+    /// Counts an error under its text.
     pub fn count(&mut self, error: String) {
         *self.errors.entry(error).or_default() += 1;
     }
@@ -63,7 +63,7 @@ impl Tally {
     pub fn add(&mut self, other: Tally) {
         for (mine, theirs) in self.latencies.iter_mut().zip(other.latencies) {
             if let Some(theirs) = theirs {
-                // Both have the same bounds, so that adding cannot fail.
+                // All histograms have the same bounds, so that adding one to another cannot fail.
                 let _ = mine.get_or_insert_with(empty).add(&theirs);
             }
         }
@@ -86,7 +86,7 @@ impl Tally {
     }
 }
 
-/// From a microsecond to ten minutes, at three digits.
+/// A histogram without counts, which holds latencies from a microsecond to ten minutes to three significant digits.
 fn empty() -> Histogram<u64> {
     #[allow(clippy::expect_used)] // bounds and digits are constants, which the tests use
     Histogram::new_with_bounds(1_000, 600_000_000_000, 3).expect("the bounds are valid")

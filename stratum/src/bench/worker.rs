@@ -1,7 +1,8 @@
 //! One connection's share of a load.
 //!
-//! A worker owns the keys it wrote: only it overwrites or deletes them, so that what it reads is known without asking
-//! anybody. Keys are numbers scrambled into hexadecimal names, so that they arrive in no order.
+//! A worker owns the keys that it wrote: no other worker overwrites or deletes them, so it knows what a GET must give
+//! without asking the other workers. Keys are numbers scrambled into hexadecimal names, so that they are written in no
+//! order.
 
 use super::body::SplitMix;
 use super::name::name;
@@ -15,17 +16,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use stratum_storage::ambient::{Clock, System};
 
-/// How many keys a list asks for.
+/// How many keys one list request asks for.
 const PAGE_KEYS: usize = 1000;
 
-/// What the workers do now.
+/// What the workers do at the moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Phase {
     /// Write the objects that the load needs.
     Preload,
     /// The load itself, until this moment of the monotonic clock.
     Load { until: Duration },
-    /// Delete what was written.
+    /// Delete the objects.
     Clean,
 }
 
@@ -46,9 +47,9 @@ pub(super) struct Worker {
     signer: Signer,
     connection: Connection,
     random: SplitMix,
-    /// The number of the next key to write: workers take turns.
+    /// The number of the next key to write. The numbers are dealt to the workers in turn.
     next: u32,
-    /// Names of the objects that are there.
+    /// The names of this worker's objects that exist.
     own: Vec<u32>,
     tally: Tally,
     empty: PayloadHash,
@@ -74,7 +75,7 @@ impl Worker {
         }
     }
 
-    /// Takes the objects of an earlier run for its own.
+    /// Takes its share of an earlier run's objects as its own.
     pub fn adopt(&mut self) {
         while self.next < self.plan.keys {
             self.own.push(name(self.plan.seed, self.next));
@@ -86,7 +87,7 @@ impl Worker {
         std::mem::take(&mut self.tally)
     }
 
-    /// Makes the bucket, or finds that it is there and ours.
+    /// Makes the bucket, unless it exists and belongs to whoever signs.
     pub async fn make_bucket(&mut self) -> Result<(), String> {
         self.path = format!("/{}", self.plan.bucket);
         let request = request("PUT", &self.plan, &self.path, "", &self.empty, Some(0));
@@ -101,7 +102,8 @@ impl Worker {
         }
     }
 
-    /// Runs to the end of a phase, over a new connection: one belongs to the runtime that opened it.
+    /// Runs to the end of a phase. Each phase has a runtime of its own and a connection belongs to the runtime that
+    /// opened it, so a new connection is opened.
     pub async fn run(&mut self, phase: Phase) {
         self.connection = Connection::new(&self.plan.endpoint);
         match phase {
@@ -125,7 +127,7 @@ impl Worker {
         }
     }
 
-    /// What to do next; nothing when there is nothing left to do it with.
+    /// The kind of the next request; nothing when the kind needs an object and none is left.
     fn choose(&mut self) -> Option<Kind> {
         let kind = match self.plan.op {
             Op::Put => return Some(Kind::Put),
@@ -168,21 +170,22 @@ impl Worker {
 
     async fn put_next(&mut self) {
         let key = name(self.plan.seed, self.next);
-        // A key whose PUT failed is not written again: what it holds would be a guess.
+        // A key whose PUT failed is not used again: whether it holds the object can't be known.
         self.next += self.plan.concurrency;
         if self.put(key).await {
             self.own.push(key);
         }
     }
 
-    /// Writes one of its own objects again; one for which that failed is its own no more.
+    /// Overwrites one of its own objects. An object for which that failed is no longer its own, since what it holds
+    /// can't be known.
     async fn put_over(&mut self, index: usize) {
         if !self.put(self.own[index]).await {
             self.own.swap_remove(index);
         }
     }
 
-    /// Whether the object was written.
+    /// Sends a PUT; gives whether the object was written.
     async fn put(&mut self, key: u32) -> bool {
         self.set_path(key);
         let plan = self.plan.clone();
@@ -203,7 +206,7 @@ impl Worker {
         false
     }
 
-    /// A GET, a HEAD or a DELETE of a key that is there.
+    /// Sends a GET, a HEAD or a DELETE of a key that exists.
     async fn ask(&mut self, kind: Kind, key: u32) {
         self.set_path(key);
         let plan = self.plan.clone();
@@ -228,7 +231,7 @@ impl Worker {
         }
     }
 
-    /// A page from a random place of the listing, checked by its first key and its count.
+    /// Lists one page from a random key on, and checks the answer by its first key and the number of its keys.
     async fn list(&mut self) {
         let plan = self.plan.clone();
         let after = self.random.below(plan.listing.len());
@@ -254,11 +257,11 @@ impl Worker {
 
     fn set_path(&mut self, key: u32) {
         self.path.clear();
-        let _ = write!(self.path, "/{}/{key:08x}", self.plan.bucket); // a String takes all that is written to it
+        let _ = write!(self.path, "/{}/{key:08x}", self.plan.bucket); // writing to a String cannot fail
     }
 }
 
-/// Whether a page of a list holds the first of these keys and as many as it should.
+/// Whether a page of a list begins with the first of these keys and has as many keys as it should.
 fn page_is(page: &[u8], rest: &[u32]) -> bool {
     let text = std::str::from_utf8(page).unwrap_or_default();
     let mut keys = text.split("<Key>").skip(1);
@@ -291,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn another_seed_gives_other_names() {
+    fn two_seeds_have_no_name_in_common() {
         let names = |seed: u64| (0..10_000).map(move |number| name(seed, number));
         let first: std::collections::HashSet<u32> = names(1).collect();
         for seed in [0, 2, 3, 4, 7, 1 << 24] {

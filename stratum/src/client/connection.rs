@@ -1,27 +1,28 @@
-//! One kept-alive HTTP/1.1 connection that costs a request little more than its two system calls.
+//! One kept-alive HTTP/1.1 connection, on which a request costs little more than two system calls.
 //!
-//! A general client allocates, hops between tasks and copies bodies; this one writes a head and a borrowed body in
-//! one vectored write, and compares the answer's bytes with what they should be as they arrive.
+//! A general HTTP client allocates, moves between tasks and copies bodies, which `stratum bench` would measure. This
+//! one writes a head and a borrowed body in one vectored write, and compares an answer's bytes with the expected ones
+//! as they arrive.
 
 use super::stream::{Peer, Stream};
 use std::io::{self, IoSlice, Write};
 use stratum_cli::Trust;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// How much is read at a time: an answer to a small GET fits, a large one takes few calls.
+/// The most bytes read by one system call: the answer to a small GET fits, and a large one takes few calls.
 const READ_BYTES: usize = 128 << 10;
-/// An answer's head must fit in this.
+/// The longest head of an answer that is accepted.
 const MAX_HEAD_BYTES: usize = 16 << 10;
-/// How much of an error's body is kept.
+/// How much of the body of an error is kept.
 const MAX_ERROR_BYTES: usize = 4 << 10;
 
-/// Where the store listens.
+/// The address of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     /// `host:port`, as the `Host` header has it.
     pub host: String,
     address: String,
-    /// Whom to speak TLS with, if it is `https`.
+    /// The server's name and whom to trust that it has it, if the URL is `https`.
     tls: Option<Peer>,
 }
 
@@ -41,7 +42,7 @@ impl Endpoint {
         Some(Endpoint { host: host.to_owned(), address, tls })
     }
 
-    /// The same, believed by something else than by the machine's authorities.
+    /// The same address, whose certificate is verified against `trust` instead of the machine's authorities.
     pub fn trusting(self, trust: Trust) -> Endpoint {
         Endpoint { tls: self.tls.map(|peer| peer.trusted(trust)), ..self }
     }
@@ -49,25 +50,25 @@ impl Endpoint {
 
 /// What is done with an answer's body.
 pub(crate) enum Expected<'a> {
-    /// None follows, whatever the length says: a HEAD.
+    /// No body follows, whatever `Content-Length` says: the answer to a HEAD.
     Nothing,
-    /// It must be just these bytes.
+    /// The body must equal these bytes.
     Exactly(&'a [u8]),
-    /// It is kept, or goes where it is written to.
+    /// The body is written to this.
     Collected(&'a mut (dyn Write + Send)),
 }
 
-/// An answer that was wholly read.
+/// An answer that was read to its end.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub status: u16,
     pub length: Option<u64>,
     pub etag: Option<String>,
-    /// The body of an answer that isn't a success, as far as it is kept.
+    /// The first bytes of the body, where the status is no success.
     pub error: Vec<u8>,
 }
 
-/// A request that has no usable answer. The connection is gone, the next request opens another.
+/// Why a request has no usable answer. The connection is closed, and the next request opens another.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("connection: {0}")]
@@ -79,7 +80,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// What to do about it, for whoever typed the command.
+    /// What whoever typed the command can do about the failure; empty if nothing is known. It continues the failure's
+    /// text.
     pub fn advice(&self) -> &'static str {
         let Failure::Io(error) = self else { return "" };
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -92,7 +94,7 @@ impl Failure {
     }
 }
 
-/// A connection, opened when it is first used.
+/// A connection, which is opened by the first request.
 #[derive(Debug)]
 pub(crate) struct Connection {
     endpoint: Endpoint,
@@ -112,7 +114,7 @@ impl Connection {
         body: &[u8],
         expected: Expected<'_>,
     ) -> Result<Answer, Failure> {
-        // Taken out, and put back only when the answer was whole: whatever goes wrong drops it.
+        // The stream is put back only after the whole answer was read, so any failure closes it.
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => {
@@ -160,7 +162,7 @@ struct Head {
     close: bool,
 }
 
-/// How long a body is (RFC 9112, section 6).
+/// How the end of a body is known (RFC 9112, section 6).
 #[derive(Clone, Copy)]
 enum Framing {
     Length(u64),
@@ -176,7 +178,7 @@ impl Framing {
     }
 }
 
-/// Bytes read and not yet consumed.
+/// A buffer of bytes that were read from the stream and not yet consumed.
 #[derive(Debug, Default)]
 struct Inbox {
     buffer: Vec<u8>,
@@ -200,7 +202,7 @@ impl Inbox {
         }
     }
 
-    /// Reads more; an end of the stream is an error, since an answer is being waited for.
+    /// Reads more bytes. The end of the stream is an error, since the answer isn't complete yet.
     async fn fill(&mut self, stream: &mut Stream) -> Result<(), Failure> {
         if self.buffer.is_empty() {
             self.buffer.resize(READ_BYTES, 0);
@@ -294,7 +296,8 @@ impl Inbox {
         Ok(())
     }
 
-    /// Chunks without trailers, which no answer to our requests has.
+    /// Reads a chunked body and writes it to `body`. Trailers are not supported: no server sends them to a request that
+    /// doesn't announce that it takes them.
     async fn collect_chunks(
         &mut self,
         stream: &mut Stream,
@@ -317,7 +320,7 @@ impl Inbox {
     }
 }
 
-/// Reads a head and how many bytes it takes, if it is all there.
+/// Parses a head, and gives how many bytes it has; nothing if it isn't complete yet.
 fn parse_head(bytes: &[u8]) -> Result<Option<(Head, usize)>, Failure> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);
@@ -363,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn bodies_are_compared() {
+    async fn a_body_that_differs_from_the_expected_one_is_a_failure() {
         let ok = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n";
         let mut connection = served(vec![ok, chunked, ok]).await;
@@ -377,13 +380,13 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn an_error_is_kept_and_the_connection_goes_on() {
+    async fn the_body_of_an_error_is_kept_and_the_connection_is_used_again() {
         let error = "HTTP/1.1 503 Slow\r\ncontent-length: 21\r\n\r\n<Code>SlowDown</Code>";
         let head = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4096\r\n\r\n";
         let mut connection = served(vec![error, head]).await;
         let answer = connection.exchange(b"x", b"", Expected::Exactly(b"hello")).await.expect("an answer");
         assert_eq!((answer.status, answer.error.as_slice()), (503, b"<Code>SlowDown</Code>".as_slice()));
-        // The interim answer is passed over, and a HEAD's length is no body to wait for.
+        // The interim 100 Continue is skipped, and no body is awaited after a HEAD, whatever its length says.
         let answer = connection.exchange(b"x", b"y", Expected::Nothing).await.expect("an answer");
         assert_eq!((answer.status, answer.length), (200, Some(4096)));
     }

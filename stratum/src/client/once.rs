@@ -1,5 +1,5 @@
-//! One request to somebody, over a connection of its own: to whom something is told now and then, such as a webhook or a
-//! collector, no connection is kept.
+//! A single request over a connection of its own, for receivers that hear from the server only now and then, such as a
+//! webhook or an OTLP collector.
 
 use super::stream::{Peer, Stream};
 use bytes::{Bytes, BytesMut};
@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-/// Why there is no answer.
+/// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unanswered {
     #[error("connection: {0}")]
@@ -18,10 +18,11 @@ pub(crate) enum Unanswered {
     Http(#[from] hyper::Error),
 }
 
-/// Sends it, and reads the answer's head and at most so many bytes of its body. Redirects are not followed.
+/// Sends a request, and reads the answer's head and at most `most` bytes of its body. Redirects are not followed, and
+/// the time is not limited here.
 ///
 /// # Errors
-/// When no answer came: the request may have arrived nevertheless.
+/// No answer came. The request may have arrived nevertheless.
 pub(crate) async fn ask(
     address: &str,
     tls: Option<&Peer>,
@@ -34,12 +35,13 @@ pub(crate) async fn ask(
     tokio::select! {
         biased;
         answer = &mut answer => Ok(answer?),
-        // It goes on while the answer is awaited. One that ends may have brought it.
+        // hyper sends and receives only while `connection` is polled. When it ends first, the answer may have arrived
+        // already.
         _ = connection => Ok(answer.await?),
     }
 }
 
-/// The front of an answer's body, as a whole.
+/// The answer with the first `most` bytes of its body.
 async fn front(answer: Response<Incoming>, most: usize) -> Result<Response<Bytes>, hyper::Error> {
     let (head, mut body) = answer.into_parts();
     let mut read = BytesMut::new();

@@ -1,8 +1,9 @@
-//! A remote S3 endpoint, as far as backups need one: an object written as a stream whose length nobody knows yet, and
-//! read back as one.
+//! A remote S3 endpoint, as far as backups need one: an object is written as a stream whose length isn't known
+//! beforehand, and read as a stream.
 //!
-//! Both run on a thread of their own, so that whoever writes or reads does so as with a file. Of an upload at most three
-//! parts are in memory. It counts only when it is finished; one that isn't is aborted, and leaves nothing behind.
+//! Uploads and downloads run on a thread of their own, so that the caller writes and reads them like files. At most
+//! three parts of an upload are in memory. The object appears only when the upload is finished; an upload that isn't is
+//! aborted, so that no parts are left at the endpoint.
 
 use super::connection::{Answer, Connection, Endpoint, Expected, Failure};
 use super::escape;
@@ -16,17 +17,19 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use stratum_storage::ambient::{Clock, System};
 
-/// Bytes of a part. S3 takes 10,000 of them, which is more than a backup can be.
+/// The length of a part. With the number of parts that S3 takes, an object can have 156 GiB.
 const PART_BYTES: usize = 16 << 20;
+/// The most parts that S3 takes for one upload.
 const MAX_PARTS: usize = 10_000;
-/// How often a part is sent before the upload is given up.
+/// How often a part is sent before the upload fails.
 const ATTEMPTS: usize = 3;
 
-/// Which endpoint an `s3://` URL means.
+/// The endpoint that an `s3://` URL refers to.
 #[derive(Args, Clone, Debug)]
 pub struct S3Args {
-    /// Where s3://BUCKET/KEY is; the credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile of
-    /// ~/.aws that AWS_PROFILE names; AWS_CA_BUNDLE says whom to trust. [default: AWS]
+    /// The endpoint of s3://BUCKET/KEY. The credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or from
+    /// the profile of ~/.aws that AWS_PROFILE names; AWS_CA_BUNDLE names certificates to trust instead of the
+    /// machine's. [default: AWS]
     #[arg(long, env = "AWS_ENDPOINT_URL")]
     s3_endpoint: Option<String>,
     /// The region of that endpoint. [env: AWS_REGION, AWS_DEFAULT_REGION] [default: the profile's, or us-east-1]
@@ -59,19 +62,19 @@ pub enum S3Error {
     Io(#[from] io::Error),
 }
 
-/// An object's place.
+/// An object at an endpoint.
 #[derive(Clone)]
 pub struct Remote {
     endpoint: Endpoint,
-    /// For people.
+    /// The object and its endpoint, as errors name them.
     url: String,
-    /// Escaped.
+    /// The path of the request, escaped.
     path: String,
     credentials: Credentials,
 }
 
 impl Remote {
-    /// The object, with the credentials of the environment.
+    /// The object, with the credentials that the environment or a profile gives.
     pub fn new(args: &S3Args, bucket: &str, key: &str) -> Result<Remote, S3Error> {
         let profile = credentials::variable("AWS_PROFILE");
         let credentials = Signing { region: args.s3_region.clone(), profile }.of_a_client()?;
@@ -88,7 +91,7 @@ impl Remote {
         })
     }
 
-    /// Begins to write it.
+    /// Begins to write the object.
     pub fn upload(&self) -> Upload {
         let (parts, received) = sync_channel(1);
         let remote = self.clone();
@@ -96,7 +99,7 @@ impl Remote {
         Upload { parts, worker, buffer: Vec::with_capacity(PART_BYTES), bytes: 0 }
     }
 
-    /// Begins to read it.
+    /// Begins to read the object.
     pub fn download(&self) -> io::Result<Download> {
         let (reader, mut writer) = io::pipe()?;
         let remote = self.clone();
@@ -122,9 +125,10 @@ pub struct Upload {
     bytes: u64,
 }
 
+/// What the caller's thread hands to the thread that uploads.
 enum Piece {
     Part(Vec<u8>),
-    /// The object is whole.
+    /// All parts were sent: the object is to be made of them. A channel that closes without this aborts the upload.
     End,
 }
 
@@ -146,14 +150,14 @@ impl Write for Upload {
 }
 
 impl Upload {
-    /// The object is there when this returns; gives its length.
+    /// Finishes the upload: when this succeeds, the object exists. Gives its length in bytes.
     pub fn finish(self) -> Result<u64, S3Error> {
-        // If nobody receives any more, the worker says why.
+        // Sending fails only when the worker has ended, and then its own result says why.
         let _ = self.parts.send(Piece::Part(self.buffer)).and_then(|()| self.parts.send(Piece::End));
         joined(self.worker).map(|()| self.bytes)
     }
 
-    /// The object is not to be; says what went wrong with it before.
+    /// Aborts the upload. Gives the error that the upload itself had met before, if any.
     pub fn give_up(self) -> Option<S3Error> {
         drop(self.parts);
         joined(self.worker).err().filter(|error| !matches!(error, S3Error::GivenUp))
@@ -192,7 +196,7 @@ struct Session {
 }
 
 impl Session {
-    /// Uploads the parts that are received, and makes an object of them; or takes all of it back.
+    /// Uploads the parts that are received, and makes an object of them. On an error the upload is aborted.
     fn receive(mut self, parts: Receiver<Piece>) -> Result<(), S3Error> {
         let mut answer = Vec::new();
         self.send("POST", "uploads=", b"", &mut answer)?;
@@ -222,7 +226,7 @@ impl Session {
         let list = format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>");
         let mut answer = Vec::new();
         self.send("POST", &format!("uploadId={id}"), list.as_bytes(), &mut answer)?;
-        // S3 answers 200 before it knows whether it will succeed.
+        // S3 answers CompleteMultipartUpload with 200 before it knows the outcome, and tells of an error in the body.
         let answer = String::from_utf8_lossy(&answer);
         match answer.contains("<Error>") {
             true => Err(self.refused(200, answer.as_bytes())),
@@ -273,13 +277,13 @@ impl Session {
 }
 
 impl S3Error {
-    /// Whether the same request may succeed.
+    /// Whether the same request may succeed if it is sent again.
     fn may_pass(&self) -> bool {
         matches!(self, S3Error::Failed { .. } | S3Error::Refused { status: 500.., .. })
     }
 }
 
-/// The text of the first element of that name.
+/// The text of the first XML element of this name.
 fn between<'a>(document: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = document.split_once(&format!("<{name}>"))?;
     rest.split_once(&format!("</{name}>")).map(|(text, _)| text)

@@ -1,7 +1,8 @@
-//! SigV4, the sending side: the same signature that an SDK makes, in about two microseconds.
+//! Signs requests with Signature Version 4, as an SDK does, in about two microseconds.
 //!
-//! The signing key lives for a day and the date text for a second, so both are kept; what remains is one hash over
-//! the canonical request and one HMAC. See "Authenticating Requests (AWS Signature Version 4)" in the S3 API guide.
+//! The signing key is valid for a day and the text of the date for a second, so both are cached for a second; what
+//! remains for each request is one hash over the canonical request and one HMAC. See "Authenticating Requests (AWS
+//! Signature Version 4)" in the S3 API guide.
 
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
@@ -11,7 +12,7 @@ use time::OffsetDateTime;
 /// The SHA-256 of a body, in lower-case hex.
 pub(crate) type PayloadHash = [u8; 64];
 
-/// Who signs, and for which region.
+/// An access key, its secret, and the region to sign for.
 #[derive(Clone)]
 pub(crate) struct Credentials {
     pub access_key: String,
@@ -25,19 +26,19 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// A request as far as its signature goes.
+/// The parts of a request that its head is written from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub method: &'static str,
     pub host: &'a str,
-    /// The path, with nothing in it that would need escaping.
+    /// The path, escaped already.
     pub path: &'a str,
     /// The query, sorted and escaped, without its `?`.
     pub query: &'a str,
     pub payload: &'a PayloadHash,
     /// The body's length, where the method has a body.
     pub length: Option<usize>,
-    /// What the body is, where a server asks. It isn't signed.
+    /// The `Content-Type` of the body, where the server needs one. It isn't signed.
     pub content_type: Option<&'static str>,
 }
 
@@ -54,7 +55,7 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    /// Of requests to S3.
+    /// A signer of requests to S3.
     pub fn new(credentials: &Credentials, now: UnixMillis) -> Signer {
         Signer::of_service(credentials, "s3", now)
     }
@@ -117,18 +118,17 @@ impl Signer {
     }
 }
 
-/// The SHA-256 of any bytes, as a signature wants it.
+/// The SHA-256 of some bytes, in lower-case hex.
 pub(crate) fn hash(bytes: &[u8]) -> PayloadHash {
     let mut text = [0; 64];
-    // Thirty-two bytes are sixty-four digits, so that this cannot fail.
-    let _ = hex::encode_to_slice(Sha256::digest(bytes), &mut text);
+    let _ = hex::encode_to_slice(Sha256::digest(bytes), &mut text); // 32 bytes are 64 digits
     text
 }
 
-/// The headers that are signed, sorted as they must be.
+/// The names of the signed headers, sorted as SigV4 demands.
 const SIGNED: &str = "host;x-amz-content-sha256;x-amz-date";
 
-/// The date, the scope and the keyed HMAC of a second.
+/// The date, the credential scope and the HMAC with the signing key, for a second since 1970.
 fn stamp(credentials: &Credentials, service: &str, second: u64) -> (String, String, Hmac<Sha256>) {
     let at = OffsetDateTime::from_unix_timestamp(second as i64).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let day = format!("{:04}{:02}{:02}", at.year(), u8::from(at.month()), at.day());
@@ -164,7 +164,7 @@ mod tests {
         String::from_utf8(head).expect("text")
     }
 
-    /// "GET Bucket (List Objects)" of the guide: it signs just the headers that we sign.
+    /// The guide's example "GET Bucket (List Objects)", which signs the same headers as this signer.
     #[test]
     fn the_guides_example_is_signed_as_the_guide_says() {
         let head = head_of(Request {

@@ -1,8 +1,10 @@
-//! Whose credentials a command signs with, and for which region.
+//! Finds the credentials that a command signs with, and the region that it signs for.
 //!
-//! In this order: `STRATUM_ROOT_*`, the server's own data folder where `--data` names it, `AWS_*`, the profile that
-//! `--profile` or `AWS_PROFILE` names, the data folder `./data`, and the default profile of `~/.aws`. What is said first
-//! counts, so that an operator at the server's own machine needs to say nothing.
+//! Credentials are looked for in this order, and the first found are used: `STRATUM_ROOT_ACCESS_KEY` and
+//! `STRATUM_ROOT_SECRET_KEY`, the server's data folder if `--data` names it, `AWS_ACCESS_KEY_ID` and
+//! `AWS_SECRET_ACCESS_KEY`, the profile that `--profile` or `AWS_PROFILE` names, the data folder `./data`, and the
+//! default profile of `~/.aws`. So an operator on the server's own machine, in the folder where it was started, needs
+//! no option.
 
 use super::sign;
 use crate::credentials::{self, Credentials, CredentialsError};
@@ -11,26 +13,27 @@ use std::path::{Path, PathBuf};
 
 const DEFAULT_REGION: &str = "us-east-1";
 const DEFAULT_PROFILE: &str = "default";
-/// Where a server keeps its data unless it is told otherwise.
+/// The data folder of a server that is started without `--data`.
 const DEFAULT_DATA: &str = "data";
 
-/// How a command's requests are signed.
+/// The options that say how a command's requests are signed.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Signing {
-    /// The region that the server was configured with. [env: AWS_REGION, AWS_DEFAULT_REGION] [default: the profile's, or
-    /// us-east-1]
+    /// The region that the server was configured with. [env: AWS_REGION, AWS_DEFAULT_REGION] [default: the region of
+    /// the profile, or us-east-1]
     #[arg(long)]
     pub region: Option<String>,
-    /// A profile of ~/.aws/credentials and ~/.aws/config.
+    /// The profile of ~/.aws/credentials and ~/.aws/config to take credentials and region from.
     #[arg(long, env = "AWS_PROFILE")]
     pub profile: Option<String>,
 }
 
 impl Signing {
-    /// What an operator's commands sign with; `data` is the folder of a server on this machine.
+    /// The credentials that an operator's command signs with; `data` is the data folder of a server on this machine.
     ///
     /// # Errors
-    /// Half of a pair, a folder or a profile that was named and has none, and [`CredentialsError::None`].
+    /// Only one variable of a pair is set, the folder or the profile that was named holds no credentials, or there are
+    /// none anywhere.
     pub fn of_an_operator(&self, data: Option<&Path>) -> Result<sign::Credentials, CredentialsError> {
         if let Some(root) = Credentials::from_environment()? {
             return Ok(self.with_region(root));
@@ -49,10 +52,10 @@ impl Signing {
         self.of_profile(DEFAULT_PROFILE)?.ok_or(CredentialsError::None)
     }
 
-    /// What any client of S3 signs with.
+    /// The credentials that any client of S3 signs with: those of the environment or of a profile.
     ///
     /// # Errors
-    /// As [`Signing::of_an_operator`].
+    /// As for [`Signing::of_an_operator`].
     pub fn of_a_client(&self) -> Result<sign::Credentials, CredentialsError> {
         match self.of_a_client_named()? {
             Some(found) => Ok(found),
@@ -60,7 +63,7 @@ impl Signing {
         }
     }
 
-    /// From the environment or the profile that is named.
+    /// The credentials in the environment, or in the profile that is named.
     fn of_a_client_named(&self) -> Result<Option<sign::Credentials>, CredentialsError> {
         if let Some(client) = Credentials::of_a_client() {
             return Ok(Some(self.with_region(client)));
@@ -86,13 +89,13 @@ impl Signing {
         Ok(Some(sign::Credentials { access_key: found.access_key, secret_key: found.secret_key, region }))
     }
 
-    /// These, for the region that is said.
+    /// These credentials, with the region that the command line or the environment names, or else the default region.
     pub fn with_region(&self, found: Credentials) -> sign::Credentials {
         let region = self.said_region().unwrap_or_else(|| DEFAULT_REGION.to_owned());
         sign::Credentials { access_key: found.access_key, secret_key: found.secret_key, region }
     }
 
-    /// The region that the command line or the environment says.
+    /// The region that the command line or the environment names.
     fn said_region(&self) -> Option<String> {
         self.region
             .clone()
@@ -100,7 +103,7 @@ impl Signing {
     }
 }
 
-/// Root's credentials as a server keeps them for people.
+/// The root credentials that a server keeps in the `meta` folder of its data folder.
 fn kept_in(data: &Path) -> Result<Option<Credentials>, CredentialsError> {
     let path = data.join("meta").join(credentials::FILE);
     match std::fs::read_to_string(&path) {
@@ -116,12 +119,13 @@ struct Profile {
     access_key: String,
     secret_key: String,
     region: Option<String>,
-    /// Whether it needs a session token, which commands don't send.
+    /// Whether requests need a session token, which commands don't send.
     has_token: bool,
 }
 
 impl Profile {
-    /// `secrets` names its sections `[name]`, `config` `[profile name]`, but for the default one.
+    /// Finds a profile in the texts of the two files. A section is called `[name]` in `secrets` and `[profile name]` in
+    /// `config`; only the default profile is called `[default]` in both.
     fn find(name: &str, secrets: &str, config: &str) -> Option<Profile> {
         let long = format!("profile {name}");
         let get = |key: &str| {

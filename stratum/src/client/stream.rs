@@ -1,4 +1,4 @@
-//! A connection's bytes, plain or through TLS.
+//! The byte stream of a connection, plain or through TLS.
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -19,13 +19,14 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Whom TLS is spoken with.
+/// The server at the other end of a TLS connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
-    /// The name that its certificate must be for.
+    /// The name that the server's certificate must be for.
     pub name: String,
     trust: Trust,
-    /// Our side of it, made when it is first needed: reading a machine's authorities takes milliseconds.
+    /// The client's TLS configuration, made when it is first needed, since reading the machine's authorities takes
+    /// milliseconds. Clones share it.
     config: Arc<OnceLock<Arc<ClientConfig>>>,
 }
 
@@ -34,7 +35,7 @@ impl Peer {
         Peer { name, trust, config: Arc::default() }
     }
 
-    /// The same, believed by something else.
+    /// The same server, whose certificate is verified against `trust`.
     pub fn trusted(self, trust: Trust) -> Peer {
         Peer::new(self.name, trust)
     }
@@ -49,7 +50,7 @@ impl Peer {
 }
 
 impl Stream {
-    /// Connects; without `tls` nothing is encrypted.
+    /// Connects to an address, with TLS if there is a `tls`.
     pub async fn connect(address: &str, tls: Option<&Peer>) -> io::Result<Stream> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;

@@ -1,5 +1,5 @@
-//! Files and folders that a configuration names. An empty name is none: it would be looked for, in vain, where the server was
-//! started.
+//! The paths of files and folders in a configuration. An empty path is refused, since it would mean the folder in which
+//! the server was started.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
@@ -7,18 +7,18 @@ use std::path::PathBuf;
 
 const NAMES_NO_FILE: &str = "names no file";
 
-/// A file.
+/// The path of a file.
 pub fn file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let path = PathBuf::deserialize(deserializer)?;
     if path.as_os_str().is_empty() { Err(D::Error::custom(NAMES_NO_FILE)) } else { Ok(path) }
 }
 
-/// A file, where one is named at all.
+/// The path of a file, for a field that may be absent.
 pub fn some_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     file(deserializer).map(Some)
 }
 
-/// At least one folder, where any are named at all.
+/// The paths of folders, for a field that may be absent: a list that is written must name at least one.
 pub fn folders<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
     let all = Vec::<PathBuf>::deserialize(deserializer)?;
     match all.is_empty() || all.iter().any(|folder| folder.as_os_str().is_empty()) {

@@ -1,4 +1,4 @@
-//! What `[tiers.cold]` says of a remote store.
+//! The fields of `[tiers.cold]` that describe a remote store.
 
 use super::TierSection;
 use serde::Deserialize;
@@ -7,7 +7,8 @@ use stratum_remote::{AddressError, RemoteAddress};
 use stratum_storage::blob::Tier;
 use toml::Spanned;
 
-/// What must not stand in a configuration, which others may read.
+/// A field that always is refused: credentials for the remote store don't belong into the configuration, which other
+/// people may read.
 #[derive(Debug)]
 pub struct RefusedSecret;
 
@@ -20,16 +21,17 @@ impl<'de> Deserialize<'de> for RefusedSecret {
     }
 }
 
-/// Whether a signature's scope can name it. Other stores than AWS call theirs what they like.
+/// Whether a text can be the region in a signature's scope. Stores other than AWS name their regions freely, so little
+/// is refused.
 fn is_region(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b','))
 }
 
 impl TierSection {
-    /// The remote store, if there is one.
+    /// The address of the remote store, if there is one.
     ///
     /// # Errors
-    /// What is no address.
+    /// The fields are no valid address.
     pub fn remote_address(&self) -> Result<Option<RemoteAddress>, AddressError> {
         let said = |said: Option<&Spanned<String>>| said.map(|said| said.get_ref().clone());
         let (endpoint, region) = (said(self.endpoint.as_ref()), said(self.region.as_ref()));
@@ -37,7 +39,7 @@ impl TierSection {
         RemoteAddress::parse(remote.get_ref(), endpoint.as_deref(), region.as_deref()).map(Some)
     }
 
-    /// What is wrong with it: where, in which field, and in words.
+    /// The first mistake in the fields of the remote store: its offset in the file, the field, and what is wrong.
     pub(super) fn remote_problem(&self, tier: Tier) -> Option<(usize, &'static str, String)> {
         let at = |said: &Option<Spanned<String>>| said.as_ref().map(|said| said.span().start);
         let Some(start) = at(&self.remote) else {

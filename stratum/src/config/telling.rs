@@ -1,4 +1,4 @@
-//! The sections that say who is told of what happens: `[[webhook]]`, `[audit]`, `[metrics]` and `[otlp]`.
+//! The sections about where the server reports what happens: `[[webhook]]`, `[audit]`, `[metrics]` and `[otlp]`.
 
 use super::paths::some_file;
 use super::{Secret, size};
@@ -12,19 +12,20 @@ use toml::Spanned;
 
 /// The longest name of a webhook.
 const MAX_NAME_CHARS: usize = 64;
-/// The least that a file of an audit holds before the next one is begun.
+/// The smallest size at which a file of the audit may be rotated.
 const LEAST_FILE_BYTES: u64 = 64 << 10;
-/// How many buckets may have metrics of their own: each is up to some hundred series.
+/// How many buckets may have metrics of their own. Each bucket makes up to some hundred time series.
 const MAX_METERED_BUCKETS: usize = 100;
 
-/// `[[webhook]]`: where something may be told. Users choose among the names and never say a URL.
+/// `[[webhook]]`: a receiver of events or of the audit. The users of buckets choose a webhook by its name and can't
+/// give a URL, so they can't have the server send requests to addresses of their choice.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookEntry {
     #[serde(deserialize_with = "name")]
     pub name: Spanned<String>,
     pub url: HttpUrl,
-    /// A file with what is sent as `Authorization: Bearer`.
+    /// A file with the token that is sent as `Authorization: Bearer TOKEN`.
     #[serde(default, deserialize_with = "some_file")]
     pub token_file: Option<PathBuf>,
 }
@@ -32,7 +33,7 @@ pub struct WebhookEntry {
 /// `http://host:port/path` or `https://...`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpUrl {
-    /// `host:port`, as `Host` has it.
+    /// `host:port`, as the `Host` header has it.
     pub authority: String,
     /// Path and query.
     pub target: String,
@@ -68,14 +69,14 @@ impl HttpUrl {
         })
     }
 
-    /// What lies below it, as a URL.
+    /// The URL of a path below this URL.
     pub fn below(&self, path: &str) -> String {
         let scheme = if self.is_tls { "https" } else { "http" };
         let (authority, target) = (&self.authority, self.target.trim_end_matches('/'));
         format!("{scheme}://{authority}{target}/{path}")
     }
 
-    /// The host by itself, and `host:port`.
+    /// The host without brackets and port, and `host:port` with the scheme's port if none is written.
     pub fn host_and_address(&self) -> (String, String) {
         let (host, port) = match self.authority.rsplit_once(':') {
             Some((host, port)) if port.parse::<u16>().is_ok() => (host, port),
@@ -85,7 +86,7 @@ impl HttpUrl {
     }
 }
 
-/// What may stand in an ARN.
+/// The name of a webhook: letters, digits, `-` and `_`, since it becomes a part of an ARN.
 fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spanned<String>, D::Error> {
     let text = Spanned::<String>::deserialize(deserializer)?;
     let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_');
@@ -98,16 +99,17 @@ fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spanned<String>, D
     )))
 }
 
-/// `[audit]`: where it is kept what changed something or was refused. Nowhere, unless it is said.
+/// `[audit]`: where the records of requests that changed something or were refused are kept. Without a file and a
+/// webhook, none are made.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditSection {
     #[serde(deserialize_with = "some_file")]
     pub file: Option<PathBuf>,
-    /// What a file holds before the next one is begun.
+    /// The size in bytes at which a file is rotated.
     #[serde(deserialize_with = "file_bytes")]
     pub file_size: u64,
-    /// Former files that are kept.
+    /// How many former files are kept.
     pub keep: u32,
     pub webhook: Option<Spanned<String>>,
 }
@@ -129,15 +131,17 @@ fn file_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Erro
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// What every scraper sends as `Authorization: Bearer <token>`. Without one only those on loopback are answered.
+    /// The token that a scraper must send as `Authorization: Bearer TOKEN`. Without a token, only scrapers on the
+    /// loopback interface are answered.
     #[serde(deserialize_with = "token")]
     pub token: Option<Secret>,
-    /// Buckets that have metrics of their own. They are named here, so that nobody makes metrics by making buckets.
+    /// Buckets that have metrics of their own. The operator names them, so that users can't make metrics by making
+    /// buckets.
     #[serde(deserialize_with = "buckets")]
     pub buckets: BTreeSet<String>,
 }
 
-/// What can stand behind `Bearer` in a header.
+/// A token that can follow `Bearer` in a header.
 fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     let token = Secret::deserialize(deserializer)?;
     match token.0.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -159,17 +163,17 @@ fn buckets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String
     }
 }
 
-/// `[otlp]`: a collector that is told of requests and lines of the log. None, unless it is said.
+/// `[otlp]`: an OpenTelemetry collector that gets traces of requests and lines of the log. There is none by default.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OtlpSection {
-    /// The collector's base: `/v1/traces` and `/v1/logs` are below it.
+    /// The collector's base URL, below which are `/v1/traces` and `/v1/logs`.
     #[serde(deserialize_with = "collector")]
     pub endpoint: Option<HttpUrl>,
-    /// Which part of all requests is traced.
+    /// Which share of all requests is traced.
     #[serde(deserialize_with = "share")]
     pub traces: Share,
-    /// Whether it gets the log.
+    /// Whether the collector gets the lines of the log.
     pub logs: bool,
 }
 
@@ -217,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_collector_is_none_unless_it_is_said_and_has_signals_below() {
+    fn there_is_no_collector_by_default_and_signals_have_paths_below_its_url() {
         let of = |text: &str| Config::parse(Path::new("x"), text);
         assert!(of("").unwrap().otlp.endpoint.is_none());
         let below = |base: &str| {
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_webhook_is_refused() {
+    fn a_webhook_that_is_named_twice_or_nowhere_is_refused() {
         let refusal = |text: &str| Config::parse(Path::new("x"), text).unwrap_err().to_string();
         let hook = "[[webhook]]\nname = \"a\"\nurl = \"http://h/\"\n";
         assert!(refusal(&format!("{hook}{hook}")).contains("line 5, webhook.name: \"a\" is taken"));

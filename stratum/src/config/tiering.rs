@@ -1,4 +1,5 @@
-//! The sections that say how it is decided where objects lie: `[tiering]`, `[tiers.X.prices]` and `[clock]`.
+//! The sections about how it is decided on which tier objects lie, and how long a day is: `[tiering]`,
+//! `[tiers.X.prices]`, `[clock]` and `[lifecycle]`.
 
 use super::paths::some_file;
 use super::{Config, Tiers, duration, size};
@@ -12,9 +13,9 @@ use stratum_tiering::policy::Policy;
 use stratum_tiering::prices::{Prices, PricesError, TierPrices};
 use stratum_tiering::tier::{PerTier, Tier};
 
-/// What may be known of the use of objects where nobody says how much, in bytes: a million of them.
+/// The default of `memory`, in bytes: enough for the use of a million objects.
 const USUAL_MEMORY: u64 = 100 << 20;
-/// The least memory for what is known of the use of objects, in bytes: some ten thousand of them.
+/// The least that `memory` may be, in bytes: enough for the use of some ten thousand objects.
 const LEAST_MEMORY: u64 = 1 << 20;
 
 /// `[tiering]`
@@ -22,7 +23,7 @@ const LEAST_MEMORY: u64 = 1 << 20;
 #[serde(deny_unknown_fields, default)]
 pub struct TieringSection {
     pub policy: PolicyName,
-    /// What may be known of the use of objects, in bytes.
+    /// How much memory the statistics of objects' use may take, in bytes.
     #[serde(deserialize_with = "memory")]
     pub memory: u64,
     pub classifier: ClassifierSection,
@@ -38,9 +39,9 @@ impl Default for TieringSection {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClassifierSection {
-    /// Whether it is looked what objects' bytes are.
+    /// Whether objects are classified by their bytes.
     pub enabled: bool,
-    /// An ONNX file in place of the model that is built in, beside which its description lies with the ending `.json`.
+    /// An ONNX file to use instead of the built-in model. Its description lies beside it, with the ending `.json`.
     #[serde(deserialize_with = "some_file")]
     pub model: Option<PathBuf>,
 }
@@ -51,15 +52,15 @@ impl Default for ClassifierSection {
     }
 }
 
-/// What decides by use.
+/// The policy that decides by objects' use on which tier they lie.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum PolicyName {
-    /// Expected cost.
+    /// By expected cost.
     Cost,
-    /// Idle time.
+    /// By idle time.
     Rules,
-    /// Nothing: objects lie where people and classes say.
+    /// No policy: objects lie where people, lifecycle rules and storage classes put them.
     Off,
 }
 
@@ -67,7 +68,7 @@ pub enum PolicyName {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClockSection {
-    /// How long a day is to whoever decides where objects lie, so that a test can have weeks of seconds.
+    /// How long a day is for the tiering policy: a test may shorten it, so that weeks pass in seconds.
     #[serde(deserialize_with = "day")]
     pub day: Day,
 }
@@ -82,18 +83,18 @@ impl Default for ClockSection {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LifecycleSection {
-    /// How long a day is to buckets' lifecycle, if it isn't what `[clock]` says.
+    /// How long a day is for lifecycle rules, where it differs from the day of `[clock]`.
     #[serde(deserialize_with = "some_day")]
     pub day: Option<Day>,
 }
 
 impl Config {
-    /// A day of buckets' lifecycle.
+    /// The length of a day for lifecycle rules.
     pub fn lifecycle_days(&self) -> Days {
         Days(self.lifecycle.day.unwrap_or(self.clock.day))
     }
 
-    /// What decides by use, if anything does.
+    /// The tiering policy, unless it is off.
     pub fn policy(&self) -> Option<Policy> {
         let policy = match self.tiering.policy {
             PolicyName::Cost => Policy::COST,
@@ -105,10 +106,10 @@ impl Config {
 }
 
 impl Tiers {
-    /// Of a tier whose prices aren't said, those of a public cloud's list count.
+    /// The prices of all tiers. A tier without prices has those of a public cloud's price list.
     ///
     /// # Errors
-    /// None of what was read from a file, where each price was checked.
+    /// A price is no number from 0 up. Prices that were read from a file were checked before, so they give no error.
     pub fn prices(&self) -> Result<Prices, PricesError> {
         let usual = |prices: Option<TierPrices>, tier| prices.unwrap_or(*Prices::CLOUD.of(tier));
         Prices::new(PerTier {
@@ -128,11 +129,12 @@ fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     }
 }
 
-/// At most a real one.
 fn some_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Day>, D::Error> {
     day(deserializer).map(Some)
 }
 
+/// The length of a day: more than nothing, and no longer than a real day, which is the longest duration that is
+/// accepted.
 fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Day, D::Error> {
     let span = duration(deserializer)?;
     let millis = NonZeroU64::new(span.as_millis() as u64);
@@ -155,7 +157,7 @@ mod tests {
         "[tiers.warm.prices]\nstorage_gb_month = 1\nretrieval_gb = 2.5\nget_1000 = 0\nput_1000 = 3\n";
 
     #[test]
-    fn said_nothing_expected_cost_decides_at_a_clouds_prices() {
+    fn by_default_expected_cost_decides_at_a_clouds_prices() {
         let said = read("").unwrap();
         assert_eq!((said.policy(), said.tiering.memory), (Some(Policy::COST), 100 << 20));
         assert_eq!(said.tiers.prices(), Ok(Prices::CLOUD));
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_its_field() {
+    fn values_without_a_meaning_are_refused_with_their_field() {
         let prices = |from: &str, to: &str| PRICES.replace(from, to);
         for (text, told) in [
             ("[tiering]\npolicy = \"magic\"\n".to_owned(), "line 2, tiering.policy: "),

@@ -1,9 +1,9 @@
-//! Whether the drives that stay have room for what lies on those that are to go: the arithmetic of a drain.
+//! Whether the drives that stay have room for the data of the drives that are drained.
 //!
-//! A shard that moves takes elsewhere what it took. Where fewer drives stay than a volume has shards, its bodies are
-//! written anew over fewer data shards, and the same parity beside less data takes more: what lies on `k+m` drives as
-//! `(k+m)/k` of its length lies on `k'+m` as `(k'+m)/k'`. Then every drive that stays holds as much of it as any other,
-//! so the one with the least room decides.
+//! A shard that moves takes as much space on its new drive as it took. But where fewer drives stay than a volume has
+//! shards, the volume's bodies are written anew over fewer data shards with the same number of parity shards, which
+//! takes more space: bodies that take `(k+m)/k` of their length over `k+m` drives take `(k'+m)/k'` over `k'+m`. Every
+//! drive that stays then gets an equal part of them, so the drive with the least room decides whether they fit.
 
 use super::{DriveError, bytes_under};
 use crate::shown::bytes;
@@ -14,23 +14,24 @@ use stratum_storage::drive::{Devices, Drive, DriveId};
 use stratum_storage::volume::Without;
 use stratum_storage::volumes::Volumes;
 
-/// What it would take to do without some drives of a tier, and what there is.
+/// How much space draining some drives of a tier would take on the drives that stay, and how much is free there, in
+/// bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Drain {
     tier: Tier,
     /// How many drives stay.
     stay: u64,
-    /// What our files on the drives that go take of the disk.
+    /// The disk space that the store's files take on the drives that leave.
     lies: u64,
     without: Without,
-    /// Free on the devices of the drives that stay, beyond the reserve.
+    /// What is free beside the reserve on the devices of the drives that stay.
     free: u64,
-    /// The least part of that which one of those drives has.
+    /// The part of `free` that falls to the drive with the least room.
     least: u64,
 }
 
 impl Drain {
-    /// Nothing where too few drives stay for data.
+    /// The numbers for a drain; nothing if too few drives stay to hold data.
     pub fn of(volumes: &Volumes, tier: Tier, leaving: &[&Arc<Drive>], stay: &[Arc<Drive>]) -> Option<Drain> {
         let ids: Vec<DriveId> = leaving.iter().map(|drive| drive.id()).collect();
         let (devices, reserve) = (Devices::of(stay), volumes.table.kept_free());
@@ -44,10 +45,11 @@ impl Drain {
         })
     }
 
-    /// Refuses what the drives that stay have no room for.
+    /// Refuses the drain if the drives that stay have no room for it.
     pub fn check(&self) -> Result<(), DriveError> {
         let Without { bytes: comes, narrowed, geometry } = self.without;
-        // Our own figures leave out the garbage that lies between, the disk's the growth.
+        // Of the two figures the larger counts. `comes`, from the records, leaves out garbage that was not freed yet;
+        // `lies`, from the disk, leaves out that bodies grow when they are written over fewer drives.
         let needed = comes.max(self.lies);
         let (free, why) = match narrowed {
             0 => (self.free, String::new()),
@@ -75,7 +77,7 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    /// Five drives stay of six, and bodies of so many GiB lie over all of them as 4+2.
+    /// A drain after which five drives of six stay; bodies of `live` GiB lie over all six as 4+2.
     fn of_six(live: u64, free: u64, least: u64) -> Drain {
         let bytes = live * GIB * 5 / 3 - live * GIB * 5 / 4;
         let without = Without { bytes, narrowed: live * GIB, geometry: Geometry { k: 3, m: 2 } };
@@ -90,8 +92,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_narrower_must_fit_on_every_drive_that_stays() {
-        // 12 GiB lie on the drive, and 20 come to lie on the five others: 4 on each.
+    fn bodies_written_over_fewer_drives_must_fit_on_each_drive_that_stays() {
+        // 12 GiB lie on the drive that leaves, and 20 GiB more come to lie on the other five, 4 on each.
         assert!(of_six(48, 100, 4).check().is_ok());
         let refused = of_six(48, 100, 3).check().unwrap_err().to_string();
         for part in ["20.0 GiB", "48.0 GiB", "3+2", "1.67 times", "15.0 GiB free", "5 drives", "hot"] {
@@ -100,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn shards_that_move_need_room_anywhere() {
+    fn shards_that_move_need_room_on_any_drive_that_stays() {
         let without = Without { bytes: 12 * GIB, narrowed: 0, geometry: Geometry { k: 4, m: 2 } };
         let drain = Drain { stay: 7, without, ..of_six(48, 12, 0) };
         assert!(drain.check().is_ok());
         let refused = Drain { free: 11 * GIB, ..drain }.check().unwrap_err().to_string();
         assert!(refused.contains("12.0 GiB") && refused.contains("11.0 GiB free"), "{refused}");
         assert!(!refused.contains("anew"), "{refused}");
-        // Garbage that wasn't freed yet lies there too.
+        // The drive that leaves holds 1 GiB of garbage that was not freed yet.
         assert!(Drain { lies: 13 * GIB, ..drain }.check().is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! The check itself: over drives, journal, checkpoints, state and volumes, each with what it should agree with.
+//! The check of a stopped server's store: drives, journal, checkpoints, state and volumes are compared with what they
+//! should agree with.
 
 use super::finding::Finding;
 use crate::credentials;
@@ -12,28 +13,28 @@ use stratum_storage::inspect;
 use stratum_storage::set::{ReplicatedCopy, replicated_copy};
 use stratum_storage::volume::VolumeState;
 
-/// The small files that every hot drive holds.
+/// The small files that every hot drive holds a copy of.
 pub const REPLICATED: [&str; 3] = [credentials::FILE, provisional::FILE, given_up::FILE];
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Debug, Default)]
 pub struct Examined {
     pub findings: Vec<Finding>,
     pub checked: Checked,
-    /// Live stripes of which every fragment was read.
+    /// How many live stripes were checked; all their fragments were read.
     pub stripes: u64,
-    /// Bytes of volumes that were read.
+    /// How many bytes of volumes were read.
     pub bytes: u64,
 }
 
 impl Examined {
-    /// Files that a repair removes though nothing is wrong.
+    /// How many files there are that a repair removes although they are nothing wrong.
     pub fn leftovers(&self) -> usize {
         self.findings.iter().filter(|finding| finding.is_leftover()).count()
     }
 }
 
-/// Looks at everything; `quick` leaves out what takes reading it all.
+/// Checks everything; with `quick`, nothing is checked that takes reading all bytes of volumes, journal or checkpoints.
 pub async fn examine(store: &Offline, quick: bool) -> Result<Examined, String> {
     let mut examined = Examined::default();
     let findings = &mut examined.findings;
@@ -52,7 +53,7 @@ pub async fn examine(store: &Offline, quick: bool) -> Result<Examined, String> {
     Ok(examined)
 }
 
-/// What must agree on every hot drive.
+/// Compares the copies of a small file that every hot drive holds.
 fn replicated(store: &Offline, file: &str, findings: &mut Vec<Finding>) {
     let drives = store.remains.drives(Tier::JOURNAL);
     let copies: Vec<ReplicatedCopy> = drives.iter().map(|drive| replicated_copy(drive, file)).collect();
@@ -94,7 +95,7 @@ fn unknown_files(store: &Offline, findings: &mut Vec<Finding>) {
     findings.extend(strays.map(|stray| Finding::of_stray(stray, &drives, is_provisional)));
 }
 
-/// Every volume's files, and all fragments of its live stripes.
+/// Checks every volume's files, and unless `quick` all fragments of its live stripes.
 async fn volumes(store: &Offline, quick: bool, examined: &mut Examined) -> Result<(), String> {
     let volumes = store.volumes();
     let mut unreadable: HashSet<(VolumeId, u64)> = HashSet::new();

@@ -1,4 +1,4 @@
-//! Whatever a check of a store can find, in words that say what it means and what to do.
+//! Everything that a check of a store can find. Each text says what the finding means and what to do about it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use stratum_storage::readpath::Parity;
 use stratum_storage::set::{self, Remark};
 use stratum_storage::volume::{Stray, StrayKind};
 
-/// What became of an object.
+/// How much of an object is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Harm {
-    /// Bytes of it can't be read.
+    /// Some bytes of the object can't be read.
     Damaged,
-    /// Nothing of it can.
+    /// Nothing of the object can be read.
     Lost,
 }
 
@@ -78,7 +78,8 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// What a look at a volume found. A shard that is away is told once, and not once more for each of its stripes.
+    /// The findings of one volume. A shard whose file is missing or bad makes one finding, and none for each of the
+    /// stripes that lack only its fragment.
     pub fn of_volume(volume: VolumeId, verified: Verified) -> Vec<Finding> {
         let away: HashSet<u8> = verified.files.iter().map(|(shard, _)| *shard).collect();
         let shards = verified.files.into_iter().map(|(shard, flaw)| Finding::Shard { volume, shard, flaw });
@@ -96,7 +97,7 @@ impl Finding {
             .collect()
     }
 
-    /// A file that no record names.
+    /// The finding of a file that no record names.
     pub fn of_stray(stray: Stray, drives: &[Arc<Drive>], is_provisional: bool) -> Finding {
         let Stray { drive: id, path, kind } = stray;
         let drive = drives.iter().find(|drive| drive.id() == id);
@@ -109,7 +110,7 @@ impl Finding {
         }
     }
 
-    /// Whether it tells of an object that is gone, or can't be read whole.
+    /// How much of an object is gone, if the finding is about an object's bytes.
     pub fn harm(&self) -> Option<Harm> {
         match self {
             Finding::Lost { .. } => Some(Harm::Damaged),
@@ -120,7 +121,7 @@ impl Finding {
         }
     }
 
-    /// Whether a repair has something to do about it, though nothing is wrong.
+    /// Whether a repair removes the file that was found, although it is nothing wrong.
     pub fn is_leftover(&self) -> bool {
         matches!(self, Finding::UnfinishedFile { .. })
     }
@@ -203,7 +204,7 @@ mod tests {
     use stratum_storage::drive::DriveId;
 
     #[test]
-    fn a_stray_file_is_wrong_unless_it_is_explained() {
+    fn a_stray_file_is_wrong_unless_its_origin_is_known() {
         let severity = |kind: StrayKind, is_provisional: bool| {
             let stray = Stray { drive: DriveId(1), path: "volumes/x".into(), kind };
             Finding::of_stray(stray, &[], is_provisional).severity()

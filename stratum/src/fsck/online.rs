@@ -1,9 +1,9 @@
-//! The check of a store that serves: a job of the server, of which there is one at a time.
+//! The check of a store that serves: a job in the server, which runs one such check at a time.
 //!
-//! The state is checked as it was at one moment, bytes are read where they are now, and everything takes its turns from
-//! the pace. What clients, packing, heal and compaction change meanwhile is never a finding: each layer sees to that in
-//! its own way. Copies of the journal, of checkpoints and of identities are written anew when they are found bad, as the
-//! daily look at them does; of volumes nothing is changed but with `--repair`, which hands what was found to heal.
+//! The state is checked as of one moment, volumes are read as they are when their turn comes, and all reading is paced
+//! as scrub's. What clients, packing, heal and compaction change in the meantime never becomes a finding; each layer
+//! that is checked ensures that in its own way. Bad copies of the journal, of checkpoints and of identities are written
+//! anew, as the daily check of copies does. Volumes are changed only with `--repair`, which hands the findings to heal.
 
 use super::finding::Finding;
 use super::report::{self, Report};
@@ -23,42 +23,44 @@ use stratum_storage::volume::{Stray, VolumeState};
 use tokio::sync::watch;
 use tracing_mutex::parkinglot::Mutex;
 
-/// How long a repair waits for heal at most; what is left then is found by the check that follows.
+/// How long a repair waits for heal at most. What heal hasn't done by then is found by the check that follows.
 const HEAL_TIMEOUT: Duration = Duration::from_secs(600);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// How many stripes of a volume are handed to heal by their place; a scrub finds the others.
+/// How many flawed stripes of one volume are remembered and handed to heal. If a volume has more, a scrub finds the
+/// others.
 const MAX_STRIPES_A_VOLUME: usize = 4096;
 
-/// How a check is to be.
+/// What kind of check is asked for.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Wanted {
-    /// Read no bytes of volumes, and no copies.
+    /// Read no bytes of volumes, and don't check the copies of journal, checkpoints and identities.
     quick: bool,
     repair: bool,
 }
 
-/// How far the check is that is under way, or what came of the last one.
+/// How far the check that is under way has come, or the result of the last one.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct CheckStatus {
-    /// Which one it is since the start; 0: there was none.
+    /// The number of the check, counted from the server's start; 0 if there was none yet.
     pub number: u64,
     pub is_under_way: bool,
-    /// What is being looked at.
+    /// What is being checked.
     pub step: String,
+    /// How many things of this step are done.
     pub done: u64,
-    /// Nothing while it isn't known.
+    /// How many things this step has; 0 while that isn't known.
     pub of: u64,
-    /// Scrub's turns are held back, and so is the check.
+    /// Whether scrub is paused, which pauses the check, too.
     pub is_paused: bool,
-    /// Once it is over, unless it failed.
+    /// The report, once the check is over, unless it failed.
     pub report: Option<Report>,
-    /// Why it could not be run.
+    /// Why the check could not be run to its end.
     pub failed: Option<String>,
 }
 
 impl CheckStatus {
-    /// How far it is, in a line.
+    /// How far the check has come, in a line.
     pub fn to_text(&self) -> String {
         let of = if self.of > 0 { format!(" {} of {}", self.done, self.of) } else { String::new() };
         let paused = if self.is_paused { " (held: `stratum pace resume scrub`)" } else { "" };
@@ -78,9 +80,9 @@ pub struct Checks {
 #[derive(Default)]
 struct Found {
     report: Report,
-    /// Volumes with flaws, and the stripes that have them.
+    /// The volumes with flaws, and the offsets of the stripes that have them.
     flawed: BTreeMap<VolumeId, BTreeSet<u64>>,
-    /// Files that a repair removes though nothing is wrong.
+    /// How many files there are that a repair removes although they are nothing wrong.
     leftovers: usize,
 }
 
@@ -94,7 +96,7 @@ impl Checks {
         CheckStatus { is_paused: self.engine.pace().is_paused(Class::Scrub), ..self.status.lock().clone() }
     }
 
-    /// Begins a check, unless one is under way. Within a runtime.
+    /// Begins a check, unless one is under way. Must be called within a Tokio runtime.
     pub fn start(self: &Arc<Self>, wanted: Wanted) -> CheckStatus {
         let mut status = self.status.lock();
         if !status.is_under_way {
@@ -104,7 +106,7 @@ impl Checks {
         status.clone()
     }
 
-    /// Calls off the check that is under way.
+    /// Cancels the check that is under way. The server calls this when it stops.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -174,7 +176,7 @@ impl Checks {
         Ok(())
     }
 
-    /// The state with itself, and the bodies in the journal.
+    /// Checks that the state's records agree with each other, and that the bodies in the journal can be read.
     async fn state(self: &Arc<Self>, found: &mut Found) -> Result<(), String> {
         self.step("records", 0, 0);
         let (checks, runtime) = (self.clone(), tokio::runtime::Handle::current());
@@ -191,7 +193,7 @@ impl Checks {
         Ok(())
     }
 
-    /// Leave to read; none when the check is called off.
+    /// Waits for the pace's permission to read `bytes`; gives nothing if the check is cancelled.
     async fn turn(&self, bytes: u64) -> Option<Turn> {
         let mut stop = self.stop.subscribe();
         tokio::select! {
@@ -200,7 +202,7 @@ impl Checks {
         }
     }
 
-    /// Every volume's files, and all fragments of its live stripes.
+    /// Checks every volume's files, and unless `quick` all fragments of its live stripes.
     async fn volumes(&self, quick: bool, found: &mut Found) -> Result<(), String> {
         let metadata = self.engine.metadata.clone();
         let records =
@@ -262,7 +264,7 @@ impl Checks {
         Ok(())
     }
 
-    /// Has heal look at what was found, and waits until it has done what it can. Says what was done.
+    /// Hands the flawed volumes to heal, and waits until it has done what it can. Gives sentences about what was done.
     async fn repair(&self, found: &Found) -> Vec<String> {
         let mut mended = Vec::new();
         for (done, (volume, offsets)) in found.flawed.iter().enumerate() {

@@ -1,9 +1,10 @@
-//! Mending: the store is opened as a server opens it, and its own healing is run to the end.
+//! The repair of a stopped server's store: the store is opened as a server opens it, and its own healing is run to the
+//! end.
 //!
-//! Nothing here knows a way of its own to change the store. Opening seals and truncates what a crash left, writes a
-//! half-damaged identity again, heals the journal and, where the index was found bad, builds it anew; then checkpoints
-//! and replicated files are brought back to all their drives, and every shard with a flaw is written anew. Each of
-//! these is what the server does and can be interrupted; what is left is found by the check that follows.
+//! Nothing here changes the store in a way of its own. Opening it seals and truncates what a crash left, writes a
+//! half-damaged identity again, heals the journal and, if the index was found bad, builds it anew. Then checkpoints and
+//! replicated files are copied to all their drives again, and every shard with a flaw is written anew. A server does
+//! all of this, too, and each step may be interrupted; what is left then is found by the check that follows.
 
 use super::examine::REPLICATED;
 use crate::failure::Failure;
@@ -25,7 +26,7 @@ use stratum_storage::volume::VolumeState;
 use stratum_storage::volumes::Volumes;
 use tokio::runtime::Runtime;
 
-/// Mends what can be mended; says what was done.
+/// Repairs what can be repaired; gives sentences about what was done.
 pub fn repair(layout: &Layout, runtime: &Runtime, index_is_bad: bool) -> Result<Vec<String>, String> {
     let mut mended = Vec::new();
     let opened = open(layout, runtime, index_is_bad, &mut mended);
@@ -39,7 +40,7 @@ pub fn repair(layout: &Layout, runtime: &Runtime, index_is_bad: bool) -> Result<
     healed.map(|()| mended)
 }
 
-/// Opens it as a server does.
+/// Opens the store as a server does, with a new index if the old one is bad.
 fn open(
     layout: &Layout,
     runtime: &Runtime,
@@ -58,7 +59,8 @@ fn open(
     Ok(runtime.block_on(Engine::open(foundation, Config::new(layout.index())))?)
 }
 
-/// The threads of the store that was just closed may hold its drives a moment longer.
+/// Waits until the drives are unlocked: the threads of the store that was just closed may hold the locks a moment
+/// longer.
 fn await_release(layout: &Layout) {
     const ATTEMPTS: usize = 100;
     let clock: Arc<dyn Clock> = Arc::new(System);
@@ -70,7 +72,7 @@ fn await_release(layout: &Layout) {
     }
 }
 
-/// Bad copies of checkpoints go; then journal and checkpoints are made whole.
+/// Removes bad copies of checkpoints, and has the store copy journal and checkpoints to all their drives.
 fn checkpoints(engine: &Engine, mended: &mut Vec<String>) {
     for copy in salvage::remove_bad_copies(&engine.set.drives(Tier::JOURNAL)) {
         mended.push(format!("the checkpoint at entry {} on {} was copied anew", copy.index, copy.drive));
@@ -95,7 +97,7 @@ fn replicated(set: &Set, name: &str, mended: &mut Vec<String>) {
     }
 }
 
-/// Every shard with a flaw is written anew, where that is possible.
+/// Writes every shard with a flaw anew, where that is possible.
 async fn heal(engine: &Engine, mended: &mut Vec<String>) -> Result<(), String> {
     let Engine { metadata, volumes, .. } = engine;
     let records = metadata.local().volumes().map_err(|error| error.to_string())?;
@@ -116,7 +118,7 @@ async fn heal(engine: &Engine, mended: &mut Vec<String>) -> Result<(), String> {
     Ok(())
 }
 
-/// The shards of a volume that have a flaw, or a fragment with one.
+/// The shards of a volume whose file, or any of whose fragments, has a flaw.
 async fn flawed(volumes: &Volumes, volume: VolumeId) -> Result<Vec<u8>, String> {
     let verified = inspect::verify(&volumes.table, volume).await.map_err(|error| error.to_string())?;
     let fragments = verified.stripes_found.iter().flat_map(|found| {

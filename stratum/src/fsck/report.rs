@@ -1,24 +1,24 @@
-//! What a check tells, in words or as JSON.
+//! The report of a check, as text or as JSON.
 //!
-//! A badly damaged store has more to tell than anybody reads, and what is told is held in memory: of each severity the
-//! first [`MAX_TOLD_FINDINGS`] findings are told, and the others counted.
+//! A badly damaged store has more findings than anybody reads, and the report is held in memory: of each severity it
+//! holds the first [`MAX_TOLD_FINDINGS`] findings, and only the number of the others.
 
 use super::examine::Examined;
 use super::finding::Finding;
 use serde::{Deserialize, Serialize};
 use stratum_metadata::check::{Checked, Severity};
 
-/// How many findings of a severity are told.
+/// The most findings of one severity that a report holds.
 const MAX_TOLD_FINDINGS: usize = 2_000;
 
-/// What is told.
+/// The report of a check.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     pub findings: Vec<Told>,
-    /// What more there is of the same.
+    /// How many findings there are that the report doesn't hold.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub untold: u64,
-    /// What `--repair` did.
+    /// Sentences about what `--repair` did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mended: Vec<String>,
     pub objects: u64,
@@ -27,7 +27,7 @@ pub struct Report {
     pub bytes: u64,
 }
 
-/// A finding, with its severity and in words.
+/// A finding as the report holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Told {
     pub severity: Severity,
@@ -46,6 +46,7 @@ impl From<Examined> for Report {
 }
 
 impl Report {
+    /// Adds a finding, or only counts it if the report holds enough of its severity.
     pub fn tell(&mut self, finding: &Finding) {
         let severity = finding.severity();
         if self.findings.iter().filter(|told| told.severity == severity).count() < MAX_TOLD_FINDINGS {
@@ -59,7 +60,7 @@ impl Report {
         (self.objects, self.parts) = (checked.objects, checked.parts);
     }
 
-    /// The worst first.
+    /// Sorts the findings, the worst first.
     pub fn sort(&mut self) {
         self.findings.sort_by_key(|told| std::cmp::Reverse(told.severity));
     }
@@ -104,7 +105,7 @@ impl std::fmt::Display for Report {
     }
 }
 
-/// What is told of leftovers that a repair removed.
+/// The sentence about the unfinished files that a repair removed, if there were any.
 pub fn removed(leftovers: usize) -> Option<String> {
     (leftovers > 0).then(|| format!("{leftovers} files that were never finished were removed"))
 }
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_each_severity_the_first_are_told_and_the_others_counted() {
+    fn of_each_severity_the_report_holds_the_first_findings_and_counts_the_others() {
         let lost = |number: usize| Finding::Lost { owner: format!("object {number}") };
         let mut report = Report::default();
         (0..MAX_TOLD_FINDINGS + 7).for_each(|number| report.tell(&lost(number)));

@@ -1,7 +1,8 @@
-//! The fields of a line of text, written plainly: `name=value`, texts in quotation marks, the message as it is.
+//! Formats the fields of a text line of the log: `name=value`, strings in quotation marks, the message as it is.
 //!
-//! It is what `tracing_subscriber` writes where there are no colours, without the machinery that would paint them: each
-//! request has a line of a dozen fields, and painting them in no colour takes a tenth of what a small request takes.
+//! The result is what `tracing_subscriber` itself writes when colours are off. This does it without that crate's
+//! machinery for colours: each request has a line of a dozen fields, and formatting them with the machinery takes a
+//! tenth of the time of a small request.
 
 use std::fmt::{self, Debug, Write};
 use tracing::field::{Field, Visit};
@@ -11,6 +12,7 @@ use tracing_subscriber::fmt::format::Writer;
 
 const MESSAGE: &str = "message";
 
+/// The formatter of fields for lines without colours.
 pub struct PlainFields;
 
 impl<'writer> FormatFields<'writer> for PlainFields {
@@ -21,7 +23,8 @@ impl<'writer> FormatFields<'writer> for PlainFields {
     }
 }
 
-/// Text within a line: a line break in it, or what would move a terminal's cursor, is written as it is written in source code.
+/// Writes text into a line. Control characters, which could break the line or move a terminal's cursor, are written as
+/// escape sequences, as in source code.
 struct Within<'a, 'writer>(&'a mut Writer<'writer>);
 
 impl Write for Within<'_, '_> {
@@ -39,7 +42,7 @@ impl Write for Within<'_, '_> {
     }
 }
 
-/// A value as `tracing` hands it over: what is shown by `%` comes in this form, too.
+/// A value that `tracing` hands over as `Debug`, which it also does with a value that is logged with `%`.
 struct AsGiven<'a>(&'a dyn Debug);
 
 impl fmt::Display for AsGiven<'_> {
@@ -56,7 +59,7 @@ struct Line<'writer> {
 
 impl<'writer> Line<'writer> {
     fn put(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'writer>) -> fmt::Result) {
-        // What the `log` crate says of where a line comes from stands at its beginning already.
+        // The `log` crate gives the origin of a line in fields `log.*`; the line begins with the origin already.
         if self.outcome.is_ok() && !field.name().starts_with("log.") {
             self.outcome = self.begin(field.name()).and_then(|()| value(&mut self.writer));
         }
@@ -69,7 +72,7 @@ impl<'writer> Line<'writer> {
         if name == MESSAGE {
             return Ok(());
         }
-        // A field may be named by a word of the language's own.
+        // A field whose name is a keyword of Rust is written as a raw identifier, such as `r#type`.
         self.writer.write_str(name.strip_prefix("r#").unwrap_or(name))?;
         self.writer.write_char('=')
     }
@@ -125,7 +128,7 @@ mod tests {
         }
     }
 
-    /// What is written of that, without the time.
+    /// The text that is written of what `log` logs, without the time.
     fn written(log: impl FnOnce()) -> String {
         let kept = Kept::default();
         let lines = tracing_subscriber::fmt().with_writer(kept.clone()).with_ansi(false).without_time();
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_written_by_their_kinds() {
+    fn fields_of_every_type_are_written_plainly() {
         let line = written(|| {
             let (id, path, absent) = ("4c", "/b/\"k\u{e9}\n", None::<u64>);
             tracing::info!(target: "t", id, path, status = 200, absent, millis = 0.5, r#type = "x", is = true, "request");
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_stays_one_line() {
+    fn control_characters_in_values_do_not_break_a_line() {
         let line = written(|| {
             let cause = "one\ntwo \u{1b}[31m";
             tracing::info!(target: "t", %cause, "said: {cause}");

@@ -1,8 +1,8 @@
-//! What IAM answers, as far as the commands show it.
+//! The results of IAM's actions, as far as the commands show them.
 
 use serde::Deserialize;
 
-/// A result of which nothing is shown.
+/// The result of an action that is only done; nothing of it is shown.
 #[derive(Debug, Deserialize)]
 pub struct Done {}
 
@@ -19,7 +19,7 @@ pub struct AccessKey {
     pub secret_access_key: String,
 }
 
-/// A list inside a document.
+/// A list in IAM's XML, whose items are elements `<member>`.
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "T: Deserialize<'de>"))]
 struct Members<T> {
@@ -27,7 +27,7 @@ struct Members<T> {
     member: Vec<T>,
 }
 
-/// A page of a list: its items stand under a name of their own.
+/// Defines a page of a list. Each list action has an element of a different name around its items.
 macro_rules! page {
     ($name:ident, $items:literal, $item:ty) => {
         #[derive(Debug, Deserialize)]
@@ -39,7 +39,7 @@ macro_rules! page {
         }
 
         impl $name {
-            /// The items, and where the next page begins, if there is one.
+            /// The items, and the marker of the next page, if there is one.
             pub fn into_page(self) -> (Vec<$item>, Option<String>) {
                 (self.items.member, self.marker)
             }
@@ -101,7 +101,7 @@ struct Version {
 }
 
 impl PolicyVersion {
-    /// The policy's text.
+    /// The policy's document, which IAM sends percent-encoded.
     pub fn document(&self) -> String {
         percent_encoding::percent_decode_str(&self.policy_version.document).decode_utf8_lossy().into_owned()
     }

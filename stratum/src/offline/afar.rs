@@ -1,5 +1,6 @@
-//! What a remote store holds for whoever has lost drives: copies of the state, read as backups are, and the volumes themselves, of
-//! which an older state says that they lie on drives.
+//! What a remote store gives to an operator who has lost drives: copies of the state, which are read like backups, and
+//! volumes. A copy of the state may be older than a volume's move to the remote store, and then says that the volume
+//! lies on drives.
 
 use super::Offline;
 use crate::layout::Layout;
@@ -21,36 +22,38 @@ use stratum_storage::remote::state::StateFile;
 use stratum_storage::remote::{ObjectStore, Remote, RemoteError, RemoteObject};
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
-/// What one request asks for.
+/// The most bytes that one request reads.
 const READ_BYTES: u64 = 4 << 20;
-/// How often a store that can't be reached is asked whether it is back, and how many times: a quarter of an hour.
+/// How often a remote store that can't be reached is probed, and how many times: for a quarter of an hour.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 const PROBES: u32 = 180;
-/// Where checkpoints lie on a drive.
+/// The folder on a drive in which checkpoints lie.
 const CHECKPOINTS: &str = "checkpoint";
 
 /// What a remote store holds.
 struct Afar {
     remote: Arc<Remote>,
-    /// Whose it is, if it says so.
+    /// The id of the set that the remote store belongs to, if its marker says one.
     owner: Option<String>,
-    /// Of each volume the object that came last.
+    /// The volumes in the remote store, each with the object that was written last.
     volumes: BTreeMap<VolumeId, RemoteObject>,
+    /// The copies of the state that were fetched.
     copies: Vec<StateCopy>,
-    /// Where they were brought; reads like a drive.
+    /// The folder that the copies were fetched into, which can be read like a drive.
     folder: PathBuf,
 }
 
-/// A copy of the state that was brought here.
+/// A copy of the state that was fetched.
 struct StateCopy {
-    /// The entry of the journal that it is as of.
+    /// The last entry of the journal that is in the copy.
     index: Index,
-    /// When it came to the remote store, by its clock.
+    /// When the copy was written to the remote store, by that store's clock.
     came: UnixMillis,
 }
 
 impl Afar {
-    /// Looks what lies there, and brings the copies of the state of which all is there into a folder that isn't there yet.
+    /// Lists what the remote store holds, and fetches every copy of the state that is complete into a folder that must
+    /// not exist yet.
     async fn look(store: Arc<dyn ObjectStore>, folder: &Path) -> Result<Afar, String> {
         let remote = Remote::new(store, String::new(), Arc::new(System));
         let say = |error: RemoteError| format!("{}: {error}", remote.place());
@@ -68,12 +71,12 @@ impl Afar {
         Ok(afar)
     }
 
-    /// The folder that reads like a drive which holds the state, if there is a copy.
+    /// The folder with the fetched copies, if there is any copy.
     fn state(&self) -> Option<&Path> {
         (!self.copies.is_empty()).then_some(self.folder.as_path())
     }
 
-    /// What is there, where no copy of the state is.
+    /// A sentence about a remote store without a copy of the state.
     fn without_state(&self) -> String {
         format!(
             "{} holds no copy of the state, and nobody can say whose bytes the {} volumes there hold",
@@ -82,7 +85,9 @@ impl Afar {
         )
     }
 
-    /// Brings a copy here, by its manifest; nothing if something of it isn't there any more, or is in the way of a newer one.
+    /// Fetches the copy of the state that a manifest names, and gives the last entry of the journal in it. Gives
+    /// nothing if a file of the copy isn't in the remote store any more, or if another version of the file was fetched
+    /// already for a newer copy: `here` has the fetched files, each with its stamp.
     async fn bring(
         &self,
         manifest: &StateFile,
@@ -113,7 +118,7 @@ impl Afar {
         Ok(Some(read.index))
     }
 
-    /// Whether its bytes are what was written is seen when they are read as a checkpoint.
+    /// Fetches a file of a copy of the state. Its bytes are not verified here, but when they are read as a checkpoint.
     async fn read(&self, file: &StateFile, to: &mut impl Write) -> Result<(), String> {
         let (place, mut at) = (self.remote.place(), 0);
         while at < file.length {
@@ -128,8 +133,9 @@ impl Afar {
         Ok(())
     }
 
-    /// Which of these volumes lie there, although their records say that they lie on drives, where too little of them is left: they
-    /// came there after this state.
+    /// Finds volumes that were moved to the remote store after this state was written: their records say that they lie
+    /// on drives, too few of their shards are left there, and the remote store has them. Gives records that say where
+    /// they are.
     async fn settle(&self, store: &Offline) -> HashMap<VolumeId, VolumeRecord> {
         let mut settled = HashMap::new();
         let candidates = store.records.iter().filter(|record| {
@@ -151,7 +157,7 @@ impl Afar {
         settled
     }
 
-    /// What isn't known because the state is older than what lies there.
+    /// Sentences about what isn't known because the state is older than the remote store's volumes.
     fn doubts(&self, store: &Offline) -> Vec<String> {
         let place = self.remote.place();
         let reached = store.state.reached();
@@ -174,7 +180,7 @@ impl Afar {
     }
 }
 
-/// The volumes that lie there, each in the object that came last.
+/// The volumes that lie in a remote store, each with the object that was written last.
 async fn volumes(remote: &Remote) -> Result<BTreeMap<VolumeId, RemoteObject>, RemoteError> {
     let (mut found, mut after) = (BTreeMap::new(), None::<String>);
     loop {
@@ -194,8 +200,8 @@ async fn volumes(remote: &Remote) -> Result<BTreeMap<VolumeId, RemoteObject>, Re
 }
 
 impl Offline {
-    /// What is left of the store: on drives, in an unpacked backup, and in the remote store, if it has one. To be called within a
-    /// runtime.
+    /// Opens what is left of the store: on drives, in an unpacked backup, and in the remote store, if it has one. Must
+    /// be called within a Tokio runtime.
     pub async fn open_with_afar(
         layout: &Layout,
         scratch: &Path,
@@ -225,10 +231,10 @@ impl Offline {
         }
     }
 
-    /// With what the remote store holds, which is only read.
+    /// The same store with what the remote store holds, which is only read.
     ///
     /// # Errors
-    /// It belongs to another store.
+    /// The remote store belongs to another store.
     async fn with_afar(mut self, afar: Afar) -> Result<Offline, String> {
         let set = self.remains.set.map(|set| set.to_string());
         if let (Some(owner), Some(set)) = (&afar.owner, &set)
@@ -252,14 +258,15 @@ impl Offline {
         Ok(self)
     }
 
-    /// Whether the remote store couldn't be reached, and can be now. Waits for that, once in vain.
+    /// Waits until a remote store that couldn't be reached can be reached; gives whether that is so. After one wait in
+    /// vain it doesn't wait again.
     pub async fn remote_came_back(&self) -> bool {
         let away = self.remote.as_ref().filter(|remote| remote.reach().is_away());
         let Some(remote) = away.filter(|_| !self.gave_up.load(Ordering::Relaxed)) else { return false };
         eprintln!("{} can't be reached: waiting for it", remote.place());
         for _ in 0..PROBES {
             tokio::time::sleep(PROBE_INTERVAL).await;
-            // Why it isn't there is known.
+            // The error was told before; whether the store answers is seen by `reach`.
             let _ = remote.probe().await;
             if !remote.reach().is_away() {
                 return true;

@@ -1,7 +1,8 @@
-//! A start that lacks drives: it goes on by itself when they are there.
+//! A start that lacks drives waits for them, and goes on by itself when they are there.
 //!
-//! Each try says of every drive that it lacks why that is, so it isn't made again and again: only when another disk is mounted
-//! somewhere, or a drive's identity came or went, and else after ever longer pauses, for what can't be seen from outside.
+//! Each attempt to open the drives logs why each missing drive is missing, so attempts must not follow each other
+//! quickly. An attempt is made when the folder or the identity file of a drive has changed, as when a disk was mounted.
+//! Since a drive may also come back without such a change, an attempt is made after ever longer pauses as well.
 
 use crate::layout::Layout;
 use std::fs::Metadata;
@@ -12,13 +13,13 @@ use std::time::Duration;
 use stratum_engine::{Foundation, OpenError};
 use stratum_storage::ambient::{Clock, System};
 
-/// How often it is looked whether drives came or went.
+/// How often the folders of the drives are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How long until a try is made though nothing was seen to change, at first and at most.
+/// The first and the longest pause after which an attempt is made although no change was seen.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
-/// The drives, once enough are there to start safely. Says what it waits for, and when it goes on.
+/// Opens the drives, once enough are there to start safely. While it waits, the log says for which drives.
 pub(super) fn await_foundation(layout: &Layout, address: SocketAddr) -> Result<Foundation, OpenError> {
     let (began, mut waiting) = (System.monotonic(), None);
     loop {
@@ -48,7 +49,8 @@ pub(super) fn await_foundation(layout: &Layout, address: SocketAddr) -> Result<F
 const NOT_SERVING: &str = "not serving: drives are missing. Mount them, or bring them back: the start goes on by itself within a \
                            second. `stratum rescue` copies out what can be read if they are lost";
 
-/// What can be seen of all drives without opening them: the folder that is there, and its identity.
+/// What can be seen of all drives without opening them: device, inode and time of each drive's folder and identity
+/// files.
 #[derive(PartialEq, Eq)]
 struct Seen(Vec<Option<(u64, u64, i64)>>);
 
@@ -75,7 +77,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_drive_that_comes_or_goes_is_seen() {
+    fn a_drive_that_appears_or_disappears_is_a_change() {
         let dir = tempfile::tempdir().unwrap();
         let data: Vec<_> = ["a", "b", "c"].map(|name| dir.path().join(name)).into();
         let layout = Layout::new(&data, &Config::default());
@@ -85,7 +87,7 @@ mod tests {
         let mut changes = |what: &str| {
             let now = Seen::of(&layout);
             assert!(now != before, "{what}");
-            assert!(Seen::of(&layout) == now, "{what}, and that is all");
+            assert!(Seen::of(&layout) == now, "{what} changes what is seen only once");
             before = now;
         };
         fs::write(hot.join("identity"), b"whose").unwrap();
@@ -97,6 +99,6 @@ mod tests {
         fs::rename(aside.join("identity"), hot.join("identity")).unwrap();
         changes("the identity in it");
         fs::write(hot.join("else"), b"").unwrap();
-        assert!(Seen::of(&layout) == before, "what else lies there doesn't matter");
+        assert!(Seen::of(&layout) == before, "other files in the folder don't matter");
     }
 }

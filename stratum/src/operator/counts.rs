@@ -1,8 +1,9 @@
-//! What takes a scan of all objects to know, some seconds for a million of them: counted beside everything else when somebody
-//! asks, and kept for a time.
+//! Counts that need a scan of all objects, which takes some seconds for a million of them: how much the store holds,
+//! and how many objects can't be read. A count is made in the background when somebody asks for it, and its result is
+//! kept for a time.
 //!
-//! Who asks waits for a count for a bounded time. What a store of many millions says then is the last count, or that there is
-//! none yet: a page that tells how the store is mustn't take minutes.
+//! Whoever asks waits only for a bounded time, because the status must not take minutes. A store with many millions of
+//! objects then answers with the last count, or with none if the first count isn't finished.
 
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use stratum_storage::apart::Apart;
 use stratum_storage::heal::Lost;
 use stratum_storage::journal::LostBodies;
 
-/// A count is good for so many times as long as it took: of a small store it is of this very moment, and of a large one it takes
-/// a small part of a thread.
+/// A count is used for this many times as long as it took. So the counts of a small store are always fresh, and those
+/// of a large store keep a thread busy for a small part of the time.
 const TIMES_ITS_COST: u32 = 30;
-/// How long somebody waits for a count.
+/// How long whoever asks waits for a count.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 static THREADS: Apart = Apart::leaving_one("counting");
@@ -26,7 +27,8 @@ static THREADS: Apart = Apart::leaving_one("counting");
 pub(super) struct Counts {
     census: Arc<Count<u64, Census>>,
     unreadable: Arc<Count<(Lost, LostBodies), u64>>,
-    /// The state was once restored, or a body was given up: objects may name bodies that had left the journal before.
+    /// Whether the state was ever restored, or bodies were given up. If so, objects may name journal entries that are
+    /// gone although no drive is known to have lost them.
     may_lack: bool,
 }
 
@@ -35,8 +37,8 @@ impl Counts {
         Counts { census: Arc::default(), unreadable: Arc::default(), may_lack }
     }
 
-    /// How much there is, and how long ago it was so; nothing if that was never counted. What nothing was changed of since is so
-    /// now.
+    /// How much the store holds, and how old that count is; nothing if it was never counted. The age is zero if the
+    /// state hasn't changed since the count.
     pub(super) fn census(&self, metadata: &Metadata) -> Option<(Census, Duration)> {
         let (basis, metadata) = (metadata.applied_index(), metadata.clone());
         let is_good = |last: &Counted<u64, Census>| last.basis == basis || last.is_young();
@@ -45,15 +47,16 @@ impl Counts {
         Some((last.value, if is_of_now { Duration::ZERO } else { last.age() }))
     }
 
-    /// How many objects lie at least partly in what is lost. At least 1 if anything in volumes is: what can't be counted now, or
-    /// is no object's yet, is still something to know.
+    /// How many objects lie at least partly in bytes that are lost. It is at least 1 if anything in volumes is lost,
+    /// even if the objects can't be counted now or no object names those bytes: the operator should know of the loss.
     pub(super) fn unreadable(&self, metadata: &Metadata, lost: Lost) -> u64 {
         let (least, bodies) = (u64::from(!lost.is_empty()), metadata.lost_bodies());
         if lost.is_empty() && bodies.is_empty() && !self.may_lack {
             return 0;
         }
         let (basis, metadata) = ((lost.clone(), bodies.clone()), metadata.clone());
-        // What else is lost is told at once, but for half of the time at most.
+        // When more was lost since the last count, a new count is made soon; yet counts that follow each other take at
+        // most half of the time.
         let is_good = |last: &Counted<(Lost, LostBodies), u64>| match last.basis == basis {
             true => last.value == 0 || last.is_young(),
             false => last.age() < last.cost * 2,
@@ -71,7 +74,7 @@ impl Counts {
     }
 }
 
-/// One count: the last of it, and whether another is being made. At most one is made at a time.
+/// A kind of count: its last result, and whether it is being made anew. At most one is made at a time.
 struct Count<B, T> {
     state: Mutex<State<B, T>>,
     ended: Condvar,
@@ -82,7 +85,7 @@ struct State<B, T> {
     is_under_way: bool,
 }
 
-/// What was counted, and of which state of things. Times are those of the monotonic clock.
+/// The result of a count. `basis` says which state of the store was counted. Times are those of the monotonic clock.
 #[derive(Clone)]
 struct Counted<B, T> {
     basis: B,
@@ -92,12 +95,12 @@ struct Counted<B, T> {
 }
 
 impl<B, T> Counted<B, T> {
-    /// Since it was begun: what came later may be in it or not.
+    /// How long ago the count was begun. Changes since then may be in the count or not.
     fn age(&self) -> Duration {
         System.monotonic().saturating_sub(self.began)
     }
 
-    /// Good enough where things have changed since.
+    /// Whether the count may still be used although the store has changed since.
     fn is_young(&self) -> bool {
         self.is_good_at(self.age())
     }
@@ -114,7 +117,8 @@ impl<B, T> Default for Count<B, T> {
 }
 
 impl<B: Clone + Send + 'static, T: Copy + Send + 'static> Count<B, T> {
-    /// The last count if it is good, else a new one; and whatever is the last one if that takes longer than this.
+    /// The last count if it is good, else a new one. If the new one takes longer than `patience`, the last one, whether
+    /// it is good or not.
     fn within(
         self: &Arc<Self>,
         patience: Duration,
@@ -135,7 +139,8 @@ impl<B: Clone + Send + 'static, T: Copy + Send + 'static> Count<B, T> {
     }
 }
 
-/// A count that is being made. It ends also where it panics, so that the next can begin.
+/// A count that is being made. Dropping this, also by a panic, notes that none is being made any more, so that the next
+/// can begin.
 struct Making<B, T>(Arc<Count<B, T>>);
 
 impl<B, T> Making<B, T> {
@@ -172,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn who_asks_waits_for_a_bounded_time_and_gets_the_last_count() {
+    async fn asking_waits_for_a_bounded_time_and_gives_the_last_count() {
         let counts = Arc::new(Count::<u8, u8>::default());
         let (go_on, waiting) = mpsc::channel::<()>();
         let late = move || waiting.recv().ok().map(|()| 7);
@@ -185,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_of_little_is_good_for_a_moment_and_one_of_much_for_long() {
+    fn a_count_that_was_quick_is_used_briefly_and_one_that_took_long_is_used_long() {
         let is_good = |cost: Duration, age: Duration| {
             Counted { basis: 1, value: 7, began: Duration::ZERO, cost }.is_good_at(age)
         };

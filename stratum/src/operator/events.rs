@@ -1,4 +1,4 @@
-//! Events that wait to be told: how many for each webhook, and how an operator gets rid of them.
+//! The routes of events that wait for webhooks: how many there are for each webhook, and dropping them.
 
 use super::{Operator, Refused};
 use axum::Json;
@@ -8,20 +8,21 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Events that are forgotten by one command.
+/// How many events one command drops at most.
 const TOGETHER: usize = 1000;
 
-/// How much waits for a webhook.
+/// How many events wait for a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueStatus {
     pub waiting: u64,
-    /// Events that found no room since something waits.
+    /// How many events were lost because the queue was full, since the queue was last empty.
     pub lost: u64,
 }
 
-/// By the webhooks' names.
+/// The queues, by the names of the webhooks.
 pub type Queues = BTreeMap<String, QueueStatus>;
 
+/// The parameters of dropping events.
 #[derive(Debug, Deserialize)]
 pub struct Dropped {
     webhook: String,
@@ -37,7 +38,7 @@ pub(super) async fn list(Shared(operator): Shared<Arc<Operator>>) -> Result<Json
     Ok(Json(queues.into_iter().map(|(webhook, queue)| (webhook, status(queue))).collect()))
 }
 
-/// `POST /events/drop?webhook=...`: forgets all that waits for it; says how much that was.
+/// `POST /events/drop?webhook=...`: drops all events that wait for the webhook; answers with their number.
 pub(super) async fn drop_all(
     Shared(operator): Shared<Arc<Operator>>,
     Query(Dropped { webhook }): Query<Dropped>,

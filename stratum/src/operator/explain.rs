@@ -1,7 +1,7 @@
-//! `GET /objects/{bucket}/{key}?versionId=...`: where an object lies, why, and what would change that.
+//! `GET /objects/{bucket}/{key}?versionId=...`: on which tier an object lies, why, and what would change that.
 //!
-//! What is decided is decided anew for the answer, by the function that the engine decides with, so that what is shown is what
-//! counts now; what it was decided by before stands in the object's record.
+//! The decision is made anew for each answer, by the same function that the tiering engine uses, so that the answer
+//! shows what counts now. Earlier decisions and their reasons are taken from the object's record.
 
 use super::tiers::{bucket, name, object, unread};
 use super::{Operator, Refused};
@@ -21,58 +21,64 @@ use stratum_storage::volume::Table;
 use stratum_tiering::content::Content;
 use stratum_tiering::day::{Day, FORESEEN_DAYS, Lasting};
 
-/// Why nothing is decided by use of a version that isn't current.
+/// Why nothing is decided about a version that isn't current.
 const NOT_CURRENT: &str = "it isn't its key's current object: its use isn't counted, and it stays where it is until somebody \
     moves it";
 
-/// Which version is asked about.
+/// The parameters of the request.
 #[derive(Deserialize)]
 pub(super) struct ExplainRequest {
     #[serde(rename = "versionId")]
     version_id: Option<String>,
 }
 
-/// Where an object lies, and why. Times are milliseconds of Unix time, money is dollars.
+/// On which tier an object lies, and why. Times are milliseconds since 1970, money is dollars.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Explanation {
-    /// Where it lies; of an object of several parts, the coldest that a part of it lies in.
+    /// The tier on which the object lies; for an object of several parts, the coldest tier on which a part lies.
     pub tier: String,
-    /// Since when it belongs where it belongs.
+    /// Since when the object belongs on the tier that was last decided, or else since when it exists.
     pub since: UnixMillis,
-    /// Why it lies there, and what is decided of it now.
+    /// A sentence about why the object lies there, and what is decided about it now.
     pub sentence: String,
-    /// Bytes by tier.
+    /// How many of its bytes lie on each tier.
     pub bytes: BTreeMap<String, u64>,
-    /// Where it is to go, if it isn't there.
+    /// The tier to which the object is to be moved, if some of it doesn't lie there yet.
     pub moving_to: Option<String>,
     pub pin: Option<Pinned>,
-    /// What is decided of it now: the tier, and which rule says so. Nothing where nothing is decided by use.
+    /// What is decided about the object now: the tier, and the rule that says so. Nothing where no decision is made by
+    /// use.
     pub decision: Option<Decision>,
-    /// What each rule said, in order of precedence, and the figures that were compared: who follows them comes to the decision.
+    /// What each rule said, in order of precedence. The decision follows from this and `terms`.
     pub rules: Option<Value>,
+    /// The figures that the rules compared.
     pub terms: Option<Value>,
-    /// How the object is used, and how its group is: the objects whose keys begin with `prefix`.
+    /// How the object is used.
     pub signals: Option<Value>,
+    /// How the objects are used whose keys begin like this object's.
     pub group: Option<Group>,
-    /// What its bytes are: how sure whoever looked at them is, 0 to 1, and which of all that is known of them counts.
+    /// The class of the object's bytes.
     pub class: Option<String>,
+    /// How sure the classifier is of the class, from 0 to 1; nothing if the class comes from elsewhere.
     pub class_confidence: Option<f64>,
+    /// What the class was concluded from.
     pub class_because: Option<String>,
-    /// What a month costs where it belongs, and in each tier, as it is used now; moves aside.
+    /// What the object costs in a month on the tier where it belongs and on every other, as it is used now, without the
+    /// cost of moves.
     pub costs: Option<Costs>,
-    /// What would change the decision.
+    /// Sentences about what would change the decision.
     pub changes: Vec<String>,
-    /// When the decision may be another by the mere passing of time.
+    /// When the decision may change only because time has passed.
     pub next_review: Option<UnixMillis>,
-    /// Since when the move of its bytes is due, if it isn't done.
+    /// Since when a move of the object's bytes is due, if one is.
     pub move_due: Option<UnixMillis>,
-    /// Why nothing is decided by use, if so.
+    /// Why no decision is made by use, if so.
     pub not_deciding: Option<String>,
-    /// What took it from tier to tier, the last one last.
+    /// The decisions that moved the object from tier to tier, the newest last.
     pub history: Vec<Moved>,
 }
 
-/// A pin.
+/// A pin, which keeps an object on a tier.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Pinned {
     pub tier: String,
@@ -81,14 +87,14 @@ pub struct Pinned {
     pub until: Option<UnixMillis>,
 }
 
-/// What is decided now.
+/// The decision about an object as of now.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Decision {
     pub tier: String,
     pub by: Value,
 }
 
-/// The objects that are in use together with this one.
+/// The group of an object: the objects whose keys begin with `prefix`, which are likely to be used alike.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Group {
     pub prefix: String,
@@ -96,7 +102,7 @@ pub struct Group {
     pub used: Option<Value>,
 }
 
-/// What a month costs.
+/// What an object costs in a month, in dollars: on the tier where it belongs (`now`), and on each tier.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Costs {
     pub now: f64,
@@ -154,7 +160,7 @@ impl Operator {
 }
 
 impl Operator {
-    /// Of a version that isn't current there is its place, and what was decided while it was.
+    /// The explanation of a version that isn't current: where it lies, and what was decided while it was current.
     fn explanation_of_older(
         &self,
         view: &ReadView,
@@ -171,7 +177,7 @@ impl Operator {
 }
 
 impl Explanation {
-    /// When the decision may be another, if that is so near that a person is told of it.
+    /// When the decision may change because time has passed, if that is near enough to be told to people.
     pub fn foreseen_review(&self) -> Option<UnixMillis> {
         let figure = |name| self.terms.as_ref()?.get(name)?.as_u64();
         let (now, day) = (figure("now")?, figure("day")?);
@@ -213,7 +219,7 @@ impl Explanation {
     }
 }
 
-/// What the record says.
+/// The part of the explanation that follows from the object's record.
 fn place(
     view: &ReadView,
     table: &Table,
@@ -244,7 +250,8 @@ fn place(
     })
 }
 
-/// What is still in the journal is on the hot drives; what has no bytes lies nowhere.
+/// How many bytes of an object lie on each tier. Bytes that are still in the journal count for its tier. An object
+/// without bytes lies on no tier.
 fn bytes_by_tier(
     view: &ReadView,
     table: &Table,
@@ -279,7 +286,7 @@ fn moved(decision: &TierDecision, day: Day) -> Moved {
     }
 }
 
-/// Where it is and why, in words.
+/// The sentence about where an object lies and why.
 fn sentence(tier: Tier, decided: Option<&TierDecision>, moving_to: Option<Tier>, day: Day) -> String {
     let lies = format!("It lies in the {} tier", tier.name());
     match (decided, moving_to) {
@@ -291,7 +298,7 @@ fn sentence(tier: Tier, decided: Option<&TierDecision>, moving_to: Option<Tier>,
     }
 }
 
-/// A reason, with what it stood on.
+/// The reason for a decision, with the figures on which it was based.
 fn because(decision: &TierDecision, day: Day) -> String {
     let words = in_words(decision.reason);
     let Some(basis) = decision.basis else { return words.to_owned() };
@@ -304,7 +311,7 @@ fn because(decision: &TierDecision, day: Day) -> String {
     format!("{words} (in {} it had been idle for {idle}, and {money})", basis.from.name())
 }
 
-/// Dollars with two digits that count.
+/// An amount of dollars: to the cent from 10 cents on, below that with two significant digits.
 pub fn dollars(dollars: f64) -> String {
     match dollars {
         0.0 => "$0".to_owned(),
@@ -322,7 +329,7 @@ mod tests {
     use stratum_metadata::record::{TierBasis, TierReason};
 
     #[test]
-    fn a_past_decision_says_what_it_stood_on() {
+    fn a_past_decision_is_told_with_the_figures_it_was_based_on() {
         let basis = TierBasis { from: Tier::Hot, idle: Day::REAL.days(9.0), saves: 19_000_000 };
         let decision =
             TierDecision { basis: Some(basis), ..TierDecision::new(Tier::Cold, 5, TierReason::Model) };
@@ -334,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn money_has_two_digits_that_count() {
+    fn small_amounts_of_money_have_two_significant_digits() {
         let told = [0.0, 12.345, 0.1, 0.0123, 0.000_045_6].map(dollars);
         assert_eq!(told, ["$0", "$12.35", "$0.10", "$0.012", "$0.000046"]);
     }

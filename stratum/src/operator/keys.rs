@@ -1,4 +1,4 @@
-//! Keys of encrypted objects that are wrapped anew.
+//! The routes of the rotation of keys, which wraps the data keys of encrypted objects anew.
 
 use super::Operator;
 use axum::Json;
@@ -11,7 +11,7 @@ pub async fn status(Shared(operator): Shared<Arc<Operator>>) -> Json<RewrapStatu
     Json(operator.engine.rewrapper.status())
 }
 
-/// `POST /keys/rotate`: begins.
+/// `POST /keys/rotate`: begins a rotation.
 pub async fn rotate(Shared(operator): Shared<Arc<Operator>>) -> Json<RewrapStatus> {
     Json(operator.engine.rewrapper.ask())
 }

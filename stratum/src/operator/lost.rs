@@ -1,4 +1,4 @@
-//! What of the index is lost, and how an operator gives it up.
+//! The routes of lost parts of the index: showing them, giving them up, and reclaiming their space.
 
 use super::{Operator, Refused};
 use axum::Json;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use std::sync::Arc;
 use stratum_metadata::{Loss, LossError, ReclaimError, Reclaimed};
 
-/// `?token=...`, which names what was shown.
+/// The parameter `token`, which identifies the loss that `GET /lost` has shown.
 #[derive(Debug, Deserialize)]
 pub struct GivenUp {
     token: String,
@@ -19,7 +19,7 @@ pub(super) async fn show(Shared(operator): Shared<Arc<Operator>>) -> Result<Json
     told(move || operator.engine.metadata.loss()).await
 }
 
-/// `POST /lost/give-up?token=...`: says what was given up.
+/// `POST /lost/give-up?token=...`: answers with what was given up.
 pub(super) async fn give_up(
     Shared(operator): Shared<Arc<Operator>>,
     Query(GivenUp { token }): Query<GivenUp>,
@@ -27,7 +27,7 @@ pub(super) async fn give_up(
     told(move || operator.engine.metadata.give_up(&token)).await
 }
 
-/// `POST /lost/reclaim`: says what was given back.
+/// `POST /lost/reclaim`: answers with what was freed.
 pub(super) async fn reclaim(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<Reclaimed>, Refused> {
     told(move || operator.engine.metadata.reclaim()).await
 }

@@ -1,4 +1,4 @@
-//! Quotas of buckets and users: what they are, how much of each is used, and how an operator changes them.
+//! The routes of the quotas of buckets and users: showing them with what is used of each, and changing them.
 
 use super::{Operator, Refused};
 use axum::Json;
@@ -16,12 +16,13 @@ use stratum_metadata::record::{Counted, Quota};
 pub struct QuotaStatus {
     /// A bucket's name, or a user's canonical id.
     pub of: String,
-    /// Nothing for no bound.
+    /// The most bytes; nothing if they are not limited.
     pub bytes: Option<u64>,
+    /// The most objects; nothing if they are not limited.
     pub objects: Option<u64>,
     pub used_bytes: u64,
     pub used_objects: u64,
-    /// What was there when the quota was set is still being counted: so much is used at least.
+    /// Whether the objects that existed when the quota was set are still being counted: more may be used then.
     pub counting: bool,
 }
 
@@ -32,7 +33,7 @@ pub struct QuotaList {
     pub users: Vec<QuotaStatus>,
 }
 
-/// Whose, and how much.
+/// The parameters of a change: whose quota, and its limits.
 #[derive(Debug, Deserialize)]
 pub struct Wanted {
     bucket: Option<String>,
@@ -74,8 +75,8 @@ pub(super) async fn list(Shared(operator): Shared<Arc<Operator>>) -> Result<Json
     Ok(Json(all))
 }
 
-/// `POST /quotas/set?bucket=...&bytes=...&objects=...`, or `?user=...`; `POST /quotas/unset?bucket=...`, or `?user=...`.
-/// Says what came of it.
+/// `POST /quotas/set?bucket=...&bytes=...&objects=...`, or `?user=...`; `POST /quotas/unset?bucket=...`, or
+/// `?user=...`. Answers with a sentence about the outcome.
 pub(super) async fn change(
     Shared(operator): Shared<Arc<Operator>>,
     Path(action): Path<String>,
@@ -106,7 +107,8 @@ pub(super) async fn change(
             (QuotaOf::Bucket(bucket.id), format!("the bucket {name}"))
         }
         (None, Some(user)) if user.is_empty() => return Err(wrong("the user's id is empty")),
-        // One that is taken away may be of somebody whom the configuration doesn't name any more.
+        // Only setting a quota needs a known user. A quota of a user whom the configuration doesn't name any more can
+        // still be removed.
         (None, Some(user)) if quota.is_some() && !operator.around.accounts.contains(&user) => {
             let known: Vec<&str> = operator.around.accounts.iter().map(String::as_str).collect();
             let (user, known) = (user.escape_debug(), known.join(", "));

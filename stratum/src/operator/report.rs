@@ -1,6 +1,8 @@
-//! `GET /tier/report?bucket=...&prefix=...`: what lies where, what that costs, and what it has saved and spent.
+//! `GET /tier/report?bucket=...&prefix=...`: how much lies on each tier, what that costs, and what tiering has saved
+//! and spent.
 //!
-//! Of a whole bucket it is what the last walk found; under a prefix it is counted for the answer, a page at a time.
+//! The report of a whole bucket is what the tiering engine's last walk found. The report of a prefix is counted for the
+//! answer, a page at a time.
 
 use super::tiers::{bucket, unread};
 use super::{Operator, Refused};
@@ -12,35 +14,36 @@ use std::sync::Arc;
 use stratum_engine::tiering::{Held, Month};
 use stratum_storage::ambient::{Clock, System, UnixMillis};
 
-/// What is asked.
+/// The parameters of a report.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReportRequest {
     bucket: String,
-    /// Only the objects whose keys begin so.
+    /// Count only the objects whose keys begin with this.
     #[serde(default)]
     prefix: String,
-    /// Where the page before this one ended.
+    /// The `after` of the page before.
     after: Option<String>,
 }
 
-/// What lies where. Money is dollars, times are milliseconds of Unix time.
+/// A report. Money is dollars, times are milliseconds since 1970.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Report {
-    /// As of when; nothing before a walk came by the bucket.
+    /// When it was counted; nothing if no walk has come to the bucket yet.
     pub as_of: Option<UnixMillis>,
     pub held: Held,
-    /// What storing it costs a month, and what it would cost if all of it were in hot.
+    /// What storing these objects costs in a month.
     pub month_cost: f64,
+    /// What storing them would cost in a month if all of them lay on the hot tier.
     pub month_cost_in_hot: f64,
-    /// What this month brought, of a whole bucket.
+    /// What tiering has saved and spent this month; only in the report of a whole bucket.
     pub month: Option<Month>,
-    /// Where the next page begins; nothing at the end.
+    /// The `after` with which to ask for the next page; nothing on the last page.
     pub after: Option<String>,
 }
 
 impl Report {
-    /// Counts a further page in.
+    /// Adds the next page.
     pub fn add(&mut self, page: Report) {
         self.held.add(&page.held);
         self.month_cost += page.month_cost;

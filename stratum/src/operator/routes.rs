@@ -1,7 +1,8 @@
-//! Routes that say which query parameters they take: what another parameter asked for wouldn't be done, so it is refused.
+//! Routes that declare which query parameters they take. A request with any other parameter is refused, since what that
+//! parameter asks for would not be done.
 //!
-//! Every refusal is the same document. What the framework says by itself, of a value that it can't read or a method that
-//! isn't there, is text, and becomes one here.
+//! Every refusal is a JSON document of the same form. axum's own refusals, of a value that can't be parsed or of a
+//! method that a route doesn't have, are plain text, and are turned into such a document here.
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -13,7 +14,7 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{Request, StatusCode};
 use stratum_api::server::admin::refusal;
 
-/// What of the framework's words is told.
+/// How much of the text of axum's own refusals is told.
 const MAX_SAID_BYTES: usize = 16 << 10;
 
 /// The operator's routes, each with the parameters that it takes.
@@ -24,7 +25,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         Self(Router::new())
     }
 
-    /// One more; other methods of the same path are routes of their own.
+    /// Adds a route. A path may be given several times, with different methods and parameters.
     pub fn route(self, path: &str, methods: MethodRouter<S>, parameters: &'static [&'static str]) -> Self {
         let check = move |request, next| check(parameters, request, next);
         Self(self.0.route(path, methods.layer(middleware::from_fn(check))))
@@ -35,7 +36,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 }
 
-/// A refusal in the framework's own words, as the document that all refusals are.
+/// Turns a refusal that axum itself has made into a JSON document.
 async fn documented(response: Response) -> Response {
     let (status, headers) = (response.status(), response.headers());
     let is_document = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_framework_refuses_is_told_as_everything_else() {
+    async fn refusals_of_the_framework_are_json_documents_too() {
         for (method, uri, status, told) in [
             (
                 "GET",

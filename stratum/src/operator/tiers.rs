@@ -1,7 +1,7 @@
-//! Tiers by hand: objects are moved and pinned, and say where they are and why.
+//! The routes by which an operator moves objects between tiers and pins them, and the status of tiering.
 //!
-//! A move is a decision that the state keeps; the task *transition* does it. So an answer says what was decided, and
-//! where an object is by now is asked for, like all else.
+//! A move is a decision that is kept in the state; the task *transition* carries it out later. So the answer says what
+//! was decided, and `GET /objects/...` says where an object lies by now.
 
 use super::{Operator, Refused};
 use axum::Json;
@@ -20,53 +20,54 @@ use stratum_storage::ambient::{Clock, System, UnixMillis};
 use stratum_storage::blob::Tier;
 use stratum_storage::upload::UploadStatus;
 
-/// Objects that one request decides about, at most: one command holds them.
+/// The most objects that one request decides about, since one command holds them all.
 const PAGE: usize = 256;
 
-/// What is decided, and about which objects.
+/// The parameters of a decision: what is decided, and about which objects.
 #[derive(Deserialize)]
 pub(super) struct TierRequest {
     bucket: String,
-    /// One object, or all whose keys begin with `prefix`.
+    /// The key of one object. Either this or `prefix` must be given.
     key: Option<String>,
-    /// A version of that object; without it, what is current.
+    /// A version of that object. Without it the current version is meant.
     #[serde(rename = "versionId")]
     version_id: Option<String>,
+    /// The beginning of the keys of many objects.
     prefix: Option<String>,
-    /// Of a prefix, where the page before this one ended.
+    /// With a prefix, the `after` of the page before.
     after: Option<String>,
-    /// Where they go; not said when a pin is taken away.
+    /// The tier to move the objects to or pin them on; not used to unpin.
     tier: Option<String>,
 }
 
-/// What was decided.
+/// About how many objects a request has decided.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Decided {
     pub objects: u64,
-    /// Where the next page begins; nothing at the end.
+    /// The `after` with which to ask for the next page; nothing on the last page.
     pub after: Option<String>,
 }
 
-/// How deciding and moving go.
+/// The status of tiering.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TierStatus {
     pub deciding: TieringStatus,
     pub moving: TransitionStatus,
-    /// What lies in the remote store, and what is on its way there, if there is such a store.
+    /// How much lies in the remote store and how much is being uploaded, if there is a remote store.
     pub remote: Option<UploadStatus>,
-    /// How it goes with copies of the state there.
+    /// The status of the copies of the state in the remote store.
     pub state_copy: Option<StateCopyStatus>,
 }
 
-/// `GET /tier`: how deciding and moving go.
+/// `GET /tier`: answers with the status of tiering.
 pub(super) async fn status(Shared(operator): Shared<Arc<Operator>>) -> Json<TierStatus> {
     let Engine { tiering, reviews, uploader, state_copies, .. } = &operator.engine;
     let (remote, state_copy) = (uploader.status(), state_copies.status());
     Json(TierStatus { deciding: tiering.status(), moving: reviews.status(), remote, state_copy })
 }
 
-/// `POST /tier/upload`: what waits on the cold drives goes to the remote store now, and not when there is more of it; then a copy of
-/// the state.
+/// `POST /tier/upload`: uploads what waits on the cold tier's drives to the remote store now, without waiting until
+/// there is more of it, and then a copy of the state.
 pub(super) async fn upload(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<UploadStatus>, Refused> {
     let uploader = &operator.engine.uploader;
     uploader.hurry();
@@ -109,7 +110,7 @@ pub(super) async fn decide(
 }
 
 impl Operator {
-    /// What an action wants, if it can be had.
+    /// What an action asks for; refuses an action that isn't known and a tier that the store doesn't have.
     fn wish(&self, action: &str, tier: Option<&str>, now: UnixMillis) -> Result<TierWish, Refused> {
         let wanted = || {
             let name = tier.ok_or_else(|| bad("say which tier: hot, warm or cold".into()))?;
@@ -149,7 +150,7 @@ async fn page(
     let mut objects = Vec::with_capacity(listed.entries.len());
     for entry in listed.entries {
         let Listed::Entry(entry) = entry else { continue };
-        // One that went since the page was read has nothing to move.
+        // An object that was deleted since the page was read is left out.
         if let Some(record) = view.object(bucket, &entry.key).map_err(unread)? {
             objects.push((entry.key, record));
         }
@@ -161,7 +162,8 @@ async fn page(
     Ok((objects, after))
 }
 
-/// What somebody should know: moves that wait, and tiers that are almost full.
+/// What the status tells the operator about tiering: moves that wait, tiers that are almost full, and trouble with the
+/// remote store.
 pub(super) fn notes(engine: &Engine) -> Vec<String> {
     let (deciding, moving) = (engine.tiering.status(), engine.reviews.status());
     let waits = moving.waiting.iter().map(|(tier, why)| format!("what belongs in {tier} waits: {why}"));
@@ -204,7 +206,7 @@ fn state_note(copy: &StateCopyStatus) -> Option<String> {
     ))
 }
 
-/// Whether something lies where nobody can read it now.
+/// Whether volumes lie in a remote store that can't be reached now, so that their objects can't be read.
 pub(super) fn is_remote_away(engine: &Engine) -> bool {
     let remote = engine.uploader.status();
     remote.is_some_and(|remote| remote.away_since.is_some() && remote.volumes > 0)
@@ -221,7 +223,7 @@ pub(super) fn bucket(view: &ReadView, name: &str) -> Result<Arc<BucketRecord>, R
     })
 }
 
-/// What is current under a key, or a version of it; and whether it is what is current.
+/// The current object of a key, or the version of it that is named; and whether it is the current one.
 pub(super) fn object(
     view: &ReadView,
     bucket: &BucketRecord,

@@ -1,4 +1,5 @@
-//! How batches come to the collector: by the house's own HTTP, and its one TLS.
+//! The HTTP client of the exporters: it uses the program's own HTTP client and TLS, so that no second ones are linked
+//! in.
 
 use crate::client::once;
 use crate::client::stream::Peer;
@@ -14,7 +15,7 @@ use stratum_cli::Trust;
 
 /// How long connecting, sending and the answer may take together.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
-/// What is read of an answer: it says at most what was refused, and why.
+/// How much of an answer is read. An answer only says what was refused and why.
 const ANSWER_BYTES: usize = 16 << 10;
 
 /// A collector's address.
@@ -34,7 +35,7 @@ impl Collector {
 
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let (mut head, body) = request.into_parts();
-        // A server is asked for a path; the rest of the URL is where it is.
+        // The request line holds only path and query; scheme and authority say where to connect.
         head.uri = head.uri.path_and_query().map_or("/", |target| target.as_str()).parse()?;
         head.headers.insert(HOST, HeaderValue::try_from(&self.authority)?);
         let request = Request::from_parts(head, Full::new(body));

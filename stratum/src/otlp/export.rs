@@ -1,4 +1,4 @@
-//! Sends what waits of one signal, in batches.
+//! The task that sends one signal, traces or lines of the log, to the collector in batches.
 
 use super::queue::Queue;
 use opentelemetry_sdk::Resource;
@@ -9,34 +9,35 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 
-/// What goes together.
+/// The most items in one batch.
 const TOGETHER: usize = 512;
-/// How long what was told gathers before it is sent.
+/// How long items gather before they are sent.
 const GATHERING_INTERVAL: Duration = Duration::from_secs(1);
-/// How long after a failure the next batch is tried: twice as long after each further one, up to the second.
+/// How long the task rests after a batch that failed: the first value after one failure, twice as long after each
+/// further failure, and never longer than the second value.
 const RETRY_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// How long a server that stops goes on telling what waits.
+/// How long a server that stops goes on sending what waits.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// What is sent, and by what.
+/// A kind of data that is sent to the collector, and the exporter that sends it.
 pub trait Signal: Send + Sync + 'static {
     type Item: Send;
-    /// In metrics and in words.
+    /// The signal's name in metrics and in the log.
     const NAME: &'static str;
-    /// Of the task.
+    /// The name of the task that sends it.
     const TASK: &'static str;
 
     fn describe(&mut self, resource: &Resource);
     fn send(&self, batch: Vec<Self::Item>) -> impl Future<Output = OTelSdkResult> + Send;
 }
 
-/// Empties a queue.
+/// The task that sends the items of a queue.
 pub struct ExportTask<S: Signal> {
     queue: Arc<Queue<S::Item>>,
     signal: S,
-    /// Batches that failed one after another.
+    /// How many batches have failed since the last one that succeeded.
     failures: AtomicU32,
-    /// Of those that found no room, how many the log told of.
+    /// How many items the queue had dropped since the start when this task last looked.
     told_dropped: AtomicU64,
 }
 
@@ -46,7 +47,7 @@ impl<S: Signal> ExportTask<S> {
         ExportTask { queue, signal, failures, told_dropped }
     }
 
-    /// Sends the first of what waits; says when to go on.
+    /// Sends the oldest items as a batch; gives when the task should run again.
     async fn export(&self) -> Next {
         self.tell_dropped();
         let batch = self.queue.take(TOGETHER);
@@ -76,10 +77,11 @@ impl<S: Signal> ExportTask<S> {
         }
     }
 
+    /// Logs how many items the queue has dropped since this was last called.
     fn tell_dropped(&self) {
         let dropped = self.queue.dropped();
         let more = dropped.saturating_sub(self.told_dropped.swap(dropped, Ordering::Relaxed));
-        // While nothing is taken that was told already.
+        // While the collector takes nothing, the log has said already that all items are dropped.
         if more > 0 && self.failures.load(Ordering::Relaxed) == 0 {
             tracing::warn!(
                 signal = S::NAME,
@@ -106,7 +108,7 @@ impl<S: Signal> Task for ExportTask<S> {
     }
 
     fn woken(&self) -> Work<'_, ()> {
-        // While it fails, what comes doesn't hurry it.
+        // While the collector fails, a new item must not cut the wait before the next attempt short.
         if self.failures.load(Ordering::Relaxed) > 0 {
             return Box::pin(std::future::pending());
         }
@@ -116,7 +118,8 @@ impl<S: Signal> Task for ExportTask<S> {
         })
     }
 
-    /// The last requests are answered by then.
+    /// Sends what waits. The task ends after the last request was answered, so the spans of all requests are in the
+    /// queue.
     fn ended(&self) -> Work<'_, ()> {
         Box::pin(async {
             let rest = async { while self.export().await == Next::AtOnce {} };

@@ -1,4 +1,5 @@
-//! Lines of the log: what the filter of `[log]` lets through, with the names of the trace where a line is a request's.
+//! Sends the lines of the log that pass the filter of `[log]`. A line about a request carries the ids of the request's
+//! trace and span.
 
 use super::export::Signal;
 use super::queue::{Part, Queue};
@@ -17,12 +18,12 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// As much as is told of one value, in bytes.
+/// How many bytes of one value are kept.
 const VALUE_BYTES: usize = 1024;
-/// Values of one line.
+/// How many values of one line are kept.
 const MAX_VALUES: usize = 32;
 
-/// A line that waits.
+/// A line that waits to be sent.
 #[derive(Debug)]
 pub struct Line {
     at: UnixMillis,
@@ -31,7 +32,7 @@ pub struct Line {
     said: Said,
 }
 
-/// What it says.
+/// The message and the values of a line.
 #[derive(Debug, Default)]
 struct Said {
     message: String,
@@ -40,7 +41,7 @@ struct Said {
     span: Option<SpanId>,
 }
 
-/// Puts the lines of the log into the queue.
+/// The layer of `tracing` that puts the lines of the log into the queue.
 pub struct LineLayer(Arc<Queue<Line>>);
 
 impl LineLayer {
@@ -83,7 +84,7 @@ impl Visit for Said {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        // OTLP has no number for the upper half.
+        // OTLP's integers are signed: a number that doesn't fit is sent as text.
         match i64::try_from(value) {
             Ok(value) => self.keep(field, value.into()),
             Err(_) => self.keep(field, value.to_string().into()),
@@ -104,13 +105,13 @@ impl Visit for Said {
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         let mut text = Bounded(String::new());
-        // What doesn't fit ends it.
+        // `Bounded` fails when the text is long enough, which ends the formatting.
         let _ = write!(text, "{}", Told(value));
         self.keep_text(field, text.0);
     }
 }
 
-/// A value as `tracing` hands it over: one that is to be displayed, too, comes as what can be debugged.
+/// A value that `tracing` hands over as `Debug`, which it also does with a value that is logged with `%`.
 struct Told<'a>(&'a dyn Debug);
 
 impl Display for Told<'_> {
@@ -119,7 +120,7 @@ impl Display for Told<'_> {
     }
 }
 
-/// Takes as much as is told of one value.
+/// A writer that keeps the first [`VALUE_BYTES`] bytes and then fails.
 struct Bounded(String);
 
 impl Write for Bounded {
@@ -147,7 +148,7 @@ impl Signal for LogExporter {
     }
 
     async fn send(&self, batch: Vec<Line>) -> OTelSdkResult {
-        // Whoever makes records is a logger; this one has nowhere to write them.
+        // Only a logger can make records. This logger has no exporter of its own; it only makes them.
         let logger = SdkLoggerProvider::builder().build().logger("stratum");
         let scope = InstrumentationScope::builder("stratum").build();
         let records: Vec<SdkLogRecord> =

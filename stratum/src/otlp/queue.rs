@@ -1,11 +1,11 @@
-//! What waits to be sent. What finds no room is dropped, and counted.
+//! The queue of items that wait to be sent to the collector. An item that finds no room is dropped and counted.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
 use tracing_mutex::parkinglot::Mutex;
 
-/// Bounded by a number of items, each of which is bounded where it is made.
+/// A queue that is bounded by the number of its items. The size of an item is bounded where the item is made.
 #[derive(Debug)]
 pub struct Queue<T> {
     waiting: Mutex<VecDeque<T>>,
@@ -15,28 +15,30 @@ pub struct Queue<T> {
     woken: Notify,
 }
 
-/// How much of the queue somebody may fill.
+/// How full an item may find the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Whole,
-    /// So that nobody who sends requests that nobody signed drives out what others are told of.
+    /// Only the first half: for items about unsigned requests, so that a flood of those can't fill the whole queue and
+    /// drive out the items about signed requests.
     Half,
 }
 
 impl<T> Queue<T> {
-    /// Of at most so many, of that signal.
+    /// A queue of at most `most` items of a signal.
     pub fn new(most: usize, signal: &'static str) -> Queue<T> {
         let (waiting, dropped) = (Mutex::default(), AtomicU64::new(0));
         Queue { waiting, most, dropped, signal, woken: Notify::new() }
     }
 
-    /// Puts what is made there, and makes it only if there is room.
+    /// Makes an item and puts it into the queue, if there is room.
     pub fn put(&self, part: Part, make: impl FnOnce() -> T) {
         let room = match part {
             Part::Whole => self.most,
             Part::Half => self.most / 2,
         };
-        // Looked at by itself: making it takes longer than the lock is to be held.
+        // The lock is released while the item is made, which takes longer than the lock should be held. Threads that
+        // make items at the same time may therefore exceed the bound by one item each.
         if self.waiting.lock().len() >= room {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             metrics::counter!("stratum_otlp_dropped_total", "signal" => self.signal, "at" => "queue")
@@ -48,19 +50,19 @@ impl<T> Queue<T> {
         self.woken.notify_one();
     }
 
-    /// The first of what waits.
+    /// Takes the oldest items, at most `most`.
     pub fn take(&self, most: usize) -> Vec<T> {
         let mut waiting = self.waiting.lock();
         let count = most.min(waiting.len());
         waiting.drain(..count).collect()
     }
 
-    /// How many found no room since the start.
+    /// How many items were dropped since the start.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Comes true when there is something.
+    /// Waits until an item was put into the queue.
     pub async fn rings(&self) {
         self.woken.notified().await;
     }
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_finds_no_room_is_not_made_and_strangers_have_half() {
+    fn an_item_without_room_is_not_made_and_unsigned_requests_have_half_of_the_queue() {
         let queue = Queue::new(4, "traces");
         (0..9).for_each(|at| queue.put(Part::Half, || at));
         assert_eq!(queue.dropped(), 7);

@@ -1,4 +1,5 @@
-//! Spans: what the API tells of a request, in OpenTelemetry's words and by its names for HTTP and S3.
+//! Turns what the API records of a request into OpenTelemetry's spans, with the attribute names that OpenTelemetry has
+//! for HTTP and S3.
 
 use super::export::Signal;
 use super::queue::{Part, Queue};
@@ -34,7 +35,7 @@ impl Signal for SpanExporter {
     }
 }
 
-/// The request's own, and one for each stage of it.
+/// The span of a request, and one for each of its stages.
 fn spans(traced: &Traced, scope: &InstrumentationScope) -> Vec<SpanData> {
     let began = UNIX_EPOCH + Duration::from_millis(traced.began);
     let named = traced.named;
@@ -65,7 +66,7 @@ fn spans(traced: &Traced, scope: &InstrumentationScope) -> Vec<SpanData> {
         parent_span_is_remote: named.parent.is_some(),
         span_kind: SpanKind::Server,
         attributes: attributes(traced),
-        // Of what the client did wrong the server's span isn't an error.
+        // OpenTelemetry demands that a client's mistake (4xx) leaves the status of a server's span unset.
         status: match traced.status.is_server_error() {
             true => Status::error(traced.error.unwrap_or_default()),
             false => Status::Unset,

@@ -1,4 +1,5 @@
-//! One object's bytes out of the store: all that can be read, each verified, and the ranges that can't.
+//! Copies the bytes of one object out of the store: all bytes that can be read and verified, and a list of the ranges
+//! that can't.
 
 use super::frames::Frames;
 use crate::offline::Offline;
@@ -12,21 +13,23 @@ use stratum_metadata::record::{Body, ETag, ObjectRecord};
 use stratum_storage::blob::{BlobRef, Form, Place};
 use stratum_storage::volumes::Volumes;
 
-/// After a range that couldn't be read, the next is tried in steps of this many bytes.
+/// After an error, a blob is read on in steps of this many bytes, to lose no more than the bytes that are bad.
 const CAREFUL_STEP_BYTES: u64 = 4096;
 
 /// What was copied of an object.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Copied {
-    /// First byte, and the one after the last; in order, apart from each other.
+    /// The ranges that couldn't be read: the offset of the first byte, and of the one after the last. They are in
+    /// order, and don't touch each other.
     pub unreadable: Vec<(u64, u64)>,
-    /// Bytes that were read and verified.
+    /// How many bytes were read and verified.
     pub read: u64,
+    /// The first reason why something is missing or wrong.
     pub problem: Option<String>,
 }
 
 impl Copied {
-    /// Of an object of so many bytes, why nothing was.
+    /// The result for an object of `size` bytes of which nothing could be copied.
     pub fn nothing(size: u64, why: String) -> Copied {
         let mut copied = Copied { problem: Some(why.clone()), ..Copied::default() };
         if size > 0 {
@@ -44,14 +47,15 @@ impl Copied {
     }
 }
 
-/// What opens an object that is encrypted.
+/// What is needed to decrypt an object.
 pub struct Opener<'a> {
     pub key: &'a DataKey,
-    /// Whether what stands for the MD5s of its bodies is made of them with the key.
+    /// Whether the record holds, instead of the MD5s of the object's bodies, tags that were made of them with the key.
     pub hides_md5: bool,
 }
 
-/// Copies an object's bytes to the same offsets of a file. An error is one of the file's.
+/// Copies an object's bytes to the same offsets of a file. An error is one of writing the file; errors of reading the
+/// store are part of the result.
 pub async fn copy(
     store: &Offline,
     volumes: &Volumes,
@@ -97,7 +101,7 @@ pub async fn copy(
     Ok(copied)
 }
 
-/// The bytes of a body of `size` bytes at an offset of the file; gives how many its record names.
+/// Copies a body of `size` bytes to the offset `at` of the file; gives how many bytes the body has by its record.
 async fn blob_at(
     (store, volumes): (&Offline, &Volumes),
     (blob, size): (&BlobRef, u64),
@@ -126,7 +130,7 @@ async fn blob_at(
         }
         Place::ThisEntry { .. } => copied.missing(at, at + blob.len(), "the record was never settled"),
         Place::Packed(_) => volume_at(volumes, blob, &mut sink, copied).await?,
-        // Each by itself: the loss of one volume must not hide what lies in the others.
+        // Each extent is read by itself, so that the loss of one volume doesn't keep the others from being read.
         Place::Extents(extents) => {
             for extent in extents {
                 let alone = blob.moved_to(Place::Extents(vec![*extent]));
@@ -148,7 +152,7 @@ async fn blob_at(
     })
 }
 
-/// What a body in frames holds.
+/// Copies a body that is stored in frames.
 async fn frames_at(
     volumes: &Volumes,
     (blob, size): (&BlobRef, u64),
@@ -174,7 +178,7 @@ async fn frames_at(
     Ok(())
 }
 
-/// What a blob holds in volumes, with small steps over what can't be read.
+/// Copies a blob that is stored as plaintext in volumes. After an error, the rest is read in small steps.
 async fn volume_at(
     volumes: &Volumes,
     blob: &BlobRef,
@@ -217,7 +221,7 @@ async fn volume_at(
     Ok(())
 }
 
-/// Where bytes go.
+/// Writes bytes to a file, and computes their MD5.
 struct Sink<'a> {
     file: &'a File,
     at: u64,

@@ -1,5 +1,5 @@
-//! A body that is stored in frames, out of the store: every frame that can be read, opened and decoded. Of one that can't,
-//! nothing counts, and without the table nothing of the body does.
+//! Reads a body that is stored in frames: every frame that can be read, decrypted and decoded. If any byte of a frame
+//! is bad, the whole frame is missing; if the table of the frames is bad, the whole body is.
 
 use bytes::Bytes;
 use std::ops::Range;
@@ -13,15 +13,15 @@ use stratum_storage::volumes::Volumes;
 pub struct Frames<'a> {
     volumes: &'a Volumes,
     blob: &'a BlobRef,
-    /// Plaintext bytes of the body.
+    /// The length of the body's plaintext, in bytes.
     size: u64,
-    /// Of an object that is encrypted.
+    /// The data key, if the object is encrypted.
     key: Option<&'a DataKey>,
     table: Arc<Table>,
 }
 
 impl<'a> Frames<'a> {
-    /// The error says why the table can't be read.
+    /// Reads the table of a body's frames. The error says why that can't be done.
     pub async fn of(
         volumes: &'a Volumes,
         blob: &'a BlobRef,
@@ -38,13 +38,13 @@ impl<'a> Frames<'a> {
         Ok(Self { volumes, blob, size, key, table: Arc::new(table) })
     }
 
-    /// Where the plaintext of each frame lies in the body, in order.
+    /// The range of each frame's plaintext in the body, in order.
     pub fn ranges(&self) -> impl Iterator<Item = Range<u64>> + use<> {
         let size = self.size;
         (0..size).step_by(FRAME_BYTES).map(move |start| start..size.min(start + FRAME_BYTES as u64))
     }
 
-    /// One frame's plaintext. The error says why there is none.
+    /// Reads the plaintext of the frame with this range. The error says why that can't be done.
     pub async fn plaintext(&self, frame: Range<u64>) -> Result<Bytes, String> {
         let mut decoder = Decoder::new(self.table.clone(), frame, self.key).map_err(text)?;
         for piece in read(self.volumes, self.blob, decoder.stored()).await? {
@@ -56,7 +56,7 @@ impl<'a> Frames<'a> {
     }
 }
 
-/// Stored bytes of a body.
+/// Reads a range of a body's stored bytes.
 async fn read(volumes: &Volumes, blob: &BlobRef, range: Range<u64>) -> Result<Vec<Bytes>, String> {
     let mut reader = volumes.reader.read(&volumes.reader.pin(), blob, range).map_err(text)?;
     let mut pieces = Vec::new();

@@ -1,7 +1,8 @@
-//! `manifest.jsonl`: a line of JSON for every object, with what a file can't say of it. Later lines of one key count.
+//! `manifest.jsonl`: a line of JSON for every object that was rescued or lost, with the attributes that a file can't
+//! have. If an object has several lines, the last one counts.
 //!
-//! A line is written when the object's file is durable. So a run that was interrupted goes on: what a line calls
-//! whole, and whose file is there, is not copied again.
+//! A line is written only when the object's file is durable. So a run can go on where one was interrupted: an object
+//! whose line says `whole` and whose file exists isn't copied again.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -19,11 +20,11 @@ pub const NAME: &str = "manifest.jsonl";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Every byte is there and verified.
+    /// Every byte was read and verified.
     Whole,
-    /// Some ranges are missing: zeros in the file.
+    /// Some ranges could not be read. The file has zeros there.
     Damaged,
-    /// Nothing of it could be read; there is no file.
+    /// Nothing of the object could be read. There is no file.
     Lost,
 }
 
@@ -31,15 +32,16 @@ pub enum Status {
 #[derive(Debug, Serialize)]
 pub struct Line {
     pub bucket: String,
-    /// As text; what of it isn't UTF-8 is replaced, and `key_hex` has the bytes.
+    /// The key as text. If the key isn't UTF-8, invalid bytes are replaced, and `key_hex` has the real ones.
     pub key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_hex: Option<String>,
-    /// The version's id, where it has one of its own, and whether it is the latest of its key.
+    /// The version's id, unless it is the null version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
+    /// Whether this is the current version of its key.
     pub is_latest: bool,
-    /// Below the target folder.
+    /// The path of the file below the target folder.
     pub path: Option<String>,
     pub status: Status,
     pub size: u64,
@@ -58,12 +60,12 @@ pub struct Line {
     pub unreadable: Vec<(u64, u64)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Names the object's version, for a run that goes on.
+    /// Identifies the version of the object, so that a later run knows it again.
     pub id: String,
 }
 
 impl Line {
-    /// The line of an object of that record; what became of it is filled in later.
+    /// The line of an object with this record. Status, path and problem are filled in later.
     pub fn new(bucket: &str, key: &[u8], record: &ObjectRecord) -> Line {
         let text = String::from_utf8_lossy(key).into_owned();
         let key_hex = (text.as_bytes() != key).then(|| hex::encode(key));
@@ -105,7 +107,7 @@ fn checksum(checksum: &Checksum) -> String {
     format!("{algorithm} {} {}", checksum_type_name(checksum.kind), hex::encode(&checksum.value))
 }
 
-/// Differs between two versions of an object.
+/// A digest that differs between two versions of an object.
 fn id(bucket: &str, key: &[u8], record: &ObjectRecord) -> String {
     let mut digest = Sha256::new();
     digest.update((bucket.len() as u64).to_le_bytes());
@@ -122,12 +124,12 @@ fn id(bucket: &str, key: &[u8], record: &ObjectRecord) -> String {
 /// The manifest of a target folder.
 pub struct Manifest {
     file: File,
-    /// The ids of whole objects.
+    /// The ids of the objects that were copied whole.
     done: HashSet<[u8; 16]>,
 }
 
 impl Manifest {
-    /// Goes on with what is there; a line that an interruption cut off is taken away.
+    /// Opens the manifest of an earlier run, or a new one. A last line that an interruption cut off is removed.
     pub fn open(folder: &Path) -> io::Result<Manifest> {
         let path = folder.join(NAME);
         let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
@@ -147,12 +149,12 @@ impl Manifest {
         Ok(Manifest { file, done })
     }
 
-    /// Whether an earlier run has copied this very object, whole.
+    /// Whether a run has copied this version of the object whole.
     pub fn has(&self, line: &Line) -> bool {
         parse_id(&line.id).is_some_and(|id| self.done.contains(&id))
     }
 
-    /// Adds lines whose files are durable.
+    /// Appends lines. Their files must be durable already.
     pub fn append(&mut self, lines: &[Line]) -> io::Result<()> {
         let mut text = Vec::new();
         for line in lines {

@@ -1,36 +1,43 @@
-//! Where a key's file lies: paths that any key has, and no two keys share.
+//! The path of the file of each key. Every possible key has a path, and no two keys have the same one.
 //!
-//! A key is bytes; a path has parts that can't be empty, `.`, `..`, or over 255 bytes. A `%` begins whatever isn't
-//! taken literally: `%2F` and the like for a byte, a lone `%` for an empty part, `%file` after a key that is also a
-//! folder, `%version-` and an id after one of a version that isn't current, `%~` and a digest for what is cut off. A `%` of the key itself is `%25`, so nothing is ambiguous.
+//! A key is any bytes, while the parts of a path can't be empty, `.`, `..`, or longer than 255 bytes. Whatever can't be
+//! written literally begins with `%`:
+//!
+//! - `%0A` and the like stands for a byte,
+//! - a lone `%` for an empty part,
+//! - `%file` follows a key that is a folder for other keys, too,
+//! - `%version-` and an id follow the key of a version that isn't current,
+//! - `%~` and a digest replace the end of a part that is too long.
+//!
+//! A `%` of the key itself is written `%25`, so nothing is ambiguous.
 
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use stratum_metadata::record::VersionId;
 
-/// The longest part that filesystems take.
+/// The longest part of a path that filesystems allow.
 const MAX_PART_BYTES: usize = 255;
-/// The longest path under the target folder; what is longer is named by its digest.
+/// The longest path below the target folder. A key with a longer path gets a path made from its digest.
 const MAX_PATH_BYTES: usize = 2_048;
-/// What is kept of a part that is cut.
+/// How much is kept of a part that is too long.
 const CUT_PART_BYTES: usize = 160;
 
 /// The folder of a bucket.
 pub fn bucket(name: Option<&str>, id: u64) -> String {
     match name {
-        // The one name of the target folder that a bucket could have, too.
+        // The manifest lies beside the folders of the buckets, and a bucket may have its name.
         Some(name) if name == super::manifest::NAME => format!("%{:02X}{}", name.as_bytes()[0], &name[1..]),
         Some(name) => part(name.as_bytes()),
         None => format!("%bucket-{id}"),
     }
 }
 
-/// The file of a key under its bucket's folder. `is_folder` says that other keys begin with this one and a `/`.
+/// The path of a key's file in its bucket's folder. `is_folder` says that other keys begin with this key and a `/`.
 pub fn object(key: &[u8], is_folder: bool) -> PathBuf {
     suffixed(key, if is_folder { "%file" } else { "" })
 }
 
-/// The file of a version of a key that isn't current, under a folder of the bucket's that holds nothing else.
+/// The path of the file of a version that isn't current, in a folder of the bucket that holds only such versions.
 pub fn version(key: &[u8], version: VersionId) -> PathBuf {
     suffixed(key, &format!("%version-{version}"))
 }
@@ -71,7 +78,8 @@ fn escaped(byte: u8) -> String {
     format!("%{byte:02X}")
 }
 
-/// The part, cut if it must be; then the digest of what it stands for keeps it apart from others.
+/// The part of a path, shortened if it is too long. A shortened part ends with the digest of `of`, the bytes that it
+/// stands for, so that it differs from all others.
 fn fitting(part: String, of: &[u8]) -> String {
     if part.len() <= MAX_PART_BYTES {
         return part;
@@ -95,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_keys_are_their_paths() {
+    fn a_plain_key_is_its_own_path() {
         assert_eq!(text(b"photos/2024/a b.jpg"), "photos/2024/a b.jpg");
         assert_eq!(text("ä/ö".as_bytes()), "ä/ö");
     }
@@ -111,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_are_cut_and_stay_apart() {
+    fn long_names_are_shortened_and_still_differ() {
         let (one, other) =
             ([b"x".repeat(600), b"1".to_vec()].concat(), [b"x".repeat(600), b"2".to_vec()].concat());
         assert!(text(&one).len() <= MAX_PART_BYTES && text(&one) != text(&other));

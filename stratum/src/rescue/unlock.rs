@@ -1,10 +1,11 @@
-//! The keys of encrypted objects, as far as they can be had: what a client's own key is above of stays shut.
+//! Unwraps the data keys of encrypted objects with the store's master keys. An object that is encrypted with a key of
+//! its client (SSE-C) can't be decrypted.
 
 use super::copy::Opener;
 use stratum_cipher::{DataKey, KeyService, MasterKeys};
 use stratum_metadata::record::{BucketId, EncryptionMode, ObjectHeaders, ObjectRecord};
 
-/// A record that says what its client said of it, and what opens its bytes.
+/// An object's record with its headers decrypted, and the data key of its bytes.
 pub struct Unlocked {
     pub record: ObjectRecord,
     key: Option<DataKey>,
@@ -13,6 +14,7 @@ pub struct Unlocked {
 }
 
 impl Unlocked {
+    /// Decrypts the headers of a record, if the object is encrypted and its data key can be unwrapped.
     pub async fn of(
         keys: Option<&MasterKeys>,
         bucket: BucketId,
@@ -27,6 +29,7 @@ impl Unlocked {
         unlocked
     }
 
+    /// What is needed to decrypt the object's bytes, if it is encrypted and can be decrypted.
     pub fn opener(&self) -> Option<Opener<'_>> {
         let mode = &self.record.attributes.encryption.as_ref()?.mode;
         Some(Opener { key: self.key.as_ref()?, hides_md5: *mode != EncryptionMode::S3 })
