@@ -38,7 +38,7 @@ pub struct PaceArgs {
 enum PaceAction {
     /// Let background work go as fast as it can, even if that slows requests.
     Hurry(ServerArg),
-    /// Let background work keep to its budget ([background] in the configuration) and give way to requests.
+    /// Let background work keep to the budget that the configuration sets, and give way to requests.
     Steady(ServerArg),
     /// Hold one background task back, or all of them.
     Pause(TaskArgs),

@@ -26,7 +26,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     count.checked_mul(unit).ok_or_else(|| format!("\"{text}\" is more than there can be"))
 }
 
-/// A number of bytes, as [`bytes`], but no more than one PUT may carry.
+/// A number of bytes, as [`bytes()`] reads it, but no more than one PUT may carry.
 pub fn size(text: &str) -> Result<u64, String> {
     match bytes(text)? {
         bytes if bytes <= MAX_OBJECT_BYTES => Ok(bytes),
@@ -47,7 +47,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A number of bytes in the largest binary unit that divides it without a rest, so that [`bytes`] reads the same number
+/// A number of bytes in the largest binary unit that divides it without a rest, so that [`bytes()`] reads the same number
 /// back.
 pub fn show_size(bytes: u64) -> String {
     let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];

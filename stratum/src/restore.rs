@@ -1,12 +1,13 @@
-//! `stratum restore`: makes what can be proven of a store its history again, so that it starts.
+//! `stratum restore`: brings a store that can't start back to the newest state that can be proven, so that it starts.
 //!
-//! For a store whose journal or checkpoints lost more drives than they outlive. What the drives still know comes first,
-//! newer than any backup; a backup fills in what they lost. The checkpoint and the journal are written to `m+1` drives
-//! and an epoch is opened above all that were ever seen, so that drives that come back later don't win over it.
+//! It is for a store whose journal or checkpoints were on more lost drives than they can do without. What the remaining
+//! drives know is newer than any backup and comes first; a backup fills in what they have lost. The checkpoint and the
+//! journal are written to `m+1` drives, and an epoch is opened above all that were ever seen, so that drives that come
+//! back later don't win over the restored state.
 //!
-//! That is not the end of it: the restored state may be older than the bytes on the drives, and they may be wanted after
-//! all. So it counts *provisionally* at first ([`crate::provisional`]): the server starts and serves it, and gives nothing
-//! up of what the drives hold until `--accept` says that this is how it is to be. An interrupted restore is run again.
+//! The restored state may be older than the bytes on the drives, and those may be wanted after all. So the state is
+//! *provisional* at first (`stratum_engine::provisional`): the server starts and serves it, and frees nothing of what
+//! the drives hold, until an operator accepts the state with `--accept`. A restore that was interrupted is run again.
 
 use crate::backup::made::Made;
 use crate::backup::{Location, configuration};
@@ -32,28 +33,30 @@ use stratum_storage::drive::Threads;
 use stratum_storage::journal::{History, Refounding, refound};
 use stratum_storage::set::{Set, SetError};
 
-/// Something is missing, or is only told and not done.
+/// The exit code when the state was restored provisionally, or when a dry run has only told what would be restored.
 const EXIT_FOUND: u8 = 1;
 const EXIT_FAILED: u8 = 2;
 
-/// What `stratum restore` takes.
+/// The arguments of `stratum restore`.
 #[derive(Args)]
 pub struct RestoreArgs {
     #[command(flatten)]
     store: StoreArgs,
-    /// What `stratum backup` wrote, a file or s3://BUCKET/KEY. Without it, what the drives know is all there is.
+    /// A backup that `stratum backup` wrote, a file or s3://BUCKET/KEY. Without it only what the drives know is
+    /// restored.
     #[arg(long)]
     from: Option<Location>,
     #[command(flatten)]
     s3: S3Args,
-    /// Only tell what would be restored, and what is lost.
+    /// Only print what would be restored and what is lost. Nothing is changed.
     #[arg(long, conflicts_with = "accept")]
     dry_run: bool,
-    /// The restored state is to stay: what it doesn't name is freed. Of a store that was restored before, or at once.
+    /// Accept the restored state: what it doesn't name is freed from then on. Given later, this accepts a state that
+    /// was restored before; given with the restore itself, it accepts at once.
     #[arg(long)]
     accept: bool,
-    /// Accept the state that this running server serves, with root's credentials from the environment or a profile, or from
-    /// the data folder of a server on this machine.
+    /// With --accept: accept the restored state of the running server at this address. Credentials come from the
+    /// environment, from --profile, or from the server's data folder if it is on this machine.
     #[arg(long, requires = "accept", conflicts_with_all = ["config", "from", "scratch"])]
     endpoint: Option<String>,
     #[command(flatten)]
@@ -65,8 +68,8 @@ pub struct RestoreArgs {
     scratch: Option<PathBuf>,
 }
 
-/// Restores; 0 when nothing is to be restored, or all is accepted; 1 when something was restored provisionally, or only
-/// told; 2 if it couldn't run.
+/// Restores a store, or accepts a restored state. Ends with 0 when nothing has to be restored or the state is accepted,
+/// with 1 when the state is provisional or was only told, and with 2 if the restore couldn't be run.
 pub fn run(args: &RestoreArgs) -> ExitCode {
     let outcome = match &args.endpoint {
         Some(endpoint) => accept_running(args, endpoint).map(|said| (said, true)),
@@ -84,13 +87,17 @@ pub fn run(args: &RestoreArgs) -> ExitCode {
     }
 }
 
-/// What came of it.
+/// The outcome of a restore.
 enum Outcome {
+    /// The drives know everything, so nothing was restored.
     Nothing,
-    /// It was restored before, and still is to be accepted.
+    /// The state was restored before, and still has to be accepted.
     Waiting,
+    /// A dry run has told what would be restored.
     Told,
+    /// The state was restored, and has to be accepted.
     Provisional,
+    /// The restored state is accepted.
     Accepted,
 }
 
@@ -168,7 +175,7 @@ fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
     Ok(if args.accept { Outcome::Accepted } else { Outcome::Provisional })
 }
 
-/// The state that was restored before is to stay.
+/// Accepts the state that was restored before, on the drives of a stopped server.
 fn accept_stopped(layout: &Layout) -> Result<Outcome, String> {
     let say = |error: SetError| error.to_string();
     let set = Set::open(&layout.set_config(Threads::Own), Arc::new(System), &System).map_err(say)?;
@@ -178,7 +185,7 @@ fn accept_stopped(layout: &Layout) -> Result<Outcome, String> {
     Ok(Outcome::Accepted)
 }
 
-/// The configuration of the backup goes beside the index, for whoever has to write it anew.
+/// Copies the configuration in the backup into `meta`, for an operator who has lost the server's configuration.
 fn keep_configuration(backup: &Path, layout: &Layout) -> Result<(), String> {
     for name in [configuration::FILE, configuration::DRIVES] {
         let (from, to) = (backup.join(name), layout.meta.join(format!("restored-{name}")));
@@ -191,7 +198,7 @@ fn keep_configuration(backup: &Path, layout: &Layout) -> Result<(), String> {
     Ok(())
 }
 
-/// Says what would be restored.
+/// Prints what would be restored and what is wrong with it.
 fn tell(store: &Offline, found: &[Told]) {
     output::line(format_args!("The state reaches entry {} of the journal.", store.state.reached()));
     for doubt in store.doubts() {
@@ -202,7 +209,7 @@ fn tell(store: &Offline, found: &[Told]) {
     }
 }
 
-/// What the state comes to.
+/// Prints how many objects and parts the state knows, and how many of them are whole.
 fn tell_totals(Totals { known, damaged, lost }: Totals) {
     let whole = known.saturating_sub(damaged + lost);
     output::line(format_args!(
@@ -210,7 +217,7 @@ fn tell_totals(Totals { known, damaged, lost }: Totals) {
     ));
 }
 
-/// The history that is to count.
+/// The history that the journal is to go on from. Refuses a state that nothing proves, or that would lose objects.
 fn history_of(store: &Offline) -> Result<Refounding, String> {
     let index = store.state.reached();
     let m = store.hot_copies() - 1;
@@ -230,8 +237,8 @@ fn history_of(store: &Offline) -> Result<Refounding, String> {
     Ok(Refounding { last: (index, hash), floor, m })
 }
 
-/// Writes the mark, the checkpoint and the journal to the drives, which are opened for it. The epoch comes last: until it
-/// is open, a start finds what it found before.
+/// Opens the drives, and writes the checkpoint, the mark of a restored state and the journal to them. The new epoch of
+/// the journal comes last: until it is open, a start finds the store as it was before.
 fn write(
     store: Offline,
     what: Refounding,

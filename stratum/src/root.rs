@@ -1,9 +1,9 @@
-//! Who root is at a start, and how the operator learns it.
+//! Root's credentials at a start of the server, and how the operator learns them.
 //!
-//! Said by the environment, or kept from an earlier start, or made now. What was made is shown at every start until
-//! somebody has signed in with it: a start may fail after the credentials are kept, and its words may go nowhere. In a
-//! log they would stay for whoever reads logs, so that they are printed to a terminal only, and elsewhere the file is
-//! named.
+//! They are taken from the environment, or kept from an earlier start, or generated. Generated credentials are shown at
+//! every start until somebody has signed in with them, since the start that generated them may have failed, or nobody
+//! may have seen its output. They are printed only to a terminal: in a log everybody who reads logs would see them, so
+//! where the output is no terminal only the file is named that holds them.
 
 use crate::credentials::{self, Credentials};
 use crate::failure::Failure;
@@ -14,19 +14,20 @@ use std::time::Duration;
 use stratum_storage::ambient::System;
 use stratum_storage::set::Set;
 
-/// Beside the credentials in `meta`, from the moment on when somebody has signed in with them.
+/// The file in `meta` that marks that somebody has signed in with the credentials.
 const SIGNED_IN: &str = "root-has-signed-in";
 const SIGNED_IN_POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Root's credentials, and where they come from.
 pub struct RootCredentials {
     credentials: Credentials,
-    /// The folder that they are kept in; none if the environment says them.
+    /// The folder `meta`, in which the credentials are kept; nothing if they come from the environment.
     kept: Option<PathBuf>,
 }
 
 impl RootCredentials {
-    /// `said` by the environment, or kept on the drives, or made and kept.
+    /// The credentials `said` by the environment, or else those that the drives keep, or else new ones, which are then
+    /// kept.
     pub fn find(said: Option<Credentials>, set: &Set, meta: &Path) -> Result<RootCredentials, Failure> {
         if let Some(credentials) = said {
             return Ok(RootCredentials { credentials, kept: None });
@@ -48,7 +49,8 @@ impl RootCredentials {
         &self.credentials
     }
 
-    /// Tells them to whoever started the server, if nobody has used them yet. `shown`: wherever the output goes.
+    /// Prints the credentials, if nobody has signed in with them yet. Unless `shown`, they are printed only to a
+    /// terminal, and else the name of their file.
     pub fn tell(&self, endpoint: &str, region: &str, shown: bool) {
         let Some(meta) = self.kept.as_ref().filter(|meta| !meta.join(SIGNED_IN).exists()) else { return };
         let file = meta.join(credentials::FILE);
@@ -63,7 +65,7 @@ impl RootCredentials {
         }
     }
 
-    /// How to sign in, for whoever reads the output: the keys themselves only where that is a terminal, or if `shown`.
+    /// A clause that says how to sign in. It has the secret key only if the output is a terminal, or if `shown`.
     pub fn told(&self, shown: bool) -> String {
         let Credentials { access_key, secret_key } = &self.credentials;
         match &self.kept {
@@ -75,7 +77,8 @@ impl RootCredentials {
         }
     }
 
-    /// Keeps in mind that root has signed in, once `has_signed_in` says so.
+    /// Waits until `has_signed_in` gives true, and then writes the mark, so that later starts don't show the
+    /// credentials.
     pub async fn watch(self, has_signed_in: impl Fn() -> bool) {
         let Some(mark) = self.kept.map(|meta| meta.join(SIGNED_IN)) else { return };
         while !mark.exists() {

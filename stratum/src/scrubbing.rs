@@ -1,6 +1,6 @@
-//! Scrub in the server: its cursor is a file beside the index, and what it says for people.
+//! The file that keeps how far scrub has come, beside the index, and the text of scrub's status.
 //!
-//! The cursor is no truth of its own. Without the file, or with one that can't be read, a pass begins anew.
+//! Losing the file does no harm: without it, or if it can't be read, a pass begins anew.
 
 use crate::private;
 use crate::shown::bytes;
@@ -12,7 +12,7 @@ use stratum_storage::scrub::{ScrubCursor, ScrubFindings, ScrubPhase, ScrubStatus
 
 const FILE: &str = "scrub.json";
 
-/// Where the last run's scrub was, kept there.
+/// How far scrub had come when the server last stopped, and the function that saves how far it is.
 pub fn progress(meta: &Path) -> ScrubProgress {
     let path = meta.join(FILE);
     let cursor = read(&path);
@@ -38,12 +38,12 @@ fn write(path: &Path, cursor: &ScrubCursor) -> io::Result<()> {
     private::write(path, &serde_json::to_vec(cursor)?)
 }
 
-/// Whether a pass found anything.
+/// Whether a pass found nothing wrong.
 pub fn is_clean(found: &ScrubFindings) -> bool {
     *found == ScrubFindings { stripes: found.stripes, bytes: found.bytes, ..ScrubFindings::default() }
 }
 
-/// The status in words.
+/// The text of scrub's status.
 pub fn to_text(status: &ScrubStatus) -> String {
     let ScrubStatus { cursor, volumes_to_do, bytes_to_do, seconds_left } = status;
     let to_read = format!("{volumes_to_do} volumes, about {} to read", bytes(*bytes_to_do));
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cursor_comes_back_and_damage_begins_anew() {
+    fn the_cursor_is_read_back_and_a_damaged_file_begins_anew() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
         assert_eq!(read(&path), ScrubCursor::default());
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_found_is_said() {
+    fn the_text_tells_what_a_pass_has_found() {
         let found =
             ScrubFindings { stripes: 3, bytes: 9, bad_fragments: 2, mended: 2, ..ScrubFindings::default() };
         let cursor = ScrubCursor { passes: 1, found, ..ScrubCursor::default() };

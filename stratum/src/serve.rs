@@ -1,7 +1,8 @@
-//! `stratum server`: from the command line to a served store, and back to nothing in flight.
+//! `stratum server`: starts a server, serves until a signal, and stops.
 //!
-//! The order matters: what can be wrong with the command line and the configuration, then the drives, then who root is,
-//! then the engine over the drives (`stratum_engine`), then what works in the background, and only then the listener.
+//! The order of the start matters: first everything that can be wrong with the command line and the configuration is
+//! checked, then the drives are opened, root's credentials are found, the engine is opened over the drives
+//! (`stratum_engine`), the background tasks are started, and only then the server listens.
 
 use crate::audit::{self, Audits};
 use crate::backup::configuration::Configuration;
@@ -49,19 +50,19 @@ use stratum_storage::task::Task;
 use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 
-/// It couldn't start. As every command ends that couldn't run; 1 is for a server that fails while it serves.
+/// The exit code of a start that was refused or failed, the same as of every command that couldn't be run.
 const EXIT_REFUSED: u8 = 2;
-/// The token of `[metrics]`.
+/// The environment variable that may hold the token of `[metrics]`.
 const TOKEN_VARIABLE: &str = "STRATUM_METRICS_TOKEN";
-/// Memory that all requests together may hold, in bytes.
+/// The memory that all requests together may hold, in bytes.
 const REQUEST_MEMORY: u64 = 512 << 20;
-/// Threads for hashing, coding and uncached reads. They are bounded so that a burst of requests queues for the
-/// processors and not in them.
+/// The most threads for hashing, coding and uncached reads. With more of them, a burst of requests would make many
+/// threads compete for the processors; so requests wait in a queue instead.
 const BLOCKING_THREADS: usize = 32;
-/// Connections that may wait to be accepted.
+/// The most connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// Serves until a signal; 0 after a graceful stop, 2 when the start was refused.
+/// Serves until a signal. Ends with 0 after a graceful stop, and with 2 when the start was refused or failed.
 pub fn run(args: ServerArgs) -> ExitCode {
     match configure(&args).map_err(Failure::from).and_then(|config| serve(&args, &config)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,7 +73,7 @@ pub fn run(args: ServerArgs) -> ExitCode {
     }
 }
 
-/// The file, with what the command line says over it.
+/// The configuration of the file, with the options of the command line in place of its fields.
 fn configure(args: &ServerArgs) -> Result<Config, ConfigError> {
     let mut config = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
     config.server.anonymous |= args.anonymous;
@@ -88,12 +89,14 @@ fn configure(args: &ServerArgs) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// Starts and serves. Every error is of the start: what fails later is told to clients and in the status, and ends nothing.
+/// Starts and serves. Every error is one of the start. What fails later is told to clients and in the status, and
+/// doesn't end the server.
 fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
-    // Until the end: what waits to be written then is written when it goes.
+    // `logging` must live until the end of this function: when it is dropped, the lines that wait are written.
     let Otlp { traces, lines, tasks: exports } = Otlp::of(&config.otlp)?;
     let logging = logging::start(&config.log, lines);
-    // Before any drive is touched: a mistake here must not leave a set formed behind.
+    // All of this comes before any drive is touched, so that a start that is refused here leaves no newly formed set
+    // behind.
     if args.demo && config.tls.is_some() {
         return Err("--demo is for a first look over plain HTTP, and the configuration has TLS".into());
     }
@@ -112,7 +115,7 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let opened = opening::open(config, said, &runtime)?;
     let engine = opened.engine.clone();
-    // What is open is shut down, whether it came to serve or was refused.
+    // The engine is shut down in any case, also when the start was refused after the store was opened.
     let signs = Signs { telemetry, dropped: logging.dropped.clone(), traces, exports };
     let outcome = serve_store(args, config, entrance, signs, webhooks, opened, &runtime);
     engine.shutdown();
@@ -120,12 +123,14 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     outcome
 }
 
-/// What clients come through: the address, taken and not listened at yet, how many of them may come, and what scrapers show.
+/// What clients connect through.
 struct Entrance {
+    /// The socket, which is bound to the address and doesn't listen yet.
     socket: TcpSocket,
+    /// The most connections at a time.
     connections: usize,
     certificate: Option<Arc<Certificate>>,
-    /// What scrapers show.
+    /// The token that a scraper of metrics must send.
     token: Option<String>,
 }
 
@@ -142,7 +147,8 @@ impl Entrance {
     }
 }
 
-/// What scrapers show. The environment may say it, which is how secrets come into a container.
+/// The token that a scraper of metrics must send: from the environment, as is usual for secrets in containers, or from
+/// the configuration.
 fn scrapers_token(said: Option<String>, config: &Config) -> Result<Option<String>, Failure> {
     match (said, &config.metrics.token) {
         (Some(_), Some(_)) => {
@@ -153,16 +159,17 @@ fn scrapers_token(said: Option<String>, config: &Config) -> Result<Option<String
     }
 }
 
-/// What tells how the process is.
+/// What makes the process observable: metrics, traces and the log.
 struct Signs {
     telemetry: Telemetry,
     dropped: DroppedLines,
     traces: Traces,
-    /// What brings traces and lines to a collector.
+    /// The tasks that send traces and lines of the log to a collector.
     exports: Vec<Arc<dyn Task>>,
 }
 
-/// Works in the background and serves, until a signal; then all of that has ended.
+/// Starts the background tasks and serves until a signal. When this returns, the requests and, after a start that
+/// succeeded, the tasks have ended.
 fn serve_store(
     args: &ServerArgs,
     config: &Config,
@@ -221,7 +228,8 @@ fn serve_store(
         let listener = socket
             .listen(BACKLOG)
             .map_err(|error| format!("{}: can't listen: {error}", config.server.address))?;
-        // Before anybody is told that it serves: who is told may stop it at once.
+        // The signal's handler is installed before the server announces itself: whoever reads that may stop the server
+        // at once.
         let stop = stop_signal()?;
         #[cfg(feature = "faults")]
         stratum_storage::drive::faulty::serves();
@@ -242,7 +250,7 @@ fn serve_store(
     outcome
 }
 
-/// What isn't S3: health, metrics, and what an operator asks.
+/// The routes that aren't S3's: health, metrics, and the operator's API.
 fn admin(token: Option<String>, engine: &Engine, operator: Arc<Operator>, telemetry: Telemetry) -> Admin {
     let metadata = engine.metadata.clone();
     let ready = move || match metadata.is_available() {
@@ -252,7 +260,7 @@ fn admin(token: Option<String>, engine: &Engine, operator: Arc<Operator>, teleme
     Admin::new(Arc::new(ready), Arc::new(move || telemetry.render()), token, operator.routes())
 }
 
-/// Has the drives go wrong as the plan of the command line says.
+/// Makes the drives fail as the plan says that the command line names.
 #[cfg(feature = "faults")]
 fn plan_faults(args: &ServerArgs) -> Result<(), Failure> {
     use stratum_storage::drive::faulty;
@@ -265,8 +273,8 @@ fn plan_faults(args: &ServerArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The erasure code and the checksums are compiled for processors of 2013 and later; an older one would end in a
-/// fault in the middle of a write.
+/// Refuses a processor without the instructions that the erasure code and the checksums use (processors of 2013 and
+/// later have them). The process would otherwise be killed by an illegal instruction in the middle of a write.
 fn refuse_old_processors() -> Result<(), Failure> {
     #[cfg(target_arch = "x86_64")]
     if !std::arch::is_x86_feature_detected!("avx2") || !std::arch::is_x86_feature_detected!("sse4.2") {
@@ -275,8 +283,9 @@ fn refuse_old_processors() -> Result<(), Failure> {
     Ok(())
 }
 
-/// A store that an older binary may have to go back to holds no bodies that it can't read. Only what is new counts: bodies
-/// come to the other tiers by moves, which are refused at that level.
+/// Refuses a codec for the hot tier as long as the store is of level 1: an operator may still go back to an older
+/// binary, which can't read coded bodies. The codecs of the other tiers needn't be checked, since bodies come to those
+/// tiers by moves, which a store of level 1 refuses.
 fn refuse_old_level(config: &Config, level: Level) -> Result<(), Failure> {
     if config.tiers.codecs().hot.is_none() || level >= Level::SECOND {
         return Ok(());
@@ -289,19 +298,19 @@ fn refuse_old_level(config: &Config, level: Level) -> Result<(), Failure> {
     Err(problem.into())
 }
 
-/// Who is told of requests.
+/// What is told of requests.
 struct Told {
     audit: Audit,
     traces: Traces,
 }
 
-/// What seals, and what is sealed with the one of sessions.
+/// The master keys, and the sessions of the console, whose key they wrap.
 struct Keys {
     keys: Arc<dyn KeyService>,
     sessions: Sessions,
 }
 
-/// What requests are served from.
+/// The state that the API serves requests from.
 fn store(
     config: &Config,
     engine: &Engine,
@@ -358,7 +367,7 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-/// Says where the store is, and who root is.
+/// Announces the server's address, and root's credentials where they are to be shown.
 fn announce(address: SocketAddr, config: &Config, root: &RootCredentials, args: &ServerArgs) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let endpoint = format!("{scheme}://{address}");
@@ -366,7 +375,8 @@ fn announce(address: SocketAddr, config: &Config, root: &RootCredentials, args: 
     let (data, file) = (data.join(", "), args.config.as_ref().map(|file| file.display().to_string()));
     let console = config.server.console.then(|| format!("{endpoint}/_stratum/"));
     tracing::info!(endpoint, data, config = file, console, "serving S3");
-    // For whoever started it with port 0, which has the system choose one that is free.
+    // Standard output names the address, too, so that a program that started the server with port 0 learns which port
+    // the system has chosen.
     output::line(format_args!("Serving S3 at {endpoint}"));
     if config.server.anonymous {
         tracing::warn!(
@@ -388,7 +398,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn the_scrapers_token_is_said_in_one_place() {
+    fn the_token_of_scrapers_may_be_given_in_one_place_only() {
         let config = |text| Config::parse(Path::new("x"), text).unwrap();
         let (none, own) = (config(""), config("[metrics]\ntoken = \"own\"\n"));
         let told = |said: Option<&str>, config| scrapers_token(said.map(str::to_owned), config).ok();

@@ -1,9 +1,10 @@
-//! What the server keeps of the console's sessions: what they are sealed with, so that a restart signs nobody out, and which of them
-//! were signed out, so that it lets nobody in again.
+//! The file that keeps the sessions of the console over a restart: the key that their cookies are sealed with, so that
+//! a restart signs nobody out, and the sessions that were signed out, so that a restart doesn't let them in again.
 //!
-//! Both lie in one file in `meta/`, so that neither is ever there without the other: the key, wrapped by a master key, since who has a
-//! disk and not that one is to make no cookie, and after it what the console wants kept. It is no copy of anything and needs none: where
-//! it can't be read there is a new key, and everybody signs in again.
+//! Both lie in one file in `meta/`, so that neither can be lost without the other. The key is wrapped by a master key,
+//! so that somebody who has the disk but not the master key can't make cookies. After the key comes the list of ended
+//! sessions, whose bytes only the console understands. The file has no copy: if it can't be read, a new key is made,
+//! and everybody has to sign in again.
 
 use crate::private;
 use std::path::{Path, PathBuf};
@@ -11,20 +12,22 @@ use stratum_api::context::SessionKeeper;
 use stratum_cipher::{DataKey, KEY_BYTES, KeyService, Salt};
 use stratum_storage::ambient::Entropy;
 
-/// Its file in `meta/`: a line of hexadecimal digits, and the rest.
+/// The name of the file in `meta/`. Its first line is the wrapped key in hexadecimal digits, the rest the ended
+/// sessions.
 const FILE: &str = "console-sessions";
-/// What the master key wraps the key as.
+/// The name to which the wrapped key is bound, so that no other wrapped key can be put in its place.
 const NAME: &[u8] = b"console sessions";
 
-/// The file, as it was found or begun.
+/// The content of the file as it was at the start, and the file itself, if it could be read or written.
 #[derive(Debug)]
 pub struct Sessions {
     key: DataKey,
+    /// The ended sessions, in the console's own format.
     ended: Vec<u8>,
     file: Option<File>,
 }
 
-/// Where what has ended is kept; none where the key couldn't be, with which all of it goes.
+/// The path of the file, and the wrapped key that every write repeats.
 #[derive(Debug)]
 struct File {
     path: PathBuf,
@@ -32,7 +35,8 @@ struct File {
 }
 
 impl Sessions {
-    /// Those that are kept there, or the first.
+    /// Reads the file in `meta`, or makes a new key and begins the file. If the file can't be written, the key lives in
+    /// memory only.
     pub async fn find(meta: &Path, keys: &dyn KeyService, entropy: &dyn Entropy) -> Sessions {
         let path = meta.join(FILE);
         match Sessions::kept(&path, keys).await {
@@ -128,7 +132,7 @@ mod tests {
         assert!(is_same(&first, &key(1).await));
         let path = meta.path().join(FILE);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        // Of another master key, and then damaged.
+        // A file that another master key has wrapped, and then a damaged one.
         let second = key(2).await;
         assert!(!is_same(&first, &second));
         std::fs::write(&path, b"nonsense").unwrap();
@@ -137,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_ended_is_kept_beside_the_key_and_goes_with_it() {
+    async fn ended_sessions_are_kept_with_the_key_and_are_lost_with_it() {
         let (meta, entropy) = (tempfile::tempdir().unwrap(), Simulated::new(0, 7));
         let find = async || Sessions::find(meta.path(), &keys(1), &entropy).await;
         let first = find().await;
@@ -153,7 +157,7 @@ mod tests {
         assert!(new.ended().is_empty() && !is_same(&first.key, &new.key));
         std::fs::remove_dir_all(meta.path()).unwrap();
         assert!(new.keep(b"more").is_err());
-        // Where the key isn't kept, what was sealed with it isn't there after a restart, either.
+        // If the key can't be kept, keeping ended sessions succeeds without a file: all cookies end with the process.
         assert_eq!(find().await.keep(b"more"), Ok(()));
     }
 }

@@ -1,6 +1,6 @@
-//! Numbers as people read them, in status pages and refusals.
+//! Formats numbers for people, in the status and in refusals.
 
-/// A time in milliseconds since 1970.
+/// A time in milliseconds since 1970, as date and minute in UTC.
 pub fn moment(millis: u64) -> String {
     use time::macros::format_description;
     let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
@@ -8,7 +8,7 @@ pub fn moment(millis: u64) -> String {
     time.ok().and_then(|time| time.format(format).ok()).unwrap_or_else(|| millis.to_string())
 }
 
-/// A number of bytes for people.
+/// A number of bytes in the largest binary unit that fits, to one decimal.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut value = count as f64;
@@ -23,12 +23,12 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
-/// `1 object`, `2 objects`
+/// A number with its noun in singular or plural: `1 object`, `2 objects`.
 pub fn counted(count: u64, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A span in its two largest units.
+/// A duration in its largest unit, or from an hour on in its two largest units.
 pub fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_for_people() {
+    fn bytes_and_durations_are_shown_with_units() {
         assert_eq!(
             [bytes(0), bytes(1023), bytes(1536), bytes(5 << 40)],
             ["0 B", "1023 B", "1.5 KiB", "5.0 TiB"]

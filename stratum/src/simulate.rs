@@ -1,5 +1,5 @@
-//! `stratum tier simulate`: what tiering would cost on a trace of one's own reads, before it is switched on; and
-//! `stratum tier generate`: traces to try that with.
+//! `stratum tier simulate`: calculates what tiering would cost for a trace of reads, before tiering is switched on.
+//! `stratum tier generate`: prints made-up traces to try that with.
 
 use crate::output;
 use clap::Args;
@@ -13,43 +13,46 @@ use stratum_tiering::simulate::{AccessLog, Contender, Report, Trace, TraceError,
 
 const EXIT_FAILED: u8 = 2;
 
+/// The arguments of `stratum tier simulate`.
 #[derive(Args)]
 pub struct SimulateArgs {
-    /// Reads as CSV, gzipped or not, in the order of time: time_s,object,size_bytes,read_bytes. Or access-log:FILE: a
-    /// server access log, as S3 and this server write them, or a folder of such logs.
+    /// The trace: a CSV file of reads, gzipped or not, in the order of time, with the columns
+    /// time_s,object,size_bytes,read_bytes. Or access-log:FILE, a server access log as S3 and this server write them,
+    /// or a folder of such logs.
     #[arg(long, value_name = "FILE", value_parser = source)]
     trace: Source,
-    /// Prices as TOML: [hot], [warm] and [cold], each with storage_gb_month, retrieval_gb, get_1000 and put_1000.
-    /// [default: a public cloud's list prices]
+    /// A TOML file with prices in dollars: [hot], [warm] and [cold], each with storage_gb_month, retrieval_gb, get_1000
+    /// and put_1000. [default: a public cloud's list prices]
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
-    /// A policy to price: cost, rules, static-hot, static-warm, static-cold, rule-30-90, cloud-30-90, ski or idle-10.
-    /// [default: all of them]
+    /// A policy to simulate: cost, rules, static-hot, static-warm, static-cold, rule-30-90, cloud-30-90, ski or
+    /// idle-10. May be given several times. [default: all of them]
     #[arg(long, value_name = "NAME", value_parser = contender)]
     policy: Vec<Contender>,
-    /// Only so many days from the trace's start.
+    /// Use only the first N days of the trace. [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     days: Option<u32>,
-    /// Print JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
-    /// Draw a picture, too, into this file.
+    /// Also draw the result into this file, as SVG.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
 
+/// The arguments of `stratum tier generate`.
 #[derive(Args)]
 pub struct GenerateArgs {
-    /// The shape of the use: diurnal, spike, scan, cooling-logs, video, campaigns or noise.
+    /// The pattern of the reads: diurnal, spike, scan, cooling-logs, video, campaigns or noise.
     #[arg(value_parser = shape)]
     shape: Shape,
     /// How many objects there are.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     objects: u32,
-    /// How many days it lasts.
+    /// How many days the trace lasts.
     #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3_650))]
     days: u32,
-    /// What its chance comes from; the same number makes the same trace.
+    /// The seed of the random numbers: the same seed makes the same trace.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -78,7 +81,7 @@ fn shape(name: &str) -> Result<Shape, String> {
     Shape::named(name).ok_or_else(|| format!("the shapes are {}", names.join(", ")))
 }
 
-/// Prices a trace.
+/// Runs `stratum tier simulate`.
 pub fn run(args: SimulateArgs) -> ExitCode {
     ended(run_simulate(args))
 }
@@ -137,7 +140,7 @@ fn read_logs(path: &Path) -> Result<Trace, String> {
     log.into_trace().map_err(told_of(path))
 }
 
-/// A file, or all files of a folder and of those in it; what is hidden is none of the log.
+/// Collects a file, or all files below a folder. Hidden files and folders are left out, since they are no logs.
 fn files_below(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
     if !path.is_dir() {
         files.push(path.to_owned());
@@ -165,7 +168,7 @@ fn draw(report: &Report, path: &Path) -> Result<(), String> {
     std::fs::write(path, plot::svg(report)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Prints a made-up trace.
+/// Runs `stratum tier generate`.
 pub fn generate(args: &GenerateArgs) -> ExitCode {
     ended(make_up(args))
 }
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_file_is_told_with_its_name_and_place() {
+    fn a_mistake_in_a_file_is_told_with_file_and_line() {
         let trace = written(b"time_s,object,size_bytes,read_bytes\n1,a,10,10\n2,a,10,x\n");
         let csv = |path: &Path| read_trace(&Source::Csv(path.into()), None);
         let refused = csv(trace.path()).unwrap_err();
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn days_cut_a_trace_and_names_are_checked() {
+    fn a_trace_is_cut_to_days_and_names_are_checked() {
         let csv = Shape::Noise.generate(20, 30, 1).unwrap().csv();
         let file = written(csv.as_bytes());
         assert!(read_trace(&Source::Csv(file.path().into()), Some(10)).unwrap().days() <= 10.0);

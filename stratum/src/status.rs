@@ -1,6 +1,6 @@
-//! What `stratum status` shows: one value, made by the server, told as JSON or in words.
+//! The status of a server, which `stratum status` shows as text or as JSON.
 //!
-//! The JSON is a contract: fields are added, and never renamed or taken away.
+//! Programs rely on the JSON: fields may be added to it, and are never renamed or removed.
 
 pub mod drives;
 mod space;
@@ -16,17 +16,17 @@ use stratum_api::server::ConnectionsStatus;
 use stratum_engine::supervisor::TaskHealth;
 use stratum_metadata::{IndexState, LostKeys, RebuildStep};
 
-/// The whole store at a moment.
+/// The status of the store and its server at a moment.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Status {
     pub version: String,
-    /// Since the server started.
+    /// How long ago the server started.
     pub uptime_seconds: u64,
     pub state: State,
-    /// The state was restored and not accepted yet: nothing is freed.
+    /// Whether the store was restored and that is not accepted yet, so that nothing is freed.
     pub is_provisional: bool,
-    /// What somebody should know or do, in words; empty when all is well.
+    /// Sentences about what an operator should know or do; empty when all is well.
     pub notes: Vec<String>,
     pub drives: Vec<DriveStatus>,
     pub redundancy: Redundancy,
@@ -35,9 +35,9 @@ pub struct Status {
     pub compaction: serde_json::Value,
     pub balance: serde_json::Value,
     pub quarantine: serde_json::Value,
-    /// What buckets' lifecycle did, and what its last pass left undone.
+    /// What the lifecycle rules of buckets did, and what their last pass left undone.
     pub lifecycle: serde_json::Value,
-    /// The remote store of the cold tier; nothing where there is none.
+    /// The remote store of the cold tier; null if there is none.
     pub remote: serde_json::Value,
     pub space: Space,
     pub journal: JournalStatus,
@@ -45,59 +45,60 @@ pub struct Status {
     /// Memory for requests.
     pub admission: AdmissionStatus,
     pub connections: ConnectionsStatus,
-    /// What clients are shown; nothing without TLS.
+    /// The server's TLS certificate; nothing if the server doesn't speak TLS.
     pub certificate: Option<CertificateStatus>,
     pub background: Background,
-    /// What works in the background, each kept running.
+    /// The background tasks, which the server keeps running.
     pub tasks: Vec<TaskHealth>,
 }
 
-/// The whole in one word.
+/// The state of the store in one word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Nothing is missing.
     #[default]
     Well,
-    /// Everything is there, and something wants attention before it goes wrong.
+    /// Nothing is missing, but an operator should look at something before it becomes a fault.
     Attention,
-    /// Everything is there, with less redundancy than it should have.
+    /// Everything can be read, but has less redundancy than it should have.
     Degraded,
-    /// New data is refused for want of space; everything can be read.
+    /// New data is refused because space has run out. Everything can be read.
     Full,
     /// Something can't be read or written.
     Damaged,
 }
 
-/// A place where a tier has a drive.
+/// A drive of a tier, which may be missing.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DriveStatus {
     pub path: String,
-    /// The data folder that it lies in: what is mounted, and what goes when the disk does.
+    /// The data folder in which the drive lies, in production the mount point of a disk.
     pub disk: String,
     pub tier: String,
     pub position: u64,
     pub id: String,
     /// `healthy`, `failed`, `missing`, `blank`, `stale`, `draining`, ...
     pub state: String,
-    /// Why it isn't healthy, and what to do.
+    /// Why the drive isn't healthy, and what to do.
     pub reason: Option<String>,
-    /// It answers far later than its peers.
+    /// Whether the drive's reads take far longer than those of its peers.
     pub slow: bool,
-    /// It writes far later than its peers.
+    /// Whether the drive's writes take far longer than those of its peers.
     pub writes_slowly: bool,
-    /// 99 of 100 reads of it took no longer lately; nothing where there were few.
+    /// The 99th percentile of the time of recent reads; nothing if there were too few.
     pub read_p99_seconds: Option<f64>,
-    /// Bad pieces that were read from it since the server started: all were computed from others.
+    /// How many bad pieces were read from the drive since the server started. All of them were computed from other
+    /// drives.
     pub bad_pieces: u64,
-    /// It gave so many of them that it is to be replaced.
+    /// Whether the drive gave so many bad pieces that it should be replaced.
     pub rotting: bool,
-    /// `full` or `almost full`, beside the reserve.
+    /// `full` or `almost full`, judged by what is free beside the reserve; nothing if the drive has room.
     pub fill: Option<String>,
-    /// What our files on it take, in bytes.
+    /// How many bytes the store's files take on the drive.
     pub bytes_used: u64,
-    /// What is free on the device that it lies on.
+    /// How many bytes are free on the device that the drive lies on.
     pub bytes_free: u64,
 }
 
@@ -106,24 +107,26 @@ pub struct DriveStatus {
 pub struct Redundancy {
     /// Fragments of live stripes that no healthy drive holds; 0 when the store is whole.
     pub missing_fragments: u64,
-    /// Objects, and uploads under way, of which a part can't be read now, as far as is known; counted anew now and then, and
-    /// when more came to be lost. Which they are, `stratum fsck` says.
+    /// How many objects and uploads under way are known to have a part that can't be read now. They are counted anew
+    /// now and then, and when more was lost. `stratum fsck` names them.
     pub unreadable_objects: u64,
-    /// Volumes, and about how many live stripes are in them, by how many of their shards are missing: the first has none
-    /// missing.
+    /// How many volumes have 0, 1, 2 and so on of their shards missing.
     pub volumes_by_missing_shards: Vec<u64>,
+    /// About how many live stripes lie in volumes that have 0, 1, 2 and so on of their shards missing.
     pub stripes_by_missing_shards: Vec<u64>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JournalStatus {
-    /// The drives that hold what is written now, as `hot/0`: every write waits for all of them.
+    /// The drives that the journal writes to now, as `hot/0`. Every write waits for all of them.
     pub members: Vec<String>,
-    /// A member.
+    /// The journal's length on each member, in bytes.
     pub bytes: u64,
+    /// The length at which the journal refuses writes, in bytes.
     pub cap: u64,
     pub checkpoint_bytes: u64,
+    /// The last entry that was applied to the state.
     pub applied: u64,
 }
 
@@ -131,28 +134,28 @@ pub struct JournalStatus {
 #[serde(default)]
 pub struct IndexStatus {
     pub available: bool,
-    /// What sled takes of the disk.
+    /// How many bytes the index's files (sled) take on disk.
     pub bytes: u64,
-    /// The folder that it lies in.
+    /// The folder of these files.
     pub place: String,
     #[serde(flatten, deserialize_with = "known")]
     pub state: IndexState,
-    /// How often it failed and was rebuilt since the server started.
+    /// How often the index failed and was rebuilt since the server started.
     pub rebuilds: u64,
-    /// How long nothing was served the last time.
+    /// How long nothing could be served during the last rebuild.
     pub last_pause_seconds: Option<f64>,
-    /// Keys that can't be looked up: no drive gives the block that they are in.
+    /// The keys that can't be looked up, because the block of the index that they are in is bad on every drive.
     pub lost: Vec<LostKeys>,
-    /// Whether an entry of the journal needs one of these blocks, so that nothing is written.
+    /// Whether an entry of the journal needs such a block, so that nothing can be written.
     pub is_halted: bool,
 }
 
-/// A server of another version may say nothing of it, or something new.
+/// Reads the state of the index. A server of an older version sends none.
 fn known<'de, D: serde::Deserializer<'de>>(fields: D) -> Result<IndexState, D::Error> {
     Ok(Option::deserialize(fields)?.unwrap_or_default())
 }
 
-/// What somebody should know of the index.
+/// The note about an index that isn't available.
 pub fn note_of(index: &IndexState) -> Option<String> {
     match index {
         IndexState::Available => None,
@@ -174,10 +177,10 @@ pub fn note_of(index: &IndexState) -> Option<String> {
     }
 }
 
-/// As many blocks as are told one by one.
+/// How many lost blocks of the index have a note of their own.
 const TOLD_LOST: usize = 8;
 
-/// What somebody should know of keys that can't be looked up.
+/// The notes about keys that can't be looked up.
 pub fn notes_of_lost(index: &IndexStatus) -> Vec<String> {
     let told = |lost: &LostKeys| {
         let LostKeys { file, offset, drives, about, keys } = lost;
@@ -215,13 +218,13 @@ pub struct Background {
 pub struct TaskStatus {
     pub task: String,
     pub paused: bool,
-    /// Read and written since the start.
+    /// How many bytes the task has read and written since the start.
     pub bytes: u64,
     pub turns: u64,
 }
 
 impl Status {
-    /// The page for people.
+    /// The status as text.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         let state = match self.state {
@@ -318,7 +321,8 @@ fn by_missing(counts: &[u64]) -> String {
     if counts.iter().all(|count| *count == 0) { "none".into() } else { parts.join(", ") }
 }
 
-/// An object as `name value, name value`, what is in others in it too, without what is nothing.
+/// A JSON object as `name value, name value`, also with the fields of objects within it. Fields that are zero, false,
+/// empty or null are left out.
 fn one_line(value: &serde_json::Value) -> String {
     let told = told(value);
     if told.is_empty() { "nothing to do".into() } else { told.join(", ") }
@@ -345,7 +349,7 @@ fn told(value: &serde_json::Value) -> Vec<String> {
     all
 }
 
-/// A number in the unit that its name says.
+/// A number in the unit that the name of its field tells.
 fn figure(name: &str, number: u64) -> String {
     match name {
         _ if name.starts_with("bytes") => bytes(number),
@@ -360,7 +364,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_in_the_unit_that_their_name_says() {
+    fn numbers_have_the_unit_that_the_name_of_their_field_tells() {
         let scrub = serde_json::json!({"phase": "idle", "finished_at": 1_795_577_833_591_u64, "passes": 0,
             "seconds_left": 7200, "found": {"bytes": 2048, "bad_files": 1}});
         let text = one_line(&scrub);
@@ -377,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_is_away_says_how_far_it_is() {
+    fn an_index_that_is_being_rebuilt_says_how_far_that_is() {
         let step = RebuildStep::Replays { entry: 5, of: 9 };
         let state = IndexState::Rebuilding { why: "it broke".into(), for_seconds: 3, step };
         let status = IndexStatus { state, bytes: 7, ..IndexStatus::default() };
@@ -391,14 +395,14 @@ mod tests {
         let again: IndexStatus = serde_json::from_value(json).unwrap();
         assert_eq!(again.state, status.state);
         assert!(note_of(&again.state).unwrap().contains("entry 5 of 9"));
-        // What an older server says.
+        // The status of an older server, which has no state of the index.
         let older: IndexStatus =
             serde_json::from_value(serde_json::json!({"available": true, "bytes": 1})).unwrap();
         assert_eq!(older.state, IndexState::Available);
     }
 
     #[test]
-    fn a_drive_s_line_says_what_is_the_matter_with_it() {
+    fn the_line_of_a_drive_tells_what_is_wrong_with_it() {
         let drive = DriveStatus {
             path: "/mnt/d1/hot".into(),
             writes_slowly: true,
@@ -414,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_names_what_is_wrong() {
+    fn the_text_of_the_status_tells_what_is_wrong() {
         let drive = DriveStatus {
             path: "/mnt/d1/hot".into(),
             tier: "hot".into(),

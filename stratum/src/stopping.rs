@@ -1,8 +1,9 @@
-//! A stop ends, whatever still waits for a drive.
+//! Ends the process after a time when a stop hangs.
 //!
-//! A call that hangs in the system can't be called off, and background work that made one would hold the stop up for as long
-//! as the drive likes. What was acknowledged is durable and a start makes do with what any crash leaves, so the process
-//! ends without it. What lies in memory alone (use, since it was last saved a few seconds ago) goes.
+//! A system call that hangs in a drive can't be cancelled, and background work that made such a call would delay the
+//! stop for as long as the drive hangs. Everything that was acknowledged is durable, and a start copes with whatever a
+//! crash leaves, so the process can end without waiting for that work. Only what lies in memory alone is lost: the use
+//! of objects since it was last saved, a few seconds ago.
 
 use std::process;
 use std::sync::Arc;
@@ -12,16 +13,18 @@ use stratum_engine::Engine;
 use stratum_engine::supervisor::Tasks;
 use stratum_storage::drive::Drive;
 
-/// How long a stop may take once the requests have ended, before it is said what it waits for, and in all.
+/// How long a stop may take, once the requests have ended, before the log says what it waits for.
 const SILENCE: Duration = Duration::from_secs(3);
+/// How long a stop may take in all, once the requests have ended.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// In which the log's own thread writes what it was told.
+/// How long the thread of the log gets to write the last lines.
 const LAST_LINES: Duration = Duration::from_millis(200);
-/// A drive that is in use at each of so many looks hangs.
+/// How often a drive is looked at: one that is in use each time is taken to hang.
 const LOOKS: usize = 10;
+/// The pause between two such looks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// Ends the process after a time, if it hasn't ended by itself.
+/// Starts a thread that ends the process after [`PATIENCE`], if the process hasn't ended by itself.
 pub fn by_force_after_a_while(engine: &Engine, tasks: Tasks) {
     let engine = engine.clone();
     let watch = move || {
@@ -41,7 +44,7 @@ pub fn by_force_after_a_while(engine: &Engine, tasks: Tasks) {
     }
 }
 
-/// The drives in which something hangs.
+/// The names of the drives in which a call hangs.
 fn hanging(engine: &Engine) -> String {
     let mut drives = engine.set.all_drives();
     for _ in 0..LOOKS {

@@ -1,4 +1,4 @@
-//! The Prometheus page, and what only the whole process knows: its memory.
+//! The metrics in Prometheus's format, with those of the process itself: its memory, its start and its version.
 
 mod families;
 
@@ -11,19 +11,20 @@ const LATENCY_SECONDS: [f64; 15] = [
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
 ];
 
-/// Upper bounds of how many entries go together.
+/// Upper bounds of the histograms of how many entries go together.
 const ENTRIES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
-/// Renders the page.
+/// Collects the metrics of this process. A clone is a cheap handle.
 #[derive(Clone)]
 pub struct Telemetry {
     page: PrometheusHandle,
 }
 
 impl Telemetry {
-    /// Makes this process's metrics go to the page.
+    /// Installs the recorder to which all metrics of this process go from now on.
     pub fn install() -> Result<Telemetry, Box<dyn std::error::Error>> {
-        // Buckets for all of them: what has none is told as a summary, and those can't be added up.
+        // Every histogram gets buckets. The exporter would render one without buckets as a summary, and summaries of
+        // several servers can't be added up.
         let builder = PrometheusBuilder::new()
             .set_buckets(&LATENCY_SECONDS)?
             .set_buckets_for_metric(Matcher::Suffix("entries".into()), &ENTRIES)?;
@@ -35,7 +36,7 @@ impl Telemetry {
         Ok(Telemetry { page })
     }
 
-    /// The page as it now is.
+    /// The text of all metrics as they are now.
     pub fn render(&self) -> String {
         if let Some(bytes) = resident_bytes() {
             metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
@@ -43,14 +44,14 @@ impl Telemetry {
         self.page.render()
     }
 
-    /// Folds what histograms have gathered; called every few seconds, so that memory stays bounded when nobody
-    /// scrapes.
+    /// Folds the samples of histograms into their buckets. This must be called every few seconds, so that memory stays
+    /// bounded when nobody scrapes.
     pub fn fold(&self) {
         self.page.run_upkeep();
     }
 }
 
-/// Says what each of them means.
+/// Registers the unit and the help text of every metric.
 fn describe() {
     for family in FAMILIES {
         match family.kind {

@@ -1,5 +1,5 @@
-//! `stratum tier`: objects are moved between tiers by hand, what lies where is told, and what tiering would cost is tried out;
-//! `stratum explain` says where an object is and why.
+//! `stratum tier`: moves objects between tiers, reports what lies on each tier, and calculates what tiering would cost.
+//! `stratum explain`: tells on which tier an object lies and why.
 
 mod shown;
 
@@ -16,7 +16,7 @@ use std::str::FromStr;
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::upload::UploadStatus;
 
-/// What `stratum tier` takes.
+/// The arguments of `stratum tier`.
 #[derive(Args)]
 pub struct TierArgs {
     #[command(subcommand)]
@@ -25,29 +25,30 @@ pub struct TierArgs {
 
 #[derive(Subcommand)]
 enum TierCommand {
-    /// Move an object to a tier. It may be moved again when something else is decided of it.
+    /// Move an object to a tier. The tiering policy may move it elsewhere later.
     Move(MoveArgs),
     /// Move an object to a tier and keep it there.
     Pin(MoveArgs),
-    /// Let an object go that was pinned.
+    /// Remove the pin of an object, so that it may be moved again.
     Unpin(UnpinArgs),
-    /// Show how it goes to decide where objects lie and to move them there.
+    /// Show the status of tiering: decisions, moves, and the remote store.
     Status(ServerArg),
-    /// Bring what waits on the cold drives to the remote store now, and not when there is more of it.
+    /// Upload what waits on the cold tier's drives to the remote store now, without waiting until there is more of it.
     Upload(ServerArg),
-    /// Show what of a bucket, or of what its keys begin with, lies where, what that costs, and what it saves.
+    /// Show how much of a bucket, or of the objects under a prefix, lies on each tier, what that costs, and what it
+    /// saves.
     Report(ReportArgs),
-    /// Price a trace of reads under several policies, beside the least that it can cost.
+    /// Calculate what a trace of reads costs under several policies, and the least that it could cost.
     Simulate(SimulateArgs),
-    /// Print a made-up trace, as CSV.
+    /// Print a made-up trace of reads, as CSV.
     Generate(GenerateArgs),
 }
 
 #[derive(Args)]
 struct MoveArgs {
-    /// s3://BUCKET/KEY
+    /// The object, s3://BUCKET/KEY; with --recursive the beginning of keys, s3://BUCKET/PREFIX.
     object: Location,
-    /// hot, warm or cold
+    /// The tier: hot, warm or cold.
     tier: String,
     #[command(flatten)]
     which: WhichArgs,
@@ -55,20 +56,20 @@ struct MoveArgs {
     server: ServerArg,
 }
 
-/// Which objects are meant beside what is current under the key.
+/// The options that choose other objects than the current version of a key.
 #[derive(Args)]
 struct WhichArgs {
-    /// All objects whose keys begin so.
+    /// All objects whose keys begin with the given key.
     #[arg(long)]
     recursive: bool,
-    /// A version of the object.
+    /// The id of a version of the object. [default: the current version]
     #[arg(long, conflicts_with = "recursive")]
     version_id: Option<String>,
 }
 
 #[derive(Args)]
 struct UnpinArgs {
-    /// s3://BUCKET/KEY
+    /// The object, s3://BUCKET/KEY; with --recursive the beginning of keys, s3://BUCKET/PREFIX.
     object: Location,
     #[command(flatten)]
     which: WhichArgs,
@@ -78,31 +79,31 @@ struct UnpinArgs {
 
 #[derive(Args)]
 struct ReportArgs {
-    /// s3://BUCKET or s3://BUCKET/PREFIX
+    /// The bucket, s3://BUCKET, or the beginning of keys in it, s3://BUCKET/PREFIX.
     location: Location,
-    /// For programs.
+    /// Print the report as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     server: ServerArg,
 }
 
-/// What `stratum explain` takes.
+/// The arguments of `stratum explain`.
 #[derive(Args)]
 pub struct ExplainArgs {
-    /// s3://BUCKET/KEY
+    /// The object, s3://BUCKET/KEY.
     object: Location,
-    /// A version of the object.
+    /// The id of a version of the object. [default: the current version]
     #[arg(long)]
     version_id: Option<String>,
-    /// For programs.
+    /// Print the explanation as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     server: ServerArg,
 }
 
-/// An object, or the beginning of the keys of several.
+/// A bucket with a key in it, or with the beginning of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Location {
     bucket: String,
@@ -121,7 +122,7 @@ impl FromStr for Location {
     }
 }
 
-/// Runs what is asked for: 2 if it couldn't be done.
+/// Runs the command. It ends with 1 if a move, pin or unpin found no object, and with 2 if the command couldn't be run.
 pub fn run(args: TierArgs) -> ExitCode {
     match args.command {
         TierCommand::Move(args) => decide("move", &args.object, Some(&args.tier), &args.which, &args.server),
@@ -169,7 +170,8 @@ fn decide(
     })
 }
 
-/// 1 if a tier takes nothing, something couldn't be read, or the remote store can't be reached or lost something.
+/// Shows the status of tiering. Ends with 1 if moves wait for a tier, bodies couldn't be read, or the remote store
+/// can't be used or has lost volumes.
 fn status(server: &ServerArg) -> ExitCode {
     ended(|| {
         let status: TierStatus = Operator::new(server)?.get("tier")?;
@@ -179,7 +181,7 @@ fn status(server: &ServerArg) -> ExitCode {
     })
 }
 
-/// 1 if the remote store takes nothing now.
+/// Has the server upload to the remote store. Ends with 1 if the remote store can't be used now.
 fn upload(server: &ServerArg) -> ExitCode {
     ended(|| {
         let status: UploadStatus = Operator::new(server)?.post("tier/upload", &[])?;
@@ -188,7 +190,7 @@ fn upload(server: &ServerArg) -> ExitCode {
     })
 }
 
-/// Says where an object is and why.
+/// Shows on which tier an object lies and why.
 pub fn explain(args: &ExplainArgs) -> ExitCode {
     ended(|| {
         let Location { bucket, key } = &args.object;
@@ -204,7 +206,7 @@ pub fn explain(args: &ExplainArgs) -> ExitCode {
     })
 }
 
-/// Says what lies where, page by page of what is under a prefix.
+/// Shows how much lies on each tier. The report of a prefix comes in pages, which are added up.
 fn report(args: &ReportArgs) -> ExitCode {
     ended(|| {
         let Location { bucket, key: prefix } = &args.location;

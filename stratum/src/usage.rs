@@ -1,9 +1,10 @@
-//! What is known of the use of objects, kept in a file beside the index, so that it survives a restart.
+//! The task that saves what is known of the use of objects in a file beside the index, so that it survives a restart.
 //!
-//! Every few seconds what changed is written behind what is there, and synced; when the file has grown to twice what it need
-//! be, it is written anew beside the old one. No request waits for any of it. Where the file can't be written, that is
-//! told once, counting goes on in memory, and all of it is written when it can be again. A file that can't be read is
-//! put aside, and counting begins anew: it costs worse decisions for a while.
+//! Every few seconds the changes are appended to the file and synced. When the file has grown to twice its needed
+//! length, it is written anew beside the old one. No request waits for any of this. If the file can't be written, the
+//! log says so once, counting goes on in memory, and everything is written as soon as writing works again. A file that
+//! can't be read is put aside, and counting begins anew; the only consequence is that tiering decides worse for a
+//! while.
 
 use crate::private;
 use std::fs::{self, File};
@@ -21,17 +22,18 @@ use stratum_tiering::usage::{Changes, End, Usage};
 use tracing_mutex::parkinglot::Mutex;
 
 const FILE: &str = "usage";
-/// How often what changed is written.
+/// How often changes are written.
 const INTERVAL: Duration = Duration::from_secs(3);
-/// After so long it is tried again when it failed.
+/// How long the task rests after a write that failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
-/// Bytes a second that it writes at most, over time.
+/// The most bytes that the task writes in a second, on average.
 const BYTES_PER_SECOND: u64 = 8 << 20;
-/// How many times longer than it need be the file may grow, and how long it may be in any case.
+/// The file is written anew when it is more than this many times as long as it need be.
 const MOST_GROWTH: u64 = 2;
+/// A file that is no longer than this is never written anew for its length.
 const LEAST_REWRITE_BYTES: u64 = 1 << 20;
 
-/// Use, with the file that it comes from.
+/// The task, with the use of objects and the file that keeps it.
 pub struct UsageTask {
     usage: Arc<Usage>,
     path: PathBuf,
@@ -40,15 +42,16 @@ pub struct UsageTask {
 
 #[derive(Default)]
 struct Saver {
-    /// What is written to, and its length; nothing until it was written as a whole.
+    /// The file that changes are appended to, and its length; nothing until this process has written it as a whole.
     file: Option<(File, u64)>,
-    /// Why it couldn't be written the last time.
+    /// Why the last write failed, if it did.
     failure: Option<String>,
+    /// When the last write succeeded.
     saved: Option<UnixMillis>,
 }
 
 impl UsageTask {
-    /// What the last run knew, as far as its file can be read.
+    /// Reads the file that an earlier run of the server has left, as far as it can be read.
     pub fn open(meta: &Path, memory: usize, day: Day) -> UsageTask {
         let path = meta.join(FILE);
         let usage = read(&path, memory, day).unwrap_or_else(|| {
@@ -63,7 +66,7 @@ impl UsageTask {
         &self.usage
     }
 
-    /// What an operator should know: that it can't be saved.
+    /// The note in the status when the use of objects can't be saved.
     pub fn note(&self) -> Option<String> {
         let failure = self.saver.lock().failure.clone()?;
         Some(format!(
@@ -72,7 +75,7 @@ impl UsageTask {
         ))
     }
 
-    /// Tells the metrics how much is known, and when it was last saved.
+    /// Publishes metrics about how much is known and when it was last saved.
     fn publish(&self) {
         let status = self.usage.status();
         metrics::gauge!("stratum_usage_objects").set(status.objects as f64);
@@ -87,7 +90,7 @@ impl UsageTask {
         }
     }
 
-    /// Blocks. Says after how long to come again.
+    /// Saves the changes. Blocks. Gives how long the task should rest.
     fn save(&self) -> Duration {
         let mut file = self.saver.lock().file.take();
         match self.write(&mut file) {
@@ -113,7 +116,7 @@ impl UsageTask {
         }
     }
 
-    /// Writes what changed, or all of it. How many bytes it wrote.
+    /// Appends the changes to the file, or writes the file anew; gives how many bytes were written.
     fn write(&self, file: &mut Option<(File, u64)>) -> io::Result<u64> {
         let most = LEAST_REWRITE_BYTES.max(self.usage.file_bytes() * MOST_GROWTH);
         if let Some((file, length)) = file
@@ -137,7 +140,8 @@ impl UsageTask {
         Ok(length)
     }
 
-    /// Under another name first, and each step durable before the next, so that a crash leaves the old one or the new one.
+    /// Writes the whole file under another name, syncs it, and then renames it, so that a crash leaves either the old
+    /// file or the new one.
     fn write_anew(&self) -> io::Result<(File, u64)> {
         let temporary = self.path.with_extension("tmp");
         let mut options = File::options();
@@ -147,7 +151,7 @@ impl UsageTask {
         writer.write_all(&header)?;
         let mut length = header.len() as u64;
         self.usage.mark_all();
-        // What is gone meanwhile is told the next time, and what changes, too.
+        // What changes or is forgotten while this runs is written with the next changes.
         self.usage.take_changes(|bytes| {
             length += bytes.len() as u64;
             writer.write_all(bytes)
@@ -180,7 +184,8 @@ impl Task for UsageTask {
     }
 }
 
-/// What the file says; nothing where there is none, or where it had to be put aside.
+/// Reads the file; gives nothing if there is none, or if nothing of it can be read. A file that can't be read to its
+/// end is put aside.
 fn read(path: &Path, memory: usize, day: Day) -> Option<Usage> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -234,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn use_survives_a_restart_and_the_file_does_not_grow_for_ever() {
+    fn the_use_of_objects_survives_a_restart_and_its_file_stays_bounded() {
         let folder = tempfile::tempdir().unwrap();
         let task = open(folder.path());
         count(&task, 0..100);
@@ -247,13 +252,13 @@ mod tests {
         assert!(length() <= LEAST_REWRITE_BYTES + 20_000, "{}", length());
         let before = length();
         task.save();
-        assert_eq!(length(), before, "nothing changed");
+        assert_eq!(length(), before, "nothing is written when nothing has changed");
         assert_eq!(reads(&open(folder.path()), "7"), 201);
         assert_eq!(fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
-    fn what_can_not_be_read_is_put_aside() {
+    fn a_file_that_cannot_be_read_is_put_aside() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(FILE), b"something else").unwrap();
         let task = open(folder.path());
@@ -264,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_while_it_lasts_and_nothing_is_lost_by_it() {
+    fn a_failure_to_save_is_told_while_it_lasts_and_loses_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let meta = folder.path().join("meta");
         let task = open(&meta);

@@ -1,7 +1,8 @@
-//! Webhooks: where something is told over HTTP, to whom the operator's configuration names and to nobody else.
+//! Webhooks: receivers of events and of the audit, to which the server sends POST requests. Only those exist that the
+//! operator's configuration names.
 //!
-//! A POST is delivered when a status of 2xx comes back in time. Redirects are not followed, and of the answer nothing but its
-//! head is read.
+//! A POST counts as delivered when an answer with a status of 2xx arrives in time. Redirects are not followed, and only
+//! the head of the answer is read.
 
 use crate::client::once::{self, Unanswered};
 use crate::client::stream::Peer;
@@ -20,16 +21,18 @@ use stratum_cli::Trust;
 
 /// How long connecting, sending and the head of the answer may take together.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The rights of the group and of everybody.
+/// The mode bits for the rights of group and others.
 const OTHERS_MODE_BITS: u32 = 0o077;
 
-/// All that the configuration names.
+/// The webhooks that the configuration names.
 #[derive(Clone, Default)]
 pub struct Webhooks(Arc<BTreeMap<String, Arc<Webhook>>>);
 
 impl Webhooks {
+    /// Makes the webhooks of these entries.
+    ///
     /// # Errors
-    /// As [`Webhook::of`].
+    /// As for [`Webhook::of`].
     pub fn of(entries: &[WebhookEntry]) -> Result<Webhooks, Failure> {
         let made =
             entries.iter().map(|entry| Ok((entry.name.get_ref().clone(), Arc::new(Webhook::of(entry)?))));
@@ -41,7 +44,7 @@ impl Webhooks {
     }
 }
 
-/// Where something is told.
+/// A receiver.
 pub struct Webhook {
     pub name: String,
     address: String,
@@ -51,7 +54,7 @@ pub struct Webhook {
     token: Option<HeaderValue>,
 }
 
-/// Why something couldn't be told.
+/// Why a POST was not delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum Undelivered {
     #[error("no answer within {} s", DELIVERY_TIMEOUT.as_secs())]
@@ -65,10 +68,10 @@ pub enum Undelivered {
 }
 
 impl Webhook {
-    /// As the configuration has it.
+    /// Makes the webhook of an entry of the configuration.
     ///
     /// # Errors
-    /// A token that can't be read, is none, or that others may read.
+    /// The file of the token can't be read, holds no token, or others than its owner may read it.
     fn of(entry: &WebhookEntry) -> Result<Webhook, Failure> {
         let (name, address) = entry.url.host_and_address();
         let webhook = entry.name.get_ref().clone();
@@ -79,10 +82,10 @@ impl Webhook {
         Ok(Webhook { name: webhook.clone(), address, tls, host, target: entry.url.target.clone(), token })
     }
 
-    /// Tells it.
+    /// Sends a body to the webhook.
     ///
     /// # Errors
-    /// When nobody confirmed it: it may have arrived nevertheless.
+    /// The webhook didn't confirm it. The body may have arrived nevertheless.
     pub async fn deliver(&self, content_type: &'static str, body: Bytes) -> Result<(), Undelivered> {
         let answered = tokio::time::timeout(DELIVERY_TIMEOUT, self.post(content_type, body)).await;
         match answered.map_err(|_| Undelivered::Late)?? {
@@ -104,7 +107,7 @@ impl Webhook {
     }
 }
 
-/// What is sent with each request.
+/// The `Authorization` header with the token in a file.
 fn token(file: &Path) -> Result<HeaderValue, String> {
     let at = |problem: &dyn std::fmt::Display| format!("{}: {problem}", file.display());
     let text = std::fs::read_to_string(file).map(Secret).map_err(|error| at(&error))?;

@@ -1,18 +1,18 @@
-//! The table of drives for people: a line a disk.
+//! The table of drives in the text of the status, with a line for each disk.
 //!
-//! A disk holds a drive of every tier, and fails or fills as a whole. Where its drives differ, those that something is
-//! the matter with have lines of their own below it.
+//! A disk holds a drive of every tier, and usually fails or fills up as a whole. If its drives differ, those that
+//! aren't well have lines of their own below the line of the disk.
 
 use super::DriveStatus;
 use crate::shown::bytes;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// The table.
+/// The table of drives.
 pub fn to_text(drives: &[DriveStatus]) -> String {
     let mut disks: BTreeMap<&str, Vec<&DriveStatus>> = BTreeMap::new();
     for drive in drives {
-        // An older server tells no disk.
+        // The status of an older server doesn't name the disk.
         let disk = if drive.disk.is_empty() { &drive.path } else { &drive.disk };
         disks.entry(disk).or_default().push(drive);
     }
@@ -20,7 +20,8 @@ pub fn to_text(drives: &[DriveStatus]) -> String {
     let mut text = String::new();
     for (disk, drives) in disks {
         let used: u64 = drives.iter().map(|drive| drive.bytes_used).sum();
-        // They lie on one device; what isn't there tells nothing of it.
+        // All drives of a disk lie on one device, so they report the same free space, except a missing drive, which
+        // reports 0.
         let free = drives.iter().map(|drive| drive.bytes_free).max().unwrap_or_default();
         let (used, free) = (bytes(used), bytes(free));
         let first = drives.first().map(|drive| (drive.state.as_str(), remarks(drive)));
@@ -39,7 +40,7 @@ pub fn to_text(drives: &[DriveStatus]) -> String {
     text
 }
 
-/// What is the matter with a drive.
+/// What is wrong with a drive; empty if nothing is.
 fn remarks(drive: &DriveStatus) -> String {
     let flags = [(drive.slow, "slow"), (drive.writes_slowly, "slow at writing"), (drive.rotting, "rotting")];
     let flags = flags.into_iter().filter_map(|(is_so, what)| is_so.then_some(what));
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_a_line() {
+    fn each_disk_has_one_line() {
         let drives = [disk("/mnt/1"), disk("/mnt/2")].concat();
         assert_eq!(
             to_text(&drives),
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn drives_of_a_disk_that_differ_are_told_below_it() {
+    fn drives_that_differ_from_others_of_their_disk_have_lines_below_it() {
         let mut drives = disk("/mnt/1");
         drives[1].state = "failed".into();
         drives[1].reason = Some("a sync failed".into());

@@ -1,23 +1,24 @@
-//! What the store holds, and the space that there is.
+//! The part of the status about what the store holds and how much space it takes and has.
 
 use crate::shown::{bytes, counted, duration};
 use serde::{Deserialize, Serialize};
 
-/// What a walk over all objects found: what is so now or, where it takes long and something was changed since, what was so up
-/// to thirty times as long ago as it took.
+/// What a count over all objects found. The count is fresh, unless it takes long and the store has changed since: then
+/// it may be up to thirty times as old as the time that it took.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct HeldStatus {
-    /// How long ago it was so. 0 also where nothing was changed since.
+    /// How old the count is; 0 if the store hasn't changed since.
     #[serde(default)]
     pub counted_seconds_ago: u64,
-    /// Of all objects, those that aren't current among them, as clients see them, in bytes.
+    /// The bytes of all versions of all objects, as clients see them.
     pub logical: u64,
+    /// How many objects are current under their keys.
     pub objects: u64,
-    /// Versions of objects that aren't current, and delete markers.
+    /// How many versions of objects aren't current.
     pub versions: u64,
     pub delete_markers: u64,
     pub buckets: u64,
-    /// Payload in volumes that nothing names and that isn't punched, in bytes.
+    /// The bytes of payload in volumes that no record names and whose space wasn't given back to the filesystem yet.
     pub garbage: u64,
 }
 
@@ -42,22 +43,23 @@ impl HeldStatus {
     }
 }
 
-/// Bytes.
+/// What the store holds, and its space in bytes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Space {
-    /// Nothing while it is counted for the first time since the start.
+    /// What the store holds; nothing until the first count since the start has ended.
     #[serde(flatten)]
     pub held: Option<HeldStatus>,
-    /// Payload in volumes that something names.
+    /// The payload in volumes that a record names.
     pub live: u64,
-    /// What all our files take of the drives.
+    /// What all files of the store take on the drives.
     pub used: u64,
+    /// What is free on the devices of all healthy drives.
     pub free: u64,
 }
 
 impl Space {
-    /// The line on the page for people.
+    /// The line of the space in the text of the status.
     pub fn to_text(&self) -> String {
         let Space { held, live, used, free } = self;
         let (objects, garbage) = match held {
@@ -74,14 +76,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_held_is_told_with_how_long_ago_it_was_counted() {
+    fn a_count_of_objects_is_told_with_its_age() {
         let page = |held: Option<HeldStatus>| Space { held, ..Space::default() }.to_text();
         assert!(page(None).contains("objects are being counted;"));
         let held = HeldStatus { objects: 1, logical: 5, buckets: 2, ..HeldStatus::default() };
         assert!(page(Some(held)).contains("1 object of 5 B in 2 buckets; "));
         let old = HeldStatus { counted_seconds_ago: 200, ..held };
         assert!(page(Some(old)).contains("1 object of 5 B in 2 buckets, counted 3 min ago; "));
-        // What an older server says.
+        // The status of an older server, which doesn't say how old the count is.
         let held = serde_json::json!({"logical": 5, "objects": 1, "versions": 0, "delete_markers": 0, "buckets": 2, "garbage": 0});
         assert!(serde_json::from_value::<Space>(held).unwrap().held.is_some());
     }

@@ -1,5 +1,5 @@
-//! Every metric of the process but those that the API describes beside their registration: what kind it is, its unit,
-//! and what it means. docs/METRICS.md says the same, and a test holds both against what a server really tells.
+//! The kind, unit and help text of every metric, except those that the API describes where it registers them.
+//! docs/METRICS.md has the same list, and a test compares both with what a running server gives.
 
 use metrics::Unit;
 
@@ -25,7 +25,7 @@ const fn family(kind: Kind, name: &'static str, unit: Unit, help: &'static str) 
 
 use Kind::{Counter, Gauge, Histogram};
 
-/// In the order of docs/METRICS.md.
+/// All families, in the order of docs/METRICS.md.
 #[rustfmt::skip]
 pub const FAMILIES: &[Family] = &[
     family(Gauge, "process_resident_memory_bytes", Unit::Bytes, "Resident memory of the process."),

@@ -1,4 +1,4 @@
-//! What is told of tiers, in words that a person reads.
+//! The texts that `stratum tier` and `stratum explain` print.
 
 use crate::operator::explain::{Explanation, Moved, dollars};
 use crate::operator::report::Report;
@@ -14,10 +14,10 @@ use stratum_tiering::tier::Tier;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Characters of a full bar.
+/// The length of a full bar, in characters.
 const BAR: usize = 40;
 
-/// Where an object lies, why, and what would change that.
+/// The text of an explanation.
 pub(super) fn explanation(why: &Explanation) -> String {
     let mut text = format!("{}\n", why.sentence);
     if why.bytes.len() > 1 {
@@ -59,7 +59,7 @@ pub(super) fn explanation(why: &Explanation) -> String {
     text
 }
 
-/// How deciding and moving go.
+/// The text of the status of tiering.
 pub(super) fn status(status: &TierStatus, now: UnixMillis) -> String {
     let TierStatus { deciding, moving, remote, state_copy } = status;
     let TransitionStatus { objects, bodies, bytes: moved, unreadable, waiting, .. } = moving;
@@ -77,7 +77,7 @@ pub(super) fn status(status: &TierStatus, now: UnixMillis) -> String {
     text
 }
 
-/// How things stand with the remote store.
+/// The lines about the remote store.
 pub(super) fn remote(status: &UploadStatus) -> String {
     let UploadStatus { place, volumes, waiting, uploaded, missing, .. } = status;
     let mut text = format!(
@@ -103,7 +103,7 @@ pub(super) fn remote(status: &UploadStatus) -> String {
     text
 }
 
-/// How it goes with copies of the state in the remote store.
+/// The lines about the copies of the state in the remote store.
 fn state_copy(status: &StateCopyStatus) -> String {
     let mut text = match (status.entry, status.at) {
         (Some(entry), Some(at)) => format!(
@@ -119,6 +119,7 @@ fn state_copy(status: &StateCopyStatus) -> String {
     text
 }
 
+/// The lines about decisions and walks of the tiering policy.
 fn of_deciding(deciding: &TieringStatus, now: UnixMillis) -> String {
     let mut text = String::new();
     if let Some(why_not) = deciding.standing.why_not() {
@@ -169,7 +170,7 @@ fn of_deciding(deciding: &TieringStatus, now: UnixMillis) -> String {
     text
 }
 
-/// What lies where, as bars.
+/// The text of a report, with a bar for each tier.
 pub(super) fn report(report: &Report) -> String {
     let Report { as_of, held, month_cost, month_cost_in_hot, month, .. } = report;
     let Some(as_of) = as_of else {
@@ -215,7 +216,7 @@ fn of_month(month: &Month) -> String {
     text
 }
 
-/// A time, UTC.
+/// A time in UTC, as RFC 3339 has it.
 fn moment(millis: UnixMillis) -> String {
     let seconds = i64::try_from(millis / 1000).unwrap_or_default();
     let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
@@ -228,7 +229,7 @@ mod tests {
     use stratum_engine::tiering::Held;
 
     #[test]
-    fn a_report_shows_what_lies_where_as_bars() {
+    fn a_report_has_a_bar_for_each_tier() {
         let mut held = Held::default();
         held.count(Tier::Hot, 1 << 20);
         held.count(Tier::Cold, 3 << 20);
