@@ -47,8 +47,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A number of bytes in the largest binary unit that divides it without a rest, so that [`bytes()`] reads the same number
-/// back.
+/// A number of bytes in the largest binary unit that divides it without a rest, so that [`bytes()`] reads the same
+/// number back.
 pub fn show_size(bytes: u64) -> String {
     let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let whole = units.iter().find(|(_, shift)| bytes != 0 && bytes.trailing_zeros() >= *shift);

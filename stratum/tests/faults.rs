@@ -1,5 +1,5 @@
-//! The real binary under a plan of faults (`--faults`): drives that fail, lie and dawdle, and a client that notices
-//! nothing of it. Built with the feature `faults` only.
+//! The real binary under a plan of faults (`--faults`): drives fail, return wrong bytes or are slow, and clients notice
+//! nothing of that. Built only with the feature `faults`.
 
 #[path = "real/listening.rs"]
 mod listening;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const DRIVES: usize = 6;
 const KEYS: [&str; 2] = ["FAULTSROOT", "faults-root-secret"];
 
-/// A server over six folders, which serves requests without a signature; ended when it is dropped.
+/// A server over six data folders, which serves requests without a signature. Dropping this kills it.
 struct Server {
     process: Child,
     address: SocketAddr,
@@ -40,14 +40,14 @@ impl Server {
         Server { process, address }
     }
 
-    /// A server with a bucket.
+    /// A server with an empty bucket.
     fn with_bucket(folder: &Path, plan: &str) -> Server {
         let server = Server::start(folder, plan);
         assert_eq!(server.send("PUT", "/bucket", &[]).0, 200);
         server
     }
 
-    /// A server with a bucket of sixty objects, which were written and read while drives went wrong by that plan.
+    /// A server with a bucket of sixty objects, which were written and read while drives failed as the plan says.
     fn used(folder: &Path, plan: &str) -> Server {
         let server = Server::with_bucket(folder, plan);
         fill(&server, 0..60);
@@ -55,27 +55,28 @@ impl Server {
         server
     }
 
-    /// Those sixty are there after a start without faults.
+    /// Checks that the sixty objects are there after a start without faults.
     fn restarted(self, folder: &Path) {
         drop(self);
         check(&Server::start(folder, ""), 0..60);
     }
 
-    /// A server of whose journal that drive is a member: every start chooses others.
+    /// A server whose journal has the drive `member` as a member. Every start chooses the members anew, so servers are
+    /// started until one has chosen it.
     fn start_with_member(folder: &Path, plan: &str, member: &str) -> Server {
         let starts = (0..50).map(|_| Server::start(folder, plan));
         let mut fitting = starts.filter(|server| server.members().iter().any(|known| known == member));
         fitting.next().expect("half of the starts choose it")
     }
 
-    /// The drives that every small write waits for.
+    /// The members of the journal, for which every small write waits.
     fn members(&self) -> Vec<String> {
         let (_, status) = self.status();
         let members = status["journal"]["members"].as_array().expect("members").iter();
         members.filter_map(|member| member.as_str().map(str::to_owned)).collect()
     }
 
-    /// A request on a connection of its own: the answer's code and body.
+    /// Sends a request on a connection of its own; gives the answer's status code and body.
     fn send(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let mut connection = TcpStream::connect(self.address).expect("a connection");
         let length = body.len();
@@ -91,32 +92,32 @@ impl Server {
         (code, answer[end + 4..].to_vec())
     }
 
-    /// What a command says to this server, and how it ends.
+    /// Runs a command against this server; gives its exit code and standard output.
     fn ask(&self, arguments: &[&str]) -> (Option<i32>, Vec<u8>) {
         let endpoint = format!("http://{}", self.address);
         let output = command().args(arguments).args(["--endpoint", &endpoint]).output().expect("an answer");
         (output.status.code(), output.stdout)
     }
 
-    /// The status, and how the command ends.
+    /// Runs `stratum status`; gives its exit code and the status.
     fn status(&self) -> (Option<i32>, serde_json::Value) {
         let (code, answer) = self.ask(&["status", "--json"]);
         (code, serde_json::from_slice(&answer).expect("a status in JSON"))
     }
 
-    /// The hot drives, as the status has them.
+    /// The hot drives, as the status shows them.
     fn hot(&self) -> Vec<serde_json::Value> {
         let (_, status) = self.status();
         let drives = status["drives"].as_array().expect("drives").iter();
         drives.filter(|drive| drive["tier"] == "hot").cloned().collect()
     }
 
-    /// The state of each hot drive, as the status has it.
+    /// The state of each hot drive, as the status shows it.
     fn drives(&self) -> Vec<String> {
         self.hot().iter().map(|drive| drive["state"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// Whether a note of the status has all of these words.
+    /// Whether one note of the status contains all of these words.
     fn notes(&self, words: &[&str]) -> bool {
         let (_, status) = self.status();
         let notes = status["notes"].as_array().expect("notes").iter().filter_map(|note| note.as_str());
@@ -137,7 +138,7 @@ impl Drop for Server {
     }
 }
 
-/// Bodies on both sides of what rides in the journal.
+/// A body: small ones lie in the journal, every third is large and lies in a volume.
 fn body(number: usize) -> Vec<u8> {
     let length = if number.is_multiple_of(3) { 300_000 } else { 5_000 };
     (0..length).map(|at| (number * 31 + at * 7 + at / 251) as u8).collect()
@@ -157,7 +158,7 @@ fn check(server: &Server, numbers: std::ops::Range<usize>) {
 }
 
 #[test]
-fn two_drives_of_six_fail_and_lie_and_nobody_notices() {
+fn clients_do_not_notice_that_two_of_six_drives_fail_or_return_wrong_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = r#"
         [[fault]]
@@ -178,9 +179,9 @@ fn two_drives_of_six_fail_and_lie_and_nobody_notices() {
     server.restarted(folder.path());
 }
 
-/// A mistake of ours on the thread that writes to a drive.
+/// The plan makes the thread panic that writes to a drive, as a mistake in the code would.
 #[test]
-fn a_panic_while_a_drive_is_written_costs_that_drive_and_nobody_waits() {
+fn a_panic_while_a_drive_is_written_fails_that_drive_and_no_request() {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = r#"
         [[fault]]
@@ -196,12 +197,15 @@ fn a_panic_while_a_drive_is_written_costs_that_drive_and_nobody_waits() {
     assert!(server.notes(&["hot/1", "report it", "by plan"]), "{}", server.status().1);
     let log = std::fs::read_to_string(folder.path().join("log")).expect("a log");
     assert!(log.contains("the server panicked: please report it"), "{log}");
-    assert!(!log.contains("RUST_BACKTRACE"), "a panic isn't a line like the others: {log}");
+    assert!(
+        !log.contains("RUST_BACKTRACE"),
+        "the default panic message is in the log, not only a line: {log}"
+    );
     server.restarted(folder.path());
 }
 
 #[test]
-fn a_full_drive_says_so_and_a_slow_one_is_waited_for() {
+fn a_drive_without_space_refuses_writes_for_a_while_and_slow_writes_are_waited_for() {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = r#"
         [[fault]]
@@ -234,7 +238,7 @@ fn a_full_drive_says_so_and_a_slow_one_is_waited_for() {
     assert!(server.drives().iter().all(|state| state == "healthy"), "lack of space is no failure");
 }
 
-/// Asks until it is so, for two minutes.
+/// Waits until something is so, for two minutes at most.
 #[allow(clippy::disallowed_methods)] // how long this very test has waited
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(120);
@@ -245,7 +249,7 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn one_full_drive_is_named_and_the_others_take_what_is_new() {
+fn a_full_drive_is_named_and_new_data_goes_to_the_others() {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = r#"
         [[fault]]
@@ -268,7 +272,7 @@ fn one_full_drive_is_named_and_the_others_take_what_is_new() {
 }
 
 #[test]
-fn when_new_data_is_refused_the_status_says_so() {
+fn the_status_is_full_while_new_data_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = r#"
         [[fault]]
@@ -279,7 +283,7 @@ fn when_new_data_is_refused_the_status_says_so() {
     "#;
     let server = Server::with_bucket(folder.path(), plan);
     assert_eq!(server.send("PUT", "/bucket/large", &vec![7; 6_000_000]).0, 507);
-    // Nor do small ones fill what is kept for deletes and packing.
+    // Small bodies are refused as well: the reserve is kept for deletes and packing.
     assert_eq!(server.send("PUT", "/bucket/small", &body(1)).0, 507);
     assert_eq!(server.send("PUT", "/bucket/empty", &[]).0, 507);
     assert_eq!(server.send("DELETE", "/bucket/small", &[]).0, 204);
@@ -288,13 +292,13 @@ fn when_new_data_is_refused_the_status_says_so() {
     assert!(server.notes(&["full", "507"]), "{status}");
 }
 
-/// The longest that small writes may wait for a slow drive, with room for a busy machine: it is judged by three windows of
-/// five seconds.
+/// The longest time for which small writes may be slow because of a drive. The server judges a drive by three windows
+/// of five seconds; the rest is for a busy machine.
 const SLOW_AT_MOST: Duration = Duration::from_secs(45);
 
 #[test]
 #[allow(clippy::disallowed_methods)] // how long clients waited
-fn a_drive_that_is_slow_at_writing_is_named_and_soon_holds_up_small_writes_no_more() {
+fn a_drive_that_is_slow_at_writing_is_named_and_small_writes_soon_wait_for_it_no_longer() {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = r#"
         [[fault]]
@@ -340,7 +344,7 @@ fn a_drive_that_is_slow_at_writing_is_named_and_soon_holds_up_small_writes_no_mo
 }
 
 #[test]
-fn a_rotting_drive_is_named_and_nobody_else() {
+fn only_the_drive_that_returns_wrong_bytes_is_called_rotting() {
     let folder = tempfile::tempdir().expect("a folder");
     let plan = r#"
         [[fault]]
@@ -397,10 +401,10 @@ fn a_drive_that_failed_once_is_taken_back_with_its_data_by_one_command() {
     check(&server, 0..number + 20);
 }
 
-/// Whatever works in the background waits for the drive for ten minutes, and so does a write.
+/// Every call on the drive hangs for ten minutes, so that writes and background work wait for it.
 #[test]
 #[allow(clippy::disallowed_methods)] // how long the stop took
-fn a_stop_waits_for_no_drive_that_hangs() {
+fn a_stop_does_not_wait_for_a_drive_that_hangs() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("stratum.toml"), "[server]\ngrace_seconds = 1\n")
         .expect("a configuration");
@@ -423,7 +427,7 @@ fn a_stop_waits_for_no_drive_that_hangs() {
             let _ = connection.read_to_end(&mut Vec::new());
         }
     });
-    // Until what looks after drives every few seconds hangs in it.
+    // By then the background tasks that look at the drives every few seconds hang in this one.
     std::thread::sleep(Duration::from_secs(8));
     let told = Command::new("kill").arg(server.process.id().to_string()).status().expect("it is told");
     assert!(told.success());

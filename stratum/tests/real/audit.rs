@@ -7,7 +7,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 
-/// The operations that lines tell of, one after the other.
+/// The operations that the records tell of, in their order.
 fn operations(text: &str) -> Vec<String> {
     let operation = |line: &str| {
         let line: Value = serde_json::from_str(line).unwrap();
@@ -20,6 +20,7 @@ fn bodies(told: &[Told]) -> String {
     told.iter().map(|(_, body)| std::str::from_utf8(body).unwrap()).collect()
 }
 
+/// Sends one request of each kind that is audited, and a GET, which isn't.
 async fn work(server: &Server) {
     client(server).create_bucket().bucket("bucket").send().await.unwrap();
     let put = client(server).put_object().bucket("bucket").key("a").body(ByteStream::from_static(b"x"));
@@ -28,10 +29,11 @@ async fn work(server: &Server) {
     client(server).delete_object().bucket("bucket").key("a").send().await.unwrap();
 }
 
+/// The operations of [`work`] that are audited.
 const DONE: [&str; 3] = ["CreateBucket", "PutObject", "DeleteObject"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_something_is_kept_in_files_and_told_to_a_webhook_that_was_away() {
+async fn audit_records_are_kept_in_a_file_and_reach_a_webhook_that_was_away() {
     let (folder, hook) = (tempfile::tempdir().unwrap(), Hook::start());
     let (file, token) = (folder.path().join("audit.jsonl"), folder.path().join("token"));
     std::fs::write(&token, "a-secret\n").unwrap();
@@ -51,7 +53,7 @@ async fn what_changes_something_is_kept_in_files_and_told_to_a_webhook_that_was_
     assert!(head.starts_with("POST /told?by=stratum HTTP/1.1\r\n"), "{head}");
     assert!(head.to_lowercase().contains("authorization: bearer a-secret\r\n"), "{head}");
     assert_eq!(operations(&bodies(&told)), DONE);
-    // What was answered before it stopped is in the file.
+    // The record of a request that was answered just before the stop is in the file, too.
     client(&server).delete_bucket().bucket("bucket").send().await.unwrap();
     assert_eq!(server.stop(), Some(0));
     let kept = std::fs::read_to_string(&file).unwrap();

@@ -1,4 +1,4 @@
-//! The AWS SDK for Rust against the real binary, over HTTP and over TLS (where it sends checksums as trailers).
+//! The AWS SDK for Rust against the real binary, over HTTP and over TLS (where the SDK sends checksums as trailers).
 
 use crate::client::client;
 use crate::server::Server;
@@ -10,7 +10,7 @@ use aws_sdk_s3::types::{
 };
 use std::time::Duration;
 
-/// Bytes that no compressor and no misplaced block would give by chance.
+/// Pseudorandom bytes, which don't compress, and among which a misplaced block would be noticed.
 fn body(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     (0..length)

@@ -1,4 +1,4 @@
-//! `stratum backup` of a server that serves, and what is had back with it.
+//! `stratum backup` of a running server, and what can be rescued and restored with the backup.
 
 use crate::client::client;
 use crate::rescue::{copy, each_drive, objects, rescue_with, store, whole};
@@ -15,12 +15,13 @@ pub fn backup(server: &Server, to: &Path, secret: &str) -> Output {
     command.output().unwrap()
 }
 
+/// Objects that are stored after a backup was made.
 pub fn later() -> BTreeMap<String, Vec<u8>> {
     [("later/small".to_owned(), vec![7; 900]), ("later/large".to_owned(), vec![9; 90_000])].into()
 }
 
 #[test]
-fn what_the_drives_have_lost_comes_from_the_backup_and_what_is_newer_from_the_drives() {
+fn a_rescue_takes_lost_records_from_the_backup_and_newer_ones_from_the_drives() {
     let (before, after) = (objects(), later());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup");
@@ -32,7 +33,7 @@ fn what_the_drives_have_lost_comes_from_the_backup_and_what_is_newer_from_the_dr
     store(&server, &after);
     server.kill();
 
-    // All that knew of the objects is gone, and only the volumes' bytes are left.
+    // The index, the journal and the checkpoints are removed, so that only the volumes are left.
     let (data, to) = (folder.path().join("data"), folder.path().join("out"));
     copy(&server.data(), &data);
     std::fs::remove_dir_all(data.join("meta")).unwrap();
@@ -42,14 +43,14 @@ fn what_the_drives_have_lost_comes_from_the_backup_and_what_is_newer_from_the_dr
     rescue_with(&data, &to, Some(&file));
     assert_eq!(whole(&to, &before), before.len());
 
-    // Beside drives that have everything, nothing newer is lost.
+    // With drives that have everything, an older backup takes nothing away.
     let to = folder.path().join("all");
     let all: BTreeMap<_, _> = before.into_iter().chain(after).collect();
     let output = rescue_with(&server.data(), &to, Some(&file));
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(whole(&to, &all), all.len());
 
-    // Half a backup is refused in words.
+    // A backup that was cut off is refused.
     let length = std::fs::metadata(&file).unwrap().len();
     std::fs::File::options().write(true).open(&file).unwrap().set_len(length - 5).unwrap();
     let output = rescue_with(&data, &folder.path().join("none"), Some(&file));
@@ -63,10 +64,10 @@ fn only_root_gets_a_backup() {
     let server = Server::start();
     let output = backup(&server, &folder.path().join("backup"), "not-the-secret");
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no temporary file is left behind");
 }
 
-/// Runs a command with the credentials of both servers in the environment.
+/// Runs a command whose `s3://` URLs mean the server `target`, with the credentials of both servers in the environment.
 fn with_s3(args: &[&str], target: &Server) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.args(args).args(["--s3-endpoint", &target.endpoint()]);
@@ -75,7 +76,7 @@ fn with_s3(args: &[&str], target: &Server) -> Output {
     command.output().unwrap()
 }
 
-/// The objects and the unfinished uploads of a bucket.
+/// How many objects and unfinished uploads a bucket has.
 fn held(server: &Server, bucket: &str) -> (usize, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -91,7 +92,7 @@ fn a_backup_goes_to_s3_in_parts_and_comes_back() {
     const BUCKET: &str = "photos";
     let (mut server, target) = (Server::start(), Server::start());
     let folder = tempfile::tempdir().unwrap();
-    // More than a part.
+    // So many objects that the backup is longer than one part of the upload.
     let many = (0..700).map(|number| (format!("small/{number}"), vec![number as u8; 30_000]));
     let objects: BTreeMap<String, Vec<u8>> = objects().into_iter().chain(many).collect();
     store(&server, &objects);
@@ -105,7 +106,7 @@ fn a_backup_goes_to_s3_in_parts_and_comes_back() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(held(&target, BUCKET), (1, 0));
 
-    // A source that refuses leaves nothing behind.
+    // If the server refuses to make the backup, neither an object nor an upload is left.
     let refused = with_s3(
         &["backup", "--endpoint", &source, "--region", "elsewhere", "--to", "s3://photos/x"],
         &target,
@@ -131,13 +132,13 @@ fn a_backup_goes_to_s3_in_parts_and_comes_back() {
     server.restart();
     let key = "small/699";
     assert!(crate::rescue::fetch(&server, key).as_ref() == objects.get(key));
-    // Where the drives were is told, too.
+    // The list of the drives is restored, too.
     let drives = std::fs::read_to_string(server.data().join("meta/restored-drives.json")).unwrap();
     assert!(drives.contains("\"4+2\"") && drives.contains("hot/5"), "{drives}");
 }
 
 #[test]
-fn the_configuration_is_in_a_backup() {
+fn a_backup_holds_the_configuration_and_the_list_of_drives() {
     let folder = tempfile::tempdir().unwrap();
     let (file, trust) = (folder.path().join("backup"), folder.path().join("trust.pem"));
     let server = Server::start_with_tls();

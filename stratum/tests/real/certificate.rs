@@ -1,4 +1,5 @@
-//! The certificate of the real binary: exchanged as its files are, and told when it can't be or runs out.
+//! The TLS certificate of the real binary: a renewed one is used without a restart, and the status tells of one that
+//! can't be used or is about to expire.
 
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use rustls::pki_types::pem::PemObject;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use stratum_storage::ambient::{Clock, System};
 use time::OffsetDateTime;
 
-/// Until something is so that the server sees within seconds.
+/// Waits until something is so that the server should notice within seconds.
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     for _ in 0..300 {
         if is_so() {
@@ -24,7 +25,7 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     panic!("{what}");
 }
 
-/// Whether the server shows the certificate.
+/// Whether the server shows this certificate.
 fn shows(server: &Server, certificate: &str) -> bool {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()).unwrap();
@@ -39,7 +40,7 @@ fn shows(server: &Server, certificate: &str) -> bool {
     session.complete_io(&mut stream).is_ok()
 }
 
-/// What `stratum status` ends with and says, to whom trusts what is in the file.
+/// The exit code and the output of `stratum status`, run with trust in the certificates of a file.
 fn status(server: &Server, trusted: &Path) -> (Option<i32>, serde_json::Value) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.args(["status", "--json", "--endpoint", &server.endpoint()]);
@@ -48,7 +49,7 @@ fn status(server: &Server, trusted: &Path) -> (Option<i32>, serde_json::Value) {
     (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
 }
 
-/// Of a certificate for three months that has three days left.
+/// A certificate in PEM that is valid for three months, of which three days are left.
 fn ending(key: &rcgen::KeyPair) -> String {
     let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
     let mut made = rcgen::CertificateParams::new(names).unwrap();
@@ -58,7 +59,7 @@ fn ending(key: &rcgen::KeyPair) -> String {
 }
 
 #[test]
-fn a_renewed_certificate_is_shown_without_a_restart_and_one_that_runs_out_is_told() {
+fn a_renewed_certificate_is_used_without_a_restart_and_the_status_tells_of_its_end() {
     let server = Server::start_with_tls();
     let file = |name: &str| server.folder().join(name);
     let old = server.certificate().unwrap();
@@ -67,7 +68,7 @@ fn a_renewed_certificate_is_shown_without_a_restart_and_one_that_runs_out_is_tol
     assert_eq!((code, &told["certificate"]["problem"]), (Some(0), &serde_json::Value::Null), "{told}");
     assert!(told["certificate"]["seconds_left"].as_i64() > Some(14 * 86_400), "{told}");
 
-    // Only one of both files was renewed, and nobody is shown it.
+    // Only one of the two files is renewed, so the server goes on with the old certificate.
     let key = rcgen::KeyPair::generate().unwrap();
     let new = ending(&key);
     fs::write(file("tls.pem"), &new).unwrap();

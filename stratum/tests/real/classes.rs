@@ -1,4 +1,5 @@
-//! What objects' bytes are: it is seen after they were written, told with what was declared, and outlives a restart.
+//! The classes of objects: they are found after the objects were written, explained together with the declared content
+//! type, and survive a restart.
 
 use crate::client::client;
 use crate::listening::ANY_PORT;
@@ -14,7 +15,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What was seen is saved in so long.
+/// Within this time, a class that was found is saved to disk.
 const SAVED_WITHIN: Duration = Duration::from_secs(7);
 
 fn log(lines: usize) -> Vec<u8> {
@@ -26,7 +27,7 @@ fn log(lines: usize) -> Vec<u8> {
 
 const HTML: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head><title>Home</title></head>\n<body><p>Hello</p></body>\n</html>\n";
 
-/// A PNG of one pixel, and whatever comes behind it: a large image's ends are of one, too.
+/// A PNG of one pixel.
 const PNG: &[u8] =
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\xda\
     c\xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\0\0\0\0IEND\xaeB`\x82";
@@ -50,7 +51,7 @@ async fn put_in_parts(client: &Client, key: &str, parts: &[Vec<u8>]) {
     complete.multipart_upload(completed.build()).send().await.unwrap();
 }
 
-/// The explanation, once somebody has looked.
+/// The explanation of an object, once the classifier has looked at it.
 async fn looked_at(server: &Server, key: &str) -> Value {
     let began = Instant::now();
     loop {
@@ -65,13 +66,13 @@ async fn looked_at(server: &Server, key: &str) -> Value {
 
 #[cfg(feature = "onnx")]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_objects_are_is_seen_and_told_and_outlives_a_restart() {
+async fn objects_are_classified_explained_and_keep_their_class_over_a_restart() {
     let mut server = Server::start();
     let s3 = client(&server);
     s3.create_bucket().bucket(BUCKET).send().await.unwrap();
     put(&s3, "small.html", HTML.as_bytes(), "text/plain").await;
     put(&s3, "image", PNG, "image/png").await;
-    // Over 32 KiB it streams; what is declared says which text it is only where bytes don't.
+    // A body over 32 KiB is streamed to a volume. Its declared type would count only if its bytes told no class.
     put(&s3, "streamed", &log(2_000), "application/octet-stream").await;
     let halves = [log(120_000), b"Nov 29 02:03:04 host sshd[7]: the end\n".to_vec()];
     put_in_parts(&s3, "parts", &halves).await;
@@ -102,7 +103,7 @@ async fn what_objects_are_is_seen_and_told_and_outlives_a_restart() {
         "{words}"
     );
 
-    // Another body under the same key is another object.
+    // When the object is overwritten, the new bytes are classified.
     put(&s3, "image", &log(100), "image/png").await;
     assert_eq!(looked_at(&server, "image").await["class"], "log");
 
@@ -119,7 +120,7 @@ async fn what_objects_are_is_seen_and_told_and_outlives_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_the_classifier_off_what_is_declared_counts() {
+async fn with_the_classifier_off_the_declared_type_gives_the_class() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("stratum.toml"), "[tiering.classifier]\nenabled = false\n").unwrap();
     let server = Server::start_on(folder, &["data"]);
@@ -139,7 +140,7 @@ async fn with_the_classifier_off_what_is_declared_counts() {
 
 #[cfg(feature = "onnx")]
 #[test]
-fn a_model_that_will_not_load_is_an_error_that_names_it() {
+fn a_start_with_a_model_that_cannot_be_loaded_is_refused_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let (config, model) = (folder.path().join("c.toml"), folder.path().join("my-model.onnx"));
     std::fs::write(&config, format!("[tiering.classifier]\nmodel = {model:?}\n")).unwrap();
@@ -159,5 +160,5 @@ fn a_model_that_will_not_load_is_an_error_that_names_it() {
     let described = include_str!("../../../crates/stratum-classify/model/standard_v3_3.json");
     std::fs::write(model.with_extension("json"), described).unwrap();
     named(refused(), "it is no model that can be run");
-    assert!(!folder.path().join("data").exists(), "nothing was formed");
+    assert!(!folder.path().join("data").exists(), "a store was made though the start was refused");
 }

@@ -10,7 +10,7 @@ pub fn client(server: &Server) -> Client {
     client_of(server, ACCESS_KEY, SECRET_KEY)
 }
 
-/// A client that signs as somebody else.
+/// A client that signs with these keys.
 pub fn client_of(server: &Server, access_key: &str, secret_key: &str) -> Client {
     let config = Builder::new()
         .endpoint_url(server.endpoint())

@@ -1,11 +1,12 @@
-//! Bodies that are coded, in the real binary: switched on by the configuration, read when it is off again, and rescued.
+//! Bodies that are compressed with a codec, in the real binary: they are read also when the configuration names no
+//! codec any more, and they can be rescued.
 
 use crate::metrics::scrape;
 use crate::rescue::{copy, fetch, objects, rescue_with, store, whole};
 use crate::server::Server;
 
 #[test]
-fn coded_bodies_are_read_without_the_codec_and_rescued() {
+fn coded_bodies_are_rescued_and_are_read_when_no_codec_is_configured() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("stratum.toml"), "[tiers.hot]\ncodec = \"zstd\"\n").unwrap();
     let objects = objects();
@@ -18,7 +19,7 @@ fn coded_bodies_are_read_without_the_codec_and_rescued() {
     };
     let (plaintext, stored) = (told("stratum_framed_bytes_total"), told("stratum_framed_stored_bytes_total"));
     assert!(plaintext > 1_900_000 && stored < plaintext / 2, "{stored} of {plaintext}");
-    // The index is on the disk a second after the journal.
+    // The index is written to disk about a second after the journal.
     std::thread::sleep(std::time::Duration::from_secs(3));
     server.kill();
     let rescued = tempfile::tempdir().unwrap();

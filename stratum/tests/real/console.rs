@@ -1,10 +1,10 @@
-//! The console of a real server over a restart.
+//! The sessions of the console of a real server, over a restart.
 
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// The answer to a request, with its head.
+/// Sends a request; gives the whole answer, head and body.
 fn ask(server: &Server, head: &str, body: &str) -> String {
     let endpoint = server.endpoint();
     let address = endpoint.trim_start_matches("http://");
@@ -25,7 +25,7 @@ fn is_in(server: &Server, cookie: &str) -> bool {
     ask(server, &head, "").starts_with("HTTP/1.1 200 ")
 }
 
-/// Signs root in: the cookie.
+/// Signs root in; gives the cookie.
 fn sign_in(server: &Server) -> String {
     let form = format!("access-key={ACCESS_KEY}&secret={SECRET_KEY}");
     let head =
@@ -35,7 +35,7 @@ fn sign_in(server: &Server) -> String {
     cookie.split(';').next().unwrap().to_owned()
 }
 
-/// Signs the session out by the form of its own page.
+/// Signs a session out with the form on the page of sessions.
 fn sign_out(server: &Server, cookie: &str) {
     let head = format!("GET /_stratum/console/sessions HTTP/1.1\r\ncookie: {cookie}\r\n");
     let page = ask(server, &head, "");
@@ -48,7 +48,7 @@ fn sign_out(server: &Server, cookie: &str) {
 }
 
 #[test]
-fn what_was_signed_out_stays_so_over_a_restart() {
+fn a_session_that_was_signed_out_stays_signed_out_over_a_restart() {
     let mut server = Server::start();
     let (gone, stays) = (sign_in(&server), sign_in(&server));
     sign_out(&server, &gone);
@@ -62,7 +62,7 @@ fn a_restart_signs_nobody_out_unless_the_key_of_the_sessions_is_gone() {
     let mut server = Server::start();
     let cookie = sign_in(&server);
     assert!(is_in(&server, &cookie));
-    // It shows what the server says under the names that the server says it by.
+    // The page of the store understands the status of this server.
     let store = ask(&server, &format!("GET /_stratum/console/store HTTP/1.1\r\ncookie: {cookie}\r\n"), "");
     assert!(store.starts_with("HTTP/1.1 200 ") && store.contains("Connections"), "{store}");
     server.restart();

@@ -1,4 +1,4 @@
-//! Objects lie where their class says, and a tier that lost its drives keeps nobody from the rest.
+//! Objects lie on the tier that their storage class names, and a tier that lost its drives doesn't affect the others.
 
 use crate::client::client;
 use crate::rescue::{BUCKET, fetch, store};
@@ -8,7 +8,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::StorageClass;
 use std::collections::BTreeMap;
 
-/// Puts a body that is large enough to be placed at once; says which status came.
+/// Puts a body with a storage class; gives the status of the answer. A large body is written to its tier at once.
 fn put(server: &Server, key: &str, class: StorageClass, body: &[u8]) -> u16 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -18,7 +18,7 @@ fn put(server: &Server, key: &str, class: StorageClass, body: &[u8]) -> u16 {
     })
 }
 
-/// The status of a read.
+/// The status of a GET, without the retries of the SDK.
 fn status(server: &Server, key: &str) -> u16 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -30,7 +30,7 @@ fn status(server: &Server, key: &str) -> u16 {
 }
 
 #[test]
-fn a_tier_without_its_drives_keeps_nobody_from_the_rest() {
+fn a_tier_that_lost_its_drives_does_not_affect_objects_on_other_tiers() {
     let mut server = Server::start();
     let body: Vec<u8> =
         (0..300_000u32).flat_map(|at| (at.wrapping_mul(2_654_435_761) >> 8).to_le_bytes()).collect();
@@ -54,7 +54,7 @@ fn a_tier_without_its_drives_keeps_nobody_from_the_rest() {
     for key in ["free", "cold"] {
         assert!(fetch(&server, key).as_deref() == Some(&*body), "{key}");
     }
-    // What belongs there is taken all the same, and waits in hot.
+    // A new object for the lost tier is accepted, and lies on hot until it can be moved.
     assert_eq!(put(&server, "later", StorageClass::StandardIa, &body), 200);
     let why = explain(&server, "later");
     assert_eq!((&why["tier"], &why["moving_to"]), (&"hot".into(), &"warm".into()), "{why}");

@@ -1,5 +1,5 @@
-//! `stratum drive` on a running server, and drives that aren't what they should be at a start: each is refused or left
-//! alone in words, and a command that is given again does no harm.
+//! `stratum drive` on a running server, and starts with blank, foreign or replaced drives: such a drive is not used,
+//! the status says why, and repeating a command does no harm.
 
 use crate::rescue::{fetch, objects, store};
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
@@ -14,7 +14,7 @@ pub fn stratum(words: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// `stratum drive`: its exit code, and all that it said.
+/// Runs `stratum drive`; gives its exit code and its output.
 fn drive(server: &Server, words: &[&str], folder: &Path) -> (i32, String) {
     let endpoint = server.endpoint();
     let words = [&["drive"], words, &[folder.to_str().unwrap(), "--endpoint", &endpoint]].concat();
@@ -29,7 +29,7 @@ fn status(server: &Server) -> Value {
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// What the server says of the drive in a folder.
+/// The state of the drive in a folder, as the status shows it.
 fn state(server: &Server, folder: &Path) -> String {
     let status = status(server);
     let drives = status["drives"].as_array().unwrap();
@@ -65,7 +65,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_blank_folder_is_left_blank_and_a_drive_that_was_replaced_is_not_used_again() {
+fn a_blank_folder_is_not_written_to_and_a_drive_that_was_replaced_is_not_used_again() {
     let mut server = Server::start();
     store(&server, &objects());
     let place = server.data().join("hot/1");
@@ -82,7 +82,7 @@ fn a_blank_folder_is_left_blank_and_a_drive_that_was_replaced_is_not_used_again(
     assert!(code == 0 && said.contains("already"), "{code}: {said}");
     wait_until("heal", || is_whole(&server));
 
-    // The old one is put back where the new one is.
+    // The drive that was replaced is put back in place of the new one.
     server.kill();
     std::fs::rename(&place, &new).unwrap();
     std::fs::rename(&old, &place).unwrap();
@@ -92,7 +92,7 @@ fn a_blank_folder_is_left_blank_and_a_drive_that_was_replaced_is_not_used_again(
     all_is_there(&server);
     let (code, said) = drive(&server, &["replace"], &place);
     assert!(code == 2 && said.contains("--wipe"), "{code}: {said}");
-    assert!(std::fs::read(place.join("identity")).unwrap() == before, "it is not written to");
+    assert!(std::fs::read(place.join("identity")).unwrap() == before, "the stale drive was written to");
     let (code, said) = drive(&server, &["replace", "--wipe"], &place);
     assert!(code == 0 && said.contains("is in the set"), "{code}: {said}");
     wait_until("heal", || is_whole(&server));
@@ -119,27 +119,27 @@ fn a_drive_of_another_store_counts_as_missing_and_is_not_written_to() {
     store(&server, &objects());
     all_is_there(&server);
     server.kill();
-    assert!(listed() == before, "it is not written to");
+    assert!(listed() == before, "the foreign drive was written to");
 }
 
-/// Its folder is moved away for a moment, as when a disk is unplugged.
+/// Makes a drive fail: its folder is moved away for a moment, as when a disk is unplugged.
 fn fail_once(server: &Server, place: &Path) {
     let away = server.data().with_file_name("away");
     std::fs::rename(place, &away).unwrap();
     wait_until("the drive fails", || state(server, place) == "failed");
-    wait_until("all of it is closed", || server.open_under(&away) == 0);
+    wait_until("all files of the failed drive are closed", || server.open_under(&away) == 0);
     std::fs::rename(&away, place).unwrap();
 }
 
 #[test]
-fn all_of_a_drive_that_is_out_is_closed_and_its_path_comes_back_in_the_same_life() {
+fn files_of_a_drive_that_is_out_are_closed_and_its_path_can_be_used_again_without_a_restart() {
     let server = Server::start();
     store(&server, &objects());
     let place = server.data().join("hot/1");
     assert!(server.open_under(&place) > 0);
     fail_once(&server, &place);
     all_is_there(&server);
-    assert_eq!(server.open_under(&place), 0, "reads leave nothing open");
+    assert_eq!(server.open_under(&place), 0, "a read has opened a file of the failed drive");
     let (code, said) = drive(&server, &["replace"], &place);
     assert!(code == 0 && said.contains("is used again, with the data that it holds"), "{code}: {said}");
     wait_until("heal", || is_whole(&server));
@@ -157,14 +157,14 @@ fn all_of_a_drive_that_is_out_is_closed_and_its_path_comes_back_in_the_same_life
     wait_until("a drain", || state(&server, &place) == "drained");
     let (code, said) = drive(&server, &["remove"], &place);
     assert_eq!(code, 0, "{said}");
-    wait_until("all of it is closed", || server.open_under(&place) == 0);
+    wait_until("all files of the removed drive are closed", || server.open_under(&place) == 0);
     all_is_there(&server);
 }
 
-/// Identities are left, and nothing that the journal wrote: an empty store here would have the quarantine take every
-/// shard file for a stranger's.
+/// The drives have their identities and no journal. If the server took them for an empty store, the quarantine would
+/// take every shard file for one that no record names.
 #[test]
-fn a_store_whose_journal_is_on_none_of_its_drives_does_not_start_as_an_empty_one() {
+fn a_store_without_a_journal_on_any_drive_does_not_start_as_an_empty_store() {
     let mut server = Server::start();
     store(&server, &objects());
     server.kill();
@@ -185,7 +185,7 @@ fn a_store_whose_journal_is_on_none_of_its_drives_does_not_start_as_an_empty_one
 }
 
 #[test]
-fn what_cannot_be_read_is_counted_in_objects() {
+fn the_status_counts_the_objects_that_cannot_be_read() {
     let mut server = Server::start();
     store(&server, &objects());
     assert_eq!(status(&server)["redundancy"]["unreadable_objects"], 0);
@@ -203,7 +203,7 @@ fn what_cannot_be_read_is_counted_in_objects() {
 }
 
 #[test]
-fn commands_that_are_given_again_do_no_harm() {
+fn repeating_a_command_does_no_harm() {
     let server = Server::start();
     store(&server, &objects());
     let (one, more) = (server.data().join("hot/2"), server.data().join("hot/6"));
@@ -221,7 +221,7 @@ fn commands_that_are_given_again_do_no_harm() {
     twice(&["remove"], &more, ["is not in the set any more", "is not in the set any more"]);
     assert_eq!(state(&server, &more), "none");
     let (code, said) = drive(&server, &["remove"], &server.data().join("hot/9"));
-    assert_eq!(code, 2, "one that never was: {said}");
+    assert_eq!(code, 2, "removing a drive that never existed: {said}");
     wait_until("heal", || is_whole(&server));
     all_is_there(&server);
 }

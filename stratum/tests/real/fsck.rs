@@ -1,5 +1,5 @@
-//! `stratum fsck` on the data of a server that was killed: what is whole is called well, every kind of damage is found
-//! and named, and what can be mended is.
+//! `stratum fsck` on the data of a server that was killed: a whole store gives no findings, every kind of damage is
+//! found and named, and what can be repaired is repaired.
 
 use crate::rescue::{BUCKET, copy, each_drive, killed, objects};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The exit code, and the findings that aren't mere notes.
+/// Runs `stratum fsck`; gives its exit code, and the findings that are more than notes.
 fn fsck(data: &Path, more: &[&str]) -> (i32, Vec<String>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     let output = command.args(["fsck", "--json", "--data"]).arg(data).args(more).output().unwrap();
@@ -20,7 +20,7 @@ fn fsck(data: &Path, more: &[&str]) -> (i32, Vec<String>) {
     (output.status.code().unwrap(), told.collect())
 }
 
-/// The first file of a drive's directory that holds anything.
+/// The first file of a folder, by name.
 fn file_in(dir: &Path) -> PathBuf {
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -41,7 +41,7 @@ fn member(data: &Path) -> PathBuf {
     (0..6).map(|drive| data.join(format!("hot/{drive}"))).find(holds).unwrap()
 }
 
-/// The index lies on a drive, as after a failure of its home.
+/// Moves the index onto a drive, where a server puts it after the folder `meta` has failed.
 pub fn index_moves(data: &Path, drive: &str) {
     let place = data.join(drive).join("index");
     std::fs::create_dir(&place).unwrap();
@@ -52,7 +52,7 @@ pub fn index_moves(data: &Path, drive: &str) {
 }
 
 #[test]
-fn damage_is_found_named_and_mended() {
+fn damage_is_found_named_and_repaired() {
     let server = killed(&objects());
     type Damage = fn(&Path);
     let damages: [(&str, &str, Damage); 9] = [
@@ -101,7 +101,7 @@ fn damage_is_found_named_and_mended() {
             assert!(told.iter().any(|text| text.contains(expected)), "quickly, {what}: {told:?}");
         }
         if what == "a bit of the journal" {
-            continue; // the copies on the other members do until the segment goes
+            continue; // not repaired: the copies on the other members suffice until the segment is recycled
         }
         let (code, told) = fsck(&data, &["--repair"]);
         assert_eq!((code, told.as_slice()), (0, [].as_slice()), "after {what}");
@@ -109,7 +109,7 @@ fn damage_is_found_named_and_mended() {
 }
 
 #[test]
-fn what_was_never_finished_is_a_note_and_a_repair_removes_it() {
+fn an_unfinished_file_is_a_note_and_a_repair_removes_it() {
     let server = killed(&objects());
     let data = server.data();
     let volumes = data.join("hot/3/volumes");
@@ -138,7 +138,7 @@ fn what_was_never_finished_is_a_note_and_a_repair_removes_it() {
 }
 
 #[test]
-fn what_is_lost_is_named_by_its_object() {
+fn lost_bytes_are_told_with_the_object_that_they_belong_to() {
     let objects = objects();
     let server = killed(&objects);
     let folder = tempfile::tempdir().unwrap();
@@ -156,7 +156,7 @@ fn what_is_lost_is_named_by_its_object() {
         let is_told = told.iter().any(|told| told.starts_with(&text));
         assert_eq!(is_told, body.len() > 32_768, "{key}: {told:?}");
     }
-    // Nothing can bring them back, and nothing claims to have.
+    // A repair can't bring the bytes back, and doesn't claim that it has.
     let (code, told) = fsck(&data, &["--repair"]);
     assert!(code == 1 && told.iter().any(|text| text.starts_with("loss: ")), "{told:?}");
 }

@@ -1,5 +1,5 @@
-//! `stratum fsck` of a server that serves: no false alarm while everything changes, every damage found, mended and
-//! named.
+//! `stratum fsck` of a running server: it gives no false alarm while the store changes, and it finds, names and repairs
+//! damage.
 
 use crate::client::client;
 use crate::rescue::{fetch, objects, store};
@@ -19,7 +19,7 @@ fn run(server: &Server, more: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// The exit code, what is told beside mere notes, and the whole report.
+/// Runs `stratum fsck`; gives its exit code, the findings that are more than notes, and the whole report.
 fn fsck(server: &Server, more: &[&str]) -> (i32, Vec<String>, Value) {
     let output = run(server, more);
     let report: Value = serde_json::from_slice(&output.stdout)
@@ -31,7 +31,7 @@ fn fsck(server: &Server, more: &[&str]) -> (i32, Vec<String>, Value) {
     (output.status.code().unwrap(), told.collect(), report)
 }
 
-/// The files of a drive's volumes, by name.
+/// The shard files of a drive, sorted by name.
 fn shard_files(drive: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(drive.join("volumes")).unwrap();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -47,12 +47,12 @@ fn flip(path: &Path, at: u64) {
 }
 
 #[test]
-fn damage_under_a_running_server_is_found_and_mended() {
+fn damage_under_a_running_server_is_found_and_repaired() {
     let objects = objects();
     let server = Server::start();
     store(&server, &objects);
     let (code, told, report) = fsck(&server, &[]);
-    assert_eq!((code, told.as_slice()), (0, [].as_slice()), "what is whole is called well");
+    assert_eq!((code, told.as_slice()), (0, [].as_slice()), "a whole store has findings");
     assert_eq!(report["objects"], objects.len());
     assert!(report["stripes"].as_u64() > Some(0) && report["bytes"].as_u64() > Some(0), "{report}");
 
@@ -76,7 +76,7 @@ fn damage_under_a_running_server_is_found_and_mended() {
 }
 
 #[test]
-fn what_is_lost_under_a_running_server_is_named_by_its_object() {
+fn bytes_lost_under_a_running_server_are_told_with_their_object() {
     let objects = objects();
     let server = Server::start();
     store(&server, &objects);
@@ -92,7 +92,7 @@ fn what_is_lost_under_a_running_server_is_named_by_its_object() {
 }
 
 #[test]
-fn whoever_may_not_ask_is_told_so() {
+fn a_check_with_a_wrong_secret_ends_with_2() {
     let server = Server::start();
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.args(["fsck", "--endpoint", &server.endpoint()]);
@@ -100,7 +100,8 @@ fn whoever_may_not_ask_is_told_so() {
     assert_eq!(command.output().unwrap().status.code(), Some(2));
 }
 
-/// Writes, overwrites, deletes and packing go on while one check after the other is run: none finds anything.
+/// Clients write, overwrite and delete objects and the server packs them, while one check after the other is run. None
+/// of the checks finds anything.
 #[test]
 fn a_store_that_changes_under_the_check_gives_no_false_alarm() {
     const WRITERS: u64 = 6;
@@ -115,7 +116,8 @@ fn a_store_that_changes_under_the_check_gives_no_false_alarm() {
             runtime.spawn(async move {
                 let mut round = 0u64;
                 while !stop.load(Ordering::Relaxed) {
-                    // Few keys, so that most writes free what another wrote; bodies of every place.
+                    // There are few keys, so that most writes free the bytes of an earlier one, and lengths for every
+                    // place: none, the journal, and volumes.
                     let key = format!("busy/{writer}/{}", round * 7 % 60);
                     let length = [30_000, 32_000, 400_000, 9_000, 31_000, 0, 2_500_000][(round % 7) as usize];
                     let body = ByteStream::from(vec![round as u8; length]);
@@ -131,7 +133,7 @@ fn a_store_that_changes_under_the_check_gives_no_false_alarm() {
         })
         .collect();
     let mut checks = 0;
-    // Until the journal has been packed and its segments have gone round, within reason.
+    // Checks go on until so much was written that the journal was packed and its segments recycled, but not for ever.
     while checks < CHECKS.start || checks < CHECKS.end && written.load(Ordering::Relaxed) < 1 << 30 {
         let (code, told, report) = fsck(&server, &[]);
         assert_eq!((code, told.as_slice()), (0, [].as_slice()), "check {checks}: {report}");

@@ -1,4 +1,5 @@
-//! Somebody on loopback who keeps what they are told over HTTP, and can be told to refuse.
+//! An HTTP server on loopback that stands for a webhook or a collector: it keeps the requests that it gets, and can be
+//! made to refuse them.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What it was told: the request's head, and its body.
+/// A request that was received: its head and its body.
 pub type Told = (String, Vec<u8>);
 
 pub struct Hook {
@@ -39,12 +40,12 @@ impl Hook {
         format!("http://{}", self.address)
     }
 
-    /// Answers `503` from now on, or no longer.
+    /// Makes the hook answer `503` from now on, or accept requests again.
     pub fn refuse(&self, refuses: bool) {
         self.refuses.store(refuses, Ordering::Relaxed);
     }
 
-    /// All that it was told, once that is enough.
+    /// Waits until the requests received are enough; gives all of them.
     pub fn wait(&self, enough: impl Fn(&[Told]) -> bool) -> Vec<Told> {
         for _ in 0..300 {
             let told = self.told.lock().unwrap().clone();

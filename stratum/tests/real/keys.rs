@@ -1,4 +1,5 @@
-//! Master keys of a real server: one that it makes, others that an operator gives it, and data keys that go from one to the next.
+//! The master keys of a real server: the one that it generates, others that an operator gives it, and the rotation of
+//! data keys from one to the next.
 
 use crate::client::{client, client_of};
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 const BUCKET: &str = "bucket";
-/// A small one, and one that lies in extents.
+/// The lengths of the test objects: one lies in the journal, the other in extents.
 const LENGTHS: [usize; 2] = [100, 400_000];
 
 fn body(length: usize) -> Vec<u8> {
@@ -27,14 +28,14 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A new line for the file of keys.
+/// A line for the file of master keys, with a new key.
 fn generated(name: &str) -> String {
     let output = stratum(&["keys", "generate", name]);
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Has the server use these lines, and starts it again.
+/// Configures the server with a file of these master keys, and restarts it.
 fn configure(server: &mut Server, lines: &[&str]) {
     let file = server.folder().join("master-keys");
     std::fs::write(&file, lines.concat()).unwrap();
@@ -52,7 +53,7 @@ async fn put(server: &Server, prefix: &str, mode: ServerSideEncryption) {
     }
 }
 
-/// Whether objects are read.
+/// Whether the objects that [`put`] has written can be read.
 async fn reads(server: &Server, prefix: &str) -> bool {
     for length in LENGTHS {
         let got = client(server).get_object().bucket(BUCKET).key(format!("{prefix}-{length}")).send().await;
@@ -70,14 +71,14 @@ fn rotate(server: &Server) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_made_given_rotated_and_missed() {
+async fn objects_stay_readable_while_their_master_keys_are_replaced_and_not_without_them() {
     let mut server = Server::start();
     client(&server).create_bucket().bucket(BUCKET).send().await.unwrap();
     put(&server, "made", ServerSideEncryption::Aes256).await;
     let kept = std::fs::read(server.data().join("hot").join("5").join("master-keys")).unwrap();
     assert!(kept.windows(8).any(|window| window == b"stratum:"));
 
-    // What was written with the key that was made is read, and taken off it.
+    // Objects written with the generated key stay readable, and a rotation wraps their keys with the given one.
     let first = generated("archive");
     configure(&mut server, &[&first]);
     assert!(reads(&server, "made").await);
@@ -85,7 +86,7 @@ async fn keys_are_made_given_rotated_and_missed() {
     assert!(rotate(&server).starts_with("4 data keys looked at, 2 wrapped anew, 0 could not be."));
     assert!(rotate(&server).starts_with("4 data keys looked at, 0 wrapped anew, 0 could not be."));
 
-    // A key is rotated by a line before it; then the old one is of no use.
+    // A second line of the same name before the first rotates the key. After that the old key isn't needed any more.
     let second = generated("archive");
     configure(&mut server, &[&second, &first]);
     assert!(reads(&server, "made").await && reads(&server, "given").await);
@@ -93,13 +94,13 @@ async fn keys_are_made_given_rotated_and_missed() {
     configure(&mut server, &[&second]);
     assert!(reads(&server, "made").await && reads(&server, "given").await);
 
-    // Without its key an object is not read, and comes back with it.
+    // Without its master key an object can't be read, and with it it can again.
     configure(&mut server, &[&first]);
     assert!(!reads(&server, "made").await);
     configure(&mut server, &[&second]);
     assert!(reads(&server, "made").await);
 
-    // Rescue has the configuration's keys, and without them says why it can't.
+    // A rescue decrypts objects with the keys of the configuration. Without the configuration it says why it can't.
     server.kill();
     let (data, config) = (server.data(), server.folder().join("stratum.toml"));
     let rescued = |to: &str, more: &[&str]| -> (PathBuf, String) {
@@ -120,9 +121,10 @@ async fn keys_are_made_given_rotated_and_missed() {
     assert!(said.contains("it is encrypted"), "{said}");
 }
 
-/// What the owner of an account may do without, a user of it needs: the key that seals their secrets.
+/// The secrets of an account's users lie in the state, sealed with a data key that the master key wraps. Without it
+/// they can't sign in, while the account's owner, whose secret is in the configuration, can.
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_of_users_go_from_one_key_to_the_next() {
+async fn users_can_sign_in_while_master_keys_are_replaced_and_not_without_them() {
     let mut server = Server::start();
     client(&server).create_bucket().bucket(BUCKET).send().await.unwrap();
     let made = stratum(&["user", "create", "ann", "--policy", "readonly", "--endpoint", &server.endpoint()]);
@@ -144,7 +146,7 @@ async fn secrets_of_users_go_from_one_key_to_the_next() {
     assert!(may(&server).await);
     configure(&mut server, &[&first]);
     assert!(!may(&server).await);
-    // A pass ends, and says what it could not do.
+    // A rotation without the needed key ends, and says what it could not do.
     let rotated = stratum(&["keys", "rotate", "--endpoint", &server.endpoint()]);
     assert_eq!(rotated.status.code(), Some(1), "{}", text(&rotated));
     assert!(text(&rotated).contains("the secrets of users"), "{}", text(&rotated));
@@ -152,7 +154,7 @@ async fn secrets_of_users_go_from_one_key_to_the_next() {
 }
 
 #[test]
-fn keys_that_can_not_be_used_are_told_before_a_drive_is_touched() {
+fn a_start_with_unusable_keys_is_refused_before_a_drive_is_touched() {
     let folder = tempfile::tempdir().unwrap();
     let (file, config) = (folder.path().join("keys"), folder.path().join("stratum.toml"));
     std::fs::write(&config, format!("[encryption]\nmaster_keys = {file:?}\n")).unwrap();

@@ -1,4 +1,5 @@
-//! A store that an earlier server left is served by this one, bit for bit. `fixtures/README.md` says what is in it.
+//! This server serves a store that an earlier version has left, bit for bit. `fixtures/README.md` says what is in that
+//! store.
 
 use crate::client::client;
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
@@ -13,19 +14,19 @@ const FOLDERS: [&str; 4] = ["d0", "d1", "d2", "d3"];
 const STORE: &[u8] = include_bytes!("../fixtures/level-1.store");
 const MANIFEST: &str = include_str!("../fixtures/level-1.manifest");
 
-/// Takes bytes off the front.
+/// Removes and gives the first bytes.
 fn take<'a>(bytes: &mut &'a [u8], length: usize) -> &'a [u8] {
     let (taken, rest) = bytes.split_at(length);
     *bytes = rest;
     taken
 }
 
-/// Takes a little-endian number of so many bytes.
+/// Removes and gives a little-endian number of `width` bytes.
 fn number(bytes: &mut &[u8], width: usize) -> usize {
     take(bytes, width).iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
 }
 
-/// Lays out the files of a packed store.
+/// Writes the files of a packed store into a folder.
 fn unpack(mut store: &[u8], folder: &Path) {
     let mut files = Vec::new();
     for _ in 0..number(&mut store, 4) {
@@ -46,7 +47,7 @@ fn unpack(mut store: &[u8], folder: &Path) {
     }
 }
 
-/// A server on the store of level 1.
+/// A server on the packed store, which is of level 1.
 fn on_level_1() -> Server {
     let folder = tempfile::tempdir().unwrap();
     unpack(STORE, folder.path());
@@ -61,7 +62,7 @@ fn unquoted(etag: Option<&str>) -> &str {
     etag.unwrap().trim_matches('"')
 }
 
-/// Reads back all that the manifest names, and finds nothing else.
+/// Checks that everything reads back that the manifest names, and that there is nothing else.
 async fn everything_reads_back(client: &Client) {
     let mut upload = ("", "", "");
     let mut parts = Vec::new();
@@ -102,7 +103,7 @@ async fn everything_reads_back(client: &Client) {
     assert_eq!(listed.parts().iter().map(of_part).collect::<Vec<_>>(), parts);
 }
 
-/// `stratum fsck` of the server's data, which it must not be serving.
+/// Runs `stratum fsck` on the server's data. The server must be stopped.
 fn fsck(server: &Server) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.arg("fsck");
@@ -118,7 +119,7 @@ fn is_sound(output: &Output) {
 }
 
 #[tokio::test]
-async fn a_store_of_level_1_is_served_as_it_is() {
+async fn a_store_of_level_1_is_served_without_being_raised() {
     let mut server = on_level_1();
     everything_reads_back(&client(&server)).await;
     assert_eq!(server.stop(), Some(0));
@@ -126,7 +127,7 @@ async fn a_store_of_level_1_is_served_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_store_of_level_1_without_its_index_is_served_as_it_is() {
+async fn a_store_of_level_1_without_its_index_is_served_without_being_raised() {
     let folder = tempfile::tempdir().unwrap();
     unpack(STORE, folder.path());
     std::fs::remove_dir_all(folder.path().join("d0/meta/sled")).unwrap();
@@ -134,7 +135,7 @@ async fn a_store_of_level_1_without_its_index_is_served_as_it_is() {
     everything_reads_back(&client(&server)).await;
 }
 
-/// `stratum level` of a running server; what it says.
+/// Runs `stratum level` against a server; gives its output.
 pub fn level(server: &Server, action: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.args(["level", action, "--endpoint", &server.endpoint()]);
@@ -151,7 +152,7 @@ async fn a_store_of_level_1_is_raised_while_it_serves() {
     assert!(level(&server, "raise").starts_with("the store is of level 2;"));
     let client = client(&server);
     everything_reads_back(&client).await;
-    // What changes is written at the new level, beside what stays as it is.
+    // New records are written at the new level, beside the older ones, which stay as they are.
     let put = client.put_object().bucket("logs").key("new").body(vec![7u8; 50_000].into());
     put.send().await.unwrap();
     client.delete_object().bucket("logs").key("new").send().await.unwrap();
@@ -169,7 +170,8 @@ async fn a_store_of_level_1_is_raised_while_it_serves() {
     everything_reads_back(&self::client(&server)).await;
 }
 
-/// Starts a server that ends by itself, on these folders with the configuration that lies beside them; what it says.
+/// Starts a server that must refuse to start, on the folders of the packed store, with the configuration that lies
+/// beside them; gives its error.
 fn refused(folder: &Path) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.args(["server", "--address", "127.0.0.1:0", "--config"]).arg(folder.join("stratum.toml"));
@@ -182,7 +184,7 @@ fn refused(folder: &Path) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// What came of a command that ends by itself within a minute, and is ended otherwise.
+/// Runs a command that should end within a minute, and kills it if it doesn't; gives its output.
 pub fn ended(command: &mut Command) -> Output {
     let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     for _ in 0..600 {
@@ -195,9 +197,10 @@ pub fn ended(command: &mut Command) -> Output {
     process.wait_with_output().unwrap()
 }
 
-/// Bodies that the older binary can't read aren't written while it may have to be gone back to.
+/// An older binary can't read coded bodies, and as long as a store is of level 1, an operator may go back to such a
+/// binary.
 #[tokio::test]
-async fn bodies_are_coded_only_in_a_store_that_was_raised() {
+async fn a_codec_for_hot_is_refused_until_the_store_was_raised() {
     let folder = tempfile::tempdir().unwrap();
     unpack(STORE, folder.path());
     let configuration = folder.path().join("stratum.toml");

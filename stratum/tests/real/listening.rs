@@ -1,6 +1,6 @@
-//! Where a server listens that was started with [`ANY_PORT`]: it says so itself.
+//! Finds the address of a server that was started with [`ANY_PORT`]: the server prints it.
 //!
-//! A port that a test looked for and let go again could be anybody's by the time the server takes it.
+//! If the test looked for a free port itself, another process could take that port before the server does.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -8,14 +8,14 @@ use std::process::Child;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// For `--address`: the system chooses a port that is free.
+/// The value of `--address` with which the system chooses a free port.
 pub const ANY_PORT: &str = "127.0.0.1:0";
 
-/// How long a start may take.
+/// How long a test waits for a server to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The address that this server says it serves at, once it does. Its standard output must be a pipe; what comes after
-/// that line is left there.
+/// Waits until a server prints the address at which it serves; gives the address. The process's standard output must be
+/// a pipe. What the server prints after that line is left in the pipe.
 pub fn address(process: &mut Child) -> SocketAddr {
     let mut output = process.stdout.take().expect("a pipe for its output");
     let (said, heard) = mpsc::channel();

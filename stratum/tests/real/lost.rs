@@ -1,4 +1,5 @@
-//! A block of the index that is bad in every copy, by the real binary: what is shown of it, and that it is given up alone.
+//! A block of the index that is bad in every copy, in the real binary: it is shown, and giving it up loses nothing
+//! else.
 
 use crate::client::client;
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
@@ -8,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// So many that their records take several blocks.
+/// The number of objects. Their records fill several blocks of the index.
 const OBJECTS: usize = 1200;
 
 fn stratum(server: &Server, args: &[&str]) -> Output {
@@ -18,13 +19,13 @@ fn stratum(server: &Server, args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// The exit code, and all that was said.
+/// The exit code and the output of a command.
 fn said(output: &Output) -> (Option<i32>, String) {
     let text = [output.stdout.as_slice(), &output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The copies of the longest range file: that of the base, which has all records.
+/// All copies of the longest range file, which is that of the base and has all records.
 fn copies(data: &Path) -> Vec<PathBuf> {
     let drives = std::fs::read_dir(data.join("hot")).unwrap().map(|entry| entry.unwrap().path());
     let files = drives.filter_map(|drive| std::fs::read_dir(drive.join("checkpoint")).ok()).flatten();
@@ -35,6 +36,7 @@ fn copies(data: &Path) -> Vec<PathBuf> {
     ranges.into_iter().filter(|path| path.file_name() == Some(&name)).collect()
 }
 
+/// All keys of the bucket; nothing if a page of the list fails.
 async fn listed(server: &Server) -> Option<BTreeSet<String>> {
     let mut pages = client(server).list_objects_v2().bucket("many").into_paginator().send();
     let mut keys = BTreeSet::new();
@@ -46,13 +48,13 @@ async fn listed(server: &Server) -> Option<BTreeSet<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_lost_of_the_index_is_given_up_alone() {
+async fn giving_up_a_lost_block_of_the_index_loses_only_its_records() {
     let mut server = Server::start();
     let s3 = client(&server);
     s3.create_bucket().bucket("many").send().await.unwrap();
     let keys: Vec<String> = (0..OBJECTS).map(|number| format!("a/key/{number:06}")).collect();
     for (number, some) in keys.chunks(50).enumerate() {
-        // Some lie in volumes at once.
+        // One object of each chunk is large, so that it is written to a volume at once.
         let large = ByteStream::from(vec![number as u8; 40_000]);
         let puts = some[1..].iter().map(|key| {
             s3.put_object().bucket("many").key(key).body(ByteStream::from_static(b"small")).send()
@@ -60,8 +62,8 @@ async fn what_is_lost_of_the_index_is_given_up_alone() {
         futures_util::future::try_join_all(puts).await.unwrap();
         s3.put_object().bucket("many").key(&some[0]).body(large).send().await.unwrap();
     }
-    assert_eq!(said(&stratum(&server, &["lost", "show"])).0, Some(0), "nothing is");
-    // Its checkpoint holds all of them, and the restarted server has none of it in memory.
+    assert_eq!(said(&stratum(&server, &["lost", "show"])).0, Some(0), "nothing is lost yet");
+    // The check takes a checkpoint, which holds all objects, and the restarted server has none of its blocks in memory.
     assert_eq!(said(&stratum(&server, &["fsck"])).0, Some(0));
     server.restart();
     let copies = copies(&server.data());
@@ -72,7 +74,7 @@ async fn what_is_lost_of_the_index_is_given_up_alone() {
         file.read_exact_at(&mut byte, at).unwrap();
         file.write_all_at(&[byte[0] ^ 4], at).unwrap();
     }
-    assert_eq!(listed(&server).await, None, "a list that crosses it is an error");
+    assert_eq!(listed(&server).await, None, "a list that needs the bad block is an error");
     let (code, shown) = said(&stratum(&server, &["lost", "show"]));
     assert!(code == Some(1) && shown.contains("in 1 block, of the buckets many"), "{shown}");
     let token =
@@ -105,7 +107,7 @@ async fn what_is_lost_of_the_index_is_given_up_alone() {
     }
     let first = left.first().unwrap();
     assert!(s3.get_object().bucket("many").key(first).send().await.is_ok());
-    assert_eq!(said(&stratum(&server, &back_up)).0, Some(0), "it is taken again");
+    assert_eq!(said(&stratum(&server, &back_up)).0, Some(0), "backups are made again");
     let large = gone.iter().filter(|key| keys.iter().step_by(50).any(|large| large == **key)).count();
     let (code, report) = said(&stratum(&server, &["fsck"]));
     assert!(

@@ -1,4 +1,4 @@
-//! Small bodies that are bad in every copy of the journal, and what the real binary tells of them.
+//! The status of the real binary when a small body is bad in every copy of the journal.
 
 use crate::client::client;
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
@@ -10,7 +10,7 @@ use std::process::Command;
 
 const BODY: &[u8] = b"a body of which there is no other, 0b7c2e91";
 
-/// Changes the body wherever it lies below a folder. How often that was.
+/// Damages the body wherever it lies below a folder; gives how often that was.
 fn rot(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let rotten = entries.map(|path| {
@@ -34,14 +34,14 @@ fn status(server: &Server) -> (Option<i32>, serde_json::Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_small_body_that_no_copy_has_any_more_is_no_store_that_is_well() {
+async fn the_status_is_damaged_when_every_copy_of_a_small_body_is_bad() {
     let server = Server::start();
     let s3 = client(&server);
     s3.create_bucket().bucket("small").send().await.unwrap();
     for (key, body) in [("lost", BODY), ("sound", b"another one")] {
         s3.put_object().bucket("small").key(key).body(ByteStream::from_static(body)).send().await.unwrap();
     }
-    // A busy machine may give it something else to tell of.
+    // Only this count is checked, since on a busy machine the status may have other notes.
     assert_eq!(status(&server).1["redundancy"]["unreadable_objects"], 0);
     assert!(rot(&server.data()) > 0);
     assert!(s3.get_object().bucket("small").key("lost").send().await.is_err());

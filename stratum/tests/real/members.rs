@@ -1,4 +1,4 @@
-//! `stratum user`, `group` and `policy` against a real server, whose users outlive it.
+//! `stratum user`, `group` and `policy` against a real server, and over a restart of it.
 
 use crate::client::{client, client_of};
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
@@ -23,7 +23,7 @@ fn done(server: &Server, args: &[&str]) -> String {
     said(&output)
 }
 
-/// What follows a word at the beginning of a line.
+/// The rest of the line that begins with a word.
 fn after<'a>(text: &'a str, word: &str) -> &'a str {
     text.lines().find_map(|line| line.strip_prefix(word)).expect(word).trim()
 }
@@ -81,5 +81,8 @@ async fn a_user_is_made_given_policies_and_deleted() {
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
         assert!(said(&output).contains(told), "{}", said(&output));
     }
-    assert!(!done(&server, &["user", "list"]).contains("bob"), "nothing is made by halves");
+    assert!(
+        !done(&server, &["user", "list"]).contains("bob"),
+        "a user was made although the policy was refused"
+    );
 }

@@ -1,4 +1,5 @@
-//! `/_stratum/metrics` of the real binary against docs/METRICS.md: what is told is described, and nothing is told twice.
+//! `/_stratum/metrics` of the real binary against docs/METRICS.md: every metric is described, and none is described
+//! that doesn't exist.
 
 use crate::client::client;
 use crate::server::Server;
@@ -8,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-// The units are for the recorder, which only the binary has.
+// The units are used only by the binary, where the metrics are registered.
 #[allow(dead_code)]
 #[path = "../../src/telemetry/families.rs"]
 mod families;
@@ -24,7 +25,7 @@ pub fn scrape(server: &Server) -> String {
     page
 }
 
-/// Of each metric in the table: type and meaning.
+/// The type and the meaning of each metric in the table of docs/METRICS.md.
 fn documented() -> BTreeMap<String, (String, String)> {
     let rows = DOCUMENT.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.map(|row| {
@@ -35,6 +36,7 @@ fn documented() -> BTreeMap<String, (String, String)> {
     .collect()
 }
 
+/// The comments of a kind (`# HELP ` or `# TYPE `) on the page of metrics, by the name of the metric.
 fn told(page: &str, what: &str) -> BTreeMap<String, String> {
     let lines = page.lines().filter_map(|line| line.strip_prefix(what)?.split_once(' '));
     lines.map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
@@ -50,7 +52,7 @@ async fn every_metric_is_described_as_the_document_says() {
         s3.put_object().bucket("metered").key(key).body(body).send().await.unwrap();
         s3.get_object().bucket("metered").key(key).send().await.unwrap().body.collect().await.unwrap();
     }
-    // What is looked at every ten seconds, and what of the layers is every five.
+    // Some metrics are published only every five or ten seconds.
     let mut page = scrape(&server);
     for _ in 0..120 {
         if page.contains("\nstratum_objects ") && page.contains("\nstratum_journal_cap_bytes ") {
@@ -67,7 +69,7 @@ async fn every_metric_is_described_as_the_document_says() {
         let meaning = help.get(name).unwrap_or_else(|| panic!("{name} has no HELP"));
         assert_eq!(documented.get(name), Some(&(kind.clone(), meaning.clone())), "{name}");
     }
-    // And nothing is documented that there isn't.
+    // No metric is documented that doesn't exist.
     let known: BTreeSet<String> =
         families::FAMILIES.iter().map(|family| family.name.to_owned()).chain(types.keys().cloned()).collect();
     assert_eq!(documented.keys().cloned().collect::<BTreeSet<_>>(), known);
@@ -94,7 +96,7 @@ async fn every_metric_is_described_as_the_document_says() {
     ] {
         assert!(types.contains_key(family), "{family}: {page}");
     }
-    // One data folder is one disk, whatever lies in it.
+    // One data folder counts as one disk, although it holds many drives.
     let disk = format!("stratum_drive_healthy{{disk=\"{}\"}} 1", server.data().display());
     let lines: Vec<&str> = page.lines().filter(|line| line.starts_with("stratum_drive_healthy{")).collect();
     assert_eq!(lines, [disk.as_str()]);
@@ -105,9 +107,9 @@ async fn every_metric_is_described_as_the_document_says() {
     assert_eq!(writes.len(), 1, "{writes:?}");
 }
 
-/// Whoever makes buckets, or asks for some that aren't there, makes no metrics.
+/// Neither making buckets nor asking for buckets that don't exist makes metrics.
 #[tokio::test(flavor = "multi_thread")]
-async fn only_buckets_that_are_named_have_metrics_of_their_own() {
+async fn only_buckets_that_the_configuration_names_have_metrics_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("stratum.toml"), "[metrics]\nbuckets = [\"named\"]\n").unwrap();
     let server = Server::start_on(folder, &["data"]);

@@ -1,5 +1,5 @@
-//! An in-memory S3 that is obviously right beside the real one: generated sequences of operations run on both, and
-//! every answer is compared.
+//! A model of S3 in memory, which is simple enough to be obviously right: generated sequences of operations run on the
+//! model and on the real binary, and every answer is compared.
 
 use crate::client::client;
 use crate::server::Server;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a client may do. Keys and bodies are few and small, so that operations meet.
+/// A request of a client. Keys are few, so that operations often meet on the same key.
 #[derive(Clone, Debug)]
 enum Operation {
     Put { key: Key, body: Body, condition: Condition },
@@ -25,7 +25,7 @@ enum Operation {
 
 type Key = &'static str;
 
-/// A body by its recipe.
+/// A body, by its length and the seed of its bytes.
 #[derive(Clone, Copy, Debug)]
 struct Body {
     length: usize,
@@ -73,13 +73,13 @@ impl Body {
     }
 }
 
-/// The obviously right one.
+/// The model.
 #[derive(Default)]
 struct Model {
     objects: BTreeMap<String, Vec<u8>>,
 }
 
-/// What is compared: a body, a status, or a listing.
+/// An answer, as far as it is compared.
 #[derive(Debug, PartialEq)]
 enum Answer {
     Done,
@@ -170,7 +170,7 @@ where
     }
 }
 
-/// The same operations on the real one.
+/// The same operations on the real binary.
 struct Real<'a> {
     client: &'a Client,
     bucket: String,
@@ -293,7 +293,7 @@ impl Real<'_> {
 }
 
 #[test]
-fn every_answer_is_the_models() {
+fn every_answer_is_that_of_the_model() {
     let server = Server::start();
     let client = client(&server);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,4 +1,5 @@
-//! Events of a real server: delivered at least once, in their order, to a webhook that was away and over a crash.
+//! The events of a real server: they are delivered at least once and in their order, although the webhook was away and
+//! the server was killed in between.
 
 use crate::client::client;
 use crate::hook::{Hook, Told};
@@ -9,7 +10,7 @@ use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
 
-/// The keys that were told, one after the other, each once.
+/// The keys of the events that were received, in their order, each key once.
 fn keys(told: &[Told]) -> Vec<String> {
     let mut keys = Vec::new();
     for (_, body) in told {
@@ -40,9 +41,9 @@ fn events(server: &Server, args: &[&str]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_outlive_a_webhook_that_is_away_and_a_server_that_is_killed() {
+async fn events_are_delivered_although_the_webhook_is_away_and_the_server_is_killed() {
     let (folder, hook) = (tempfile::tempdir().unwrap(), Hook::start());
-    // Nobody listens on the discard port: its events cost the others nothing.
+    // Nothing listens on the discard port. Events that wait for this webhook don't hold up those for the other.
     let config = format!(
         "[[webhook]]\nname = \"hook\"\nurl = {:?}\n[[webhook]]\nname = \"gone\"\nurl = \"http://127.0.0.1:9/\"\n",
         hook.url()
@@ -79,7 +80,7 @@ async fn events_outlive_a_webhook_that_is_away_and_a_server_that_is_killed() {
     hook.refuse(false);
     let told = hook.wait(|told| keys(told).len() == 12);
     assert_eq!(keys(&told), (0..12).map(|key| format!("{key:04}")).collect::<Vec<_>>(), "in their order");
-    // Those of the one that is gone wait, until an operator has had enough of them.
+    // The events for the other webhook wait, until an operator drops them.
     assert!(events(&server, &["show"]).contains("gone: 2 wait"), "{}", events(&server, &["show"]));
     assert!(events(&server, &["drop", "gone"]).contains("2 events"));
     assert!(!events(&server, &["show"]).contains("gone: 2"));

@@ -1,5 +1,6 @@
-//! A binary that doesn't know a store's level refuses it, wherever it meets the level first, and names both. It is this
-//! binary, told to know no more than the one before.
+//! A binary that doesn't know the level of a store refuses the store, wherever it meets the level first, and names the
+//! store's level and its own highest. This binary plays the older one: `STRATUM_KNOWN_LEVEL` limits the levels that it
+//! knows.
 
 use crate::backup::backup;
 use crate::levels::{ended, level};
@@ -8,14 +9,14 @@ use crate::server::{SECRET_KEY, Server, command};
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// This binary, as it was at level 1.
+/// This binary as one that knows only level 1.
 fn older(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.args(args).env("STRATUM_KNOWN_LEVEL", "1");
     command
 }
 
-/// A server of the older binary on these data; what it says as it ends.
+/// Starts a server of the older binary on a data folder; gives its output.
 fn older_server(data: &Path) -> Output {
     ended(command(data, "127.0.0.1:0").env("STRATUM_KNOWN_LEVEL", "1"))
 }
@@ -42,7 +43,7 @@ fn an_older_binary_refuses_a_store_by_its_index_and_by_its_journal() {
     names_both(&older_server(&data));
     names_both(&ended(&mut older(&["fsck", "--data", path])));
     names_both(&ended(&mut older(&["rescue", "--data", path, "--to", to.to_str().unwrap()])));
-    // Neither changed anything, and without its index the journal says the same.
+    // None of them changed anything. Without the index the level is met in the journal, and refused as well.
     std::fs::remove_dir_all(data.join("meta/sled")).unwrap();
     without_checkpoints(&data);
     names_both(&older_server(&data));
@@ -53,14 +54,14 @@ fn an_older_binary_refuses_a_store_by_its_index_and_by_its_journal() {
 }
 
 #[test]
-fn what_an_older_binary_began_is_its_own_until_it_is_raised() {
+fn a_store_of_an_older_binary_keeps_its_level_until_it_is_raised() {
     let mut server = Server::start_older();
     assert_eq!(level(&server, "show").trim(), "the store is of level 1; the server knows levels up to 1");
     store(&server, &objects());
     server.restart();
     assert_eq!(level(&server, "show").trim(), "the store is of level 1; the server knows levels up to 2");
     level(&server, "raise");
-    // Perhaps the raise is in the journal alone by now.
+    // The server is killed at once, so that the new level may be in the journal alone.
     server.kill();
     names_both(&older_server(&server.data()));
     server.restart();

@@ -1,4 +1,4 @@
-//! What every operator's command does alike: whose credentials it takes, and how it prints.
+//! What all operator's commands have in common: credentials, trust in certificates, and output.
 
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use std::process::{Command, Stdio};
@@ -16,7 +16,7 @@ fn command(server: &Server, args: &[&str]) -> Command {
 }
 
 #[test]
-fn the_credentials_of_any_client_will_do_and_none_are_asked_for() {
+fn commands_take_the_credentials_of_any_s3_client_and_say_when_there_are_none() {
     let server = Server::start();
     let mut status = command(&server, &["status"]);
     let output = status.output().unwrap();
@@ -25,13 +25,13 @@ fn the_credentials_of_any_client_will_do_and_none_are_asked_for() {
     assert!(said.contains("no credentials") && said.contains("meta/root-credentials"), "{said}");
     status.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
     assert_eq!(status.output().unwrap().status.code(), Some(0));
-    // Root's own come first.
+    // The variables of root's own credentials come first.
     status.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", "not-the-secret");
     assert_eq!(status.output().unwrap().status.code(), Some(2));
 }
 
 #[test]
-fn a_servers_own_folder_is_enough_for_every_command() {
+fn the_data_folder_of_a_server_gives_every_command_its_credentials() {
     let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
     std::fs::create_dir(home.path().join("meta")).unwrap();
     let kept = format!("access_key = {ACCESS_KEY}\nsecret_key = {SECRET_KEY}\n");
@@ -48,7 +48,7 @@ fn a_servers_own_folder_is_enough_for_every_command() {
 }
 
 #[test]
-fn the_status_tells_memory_and_connections() {
+fn the_status_tells_of_memory_for_requests_and_of_connections() {
     let server = Server::start();
     let asked = |args: &[&str]| {
         let mut command = command(&server, args);
@@ -72,7 +72,7 @@ fn the_status_tells_memory_and_connections() {
 }
 
 #[test]
-fn what_a_store_holds_is_told_as_it_is_also_right_after_a_start() {
+fn the_status_counts_objects_also_right_after_a_start() {
     let server = Server::start();
     let run = |args: &[&str]| {
         let mut command = command(&server, args);
@@ -93,11 +93,11 @@ fn what_a_store_holds_is_told_as_it_is_also_right_after_a_start() {
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
-    panic!("after 20 s it is still {}", held());
+    panic!("after 20 s the status still says {}", held());
 }
 
 #[test]
-fn a_reader_that_has_had_enough_is_no_failure() {
+fn a_reader_that_closes_the_pipe_early_is_no_failure_of_a_command() {
     let server = Server::start();
     for args in [["status", "--json"].as_slice(), &["fsck", "--quick"], &["drive", "list"]] {
         let mut command = command(&server, args);
@@ -111,7 +111,7 @@ fn a_reader_that_has_had_enough_is_no_failure() {
 }
 
 #[test]
-fn whom_to_trust_is_said_as_for_any_other_command() {
+fn every_command_trusts_the_bundle_that_is_named() {
     let server = Server::start_with_tls();
     let bundle = server.folder().join("trust.pem");
     std::fs::write(&bundle, server.certificate().unwrap()).unwrap();
@@ -133,7 +133,7 @@ fn whom_to_trust_is_said_as_for_any_other_command() {
             "{args:?}"
         );
     }
-    // The command line goes first, and a file that isn't there is named.
+    // The option overrides the variable, and a file that doesn't exist is named in the error.
     let (code, said) = ended(&["status", "--ca-bundle", "/absent.pem"], Some(&bundle));
     assert!(code == Some(2) && said.contains("/absent.pem: No such file"), "{said}");
     assert_eq!(ended(&["health"], None).0, Some(0));

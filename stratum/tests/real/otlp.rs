@@ -1,4 +1,4 @@
-//! Traces and lines of a real server, as a collector gets them; and one that is gone.
+//! Traces and lines of the log of a real server, as a collector gets them; and a collector that is gone.
 
 use crate::client::client;
 use crate::hook::{Hook, Told};
@@ -49,7 +49,7 @@ fn attribute(attributes: &[KeyValue], name: &str) -> Option<String> {
     }
 }
 
-/// The span of the request with that id, and the line.
+/// The span and the line of the log of the request with this id.
 fn of<'a>(spans: &'a [Span], lines: &'a [LogRecord], id: &str) -> (&'a Span, &'a LogRecord) {
     let is_its = |attributes: &[KeyValue], name| attribute(attributes, name).as_deref() == Some(id);
     let span = spans.iter().find(|span| is_its(&span.attributes, "aws.request_id"));
@@ -57,7 +57,7 @@ fn of<'a>(spans: &'a [Span], lines: &'a [LogRecord], id: &str) -> (&'a Span, &'a
     (span.unwrap_or_else(|| panic!("no span of {id}: {spans:#?}")), line.unwrap())
 }
 
-/// The id in the error document of a request that nobody signed.
+/// Sends an unsigned request; gives the request id in its error document.
 fn a_strangers_request(server: &Server) -> String {
     let address = server.endpoint();
     let mut stream = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
@@ -72,7 +72,7 @@ fn a_strangers_request(server: &Server) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_id_joins_span_line_and_answer_and_nothing_private_is_told() {
+async fn span_line_and_answer_have_one_request_id_and_spans_hold_no_keys() {
     let hook = Hook::start();
     let mut server = started(&hook.base());
     let s3 = client(&server);
@@ -85,7 +85,7 @@ async fn a_request_id_joins_span_line_and_answer_and_nothing_private_is_told() {
     let get = s3.get_object().bucket("bucket").key("none").send().await.unwrap_err();
     let get = get.request_id().unwrap().to_owned();
     let strange = a_strangers_request(&server);
-    // What waits then is told before it ends.
+    // When the server stops, it sends the spans and lines that still wait.
     assert_eq!(server.stop(), Some(0));
     let told = hook.wait(|told| spans(told).len() >= 6);
     let (spans, lines) = (spans(&told), lines(&told));
@@ -111,12 +111,12 @@ async fn a_request_id_joins_span_line_and_answer_and_nothing_private_is_told() {
     assert_eq!(attribute(&span.attributes, "error.type").as_deref(), Some("NoSuchKey"));
     assert!(span.parent_span_id.is_empty() && span.trace_id.len() == 16);
     let (span, _) = of(&spans, &lines, &strange);
-    assert_ne!(hex::encode(&span.trace_id), TRACE, "a stranger joins nobody's trace");
+    assert_ne!(hex::encode(&span.trace_id), TRACE, "an unsigned request has joined a trace");
 
     let has = |text: &str| {
         told.iter().filter(|(head, _)| head.contains("traces")).any(|(_, body)| contains(body, text))
     };
-    assert!(!has(KEY), "keys are in the log alone");
+    assert!(!has(KEY), "a span holds an object's key");
     assert!(!told.iter().any(|(_, body)| contains(body, SECRET_KEY)));
 }
 
@@ -125,8 +125,8 @@ fn contains(bytes: &[u8], text: &str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_is_gone_costs_dropped_ones_that_are_counted() {
-    // Nobody listens on the discard port.
+async fn spans_and_lines_for_a_collector_that_is_gone_are_dropped_and_counted() {
+    // Nothing listens on the discard port.
     let mut server = started("http://127.0.0.1:9");
     let s3 = client(&server);
     s3.create_bucket().bucket("bucket").send().await.unwrap();
@@ -143,7 +143,7 @@ async fn a_collector_that_is_gone_costs_dropped_ones_that_are_counted() {
     assert_eq!(server.stop(), Some(0));
 }
 
-/// How many the collector didn't take.
+/// How many items of a signal were dropped because the collector didn't take them.
 fn dropped(page: &str, signal: &str) -> u64 {
     let lines = page.lines().filter(|line| line.starts_with("stratum_otlp_dropped_total{"));
     let its = lines.filter(|line| line.contains(signal) && line.contains("\"collector\""));

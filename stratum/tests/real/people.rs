@@ -1,4 +1,4 @@
-//! What people do with a store from a terminal: `stratum ls`, `cp`, `sync` and the rest, as somebody types them.
+//! The commands for people, `stratum ls`, `cp`, `sync` and the others, run as somebody types them in a terminal.
 
 use crate::listening;
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 const MIB: usize = 1 << 20;
 
-/// Somebody with a home of their own, a server, and its key.
+/// A user with a home folder, a server, and the server's root key.
 struct Person {
     server: Server,
     home: tempfile::TempDir,
@@ -35,7 +35,7 @@ impl Person {
         self.home.path().join(name)
     }
 
-    /// A path as it is typed.
+    /// The path of a file in the home folder, as text for the command line.
     fn typed(&self, name: &str) -> String {
         self.path(name).to_str().unwrap().to_owned()
     }
@@ -60,14 +60,14 @@ impl Person {
         self.command(args).stdin(Stdio::null()).output().unwrap()
     }
 
-    /// What it prints; it must end well.
+    /// Runs a command, which must end with 0; gives its standard output.
     fn does(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!(output.status.code(), Some(0), "{args:?}: {}", words(&output.stderr));
         words(&output.stdout)
     }
 
-    /// What it says is wrong; it must end with that code.
+    /// Runs a command, which must end with this code; gives its standard error.
     fn fails(&self, args: &[&str], code: i32) -> String {
         let output = self.run(args);
         assert_eq!(
@@ -80,13 +80,14 @@ impl Person {
         words(&output.stderr)
     }
 
+    /// Runs a command with this standard input; the command must end with 0.
     fn pipes(&self, args: &[&str], input: &[u8]) {
         let mut process = self.command(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         process.stdin.take().unwrap().write_all(input).unwrap();
         assert!(process.wait().unwrap().success(), "{args:?}");
     }
 
-    /// The objects below a URL: keys and sizes.
+    /// The objects below a URL, by their keys, with their sizes.
     fn objects(&self, url: &str) -> BTreeMap<String, u64> {
         let told = self.does(&["find", url, "--json"]);
         told.lines()
@@ -99,7 +100,7 @@ impl Person {
         self.objects(url).into_keys().collect()
     }
 
-    /// Waits for something; a busy machine takes its time.
+    /// Waits until `look` gives something, for 30 seconds or more.
     fn waits<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         for _ in 0..3_000 {
             if let Some(found) = look() {
@@ -115,7 +116,7 @@ fn words(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Bytes that differ everywhere.
+/// Pseudorandom bytes, among which a misplaced block would be noticed.
 fn body(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let word = || {
@@ -127,7 +128,7 @@ fn body(length: usize) -> Vec<u8> {
     std::iter::repeat_with(word).flatten().take(length).collect()
 }
 
-/// All files below a folder, and their bytes.
+/// All files below a folder, by their paths, with their bytes.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
@@ -145,7 +146,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn an_object_comes_is_seen_and_goes() {
+fn an_object_is_copied_listed_read_moved_and_deleted() {
     let person = Person::with_bucket();
     let file = person.write("note.txt", b"one\ntwo\nthree\n");
     person.does(&["cp", &file, "s3://box/"]);
@@ -171,7 +172,7 @@ fn an_object_comes_is_seen_and_goes() {
 }
 
 #[test]
-fn exit_codes_and_words_say_what_is_wrong() {
+fn each_kind_of_failure_has_its_exit_code_and_its_message() {
     let person = Person::with_bucket();
     assert!(person.fails(&["ls", "s3://nowhere"], 3).contains("there is no such bucket"));
     assert!(
@@ -206,7 +207,7 @@ fn exit_codes_and_words_say_what_is_wrong() {
 }
 
 #[test]
-fn folders_go_up_and_come_back_the_same() {
+fn a_folder_that_is_uploaded_and_downloaded_is_the_same() {
     let person = Person::with_bucket();
     for (name, length) in [("t/a", 0), ("t/a.b/c", 1), ("t/d/e/f ü.bin", 70_000), ("t/large", 20 * MIB + 7)]
     {
@@ -217,7 +218,7 @@ fn folders_go_up_and_come_back_the_same() {
     assert_eq!(person.keys("s3://box"), ["p/a", "p/a.b/c", "p/d/e/f ü.bin", "p/large"]);
     person.does(&["cp", "--recursive", "s3://box/p", &back]);
     assert_eq!(files(&person.path("t")), files(&person.path("back")));
-    // Patterns mean what fits, and no more.
+    // A pattern copies only the keys that match it.
     person.does(&["cp", "s3://box/p/**.bin", &person.typed("bins/")]);
     assert_eq!(files(&person.path("bins")).len(), 1);
     person.does(&["cp", "-r", "s3://box/p", "s3://box/q"]);
@@ -231,7 +232,7 @@ fn folders_go_up_and_come_back_the_same() {
     ] {
         assert!(person.fails(within, 2).contains("lies within"), "{within:?}");
     }
-    // A single star stays in its folder, and doesn't find what is put into another one.
+    // A single star matches only within its folder, so it doesn't match the copies that it makes in a folder below.
     person.does(&["cp", "s3://box/p/*", "s3://box/p/within/"]);
     assert_eq!(person.keys("s3://box/p/within"), ["p/within/a", "p/within/large"]);
     person.does(&["rm", "-r", "s3://box/p/within"]);
@@ -244,29 +245,29 @@ fn folders_go_up_and_come_back_the_same() {
     assert!(person.fails(&["mv", "s3://box/copy", "s3://box/"], 1).contains("are the same object"));
     person.does(&["cp", colder[0], colder[1], colder[2], colder[3]]);
     assert!(person.does(&["ls", "--json", "s3://box/copy"]).contains("STANDARD_IA"));
-    // `p` is a folder's name, not the beginning of one.
+    // `s3://box/p` means the folder `p`, not all keys that begin with `p`.
     person.does(&["cp", &person.typed("t/a.b/c"), "s3://box/p2"]);
     person.does(&["rm", "-r", "s3://box/p"]);
     assert!(person.keys("s3://box").contains(&"p2".to_owned()) && person.keys("s3://box/p").is_empty());
-    // A second time nothing is there to be deleted.
+    // Deleting again fails, since nothing is left.
     person.fails(&["rm", "-r", "s3://box/p"], 3);
 }
 
 #[test]
-fn pipes_of_any_length_go_in_and_out() {
+fn standard_input_of_any_length_is_uploaded_and_comes_back() {
     let person = Person::with_bucket();
     for length in [0, 5, 8 * MIB, 25 * MIB + 3] {
         let sent = body(length);
         person.pipes(&["cp", "-", "s3://box/piped"], &sent);
         assert!(person.run(&["cp", "s3://box/piped", "-"]).stdout == sent, "{length}");
     }
-    // Who reads a device gets bytes in it, and nothing in its place.
+    // A device as the target is written to, and not replaced by a file.
     person.does(&["cp", "s3://box/piped", "/dev/null"]);
     assert!(!fs::metadata("/dev/null").unwrap().is_file());
 }
 
 #[test]
-fn keys_that_can_be_no_files_are_refused_by_name_and_can_be_deleted() {
+fn keys_that_cannot_be_file_names_are_refused_by_name_and_can_be_deleted() {
     let person = Person::with_bucket();
     let hostile =
         ["../up", "a//b", "/abs", "d/../../up", "x/./y", "c\u{1}\r\u{7f}", "f", "f/below", "fine/file"];
@@ -282,12 +283,12 @@ fn keys_that_can_be_no_files_are_refused_by_name_and_can_be_deleted() {
         assert!(told.contains(&format!("s3://box/{key}: its name")), "{key}: {told}");
     }
     assert!(told.contains("longer than 255"), "{told}");
-    assert!(!told.contains('\u{1}'), "no terminal is disturbed");
+    assert!(!told.contains('\u{1}'), "a control character of a key reaches the terminal");
     assert!(person.path("deep/target/fine/file").exists() && !person.path("deep/up").exists());
     assert_eq!(fs::read_dir(person.path("deep")).unwrap().count(), 1);
     person.does(&["rm", "-r", "s3://box/p"]);
     assert!(person.keys("s3://box").is_empty());
-    // A folder's own marker, which some other client made, is one, and is no file.
+    // An object whose key ends with a slash, with which other clients mark a folder, becomes a folder and not a file.
     let put = person.does(&["presign", "--put", "s3://box/m/x/"]);
     fetched(&person, put.trim(), "PUT", b"");
     person.pipes(&["cp", "-", "s3://box/m/x"], b"file");
@@ -298,7 +299,7 @@ fn keys_that_can_be_no_files_are_refused_by_name_and_can_be_deleted() {
 }
 
 #[test]
-fn links_are_neither_followed_nor_written_through_unasked() {
+fn symbolic_links_are_followed_only_if_asked_and_never_written_through() {
     let person = Person::with_bucket();
     person.write("away/secret", b"secret");
     person.write("t/file", b"file");
@@ -315,7 +316,7 @@ fn links_are_neither_followed_nor_written_through_unasked() {
 }
 
 #[test]
-fn a_sync_does_just_what_its_dry_run_says() {
+fn a_sync_does_exactly_what_its_dry_run_says() {
     let person = Person::with_bucket();
     for name in ["a", "d/b", "d/c"] {
         person.write(&format!("t/{name}"), name.as_bytes());
@@ -331,20 +332,20 @@ fn a_sync_does_just_what_its_dry_run_says() {
     let mut would: Vec<String> = would.lines().map(|line| line.replacen("would ", "", 1)).collect();
     would.sort();
     assert_eq!(would.len(), 3, "{would:?}");
-    assert_eq!(person.keys("s3://box/t"), ["t/a", "t/d/b", "t/d/c"], "a dry run does nothing");
+    assert_eq!(person.keys("s3://box/t"), ["t/a", "t/d/b", "t/d/c"], "a dry run has changed something");
     let did = person.does(&["sync", "--delete", "--verbose", &there, "s3://box/t"]);
     let mut did: Vec<String> = did.lines().map(|line| line.replacen("deleted ", "delete ", 1)).collect();
     did.sort();
     assert_eq!(would, did);
     assert_eq!(person.keys("s3://box"), ["other", "t/a", "t/d/c", "t/new"]);
-    // The other way, too.
+    // From the bucket to a folder, too.
     person.write("back/stray", b"x");
     person.write("back/kept.log", b"x");
     person.does(&["sync", "--delete", "--exclude", "*.log", "s3://box/t", &person.typed("back")]);
     fs::remove_file(person.path("back/kept.log")).unwrap();
     assert_eq!(files(&person.path("t")), files(&person.path("back")));
     assert_eq!(person.does(&["sync", "-n", "--delete", "s3://box/t", &person.typed("back")]), "");
-    // What can't be looked at may be there: nothing is deleted for its sake.
+    // If a file can't be looked at, the sync can't know all source files, so it deletes nothing.
     symlink("nowhere", person.path("t/d/aa")).unwrap();
     person.pipes(&["cp", "-", "s3://box/t/z"], b"stays");
     person.fails(&["sync", "--delete", &there, "s3://box/t"], 1);
@@ -366,11 +367,11 @@ fn an_upload_that_was_killed_goes_on_with_its_parts() {
     assert_eq!(open.lines().count(), 1, "{open}");
     assert_eq!(fs::read_dir(&ledgers).unwrap().count(), 1);
     person.does(&["cp", &file, "s3://box/large"]);
-    // It was that upload that became the object: none is left.
+    // The interrupted upload became the object, so no upload is left.
     assert_eq!(incomplete(), "");
     assert_eq!(fs::read_dir(&ledgers).unwrap().count(), 0);
     assert!(person.run(&["cat", "s3://box/large"]).stdout == sent);
-    // A file that has changed since isn't gone on with.
+    // If the file has changed since, its upload isn't continued.
     let mut process = person.command(&["cp", &file, "s3://box/again"]).spawn().unwrap();
     person.waits("begin", || (!incomplete().is_empty()).then_some(()));
     process.kill().unwrap();
@@ -378,12 +379,12 @@ fn an_upload_that_was_killed_goes_on_with_its_parts() {
     let sent = body(20 * MIB);
     fs::write(&file, &sent).unwrap();
     person.does(&["cp", &file, "s3://box/again"]);
-    assert_eq!(incomplete(), "", "what was sent of the one before is dropped");
+    assert_eq!(incomplete(), "", "the upload of the former file was not aborted");
     assert!(person.run(&["cat", "s3://box/again"]).stdout == sent);
 }
 
 #[test]
-fn a_download_that_was_killed_goes_on_and_believes_nothing() {
+fn a_download_that_was_killed_goes_on_and_verifies_what_it_has() {
     let person = Person::with_bucket();
     let sent = body(160 * MIB);
     person.does(&["cp", &person.write("large", &sent), "s3://box/large"]);
@@ -396,10 +397,10 @@ fn a_download_that_was_killed_goes_on_and_believes_nothing() {
     person.waits("a piece", noted);
     process.kill().unwrap();
     process.wait().unwrap();
-    assert!(!person.path("back").exists(), "no half of a file is seen");
+    assert!(!person.path("back").exists(), "the target exists although the download was killed");
     let partial = fs::read_dir(person.home.path()).unwrap().flatten().map(|entry| entry.path());
     let partial = partial.into_iter().find(|path| path.to_string_lossy().ends_with(".partial")).unwrap();
-    // One of the pieces rots while nobody works.
+    // A byte of the partial file changes while no download runs.
     let mut rotten = fs::read(&partial).unwrap();
     let at = rotten.iter().position(|byte| *byte != 0).unwrap();
     rotten[at] ^= 1;
@@ -410,7 +411,7 @@ fn a_download_that_was_killed_goes_on_and_believes_nothing() {
 }
 
 #[test]
-fn versions_tags_and_links_to_share() {
+fn versions_tags_and_presigned_urls_work() {
     let person = Person::new();
     person.does(&["mb", "--versioning", "s3://box"]);
     person.pipes(&["cp", "-", "s3://box/k"], b"one");
@@ -449,7 +450,7 @@ fn versions_tags_and_links_to_share() {
     person.does(&["rb", "--force", "s3://box"]);
 }
 
-/// What somebody without a key gets.
+/// Sends a request to a presigned URL without a key; gives the body of the answer.
 fn fetched(person: &Person, url: &str, method: &str, body: &[u8]) -> Vec<u8> {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap();
@@ -474,9 +475,10 @@ fn set_alias(person: &Person, name: &str, endpoint: &str) {
     assert!(process.wait().unwrap().success());
 }
 
-/// To move it would be to write it over by itself, and then to delete it.
+/// Moving an object onto itself would copy it and then delete it. Two names of one endpoint hide that both are the same
+/// object.
 #[test]
-fn nothing_is_moved_onto_itself_by_another_name_of_its_endpoint() {
+fn an_object_is_not_moved_onto_itself_by_another_name_of_its_endpoint() {
     let person = Person::with_bucket();
     set_alias(&person, "again", &person.server.endpoint().replace("127.0.0.1", "localhost"));
     person.does(&["cp", &person.write("file", b"the only one"), "s3://box/k"]);
@@ -487,9 +489,10 @@ fn nothing_is_moved_onto_itself_by_another_name_of_its_endpoint() {
     assert_eq!(person.keys("s3://box"), ["other"]);
 }
 
-/// What a bucket has beyond a folder of it isn't left over, and a copy of a bucket into itself has no end.
+/// A sync with `--delete` between a bucket and a folder of it would delete its own source, and copying a bucket into
+/// itself would have no end.
 #[test]
-fn nothing_is_copied_into_itself_by_another_name_of_its_endpoint() {
+fn a_bucket_is_not_copied_into_itself_by_another_name_of_its_endpoint() {
     let (person, other) = (Person::with_bucket(), Server::start());
     set_alias(&person, "again", &person.server.endpoint().replace("127.0.0.1", "localhost"));
     set_alias(&person, "away", &other.endpoint());
@@ -505,7 +508,7 @@ fn nothing_is_copied_into_itself_by_another_name_of_its_endpoint() {
         assert!(person.fails(&refused, 2).contains("both are names of one endpoint"), "{refused:?}");
     }
     assert_eq!(person.keys("s3://box"), ["l", "sub/k"]);
-    // Another endpoint's bucket of that name is another bucket.
+    // A bucket of the same name at another endpoint is another bucket.
     person.does(&["mb", "away://box"]);
     person.does(&["sync", "s3://box", "away://box/sub"]);
     person.does(&["sync", "--delete", "s3://box/sub", "away://box"]);
@@ -514,7 +517,7 @@ fn nothing_is_copied_into_itself_by_another_name_of_its_endpoint() {
     assert_eq!(person.keys("s3://box"), ["l", "sub/k"]);
 }
 
-/// A kilobyte of metadata may be hundreds of headers.
+/// A kilobyte of metadata may be more than a hundred headers.
 #[test]
 fn an_object_of_many_headers_comes_back() {
     let person = Person::with_bucket();
@@ -529,7 +532,7 @@ fn an_object_of_many_headers_comes_back() {
 }
 
 #[test]
-fn an_alias_is_an_endpoint_of_its_own_and_its_file_is_nobodys_business() {
+fn an_alias_names_an_endpoint_and_its_file_must_be_private() {
     let (person, other) = (Person::with_bucket(), Server::start());
     set_alias(&person, "away", &other.endpoint());
     let file = person.path(".config/stratum/aliases.json");
@@ -552,7 +555,7 @@ fn an_alias_is_an_endpoint_of_its_own_and_its_file_is_nobodys_business() {
 }
 
 #[test]
-fn a_reader_that_has_had_enough_ends_it_quietly() {
+fn a_reader_that_closes_the_pipe_early_causes_no_error() {
     let person = Person::with_bucket();
     person.does(&["cp", &person.write("large", &body(40 * MIB)), "s3://box/large"]);
     for args in [["ls", "s3://box"], ["cat", "s3://box/large"], ["find", "s3://box"], ["du", "s3://box"]] {
@@ -565,14 +568,14 @@ fn a_reader_that_has_had_enough_ends_it_quietly() {
 }
 
 #[test]
-fn a_server_on_this_machine_is_asked_where_nobody_says_whom() {
+fn without_an_endpoint_the_server_on_this_machine_is_asked() {
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.args(["ls"]).current_dir(home.path()).env_clear().env("HOME", home.path());
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(4));
     assert!(words(&output.stderr).contains("no access key"), "{}", words(&output.stderr));
-    // Nobody listens there; but it is that server which was asked for.
+    // Nothing listens there, but the error shows that root's credentials were taken.
     command.args(["--endpoint", "http://127.0.0.1:1"]);
     command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
     let said = words(&command.output().unwrap().stderr);
@@ -580,7 +583,7 @@ fn a_server_on_this_machine_is_asked_where_nobody_says_whom() {
 }
 
 #[test]
-fn keys_and_endpoints_are_found_in_the_order_of_awss_tools() {
+fn keys_and_endpoints_are_found_in_the_order_of_the_aws_cli() {
     let person = Person::with_bucket();
     let endpoint = person.server.endpoint();
     person.write(
@@ -614,7 +617,7 @@ fn keys_and_endpoints_are_found_in_the_order_of_awss_tools() {
     assert_eq!(lists(&["--profile", "made"], &[]), (0, String::new()));
     assert_eq!(lists(&[], &[("AWS_PROFILE", "right")]), (0, String::new()));
     assert!(lists(&[], &[]).1.contains("NOBODY (of the profile \"default\" of ~/.aws)"));
-    // The environment's key goes before that of a profile, unless it is the command line that names one.
+    // The key in the environment goes before that of a profile, unless the command line names the profile.
     assert_eq!(lists(&[], &environment), (0, String::new()));
     assert!(lists(&["--profile", "default"], &environment).1.contains("NOBODY"));
     let elsewhere = [("AWS_PROFILE", "right"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
@@ -628,7 +631,7 @@ fn keys_and_endpoints_are_found_in_the_order_of_awss_tools() {
 }
 
 #[test]
-fn a_demo_has_something_in_it_and_leaves_it_alone_the_next_time() {
+fn a_demo_fills_its_bucket_once_and_leaves_it_alone_at_the_next_start() {
     let person = Person::new();
     let data = person.path("demo");
     for _ in 0..2 {
@@ -651,7 +654,7 @@ fn a_demo_has_something_in_it_and_leaves_it_alone_the_next_time() {
 }
 
 #[test]
-fn completions_and_pages_know_every_command() {
+fn completions_and_man_pages_know_the_commands() {
     let person = Person::new();
     assert!(person.does(&["completions", "bash"]).contains("--no-clobber"));
     let pages = person.typed("man1");

@@ -1,4 +1,5 @@
-//! What is whose: files of a store are its owner's alone, and root's credentials are lost by no start that fails.
+//! Only the owner of a store may access its files, root's credentials are shown until they are used, and a start that
+//! is refused touches no drive.
 
 use crate::listening::{self, ANY_PORT};
 use crate::server::{Server, command};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Every file and folder below, and the folder itself.
+/// Collects a folder, and every file and folder below it.
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     found.push(folder.to_owned());
     for entry in std::fs::read_dir(folder).unwrap().flatten() {
@@ -20,7 +21,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// A start without credentials in its environment, by a user whose files are everybody's.
+/// A start without credentials in its environment, from a shell whose umask gives everybody all rights.
 fn careless(data: &Path, more: &[&str]) -> Command {
     let server = command(data, ANY_PORT);
     let mut shell = Command::new("sh");
@@ -36,7 +37,7 @@ fn careless(data: &Path, more: &[&str]) -> Command {
     shell
 }
 
-/// Runs a server until it serves, and something while it does; then what it printed after its address.
+/// Runs a server, calls `meanwhile` once it serves, and stops it; gives what it printed after its address.
 fn said(mut start: Command, meanwhile: impl FnOnce(SocketAddr)) -> String {
     let mut process = start.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     meanwhile(listening::address(&mut process));
@@ -49,7 +50,7 @@ fn said(mut start: Command, meanwhile: impl FnOnce(SocketAddr)) -> String {
 }
 
 #[test]
-fn a_store_is_its_owners_alone_and_its_credentials_are_told_until_they_are_used() {
+fn only_the_owner_may_access_a_store_and_its_credentials_are_shown_until_they_are_used() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let kept = || std::fs::read_to_string(data.join("meta/root-credentials")).unwrap();
@@ -75,7 +76,7 @@ fn a_store_is_its_owners_alone_and_its_credentials_are_told_until_they_are_used(
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        panic!("it is not noticed that root has signed in");
+        panic!("the server doesn't note that root has signed in");
     });
     assert!(again.contains(&secret_key), "{again}");
     let later = said(careless(&data, &["--show-credentials"]), |_| {});
@@ -91,7 +92,7 @@ fn a_store_is_its_owners_alone_and_its_credentials_are_told_until_they_are_used(
 }
 
 #[test]
-fn a_start_that_is_refused_has_touched_no_drive() {
+fn a_start_that_is_refused_touches_no_drive() {
     let server = Server::start();
     let endpoint = server.endpoint();
     let taken = endpoint.trim_start_matches("http://");

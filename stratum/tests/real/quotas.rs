@@ -26,14 +26,14 @@ async fn put(server: &Server, key: &str, length: usize) -> Result<(), String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quota_is_set_shown_and_taken_away() {
+async fn a_quota_is_set_enforced_shown_and_removed() {
     let mut server = Server::start();
     client(&server).create_bucket().bucket("bucket").send().await.unwrap();
     put(&server, "before", 3000).await.unwrap();
     assert_eq!(said(&quota(&server, &["show"])), "There are no quotas.\n");
     let set = quota(&server, &["set", "--bucket", "bucket", "--bytes", "4KiB"]);
     assert!(set.status.success(), "{}", said(&set));
-    // What was there before is counted by a task.
+    // A background task counts the objects that were there before the quota.
     for _ in 0..100 {
         if !said(&quota(&server, &["show"])).contains("counted") {
             break;
@@ -43,7 +43,7 @@ async fn a_quota_is_set_shown_and_taken_away() {
     assert_eq!(said(&quota(&server, &["show"])), "bucket bucket: 3000 B of 4 KiB\n");
     assert_eq!(put(&server, "a", 2000).await, Err("QuotaExceeded".into()));
     put(&server, "a", 1096).await.unwrap();
-    // It outlives the server, and a full one is something found.
+    // The quota survives a restart, and `show` ends with 1 for a quota that is used up.
     server.restart();
     let shown = quota(&server, &["show"]);
     assert_eq!(shown.status.code(), Some(1), "{}", said(&shown));
@@ -63,6 +63,6 @@ async fn a_quota_is_set_shown_and_taken_away() {
     }
     let typo = quota(&server, &["set", "--user", "rot", "--bytes", "1"]);
     assert!(String::from_utf8_lossy(&typo.stderr).contains("NoSuchEntity: there is no user"), "{typo:?}");
-    // Whoever is gone may have left one.
+    // A quota of a user who isn't configured any more can still be removed.
     assert!(quota(&server, &["unset", "--user", "rot"]).status.success());
 }

@@ -1,5 +1,5 @@
-//! The cold tier's volumes in a second server: brought there, read from there, and what is wrong with that server or the
-//! line to it costs its own objects a `503` and nothing else.
+//! A server whose remote store is a second server: the cold tier's volumes are uploaded to it and read from it. When
+//! that server or the connection to it fails, reads of its objects answer `503`, and nothing else fails.
 
 use crate::client::client;
 use crate::rescue::{BUCKET, fetch, objects, store};
@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-/// Where a server keeps another one's volumes.
+/// The bucket of the second server that holds the volumes.
 pub const REMOTE_BUCKET: &str = "cold";
 
-/// A line to a server, which may be cut, or change what comes back over it.
+/// A proxy for the connections to a server. It can be told to cut them, or to change the bytes that come back.
 struct Line {
     address: SocketAddr,
     state: Arc<AtomicU8>,
@@ -55,12 +55,13 @@ impl Line {
     }
 }
 
+/// Copies bytes from one connection to the other, until one of them ends or the line is cut.
 fn carry(mut from: TcpStream, mut into: TcpStream, comes_back: bool, state: &AtomicU8) {
     let mut buffer = [0; 16 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         match state.load(Ordering::Relaxed) {
             CUT => break,
-            // A whole buffer ends in the middle of a body.
+            // A read that fills the whole buffer ends within a body, so its last byte is no part of a head.
             CHANGING if comes_back && read == buffer.len() => buffer[read - 1] ^= 1,
             _ => {}
         }
@@ -72,7 +73,7 @@ fn carry(mut from: TcpStream, mut into: TcpStream, comes_back: bool, state: &Ato
     let _ = into.shutdown(std::net::Shutdown::Both);
 }
 
-/// A server whose cold volumes go to another one, over a line.
+/// A server whose cold volumes go to the server `remote`, over a line.
 pub struct Pair {
     pub server: Server,
     pub remote: Server,
@@ -99,7 +100,7 @@ fn configured(line: &Line) -> tempfile::TempDir {
 }
 
 impl Pair {
-    /// With some objects in the cold tier.
+    /// Starts the two servers, with some objects on the cold tier.
     pub fn start() -> Pair {
         let remote = Server::start();
         blocking(async { client(&remote).create_bucket().bucket(REMOTE_BUCKET).send().await.unwrap() });
@@ -114,7 +115,7 @@ impl Pair {
         pair
     }
 
-    /// Has all objects under `cold/` and `a/` moved there, and waits for these.
+    /// Has all objects under `cold/` and `a/` moved to the cold tier, and waits for those of these keys.
     pub fn take_to_cold(&self, keys: &[&str]) {
         for prefix in ["cold/", "a/"] {
             tier(&self.server, "move", prefix, &["cold", "--recursive"]);
@@ -151,7 +152,7 @@ impl Pair {
         assert!(output.status.success(), "{}", said(&output));
     }
 
-    /// Brings all cold volumes there.
+    /// Has all cold volumes uploaded to the remote store, and waits until none is left on the drives.
     pub fn bring(&self) {
         self.upload();
         self.wait("the cold volumes are there", |pair| {
@@ -171,7 +172,7 @@ impl Pair {
         }
     }
 
-    /// The keys of the volumes in the other server.
+    /// The keys of the objects in the remote store that hold volumes.
     pub fn there(&self) -> Vec<String> {
         blocking(async {
             let listed = client(&self.remote).list_objects_v2().bucket(REMOTE_BUCKET).prefix("here/volumes/");
@@ -180,7 +181,7 @@ impl Pair {
         })
     }
 
-    /// Status and `Retry-After` of a GET that fails.
+    /// Sends a GET that must fail; gives its status and `Retry-After`.
     fn refused(&self, key: &str) -> (u16, Option<String>) {
         blocking(async {
             let got = client(&self.server).get_object().bucket(BUCKET).key(key).send().await;
@@ -191,7 +192,7 @@ impl Pair {
     }
 }
 
-/// Bytes that don't shrink.
+/// Bytes that don't compress.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 88_172_645_463_325_252_u64;
     let next = move || {
@@ -204,7 +205,7 @@ fn noise(length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn cold_volumes_lie_in_another_server_whose_outage_is_its_own_objects() {
+fn an_outage_of_the_remote_store_affects_only_the_objects_that_lie_there() {
     let mut pair = Pair::start();
     pair.bring();
     assert!(!pair.there().is_empty());
@@ -217,11 +218,11 @@ fn cold_volumes_lie_in_another_server_whose_outage_is_its_own_objects() {
     let output = run(&pair.server, &["fsck"]);
     assert!(output.status.success(), "{}", said(&output));
 
-    // Gone, also for a start.
+    // The remote store can't be reached, also while the server starts.
     pair.line.is_now(CUT);
     assert_eq!(pair.refused("cold/noise"), (503, Some("1".into())));
     for _ in 0..2 {
-        // What was read a moment ago is remembered; now nothing is.
+        // The restart empties the caches, which may hold what was read a moment ago.
         pair.server.restart();
         assert_eq!(pair.refused("cold/noise"), (503, Some("1".into())));
         assert_eq!(pair.refused("a/b"), (503, Some("1".into())));
@@ -234,7 +235,7 @@ fn cold_volumes_lie_in_another_server_whose_outage_is_its_own_objects() {
         });
     }
     pair.wait("it is told", |pair| {
-        // Somebody asks.
+        // The server notices the outage when an object is asked for.
         pair.refused("cold/noise");
         let notes = pair.status()["notes"].to_string();
         notes.contains("the remote store s3://cold/here") && notes.contains("can't be reached")
@@ -249,7 +250,7 @@ fn cold_volumes_lie_in_another_server_whose_outage_is_its_own_objects() {
 }
 
 #[test]
-fn a_volume_that_the_other_server_loses_is_found_and_told() {
+fn a_volume_that_the_remote_store_has_lost_is_found_and_told() {
     let pair = Pair::start();
     pair.bring();
     let there = pair.there();
@@ -277,7 +278,7 @@ fn a_volume_that_the_other_server_loses_is_found_and_told() {
 }
 
 #[test]
-fn what_comes_back_otherwise_stays_where_it_was() {
+fn a_volume_that_the_remote_store_does_not_give_back_as_it_was_stays_on_the_drives() {
     let pair = Pair::start();
     pair.line.is_now(CHANGING);
     pair.upload();
@@ -292,13 +293,13 @@ fn what_comes_back_otherwise_stays_where_it_was() {
     pair.line.is_now(SOUND);
     pair.bring();
     pair.all_read_back();
-    // And of what lies there a changed byte is never served.
+    // A changed byte of an uploaded volume is never served, either.
     pair.line.is_now(CHANGING);
     assert_eq!(pair.refused("cold/noise").0, 503);
 }
 
 #[test]
-fn another_servers_place_is_refused_at_the_start() {
+fn a_start_with_the_remote_store_of_another_server_is_refused() {
     let pair = Pair::start();
     let folder = configured(&pair.line);
     let mut command = crate::server::command(&folder.path().join("data"), crate::listening::ANY_PORT);

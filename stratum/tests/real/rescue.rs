@@ -1,4 +1,5 @@
-//! `stratum rescue` on the data of a server that was killed, and damaged in every way that keeps it from starting.
+//! `stratum rescue` on the data of a server that was killed, with every kind of damage that keeps a server from
+//! starting.
 
 use crate::client::client;
 use crate::fsck::index_moves;
@@ -11,7 +12,7 @@ use std::process::{Command, Output};
 
 pub const BUCKET: &str = "photos";
 
-/// Keys that no path can hold as they are, and bodies of every place: the journal, and extents.
+/// Objects whose keys can't be paths as they are, and whose bodies lie in the journal, in extents, or nowhere.
 pub fn objects() -> BTreeMap<String, Vec<u8>> {
     let keys = ["a", "a/b", "a//c", "../../etc/passwd", "dir/", "100%", "ä/ö", "empty"];
     let lengths = [10, 40_000, 5_000, 300_000, 1, 32_769, 1_500_000, 0];
@@ -24,18 +25,18 @@ pub fn objects() -> BTreeMap<String, Vec<u8>> {
 pub fn killed(objects: &BTreeMap<String, Vec<u8>>) -> Server {
     let mut server = Server::start();
     store(&server, objects);
-    // The index is on the disk a second after the journal.
+    // The index is written to disk about a second after the journal.
     std::thread::sleep(std::time::Duration::from_secs(3));
     server.kill();
     server
 }
 
-/// Stores objects; the bucket may be there.
+/// Stores objects, and makes their bucket if it isn't there.
 pub fn store(server: &Server, objects: &BTreeMap<String, Vec<u8>>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let client = client(server);
-        // It may be there from an earlier call.
+        // The bucket may be there from an earlier call.
         let _ = client.create_bucket().bucket(BUCKET).send().await;
         for (key, body) in objects {
             let body = ByteStream::from(body.clone());
@@ -45,7 +46,7 @@ pub fn store(server: &Server, objects: &BTreeMap<String, Vec<u8>>) {
     });
 }
 
-/// What stands under a key now.
+/// The body of the current object of a key, if it can be read.
 pub fn fetch(server: &Server, key: &str) -> Option<Vec<u8>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -77,7 +78,7 @@ pub fn manifest(to: &Path) -> BTreeMap<String, Value> {
     text.lines().map(line).collect()
 }
 
-/// How many objects are whole; every byte of them is compared.
+/// How many objects the manifest calls whole. All their bytes are compared.
 pub fn whole(to: &Path, objects: &BTreeMap<String, Vec<u8>>) -> usize {
     let lines = manifest(to);
     assert!(lines.keys().all(|key| objects.contains_key(key)), "only what was stored is there");
@@ -104,7 +105,7 @@ pub fn each_drive(data: &Path, damage: impl Fn(&Path)) {
 }
 
 #[test]
-fn every_object_comes_out_of_what_can_not_start() {
+fn everything_readable_is_copied_out_of_a_store_that_cannot_start() {
     let objects = objects();
     let server = killed(&objects);
     let small = objects.values().filter(|body| body.len() <= 32_768).count();
@@ -142,7 +143,7 @@ fn every_object_comes_out_of_what_can_not_start() {
                 std::fs::rename(data.join("away"), data.join("hot/3")).unwrap();
             }),
         ),
-        // The index still knows what there was; the small bodies went with the journal.
+        // The index still knows all objects, but the bodies of the small ones were in the journal.
         (
             "no journal",
             objects.len() - small + 1,
@@ -193,13 +194,13 @@ fn every_object_comes_out_of_what_can_not_start() {
 }
 
 #[test]
-fn a_rescue_goes_on_where_it_was_and_tells_what_is_missing() {
+fn a_second_rescue_copies_only_what_the_first_could_not_and_missing_ranges_are_told() {
     let objects = objects();
     let server = killed(&objects);
     let folder = tempfile::tempdir().unwrap();
     let (data, to) = (folder.path().join("data"), folder.path().join("out"));
     copy(&server.data(), &data);
-    // Three drives of six: large objects lose the stripes' data on them.
+    // Three of six drives are gone, so large objects lose the data that lay on them.
     for drive in [0, 2, 5] {
         std::fs::rename(data.join(format!("hot/{drive}")), folder.path().join(drive.to_string())).unwrap();
     }
@@ -212,12 +213,12 @@ fn a_rescue_goes_on_where_it_was_and_tells_what_is_missing() {
         let mut at = 0;
         for range in line["unreadable"].as_array().unwrap() {
             let (from, end) = (range[0].as_u64().unwrap() as usize, range[1].as_u64().unwrap() as usize);
-            assert!(found[at..from] == expected[at..from], "{key}: what is called readable is right");
+            assert!(found[at..from] == expected[at..from], "{key}: bytes that are called readable are wrong");
             at = end;
         }
         assert!(found[at..] == expected[at..], "{key}");
     }
-    // The drives come back, and a torn line of an interrupted run is in the way of nothing.
+    // The drives come back. A line of the manifest that was cut off by an interruption does no harm.
     for drive in [0, 2, 5] {
         std::fs::rename(folder.path().join(drive.to_string()), data.join(format!("hot/{drive}"))).unwrap();
     }
@@ -232,7 +233,7 @@ fn a_rescue_goes_on_where_it_was_and_tells_what_is_missing() {
 }
 
 #[test]
-fn a_running_server_and_an_empty_place_are_refused() {
+fn a_rescue_of_a_running_server_or_of_an_empty_folder_is_refused() {
     let server = Server::start();
     let folder = tempfile::tempdir().unwrap();
     let output = rescue(&server.data(), &folder.path().join("out"));

@@ -1,4 +1,4 @@
-//! A store all of whose drives are gone, taken out of what lies in the other server.
+//! A store whose drives are all gone is rescued from what lies in its remote store, which is a second server.
 
 use crate::client::client;
 use crate::remote::{Pair, REMOTE_BUCKET, blocking};
@@ -15,7 +15,8 @@ use std::process::{Command, Output};
 
 const PART_BYTES: usize = 5 << 20;
 
-/// In a folder of the server's, with its configuration or another; its drives are gone.
+/// Runs `stratum rescue` with a configuration; gives the target folder, which lies beside the server's data, and the
+/// output.
 fn rescue(pair: &Pair, config: &Path, to: &str) -> (PathBuf, Output) {
     let to = pair.server.folder().join(to);
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
@@ -23,7 +24,7 @@ fn rescue(pair: &Pair, config: &Path, to: &str) -> (PathBuf, Output) {
     (to.clone(), command.arg("--to").arg(to).output().unwrap())
 }
 
-/// Whether an object came out as it was; else why not.
+/// Checks that an object was rescued as it was; the error says why it wasn't.
 fn came_out(to: &Path, line: &Value, body: &[u8]) -> Result<(), String> {
     match line["status"].as_str() {
         Some("whole") => {
@@ -35,8 +36,8 @@ fn came_out(to: &Path, line: &Value, body: &[u8]) -> Result<(), String> {
     }
 }
 
-/// A pair whose server has a master key of its own, with an encrypted object and one of two parts in the cold tier, too. All
-/// that is cold, and then a copy of the state, lies in the other server.
+/// A pair whose server has a master key, and on the cold tier also an encrypted object and an object of two parts.
+/// Everything cold lies in the remote store, and so does a copy of the state made after that.
 fn prepared() -> Pair {
     let mut pair = Pair::start();
     let generated =
@@ -80,14 +81,14 @@ fn prepared() -> Pair {
     pair
 }
 
-/// The objects that lie in the other server, and the one that has no bytes.
+/// The objects that can be rescued: those that lie in the remote store, and the one that has no bytes.
 fn expected(pair: &Pair) -> BTreeMap<&String, &Vec<u8>> {
     let is_there = |key: &str| key.starts_with("cold/") || key.starts_with("a/") || key == "empty";
     pair.objects.iter().filter(|(key, _)| is_there(key)).collect()
 }
 
 #[test]
-fn a_store_without_a_drive_comes_out_of_the_other_server() {
+fn a_store_without_any_drive_is_rescued_from_its_remote_store() {
     let mut pair = prepared();
     pair.server.kill();
     std::fs::remove_dir_all(pair.server.data()).unwrap();
@@ -113,14 +114,14 @@ fn a_store_without_a_drive_comes_out_of_the_other_server() {
     );
     assert!(told.contains("the state is a copy that came to s3://cold/here"), "{told}");
 
-    // A key that nobody has is a lock.
+    // Without the master key the encrypted object can't be rescued, and the others can.
     let (to, output) = rescue(&pair, &without_keys, "without-keys");
     let lines = manifest(&to);
     let why = came_out(&to, &lines["cold/sealed"], &[]).unwrap_err();
     assert!(why.contains("it is encrypted, and there is no master key"), "{why}: {}", said(&output));
     came_out(&to, &lines["cold/parts"], &pair.objects["cold/parts"]).unwrap();
 
-    // What that server changed is told, and not taken for what was stored.
+    // Bytes that were changed in the remote store are noticed, and the object is called damaged.
     let there = pair.there();
     blocking(async {
         for key in &there {
@@ -139,7 +140,7 @@ fn a_store_without_a_drive_comes_out_of_the_other_server() {
     let outcome = came_out(&to, &lines["cold/noise"], &pair.objects["cold/noise"]);
     assert!(outcome.is_err() && told.contains("are damaged: what could be read is under _damaged"), "{told}");
 
-    // Without a copy of the state nobody knows whose bytes these are.
+    // Without a copy of the state nothing can be rescued, since nothing says which objects the volumes hold.
     forget_state(&pair);
     let (_, output) = rescue(&pair, &config, "nothing");
     let told = said(&output);
@@ -150,7 +151,7 @@ fn a_store_without_a_drive_comes_out_of_the_other_server() {
     );
 }
 
-/// The other server loses all copies of the state.
+/// Deletes all copies of the state in the remote store.
 fn forget_state(pair: &Pair) {
     blocking(async {
         let client = client(&pair.remote);
@@ -164,7 +165,7 @@ fn forget_state(pair: &Pair) {
 }
 
 #[test]
-fn volumes_that_came_there_after_the_state_that_is_left_are_found() {
+fn volumes_that_were_uploaded_after_the_state_was_written_are_found() {
     let mut pair = Pair::start();
     assert_eq!(pair.server.stop(), Some(0));
     let (data, before) = (pair.server.data(), pair.server.folder().join("before"));
@@ -173,7 +174,7 @@ fn volumes_that_came_there_after_the_state_that_is_left_are_found() {
     pair.bring();
     pair.server.kill();
     forget_state(&pair);
-    // Somebody finds older copies of the hot drives, and of the cold ones nothing.
+    // Only older copies of the hot and warm drives are left, whose state says that the volumes lie on the cold drives.
     std::fs::remove_dir_all(&data).unwrap();
     copy(&before, &data);
     std::fs::remove_dir_all(data.join("cold")).unwrap();

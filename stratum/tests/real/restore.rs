@@ -1,5 +1,5 @@
-//! `stratum restore` of a store whose journal is gone: nothing on the drives goes until it is accepted, and drives that
-//! come back never undo it.
+//! `stratum restore` of a store whose journal is gone: nothing on the drives is freed until the restored state is
+//! accepted, and drives that come back later never undo it.
 
 use crate::backup::{backup, later};
 use crate::client::client;
@@ -35,7 +35,7 @@ fn a_store_whose_journal_is_gone_starts_again_from_a_backup() {
     let output = restore(&server.data(), &from);
     assert_eq!(output.status.code(), Some(0), "the drives know everything: {}", said(&output));
 
-    // The journal goes, on all drives; one of them keeps it aside.
+    // The journal is removed from all drives; one of its copies is kept aside.
     let data = server.data();
     let away = folder.path().join("away");
     each_drive(&data, |drive| {
@@ -64,7 +64,7 @@ fn a_store_whose_journal_is_gone_starts_again_from_a_backup() {
     store(&server, &new);
     server.kill();
 
-    // What was away comes back: its epoch is lower, whatever it knows.
+    // The copy of the old journal comes back. Its epoch is lower, so it doesn't count, although it knows more.
     let drive =
         (0..6).map(|drive| data.join(format!("hot/{drive}/journal"))).find(|path| path.is_dir()).unwrap();
     for (number, entry) in std::fs::read_dir(&away).unwrap().enumerate() {
@@ -77,9 +77,9 @@ fn a_store_whose_journal_is_gone_starts_again_from_a_backup() {
     }
 }
 
-/// A journal whose end was lost, beside a checkpoint that goes further.
+/// The end of the journal is lost, while the checkpoint goes further than what is left of it.
 #[test]
-fn a_journal_that_ends_before_its_checkpoint_is_told_and_left_to_rescue() {
+fn a_restore_is_refused_when_the_journal_ends_before_the_checkpoint() {
     let objects = objects();
     let folder = tempfile::tempdir().unwrap();
     let journal = |data: &Path, number: usize| data.join(format!("hot/{number}/journal"));
@@ -99,7 +99,7 @@ fn a_journal_that_ends_before_its_checkpoint_is_told_and_left_to_rescue() {
     });
     members.iter().for_each(|number| copy(&folder.path().join(number.to_string()), &journal(&data, *number)));
 
-    // The journal's bodies can't be kept by a history that goes on after the checkpoint.
+    // A restored history would begin after the checkpoint, and the bodies in the journal would be lost with it.
     let output = restore(&data, &["--accept"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     let told = said(&output);
@@ -115,7 +115,7 @@ fn a_journal_that_ends_before_its_checkpoint_is_told_and_left_to_rescue() {
     );
 }
 
-/// A command that asks the running server.
+/// Runs a command against the running server.
 fn ask(server: &Server, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
     command.args(args).args(["--endpoint", &server.endpoint()]);
@@ -123,7 +123,7 @@ fn ask(server: &Server, args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-/// Every shard file with its bytes.
+/// All shard files of the hot tier, by path, with their bytes.
 fn shard_files(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for drive in 0..6 {
@@ -135,7 +135,7 @@ fn shard_files(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// What these files take of the disk.
+/// How many bytes these files take on disk.
 fn disk<'a>(files: impl Iterator<Item = &'a PathBuf>) -> u64 {
     files.filter_map(|path| Some(std::fs::metadata(path).ok()?.blocks() * 512)).sum()
 }
@@ -147,7 +147,8 @@ fn delete(server: &Server, key: &str) {
     });
 }
 
-/// A server whose objects were stored, backed up, changed and added to, and whose journal is gone; the backup.
+/// A stopped server that has lost journal, checkpoints and index, and to which objects were added after a backup was
+/// made; gives the server and the file of the backup.
 fn with_an_older_backup(folder: &Path) -> (Server, PathBuf) {
     let (mut server, file) = (Server::start(), folder.join("backup"));
     store(&server, &objects());
@@ -164,7 +165,7 @@ fn with_an_older_backup(folder: &Path) -> (Server, PathBuf) {
 }
 
 #[test]
-fn until_a_restored_state_is_accepted_every_byte_of_the_drives_stays() {
+fn nothing_on_the_drives_changes_until_a_restored_state_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let (mut server, file) = with_an_older_backup(folder.path());
     let data = server.data();
@@ -175,7 +176,7 @@ fn until_a_restored_state_is_accepted_every_byte_of_the_drives_stays() {
     let output = restore(&data, &[]);
     assert_eq!(output.status.code(), Some(1), "it waits: {}", said(&output));
 
-    // It serves, and takes writes and deletes, over a restart as well; all that was there stays as it was.
+    // The server serves, and accepts writes and deletes, also after a restart. The old files stay as they were.
     server.restart();
     let status = ask(&server, &["status"]);
     assert_eq!(status.status.code(), Some(1), "{}", said(&status));
@@ -200,7 +201,7 @@ fn until_a_restored_state_is_accepted_every_byte_of_the_drives_stays() {
         assert!(now.get(path) == Some(bytes), "{}", path.display());
     }
 
-    // Accepted: space comes back while it serves, and a start finds nothing to hold back.
+    // Once the state is accepted, the server frees space, and after a restart there is nothing left to accept.
     let held = disk(before.keys());
     let output = ask(&server, &["restore", "--accept"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
@@ -221,7 +222,7 @@ fn until_a_restored_state_is_accepted_every_byte_of_the_drives_stays() {
 }
 
 #[test]
-fn a_restored_state_is_accepted_on_a_stopped_store() {
+fn a_restored_state_can_be_accepted_while_the_server_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let (mut server, file) = with_an_older_backup(folder.path());
     let data = server.data();

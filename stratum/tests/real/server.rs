@@ -1,4 +1,4 @@
-//! The real binary on a loopback port and a temporary data folder, for tests; ended when it is dropped.
+//! Runs the real binary on a loopback port and a temporary data folder, for tests.
 
 use crate::listening::{self, ANY_PORT};
 use std::io::Write;
@@ -9,23 +9,23 @@ use std::process::{Child, Command, Stdio};
 pub const ACCESS_KEY: &str = "TESTROOT";
 pub const SECRET_KEY: &str = "test-root-secret";
 
-/// A running server.
+/// A running server. Dropping this kills it.
 pub struct Server {
     process: Child,
     address: SocketAddr,
     certificate: Option<String>,
     folder: tempfile::TempDir,
-    /// Its `--data` folders.
+    /// The server's `--data` folders.
     data: Vec<PathBuf>,
 }
 
 impl Server {
-    /// Over plain HTTP.
+    /// Starts a server that serves plain HTTP.
     pub fn start() -> Server {
         Server::launch(None)
     }
 
-    /// A server of the binary before levels could rise, over plain HTTP.
+    /// Starts a server that serves plain HTTP, of a binary that knows only level 1.
     #[cfg(feature = "faults")]
     pub fn start_older() -> Server {
         let folder = tempfile::tempdir().unwrap();
@@ -33,13 +33,14 @@ impl Server {
         Server::launch_with(folder, data, None, &[("STRATUM_KNOWN_LEVEL", "1")])
     }
 
-    /// Over TLS, with a certificate of its own making.
+    /// Starts a server that serves TLS, with a self-signed certificate.
     pub fn start_with_tls() -> Server {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         Server::launch(Some(rcgen::generate_simple_self_signed(names).unwrap()))
     }
 
-    /// Over plain HTTP, on data that is there, in these folders of `folder`, with the configuration that lies there.
+    /// Starts a server that serves plain HTTP on these data folders in `folder`, which may hold a store already, with
+    /// the `stratum.toml` that lies in `folder`, if there is one.
     pub fn start_on(folder: tempfile::TempDir, names: &[&str]) -> Server {
         let data = names.iter().map(|name| folder.path().join(name)).collect();
         Server::launch_on(folder, data, None)
@@ -83,23 +84,24 @@ impl Server {
         Server { process, address, certificate: tls.map(|pair| pair.cert.pem()), folder, data }
     }
 
-    /// How many descriptors it has in a folder.
+    /// How many files below a folder the server has open.
     pub fn open_under(&self, folder: &Path) -> usize {
         let links = std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().flatten();
         links.filter(|link| std::fs::read_link(link.path()).is_ok_and(|to| to.starts_with(folder))).count()
     }
 
-    /// Its (first) data folder.
+    /// The server's data folder, or the first of several.
     pub fn data(&self) -> PathBuf {
         self.data[0].clone()
     }
 
-    /// Where its data folders are.
+    /// The folder in which the data folders lie.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Starts it again on its data folder, over plain HTTP and on another port, with the configuration that lies there now.
+    /// Kills the server and starts it again on its data folders, on another port. A server of plain HTTP gets the
+    /// `stratum.toml` that lies in the folder now.
     pub fn restart(&mut self) {
         self.kill();
         let mut command = command_on(&self.data, ANY_PORT);
@@ -109,37 +111,37 @@ impl Server {
         (self.process, self.address) = spawn(command);
     }
 
-    /// Ends it at once, as a crash does; its data folder stays until the server is dropped.
+    /// Kills the server, as a crash does. Its data folder stays until this is dropped.
     pub fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 
-    /// Tells it to stop, as an operator does; its exit code.
+    /// Stops the server with SIGTERM, as an operator does; gives its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         let told = Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
         assert!(told.success());
         self.process.wait().unwrap().code()
     }
 
-    /// `http://` or `https://` and the address.
+    /// The server's URL.
     pub fn endpoint(&self) -> String {
         let scheme = if self.certificate.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
     }
 
-    /// The certificate to trust, in PEM.
+    /// The server's certificate in PEM, if it serves TLS.
     pub fn certificate(&self) -> Option<&str> {
         self.certificate.as_deref()
     }
 }
 
-/// How a server is started on a data folder.
+/// The command that starts a server on a data folder.
 pub fn command(data: &Path, address: &str) -> Command {
     command_on(&[data.to_owned()], address)
 }
 
-/// With the configuration that lies in that folder, if there is one.
+/// Adds the `stratum.toml` that lies in a folder to the command, if there is one.
 fn configure(command: &mut Command, folder: &Path) {
     let configuration = folder.join("stratum.toml");
     if configuration.exists() {

@@ -1,4 +1,4 @@
-//! Nobody reads the server's standard error: it serves and stops all the same.
+//! A server whose standard error nobody reads: it serves and stops all the same.
 
 use crate::listening::{self, ANY_PORT};
 use crate::server::command;
@@ -7,12 +7,12 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// More lines than a pipe holds, at half a KiB each.
+/// So many requests that their lines in the log, of half a KiB each, are more than a pipe holds.
 const REQUESTS: usize = 1_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
-fn a_reader_of_the_log_that_stalls_stops_no_request() {
+fn requests_are_answered_while_nobody_reads_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let mut start = command(&folder.path().join("data"), ANY_PORT);
     let mut server = start.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

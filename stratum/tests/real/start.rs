@@ -1,4 +1,4 @@
-//! What a start is refused for, and how the server ends then.
+//! Starts that are refused: their exit code and their message.
 
 use crate::listening::ANY_PORT;
 use crate::rescue::copy;
@@ -6,13 +6,13 @@ use crate::server::{Server, command};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// The check of a journal's first 12 bytes.
+/// The CRC-32C of some bytes, as the head of a journal's segment has it.
 fn crc32c(bytes: &[u8]) -> u32 {
     let bit = |crc: u32, _| (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg());
     !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), bit))
 }
 
-/// How a start ends that is refused, and what it says.
+/// Runs a start that is refused; gives its exit code and its standard error.
 fn refused(mut command: Command) -> (Option<i32>, String) {
     let output = command.stdout(Stdio::null()).output().unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -55,7 +55,7 @@ fn a_refused_start_ends_with_2_and_says_why() {
     std::fs::write(&config, "[server]\nport = 1\n").unwrap();
     check("a mistake in the configuration", "port", start);
 
-    // What can be wrong before a drive is touched leaves no set behind.
+    // Mistakes that are found before a drive is touched leave no set behind.
     let (new, user) = (fresh("new"), "[[user]]\naccess_key = \"A\"\nsecret_key = \"long enough\"\n");
     for (text, said) in [
         (format!("{user}id = \"root\"\n"), "user.id: \"root\" is the id of root"),
@@ -70,7 +70,7 @@ fn a_refused_start_ends_with_2_and_says_why() {
         assert!(!new.exists(), "{text}");
     }
 
-    // A journal of a version to come.
+    // A journal of a future version of its format.
     for drive in 0..6 {
         let Ok(segments) = std::fs::read_dir(server.data().join(format!("hot/{drive}/journal"))) else {
             continue;

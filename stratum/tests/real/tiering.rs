@@ -1,4 +1,5 @@
-//! A week in seconds: objects spread over the tiers by how they are used, come back when they are read, and say why.
+//! Tiering by use, with a week that takes seconds: objects move to other tiers by how they are used, come back when
+//! they are read, and their explanations say why.
 
 use crate::client::{client, client_of};
 use crate::rescue::BUCKET;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A day lasts a second, so that what waits for a week waits for seven.
+/// A day lasts a second, so that a wait of a week takes seven seconds.
 const CONFIGURATION: &str = r#"
 [clock]
 day = "1s"
@@ -30,7 +31,7 @@ fn log(number: usize) -> String {
 }
 
 async fn put(client: &Client, key: &str, length: usize, class: Option<StorageClass>) {
-    // Nothing that a codec could make small.
+    // The bytes don't compress.
     let mut state = key.len() as u64 + 1;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -57,7 +58,7 @@ async fn upload(client: &Client) {
     put(client, "archive.bin", LARGE, Some(StorageClass::Glacier)).await;
 }
 
-/// Works a decision out again from what its explanation shows, and nothing else.
+/// Recomputes a decision from the figures in its explanation alone, and checks that it comes out the same.
 fn check(why: &Value) {
     let number =
         |path: &str| why.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path}: {why}"));
@@ -109,14 +110,17 @@ async fn a_bucket_spreads_over_the_tiers_and_says_why() {
     assert_eq!(fresh["decision"]["by"], "warm-up", "{fresh}");
     check(&fresh);
 
-    // The site is read all the time; nobody reads the logs.
+    // The object under `site/` is read all the time, and the logs never.
     let began = Instant::now();
     while !(0..LOGS).all(|number| lies_in(&explain(&server, &log(number)), "cold")) {
         assert!(began.elapsed() < Duration::from_secs(120), "{}", explain(&server, &log(0)));
         assert_eq!(get(&s3, "site/index.html").await, LARGE);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    assert!(began.elapsed() > Duration::from_secs(7), "its bucket wasn't watched for a week");
+    assert!(
+        began.elapsed() > Duration::from_secs(7),
+        "the bucket wasn't watched for a week before objects moved"
+    );
     let cold = explain(&server, &log(0));
     check(&cold);
     assert_eq!(cold["history"][0]["reason"], "it is expected to cost least there", "{cold}");
@@ -135,18 +139,18 @@ async fn a_bucket_spreads_over_the_tiers_and_says_why() {
         check(&why);
         assert!(lies_in(&why, wanted), "{key}: {why}");
         let told = why["decision"]["by"].as_str().unwrap();
-        // What is read at this very moment is so by another name.
+        // For an object that is being read at this moment, another rule may decide the same.
         assert!(told == by || (key.starts_with("site") && told == "least-idle"), "{key}: {why}");
     }
 
-    // A report says the same, as bars.
+    // The report agrees with the explanations.
     let report = said(&run(&server, &["tier", "report", &format!("s3://{BUCKET}")]));
     assert!(report.contains("moved by model: ") && report.contains("all in hot it would cost"), "{report}");
     let of_prefix = run(&server, &["tier", "report", &format!("s3://{BUCKET}/logs/"), "--json"]);
     let of_prefix: Value = serde_json::from_slice(&of_prefix.stdout).unwrap();
     assert_eq!(of_prefix["held"]["objects"]["cold"], LOGS, "{of_prefix}");
 
-    // One of them is wanted again: it is decided of within a second of the tenth read, whoever else is at work here.
+    // One of the logs is read again. After ten reads it is decided about at once, without waiting for the next walk.
     for _ in 0..10 {
         assert_eq!(get(&s3, &log(3)).await, LARGE);
     }
@@ -175,7 +179,7 @@ async fn a_bucket_spreads_over_the_tiers_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_may_read_an_object_may_ask_why_it_lies_where_it_lies() {
+async fn whoever_may_read_an_object_may_ask_for_its_explanation() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("stratum.toml"), CONFIGURATION).unwrap();
     let server = Server::start_on(folder, &["data"]);
@@ -188,7 +192,7 @@ async fn whoever_may_read_an_object_may_ask_why_it_lies_where_it_lies() {
     let told = asks(&["explain", "s3://anns/a/b c"]);
     assert!(told.status.success(), "{}", said(&told));
     assert!(asks(&["tier", "report", "s3://anns/a"]).status.success());
-    // Nor is it told whether there is what one may not read.
+    // The refusal doesn't tell whether an object exists that the user may not read.
     for args in [["explain", "s3://roots/a"], ["explain", "s3://roots/b"], ["explain", "s3://nobodys/b"]] {
         let told = asks(&args);
         assert!(said(&told).contains("only who may read the object"), "{}", said(&told));

@@ -1,4 +1,5 @@
-//! Objects are moved between tiers by hand: they lie there, read back from there, say why, and outlive what drives do.
+//! `stratum tier`: objects that an operator moves lie on their new tier, read back from there, are explained, and
+//! survive the loss of drives.
 
 use crate::client::client;
 use crate::metrics::scrape;
@@ -39,9 +40,9 @@ pub fn tier(server: &Server, action: &str, key: &str, more: &[&str]) {
     assert!(output.status.success(), "{}", said(&output));
 }
 
-/// Waits until an object lies in a tier as a whole.
+/// Waits until all of an object lies on a tier; gives its explanation.
 fn comes_to(server: &Server, key: &str, tier: &str) -> Value {
-    // The machine may be busy with other tests, and cold codes hard.
+    // This waits long, since the machine may be busy with other tests, and the codec of the cold tier is slow.
     for _ in 0..2_400 {
         let why = explain(server, key);
         if why["tier"] == tier && why["moving_to"].is_null() && why["move_due"].is_null() {
@@ -52,6 +53,7 @@ fn comes_to(server: &Server, key: &str, tier: &str) -> Value {
     panic!("{key} doesn't come to {tier}: {}", explain(server, key));
 }
 
+/// Stores objects of many sizes, one that compresses well, and one of two parts; gives all of them.
 fn stored(server: &Server) -> BTreeMap<String, Vec<u8>> {
     let mut objects = objects();
     objects.insert("log".into(), "GET /index.html HTTP/1.1 200\n".repeat(40_000).into_bytes());
@@ -60,7 +62,7 @@ fn stored(server: &Server) -> BTreeMap<String, Vec<u8>> {
     objects
 }
 
-/// An object of two parts.
+/// Stores an object of two parts; gives its body.
 fn multipart(server: &Server) -> Vec<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let parts = [vec![7; 5 << 20], b"the end".to_vec()];
@@ -87,14 +89,14 @@ fn all_read_back(server: &Server, objects: &BTreeMap<String, Vec<u8>>) {
     }
 }
 
-/// A metric.
+/// The value of a metric.
 fn told(server: &Server, name: &str) -> u64 {
     let page = scrape(server);
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{name} in {page}")).parse().unwrap()
 }
 
-/// Bytes of volumes that a tier's drives hold.
+/// How many bytes the volumes on a tier's drives take on disk.
 fn on_drives(server: &Server, tier: &str) -> u64 {
     let volumes = |drive: u32| server.data().join(tier).join(drive.to_string()).join("volumes");
     let files = (0..6).flat_map(|drive| std::fs::read_dir(volumes(drive)).into_iter().flatten().flatten());
@@ -102,12 +104,12 @@ fn on_drives(server: &Server, tier: &str) -> u64 {
 }
 
 #[test]
-fn everything_goes_to_cold_and_reads_back_with_two_drives_gone_and_after_a_restart() {
+fn objects_moved_to_cold_read_back_after_a_restart_with_two_drives_lost() {
     let mut server = Server::start();
     let objects = stored(&server);
     assert_eq!(explain(&server, "log")["tier"], "hot");
     tier(&server, "move", "", &["cold", "--recursive"]);
-    // Also what has no bytes to move.
+    // Objects without bytes count as moved, too.
     for key in objects.keys() {
         let why = comes_to(&server, key, "cold");
         let sentence = why["sentence"].as_str().unwrap();
@@ -129,13 +131,13 @@ fn everything_goes_to_cold_and_reads_back_with_two_drives_gone_and_after_a_resta
 }
 
 #[test]
-fn a_body_is_coded_as_its_tier_codes_and_comes_back_as_it_was() {
+fn a_body_is_compressed_with_the_codec_of_its_tier_and_reads_back() {
     let server = Server::start();
     let objects = stored(&server);
     tier(&server, "pin", "log", &["cold"]);
     let why = comes_to(&server, "log", "cold");
     assert_eq!((&why["pin"]["tier"], &why["pin"]["by"]), (&"cold".into(), &"root".into()));
-    // Over a MiB of one line again and again is a few KiB, and lies in a stripe.
+    // The body repeats one line over more than a MiB, so it compresses to a few KiB and takes one stripe.
     let written = told(&server, "stratum_moved_written_bytes_total{task=\"transition\"}");
     assert!((1..256 << 10).contains(&written), "{written}");
     assert_eq!(told(&server, "stratum_transition_bytes_total{to=\"cold\"}"), objects["log"].len() as u64);
@@ -161,7 +163,7 @@ fn a_body_is_coded_as_its_tier_codes_and_comes_back_as_it_was() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_in_words() {
+fn commands_for_tiers_or_objects_that_do_not_exist_are_refused() {
     let server = Server::start();
     stored(&server);
     for (args, told) in [
@@ -178,11 +180,11 @@ fn what_makes_no_sense_is_refused_in_words() {
 }
 
 #[test]
-fn a_body_that_is_overwritten_or_deleted_on_its_way_is_not_moved_over_what_is_new() {
+fn a_move_does_not_undo_an_overwrite_or_a_delete_that_happens_meanwhile() {
     let server = Server::start();
     let mut objects = stored(&server);
     tier(&server, "move", "", &["cold", "--recursive"]);
-    // At once: some of it is on its way.
+    // The objects are changed at once, while some of them are being moved.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     objects.remove("a//c");
     runtime

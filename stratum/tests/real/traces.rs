@@ -1,4 +1,4 @@
-//! From what a running server tells of its requests to a priced table: its access logs are a trace.
+//! The access logs of a running server, used as a trace for `stratum tier simulate`.
 
 use crate::client::client;
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
@@ -18,6 +18,7 @@ fn stratum(server: &Server, args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
+/// Turns on the access logs of a bucket.
 async fn log_to(client: &Client, bucket: &str, target: &str) {
     let enabled = LoggingEnabled::builder().target_bucket(target).target_prefix("of-site/").build().unwrap();
     let status = BucketLoggingStatus::builder().logging_enabled(enabled).build();
@@ -26,7 +27,7 @@ async fn log_to(client: &Client, bucket: &str, target: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_server_was_asked_is_priced() {
+async fn the_access_logs_of_a_server_can_be_simulated() {
     let mut server = Server::start();
     let s3 = client(&server);
     for bucket in ["site", "logs"] {
@@ -45,7 +46,7 @@ async fn what_a_server_was_asked_is_priced() {
     s3.head_object().bucket("site").key("never-read").send().await.unwrap();
     s3.list_objects_v2().bucket("site").send().await.unwrap();
     assert!(get("nothing").send().await.is_err());
-    // What waits is delivered when the server stops.
+    // Lines of the access log that wait are delivered when the server stops.
     assert_eq!(server.stop(), Some(0));
     server.restart();
 

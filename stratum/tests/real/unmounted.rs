@@ -1,6 +1,7 @@
-//! Disks that are not mounted: the folder that each leaves behind is not taken for it, and nothing is begun there anew.
+//! Disks that are not mounted: the folder of an empty mount point is not taken for the disk, and no index and no drive
+//! are made in it.
 //!
-//! Links to folders on another filesystem stand for mounted disks.
+//! Symbolic links to folders on another filesystem stand for mounted disks.
 
 use crate::drives::stratum;
 use crate::listening::{self, ANY_PORT};
@@ -45,14 +46,14 @@ impl Drop for Running {
     }
 }
 
-/// A folder on a filesystem of its own, where the system has one.
+/// A folder on another filesystem than `home`, if the system has one.
 fn elsewhere(home: &Path) -> Option<tempfile::TempDir> {
     let folder = tempfile::tempdir_in("/dev/shm").ok()?;
     (folder.path().metadata().ok()?.dev() != home.metadata().ok()?.dev()).then_some(folder)
 }
 
 #[test]
-fn an_unmounted_disk_gets_no_index_and_no_drive_unless_somebody_insists() {
+fn an_unmounted_disk_gets_no_index_and_no_drive_unless_an_operator_insists() {
     let home = tempfile::tempdir().unwrap();
     let Some(disks) = elsewhere(home.path()) else { return };
     let mounts: Vec<PathBuf> = (0..DRIVES).map(|drive| home.path().join(format!("d{drive}"))).collect();
@@ -70,7 +71,11 @@ fn an_unmounted_disk_gets_no_index_and_no_drive_unless_somebody_insists() {
     let status = server.status();
     let index = Path::new(status["index"]["place"].as_str().unwrap());
     assert!(index.starts_with(&mounts[1]), "{}", index.display());
-    assert_eq!(std::fs::read_dir(&mounts[0]).unwrap().count(), 0, "nothing was begun there");
+    assert_eq!(
+        std::fs::read_dir(&mounts[0]).unwrap().count(),
+        0,
+        "something was made in the empty mount point"
+    );
     let place = mounts[0].to_str().unwrap();
     let (code, said) = server.ask(&["drive", "replace", place]);
     assert!(code == Some(2) && said.contains("--unmounted"), "{code:?}: {said}");
@@ -79,7 +84,7 @@ fn an_unmounted_disk_gets_no_index_and_no_drive_unless_somebody_insists() {
     assert!(code == Some(0) && said.contains("is in the set"), "{code:?}: {said}");
     drop(server);
 
-    // The disk is mounted again: its index is found there, and its drives are known for replaced ones.
+    // The disk is mounted again. Its drives, which were replaced, are recognised as stale.
     std::fs::rename(&mounts[0], home.path().join("aside")).unwrap();
     std::os::unix::fs::symlink(disks.path().join("0"), &mounts[0]).unwrap();
     let server = Running::start(home.path());

@@ -1,4 +1,4 @@
-//! Which requests count as use of an object, and that what was counted outlives a crash, and so do accounts.
+//! Which requests count as use of an object, and that counts, and what tiering has saved and spent, survive a crash.
 
 use crate::client::client;
 use crate::rescue::BUCKET;
@@ -9,10 +9,10 @@ use aws_sdk_s3::types::StorageClass;
 use serde_json::Value;
 use std::time::Duration;
 
-/// What is lost in a crash: the counts of the last few seconds.
+/// Within this time counts are saved to disk. A crash loses only what was counted since.
 const SAVED_WITHIN: Duration = Duration::from_secs(7);
 
-/// A walk over all objects each five seconds, and a month of twenty minutes.
+/// A day of 40 seconds: all objects are walked over every five seconds, and a month takes twenty minutes.
 const SHORT_DAYS: &str = "[clock]\nday = \"40s\"\n";
 
 fn signals(server: &Server, key: &str) -> Value {
@@ -20,7 +20,7 @@ fn signals(server: &Server, key: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reads_of_bytes_count_and_outlive_a_crash() {
+async fn reads_of_bytes_are_counted_and_the_counts_survive_a_crash() {
     let mut server = Server::start();
     let s3 = client(&server);
     s3.create_bucket().bucket(BUCKET).send().await.unwrap();
@@ -33,7 +33,7 @@ async fn reads_of_bytes_count_and_outlive_a_crash() {
         get(key).send().await.unwrap().body.collect().await.unwrap();
     }
 
-    // A range and a copy's source count.
+    // Reading a range counts, and so does being the source of a copy.
     get("read").range("bytes=50000-74999").send().await.unwrap().body.collect().await.unwrap();
     let copy = s3.copy_object().bucket(BUCKET).key("copy").copy_source(format!("{BUCKET}/read"));
     copy.send().await.unwrap();
@@ -42,16 +42,16 @@ async fn reads_of_bytes_count_and_outlive_a_crash() {
     let (share, ranged) = (seen["share"].as_f64().unwrap(), seen["ranged"].as_f64().unwrap());
     assert!((share - 0.75).abs() < 0.01 && (ranged - 1.0 / 3.0).abs() < 0.01, "{seen}");
 
-    // What answers no bytes of it doesn't.
+    // Requests that are answered without bytes of the object don't count.
     let tag = s3.head_object().bucket(BUCKET).key("looked-at").send().await.unwrap().e_tag.unwrap();
     s3.list_objects_v2().bucket(BUCKET).send().await.unwrap();
-    assert!(get("looked-at").if_none_match(tag).send().await.is_err(), "it is as it was: 304");
-    assert!(get("looked-at").range("bytes=100000-").send().await.is_err(), "there are no such bytes: 416");
+    assert!(get("looked-at").if_none_match(tag).send().await.is_err(), "not answered with 304");
+    assert!(get("looked-at").range("bytes=100000-").send().await.is_err(), "not answered with 416");
     assert!(get("nothing").send().await.is_err());
     let seen = signals(&server, "looked-at");
     assert!(seen.is_null(), "{seen}");
 
-    // A key that is written again is the same to its readers; one that was deleted is forgotten.
+    // Overwriting an object keeps what is known of its use; deleting it forgets that.
     let put = |key: &str| s3.put_object().bucket(BUCKET).key(key).body(ByteStream::from(vec![8; 10]));
     put("overwritten").send().await.unwrap();
     s3.delete_object().bucket(BUCKET).key("deleted").send().await.unwrap();
@@ -69,7 +69,7 @@ async fn reads_of_bytes_count_and_outlive_a_crash() {
     assert!(signals(&server, "deleted").is_null());
 }
 
-/// What tiering saved and spent this month, once a walk came by.
+/// What tiering has saved and spent this month, once a walk has entered enough.
 async fn month(server: &Server, is_enough: impl Fn(&Value) -> bool) -> Value {
     let mut seen = Value::Null;
     for _ in 0..600 {
@@ -82,11 +82,11 @@ async fn month(server: &Server, is_enough: impl Fn(&Value) -> bool) -> Value {
         seen = report;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("nothing was entered: {seen}")
+    panic!("no walk has entered enough: {seen}")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_tiering_saved_and_spent_outlives_a_crash() {
+async fn what_tiering_has_saved_and_spent_survives_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("stratum.toml"), SHORT_DAYS).unwrap();
     let mut server = Server::start_on(folder, &["data"]);
@@ -94,14 +94,14 @@ async fn what_tiering_saved_and_spent_outlives_a_crash() {
     s3.create_bucket().bucket(BUCKET).send().await.unwrap();
     let put = s3.put_object().bucket(BUCKET).key("archive").storage_class(StorageClass::Glacier);
     put.body(ByteStream::from(vec![7; 4 << 20])).send().await.unwrap();
-    // A read from cold is dearer than one from hot.
+    // A read from cold costs more than one from hot, which is entered as spent.
     s3.get_object().bucket(BUCKET).key("archive").send().await.unwrap().body.collect().await.unwrap();
     let of = |month: &Value, what: &str| month[what].as_f64().unwrap_or_default();
     let before = month(&server, |month| of(month, "saved") > 0.0 && of(month, "spent") > 0.0).await;
     tokio::time::sleep(SAVED_WITHIN).await;
     server.restart();
     let after = month(&server, Value::is_object).await;
-    // Another month may have begun.
+    // If a new month has begun meanwhile, the figures can't be compared.
     if after["begins"] == before["begins"] {
         assert!(of(&after, "saved") >= of(&before, "saved"), "{after} after {before}");
         assert!(of(&after, "spent") >= of(&before, "spent"), "{after} after {before}");

@@ -1,5 +1,5 @@
-//! Versions through the AWS SDK: every answer is that of a list for each key, all of it is there after a kill, and the tools
-//! of an operator know them.
+//! Versions through the AWS SDK: every answer is compared with a model that keeps a list of versions for each key, the
+//! versions survive a kill, and rescue, explain and tier know them.
 
 use crate::client::client;
 use crate::rescue::{BUCKET, rescue_with};
@@ -21,16 +21,16 @@ const KEYS: [Key; 4] = ["a", "a/", "a/b", "ä c+d"];
 #[derive(Clone, Debug)]
 enum Operation {
     Put(Key, usize),
-    /// If nothing is there.
+    /// A PUT that succeeds only if the key has no object.
     PutIfAbsent(Key),
     Delete(Key),
-    /// Of the key the version at that place from the newest.
+    /// Deletes a version of a key; the number counts from the newest version.
     DeleteVersion(Key, usize),
-    /// The newest versions of these keys, in one request.
+    /// Deletes the newest versions of these keys in one request.
     DeleteMany(Vec<Key>),
     Get(Key),
     GetVersion(Key, usize),
-    /// That version comes over the other key.
+    /// Copies a version of the first key to the second key.
     Copy(Key, usize, Key),
     Versioning(bool),
     List(Option<&'static str>, i32),
@@ -53,17 +53,18 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// A version: its id, and its bytes, which a delete marker has none of.
+/// A version: its id and its bytes. A delete marker has no bytes.
 type Kept = (String, Option<Vec<u8>>);
 
-/// Of each key its versions, the newest first.
+/// The model: the versions of each key, the newest first.
 #[derive(Default)]
 struct Model {
     versioning: Option<bool>,
     keys: BTreeMap<String, Vec<Kept>>,
 }
 
-/// A line of a list of versions. The SDK tells versions and delete markers apart, and not which came first.
+/// A line of a list of versions: the key, and for a version its id, whether it is the latest, and its size; nothing for
+/// a common prefix. The SDK gives versions and delete markers in two lists, so their order is not compared.
 type Line = (String, Option<(String, bool, Option<i64>)>);
 
 impl Model {
@@ -75,7 +76,7 @@ impl Model {
         self.of(key).first().and_then(|(_, bytes)| bytes.as_ref())
     }
 
-    /// A write, or a marker, whose answer told that id, or none.
+    /// Adds a version, or a delete marker, of which the real answer gave the id `told`.
     fn add(&mut self, key: &str, told: Option<&str>, bytes: Option<Vec<u8>>) {
         let id = match self.versioning {
             Some(true) => {
@@ -268,7 +269,7 @@ impl Real<'_> {
 }
 
 #[test]
-fn every_answer_is_that_of_a_list_of_versions() {
+fn every_answer_about_versions_is_that_of_the_model() {
     let mut server = Server::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let buckets = AtomicUsize::new(0);
@@ -301,7 +302,8 @@ fn every_answer_is_that_of_a_list_of_versions() {
     assert_eq!(runtime.block_on(real.list(None, 3)), lines, "after a kill");
 }
 
-/// An object of three versions, the last of which is deleted, and one more; the ids of the three and the marker.
+/// Stores an object with three versions and a delete marker on top, and another object; gives the ids of the three
+/// versions and of the marker.
 async fn three_versions(server: &Server) -> Vec<String> {
     let client = client(server);
     client.create_bucket().bucket(BUCKET).send().await.unwrap();
@@ -327,7 +329,7 @@ async fn three_versions(server: &Server) -> Vec<String> {
 }
 
 #[test]
-fn versions_are_rescued_beside_what_is_current() {
+fn older_versions_are_rescued_beside_current_objects() {
     let mut server = Server::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ids = runtime.block_on(three_versions(&server));
@@ -350,7 +352,7 @@ fn versions_are_rescued_beside_what_is_current() {
 }
 
 #[test]
-fn an_operator_explains_and_moves_a_version() {
+fn an_older_version_can_be_explained_and_moved() {
     let server = Server::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ids = runtime.block_on(three_versions(&server));

@@ -1,21 +1,22 @@
-//! No module needs one that needs it: of two that use each other, neither can be understood, tested or replaced alone.
+//! No two modules of a crate may use each other, directly or by way of others: neither of them could be understood,
+//! tested or replaced alone.
 //!
-//! Looked at are the modules at the top of each crate, and the paths that their files name (`crate::a::B`,
-//! `super::a`, in a `use` or anywhere else). What a folder's files have to do with each other is its own business. Not
-//! seen are methods that a type has elsewhere, and what a macro writes.
+//! The check looks at the top-level modules of each crate and at the paths that their files name (`crate::a::B`,
+//! `super::a`, in a `use` or anywhere else). Files in the folder of one module may use each other. The check doesn't
+//! see methods that a type has in another module, and paths that a macro writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Circles that are left: the crate, its modules, and why they are one.
+/// Circles that are allowed: the crate, its modules, and the reason.
 const ALLOWED: [(&str, &[&str], &str); 0] = [];
 
-/// Which modules a module names.
+/// Each module with the modules that it names.
 type Edges = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
-fn no_module_needs_one_that_needs_it() {
+fn no_two_modules_use_each_other() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let crates = super::entries(&root.join("crates")).into_iter().chain([root.join("stratum")]);
     let mut found = Vec::new();
@@ -37,7 +38,7 @@ fn no_module_needs_one_that_needs_it() {
     assert!(told.is_empty(), "modules that need each other:\n{}", told.join("\n"));
 }
 
-/// Who names whom in a circle.
+/// A sentence about which module of a circle names which.
 fn told(edges: &Edges, circle: &[String]) -> String {
     let needs = |module: &String| {
         let needed: Vec<&str> =
@@ -47,7 +48,7 @@ fn told(edges: &Edges, circle: &[String]) -> String {
     circle.iter().map(needs).collect::<Vec<_>>().join("; ")
 }
 
-/// What the modules at the top of a crate name of each other.
+/// The top-level modules of a crate, each with the others that it names.
 fn edges(src: &Path) -> Edges {
     let mut edges = Edges::new();
     let files = super::rust_files(src);
@@ -68,14 +69,14 @@ fn edges(src: &Path) -> Edges {
     edges
 }
 
-/// The code of a file: neither comments nor what only tests have.
+/// The code of a file, without comments and without code that is only for tests.
 fn without_tests(text: &str) -> String {
     let mut code = String::new();
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
         match line.trim_start() {
             "#[cfg(test)]" if lines.peek() == Some(&"mod tests {") => break,
-            // The one thing that follows is for tests alone.
+            // The item on the next line is for tests alone.
             "#[cfg(test)]" => drop(lines.next()),
             line if line.starts_with("//") => {}
             line => code.extend([line, "\n"]),
@@ -84,7 +85,8 @@ fn without_tests(text: &str) -> String {
     code
 }
 
-/// The first names of the paths that a file of that module begins with `crate` or with enough `super`s.
+/// The top-level modules that the code of a module names: the first names of the paths that begin with `crate`, or with
+/// as many `super` as lead to the top.
 fn named(code: &str, module: &[String]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (at, _) in code.match_indices("crate::").filter(|(at, _)| begins(code, *at)) {
@@ -100,12 +102,12 @@ fn named(code: &str, module: &[String]) -> BTreeSet<String> {
     names
 }
 
-/// Whether a path begins there, and doesn't go on.
+/// Whether a path begins at this offset, rather than goes on there.
 fn begins(code: &str, at: usize) -> bool {
     !code[..at].ends_with(|before: char| before.is_alphanumeric() || matches!(before, '_' | ':' | '$'))
 }
 
-/// The first name of what follows, or those of a group in braces.
+/// The first name in the rest of a path, or the first names in a group in braces.
 fn firsts(rest: &str) -> Vec<String> {
     let name = |text: &str| -> String {
         text.trim_start().chars().take_while(|char| char.is_alphanumeric() || *char == '_').collect()
@@ -129,7 +131,7 @@ fn firsts(rest: &str) -> Vec<String> {
     names
 }
 
-/// The largest groups of modules of which each needs, by whatever way, each other.
+/// The largest groups of modules of which each reaches every other.
 fn circles(edges: &Edges) -> Vec<Vec<String>> {
     let reached: BTreeMap<&String, BTreeSet<&String>> =
         edges.keys().map(|module| (module, reachable(edges, module))).collect();
@@ -144,7 +146,8 @@ fn circles(edges: &Edges) -> Vec<Vec<String>> {
     circles.into_iter().collect()
 }
 
-/// What a module needs, and what that needs, and so on; itself only if something of it needs it.
+/// The modules that a module reaches: those that it names, those that these name, and so on. It reaches itself only if
+/// it is in a circle.
 fn reachable<'a>(edges: &'a Edges, from: &str) -> BTreeSet<&'a String> {
     let mut reached = BTreeSet::new();
     let mut next: Vec<&String> = edges.get(from).into_iter().flatten().collect();

@@ -1,12 +1,13 @@
-//! What `deploy/` says of the server, held against the server's own documents: every metric that an alert or a dashboard
-//! asks for is one that docs/METRICS.md has (which a test holds against a running server), and every alert leads whoever is
-//! woken to a section of docs/OPERATIONS.md that exists.
+//! Compares the files in `deploy/` with the documents of the server: every metric that an alert or a dashboard asks for
+//! is in docs/METRICS.md (which another test compares with a running server), and every alert names a section of
+//! docs/OPERATIONS.md that exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What an alert says of its section, as the rules are published: where people read the book nobody knows here.
+/// How an alert in the published rules names its section. It is no URL, since the rules can't know where an operator's
+/// documentation is served.
 const RUNBOOKS: &str = "runbook: docs/OPERATIONS.md#";
 
 fn root() -> PathBuf {
@@ -17,7 +18,7 @@ fn document(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap()
 }
 
-/// Rules, dashboards and manifests.
+/// The rules, dashboards and manifests in `deploy/`, with their texts.
 fn deployed() -> Vec<(PathBuf, String)> {
     let mut folders = vec![root().join("deploy")];
     let mut files = Vec::new();
@@ -35,13 +36,14 @@ fn deployed() -> Vec<(PathBuf, String)> {
     files
 }
 
-/// Of each metric in the table of docs/METRICS.md its type.
+/// The type of each metric in the table of docs/METRICS.md.
 fn metrics(table: &str) -> BTreeMap<&str, &str> {
     let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
     rows.map(|(name, rest)| (name, rest.split(' ').next().unwrap_or_default())).collect()
 }
 
-/// The metrics of ours that a text names. What a rule records has colons in its name, and is not one of them.
+/// The server's metrics that a text names. A name with colons is that of a series that a rule records, and no metric of
+/// the server.
 fn named(text: &str) -> BTreeSet<&str> {
     let is_part = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || "_:".contains(char);
     text.split(|char| !is_part(char))
@@ -49,7 +51,7 @@ fn named(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Whether there is such a series: a histogram's are three.
+/// Whether a metric makes a series of this name. A histogram makes three series with suffixes.
 fn exists(name: &str, metrics: &BTreeMap<&str, &str>) -> bool {
     let is_histogram = |family: &str| metrics.get(family) == Some(&"histogram");
     match ["_bucket", "_count", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix)) {
@@ -58,14 +60,14 @@ fn exists(name: &str, metrics: &BTreeMap<&str, &str>) -> bool {
     }
 }
 
-/// A heading's anchor, as GitHub and mdBook make it.
+/// The anchor of a heading, as GitHub and mdBook make it.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().chars().filter(|char| char.is_alphanumeric() || " -_".contains(*char));
     kept.map(|char| if char == ' ' { '-' } else { char.to_ascii_lowercase() }).collect()
 }
 
 #[test]
-fn alerts_and_dashboards_ask_for_metrics_that_there_are() {
+fn alerts_and_dashboards_ask_only_for_metrics_that_exist() {
     let table = document("docs/METRICS.md");
     let metrics = metrics(&table);
     let mut asked = deployed();
@@ -86,7 +88,7 @@ fn alerts_and_dashboards_ask_for_metrics_that_there_are() {
 }
 
 #[test]
-fn every_alert_leads_to_a_section_that_exists() {
+fn every_alert_names_a_section_that_exists() {
     let operations = document("docs/OPERATIONS.md");
     let sections: BTreeSet<String> =
         operations.lines().filter_map(|line| line.strip_prefix("## ")).map(anchor).collect();
@@ -105,11 +107,12 @@ fn every_alert_leads_to_a_section_that_exists() {
 }
 
 #[test]
-fn whoever_deploys_makes_links_of_that_and_nothing_leads_to_nobodys_address() {
+fn the_sections_of_alerts_become_links_only_when_they_are_deployed() {
     let chart = document("deploy/helm/stratum/templates/monitor.yaml");
-    assert!(chart.contains(&format!("replace {RUNBOOKS:?}")), "the chart makes links of what the rules say");
+    assert!(chart.contains(&format!("replace {RUNBOOKS:?}")), "the chart doesn't make links of the sections");
     let rules = document("deploy/prometheus/stratum.rules.yaml");
-    assert!(rules.contains(&format!("sed 's|{RUNBOOKS}|runbook_url: ")), "and so does the line at their top");
+    let advice = format!("sed 's|{RUNBOOKS}|runbook_url: ");
+    assert!(rules.contains(&advice), "the rules don't say how to make links of the sections");
     for (path, text) in deployed() {
         assert!(!text.contains("stratum.example.com/docs"), "{}", path.display());
     }

@@ -1,10 +1,12 @@
-//! What the sources must hold that no compiler asks for.
+//! Rules for the sources that no compiler checks:
 //!
-//! What operators and clients read is words: nothing tells a value in Rust's Debug form, which changes with the code and
-//! means nothing to them; a name in quotes is written with `escape_debug`. The image is built from every crate, and the
-//! README's `cargo run` finds the one binary that it means. Every crate of the product refuses to be built with a panic
-//! in it that it didn't give a reason for. No module needs one that needs it ([`circles`]). What is deployed asks for metrics
-//! and sections that there are ([`deploy`]), and the operator's API is described as it is ([`openapi`]).
+//! - No text for operators or clients holds a value in Rust's Debug form, which changes with the code and means nothing
+//!   to them; a name in quotes is written with `escape_debug`.
+//! - The container image is built from every crate, and the README's `cargo run` finds the one binary that it means.
+//! - Every crate of the product has clippy refuse a panic for which no reason is given.
+//! - No two modules use each other ([`circles`]).
+//! - The files in `deploy/` ask only for metrics and sections that exist ([`deploy`]).
+//! - The description of the operator's API agrees with its routes ([`openapi`]).
 
 mod circles;
 mod deploy;
@@ -14,14 +16,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Rust files of the product, without those that only tests have.
+/// The Rust files of the product, without those that are only for tests.
 fn sources() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let crates = entries(&root.join("crates")).into_iter().map(|of_crate| of_crate.join("src"));
     crates.chain([root.join("stratum/src")]).flat_map(|src| rust_files(&src)).collect()
 }
 
-/// Those under a folder.
+/// The Rust files below a folder, without those that are only for tests.
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut folders = vec![folder.to_owned()];
     let mut files = Vec::new();
@@ -41,7 +43,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
-/// The lines that tell something in Debug's form: what implements Debug, tests, and comments don't count.
+/// The lines that write a value in Debug form. Implementations of Debug, tests and comments don't count.
 fn debug_forms(text: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     let mut is_debug = false;
@@ -58,7 +60,7 @@ fn debug_forms(text: &str) -> Vec<(usize, &str)> {
     found
 }
 
-/// `{name:?}` in a text, or `?name` as a field of the log.
+/// Whether a line has `{name:?}` in a text, or `?name` as a field of the log.
 fn tells_debug(line: &str) -> bool {
     let is_field = |at: usize| {
         let before = line[..at].chars().next_back();
@@ -70,7 +72,7 @@ fn tells_debug(line: &str) -> bool {
 }
 
 #[test]
-fn nothing_is_told_in_the_form_of_debug() {
+fn no_text_holds_a_value_in_debug_form() {
     let files = sources();
     assert!(files.len() > 200, "{} files", files.len());
     let mut told = Vec::new();
@@ -81,7 +83,8 @@ fn nothing_is_told_in_the_form_of_debug() {
     assert!(told.is_empty(), "{}", told.join("\n"));
 }
 
-/// The image's build compiles the dependencies from the manifests alone, and fails where one isn't there.
+/// The build of the image first compiles the dependencies from the manifests alone, and fails if a crate's manifest is
+/// missing.
 #[test]
 fn the_image_is_built_from_every_crate() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -93,9 +96,9 @@ fn the_image_is_built_from_every_crate() {
     }
 }
 
-/// Clippy refuses these where the root of a crate says so; tests may panic, which no setting of the workspace can tell.
+/// Each crate asks clippy for this in its root file, because a setting of the whole workspace can't exempt tests.
 #[test]
-fn every_crate_refuses_panics_without_a_reason() {
+fn every_crate_has_clippy_refuse_panics() {
     const REFUSED: &str = "#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]";
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let libraries = entries(&root.join("crates")).into_iter().map(|folder| folder.join("src/lib.rs"));
@@ -105,9 +108,9 @@ fn every_crate_refuses_panics_without_a_reason() {
     }
 }
 
-/// `cargo run` names no package: among those that it chooses from, one binary must be all there is.
+/// `cargo run` without a package works only if the default members of the workspace have exactly one binary.
 #[test]
-fn cargo_run_knows_which_binary_is_meant() {
+fn the_default_members_have_exactly_one_binary() {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
     let mut cargo = Command::new(env!("CARGO"));
     cargo

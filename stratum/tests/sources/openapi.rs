@@ -1,14 +1,15 @@
-//! docs/openapi.yaml has the operator's routes, each with its method and query parameters, as the server's own table has
-//! them. Both are read as they are laid out: a route is added in one place, and this says where else.
+//! docs/openapi.yaml describes the same operator's routes as the server has, each with the same method and query
+//! parameters. Both files are parsed by their layout. Whoever adds a route to one of them is told by this test to add
+//! it to the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Method and path, as `GET /scrub/{action}`, with the query parameters that it takes.
+/// The routes, as `GET /scrub/{action}`, each with the query parameters that it takes.
 type Routes = BTreeMap<String, BTreeSet<String>>;
 
-/// The calls of `.route(path, method(...), &[parameters])`.
+/// The routes in the server's source: the calls of `.route(path, method(...), &[parameters])`.
 fn served(source: &str) -> Routes {
     let calls = source.split(".route(").skip(1);
     let routes = calls.map(|call| {
@@ -22,7 +23,8 @@ fn served(source: &str) -> Routes {
     routes.collect()
 }
 
-/// What stands below `paths:`: a path at two spaces, a method at four, a parameter on a line of its own.
+/// The routes in the document below `paths:`: a path is indented by two spaces, a method by four, and each parameter
+/// has a line of its own.
 fn described(document: &str) -> Routes {
     let (mut routes, mut path, mut current) = (Routes::new(), "", String::new());
     let lines = document.lines().skip_while(|line| *line != "paths:").skip(1);
@@ -45,7 +47,7 @@ fn described(document: &str) -> Routes {
 }
 
 #[test]
-fn every_route_of_an_operator_is_described() {
+fn every_operators_route_is_described_and_every_described_route_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
     let (served, described) = (served(&read("src/operator.rs")), described(&read("../docs/openapi.yaml")));
@@ -60,12 +62,12 @@ fn every_route_of_an_operator_is_described() {
     assert_eq!(
         only(&served, &described),
         Vec::<String>::new(),
-        "docs/openapi.yaml lacks these, or has them otherwise"
+        "docs/openapi.yaml lacks these routes, or has other parameters for them"
     );
     assert_eq!(
         only(&described, &served),
         Vec::<String>::new(),
-        "the server has none of these, or has them otherwise"
+        "the server lacks these routes, or has other parameters for them"
     );
 }
 
