@@ -31,12 +31,12 @@ async fn client_where(object_ownership: ObjectOwnership) -> Client {
     client
 }
 
-/// Has what waits be delivered.
+/// Has all lines be delivered that wait.
 async fn deliver(client: &Client) {
     AccessLogTask::new(client.rig.store.clone()).ended().await;
 }
 
-/// All lines of all objects of the log.
+/// All lines of all log objects in the target bucket.
 async fn lines(client: &Client) -> Vec<String> {
     let mut lines = Vec::new();
     let listed = root(client, "GET", "/logs?list-type=2", "").await.text();
@@ -48,7 +48,7 @@ async fn lines(client: &Client) -> Vec<String> {
     lines
 }
 
-/// What is logged of a bucket of root's while something is done.
+/// The lines that are logged about a bucket of root's while `done` runs.
 pub async fn of_bucket(client: &Client, bucket: &str, done: impl AsyncFnOnce()) -> Vec<String> {
     assert_eq!(root(client, "PUT", "/logs", "").await.status, 200);
     let of_it = |document: &str| document.replace(":::site", &format!(":::{bucket}"));
@@ -109,7 +109,7 @@ async fn requests_become_lines_of_objects_in_the_target() {
     assert!(lines.iter().all(|line| !line.contains("unlogged")));
 }
 
-/// The request has its line, and each object that it names has one with what became of it.
+/// A request that deletes many objects has a line of its own, and one for each object with the outcome.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_many_that_are_deleted_has_a_line() {
     let client = client().await;
@@ -131,7 +131,7 @@ async fn each_of_many_that_are_deleted_has_a_line() {
         "{}",
         lines[0]
     );
-    // In the order in which they came to be deleted.
+    // The lines are in the order in which the objects were deleted.
     for came in ["a%20key - 204 - - - - - - - -", "b - 404 NoSuchVersion - - - - - - nonsense"] {
         let expected = format!(" root {request} BATCH.DELETE.OBJECT {came} {request} SigV4 - AuthHeader ");
         let has = |line: &String| line.starts_with("root site [") && line.contains(&expected);
@@ -151,7 +151,7 @@ async fn a_target_that_lets_logs_in_no_more_gets_none() {
     assert!(client.rig.store.access_logs.due(Duration::MAX, true).is_empty(), "nor is it kept for ever");
 }
 
-/// The document, with somebody who may read what is delivered.
+/// The document of the logging configuration, with a grantee who may read the delivered logs.
 fn granting(grantee: &str) -> String {
     let grant = format!("<Grant><Grantee>{grantee}</Grantee><Permission>READ</Permission></Grant>");
     LOGGING.replace("</LoggingEnabled>", &format!("<TargetGrants>{grant}</TargetGrants></LoggingEnabled>"))
@@ -170,7 +170,7 @@ async fn others_may_read_a_log_where_its_document_lets_them_and_lists_are_in_use
     let told = root(&client, "GET", "/site?logging", "").await.text();
     assert!(told.contains("<ID>other</ID>") && told.contains("<Permission>READ</Permission>"), "{told}");
     let mut seen = Vec::new();
-    // Lists go out of use, and then the log's objects have none.
+    // When access control lists are out of use, the log's objects have none.
     for controls in ["", "BucketOwnerEnforced"] {
         if !controls.is_empty() {
             let rule = format!(

@@ -1,4 +1,4 @@
-//! What an audit is told: who did or wanted what, and what decided it.
+//! The records of the audit: who did or wanted what, and which rule decided about it.
 
 use crate::client::Client;
 use crate::rig::{Age, Choices, OTHER, ROOT};
@@ -11,7 +11,7 @@ async fn client() -> Client {
     client
 }
 
-/// What was told since the last time.
+/// The records since the last call.
 fn told(client: &Client) -> Vec<Value> {
     let lines = client.rig.audit.lock().take(usize::MAX);
     lines.iter().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
@@ -53,7 +53,7 @@ async fn changes_and_refusals_are_told_with_what_decided_them() {
     let by = line["decisions"][0]["by"].as_str().unwrap();
     assert!(by.starts_with("the policy denies it by") && by.contains("not-him"), "{by}");
 
-    // Who nobody knows is told of, too, and no secret is.
+    // A request with a wrong signature has a record, too, which has no user and no secret.
     assert_eq!(rig.signed((OTHER.0, "guessed-secret"), "GET", "/bucket", &[], b"").await.status, 403);
     let [line] = told(&client).try_into().expect("a refusal");
     assert_eq!((&line["user"], &line["code"]), (&Value::Null, &"SignatureDoesNotMatch".into()));

@@ -9,7 +9,7 @@ use sha2::Digest as _;
 /// An algorithm's name, whether an object of parts has a composite checksum by it, and its value over some bytes.
 type Algorithm = (&'static str, bool, fn(&[u8]) -> Vec<u8>);
 
-/// The names as they stand in headers once they are in lower case.
+/// The algorithms by their names. The names of headers have them in lower case.
 const ALGORITHMS: [Algorithm; 10] = [
     ("CRC32", true, |bytes| (crc_fast::crc32_iso_hdlc(bytes)).to_be_bytes().to_vec()),
     ("CRC32C", true, |bytes| (crc_fast::crc32_iscsi(bytes)).to_be_bytes().to_vec()),
@@ -52,7 +52,7 @@ async fn a_header_is_compared_stored_and_returned() {
                 Some(name)
             );
 
-            // A value of another body, one of another length, and none at all.
+            // The checksum of another body, values of a wrong length, and values that aren't base64.
             let other = BASE64.encode(of(b"other"));
             client.send("PUT", "/bucket/k", &[(&header, &other)], &body).await.refused(400, "BadDigest");
             for wrong in ["AAAA", "bad", "", "%%%%"] {
@@ -135,7 +135,8 @@ async fn an_upload_has_the_checksum_that_it_was_created_with() {
         assert_eq!(listed.element("ChecksumAlgorithm").as_deref(), Some(name));
         assert_eq!(listed.elements(&element), texts);
 
-        // A composite checksum is made of what the client says of its parts as they come. Complete may leave it out.
+        // A composite checksum is made of the checksums that the client sent with the parts. CompleteMultipartUpload
+        // may leave out the checksums of parts.
         let unsaid = client.put(&part(1), &parts[0]).await;
         let etags = [one.header("etag").unwrap().to_owned(), two.element("ETag").unwrap()];
         let document = |checksums: bool| {

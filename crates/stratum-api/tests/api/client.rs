@@ -1,14 +1,14 @@
-//! The rig as a client that expects: unsigned requests, and answers that are asserted on.
+//! A client for the rig: it sends unsigned requests, and its answers have assertions.
 
 use crate::rig::{Answer, Choices, Rig};
 use std::ops::Deref;
 
-/// A server of the test's own, and its client.
+/// A server for one test, and a client of it.
 pub struct Client {
     pub rig: Rig,
 }
 
-/// An answer that knows what to say when it is not the expected one.
+/// An answer with assertions that show it when they fail.
 #[derive(Debug)]
 pub struct Answered(Answer);
 
@@ -29,7 +29,7 @@ impl Client {
         Client { rig: Rig::with(choices).await }
     }
 
-    /// With a bucket `bucket`.
+    /// A client of a server that has a bucket `bucket`.
     pub async fn with_bucket() -> Client {
         Client { rig: Rig::with_bucket().await }
     }
@@ -62,20 +62,20 @@ impl Client {
 }
 
 impl Answered {
-    /// The answer, if it has that status.
+    /// Asserts that the answer has this status, and gives it.
     #[track_caller]
     pub fn expect(self, status: u16) -> Answered {
         assert_eq!(self.status, status, "{}{}", self.head, self.text());
         self
     }
 
-    /// Asserts that it is that error.
+    /// Asserts that the answer is an error with this status and code.
     #[track_caller]
     pub fn refused(self, status: u16, code: &str) {
         assert_eq!((self.status, self.code().as_str()), (status, code), "{}{}", self.head, self.text());
     }
 
-    /// What stands in each of the elements of that name.
+    /// The text of each XML element of this name.
     pub fn elements(&self, name: &str) -> Vec<String> {
         let (text, open, close) = (self.text(), format!("<{name}>"), format!("</{name}>"));
         let found = text.split(&open).skip(1).filter_map(|rest| rest.split_once(&close));

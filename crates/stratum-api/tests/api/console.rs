@@ -1,4 +1,5 @@
-//! The console over the wire: who gets in, what a forged request gets, and that nothing from a wire is taken for its door.
+//! The console over HTTP: who can sign in, that forged requests do nothing, and that no request from outside is taken
+//! for one that the console itself makes.
 
 use crate::rig::{Answer, OTHER, ROOT, Rig};
 use std::time::Duration;
@@ -12,7 +13,7 @@ struct Browser<'a> {
     token: String,
 }
 
-/// The headers of a form that a page of ours sends.
+/// The headers with which a browser sends a form from a page of the console.
 fn form_headers(cookie: &str) -> Vec<(&'static str, String)> {
     vec![
         ("host", HOST.to_owned()),
@@ -33,7 +34,7 @@ async fn sign_in(rig: &Rig, (key, secret): (&str, &str)) -> Answer {
     send(rig, "POST", "/sign-in", &form_headers(""), &body).await
 }
 
-/// What stands between the two, first.
+/// The first text that stands between `before` and `after`.
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     text.split_once(before)?.1.split_once(after).map(|(inside, _)| inside)
 }
@@ -74,7 +75,7 @@ async fn who_knows_the_secret_gets_in_and_nobody_else() {
     for answer in &wrong {
         assert_eq!((answer.status, answer.header("set-cookie")), (403, None));
     }
-    // Which of the two was wrong nobody is told.
+    // The answer doesn't tell whether the key or the secret was wrong.
     let told = |answer: &Answer| between(&answer.text(), "role=\"alert\">", "</div>").unwrap().to_owned();
     assert_eq!(told(&wrong[0]), told(&wrong[1]));
 
@@ -158,15 +159,15 @@ async fn what_no_page_of_ours_sent_does_nothing() {
     assert_eq!(rig.signed(ROOT, "HEAD", "/forged", &[], b"").await.status, 404);
     assert_eq!(send(&rig, "POST", "/buckets/new", &with(&[]), &body).await.status, 303);
     assert_eq!(rig.signed(ROOT, "HEAD", "/forged", &[], b"").await.status, 200);
-    // Nor does a script of another page of this origin get a page to read.
+    // A script on another page of this origin can't fetch a page of the console.
     for to in ["empty", "script", "style", "worker"] {
         let headers = with(&[("sec-fetch-dest", to)]);
         assert_eq!(send(&rig, "GET", "/buckets", &headers, "").await.status, 403, "{to}");
     }
 }
 
-/// The console's requests are known by what only the process can give them. Whatever a client sends, in whatever header, is a
-/// stranger's.
+/// Inside the process, the console marks its own requests to the API in a way that no client can imitate. A request
+/// from outside counts as unsigned, whatever its headers say.
 #[tokio::test]
 async fn nothing_off_a_wire_is_taken_for_the_consoles_own() {
     let rig = Rig::with(crate::rig::Choices { anonymous: false, ..Default::default() }).await;
@@ -192,7 +193,8 @@ async fn nothing_off_a_wire_is_taken_for_the_consoles_own() {
             assert!(answer.status >= 400, "{name} {method} {path}: {}", answer.status);
         }
     }
-    // A page about a bucket or a key that says it is signed is still somebody's who is signed in, and asks for that name.
+    // Parameters of a presigned URL in the address of a page are no signature. The page belongs to whoever is signed
+    // in, and takes them for text.
     let presigned =
         format!("/b/bucket?prefix=X-Amz-Signature&X-Amz-Credential={}&X-Amz-Signature=00", ROOT.0);
     assert_eq!(browser.get(&presigned).await.status, 200);
@@ -234,7 +236,7 @@ async fn a_key_that_is_taken_away_is_out_at_once() {
     let form = format!("Action=UpdateAccessKey&UserName=ada&AccessKeyId={key}&Status=Inactive");
     assert_eq!(iam(&form).await.status, 200);
     assert_eq!(browser.get("/buckets/new").await.status, 303);
-    // What was being written comes along to the sign-in page, and isn't done.
+    // The form that was sent too late isn't done. Its fields are kept on the sign-in page.
     let late = browser.post("/buckets/new", "bucket=late&versioning=yes").await;
     assert_eq!(late.status, 401);
     assert!(late.text().contains("bucket=late&amp;versioning=yes") && !late.text().contains(&browser.token));
@@ -262,13 +264,13 @@ async fn a_group_is_filled_and_the_tester_says_what_its_members_may() {
     assert_eq!((may("s3%3AGetObject").await, may("s3%3APutObject").await), ("Yes.".into(), "No.".into()));
     act("what=leave&of=group&name=readers&user=ada").await;
     assert_eq!(may("s3%3AGetObject").await, "No.");
-    // Who may not, is told so by IAM itself.
+    // The refusals are those of IAM itself.
     let other = Browser::signed_in(&rig, OTHER).await;
     assert_eq!(other.get("/people/group?name=readers").await.status, 404, "it is another account's");
     assert_eq!(other.post("/people/act", "what=leave&of=group&name=readers&user=ada").await.status, 404);
 }
 
-/// Objects have addresses at this origin: a page runs what comes from the console's own path, and nothing else.
+/// Objects have URLs at the console's origin. The pages therefore allow only scripts from the console's own path.
 #[tokio::test]
 async fn pages_run_nothing_that_an_object_could_be() {
     let rig = Rig::start().await;
@@ -296,7 +298,7 @@ async fn a_form_that_came_too_late_is_kept_and_sent_again_by_hand() {
         "{text}"
     );
     assert_eq!(rig.signed(ROOT, "HEAD", "/kept", &[], b"").await.status, 404);
-    // It goes nowhere but to our own pages.
+    // A kept form can be sent only to pages of the console.
     for elsewhere in ["https%3A%2F%2Fevil.example%2F", "%2F%2Fevil.example", "%2F_stratum%2Fconsole.evil%2F"]
     {
         let kept = format!("kept-action={elsewhere}&kept-fields=a%3Db&to={elsewhere}");
@@ -315,7 +317,8 @@ async fn a_browser_at_the_root_of_ours_is_led_to_the_console() {
     assert_eq!(rig.send("GET", "/_stratum/health/live", &[("accept", "text/html")], b"").await.status, 200);
 }
 
-/// Objects lie at the console's origin. What a browser would run of them has none.
+/// Objects have URLs at the console's origin. An object that a browser would run is sandboxed, so that it has no
+/// origin.
 #[tokio::test]
 async fn an_object_that_a_browser_would_run_gets_no_hold_of_the_console() {
     let rig = Rig::with_bucket().await;
@@ -344,14 +347,14 @@ async fn an_object_that_a_browser_would_run_gets_no_hold_of_the_console() {
     assert_eq!(preview.header("content-type"), Some("application/octet-stream"));
 }
 
-/// A session ends wherever its cookie is, and no other does.
+/// Signing out ends the session for every copy of its cookie, and ends no other session.
 #[tokio::test]
 async fn who_signs_out_takes_a_copy_of_the_cookie_with_them() {
     let rig = Rig::start().await;
     let root = async || Browser::signed_in(&rig, ROOT).await;
     let is_in = async |browser: &Browser<'_>| browser.get("/buckets/new").await.status == 200;
     let (gone, stays, other) = (root().await, root().await, Browser::signed_in(&rig, OTHER).await);
-    // Neither a stranger nor another session's form ends it.
+    // Neither a request without a cookie nor a form of another session ends a session.
     assert_eq!(send(&rig, "POST", "/sign-out", &form_headers(""), "").await.status, 401);
     let forged = format!("token={}", other.token);
     send(&rig, "POST", "/sign-out", &form_headers(&gone.cookie), &forged).await;
@@ -361,14 +364,14 @@ async fn who_signs_out_takes_a_copy_of_the_cookie_with_them() {
     assert_eq!((answer.status, answer.header("location")), (303, Some("/_stratum/console/sign-in")));
     assert!(answer.header("set-cookie").unwrap().contains("Max-Age=0"));
     assert!(!is_in(&gone).await && is_in(&stays).await && is_in(&other).await);
-    // What it sends is kept to be sent again, and not done.
+    // A form of the ended session is kept to be sent again, and not done.
     assert_eq!(gone.post("/buckets/new", "bucket=late").await.status, 401);
     assert_eq!(rig.signed(ROOT, "HEAD", "/late", &[], b"").await.status, 404);
 
     let also = root().await;
     assert_eq!(stays.post("/sign-out", "of=mine").await.status, 303);
     assert!(!is_in(&stays).await && !is_in(&also).await && is_in(&other).await);
-    // The clock stands still: one that begins now is another all the same.
+    // A session that begins in the same moment as another differs from it.
     let anew = root().await;
     assert!(is_in(&anew).await);
     assert_eq!(other.post("/sign-out", "of=everybody").await.status, 400, "that is the operator's");
@@ -378,7 +381,8 @@ async fn who_signs_out_takes_a_copy_of_the_cookie_with_them() {
     assert!(is_in(&root().await).await);
 }
 
-/// Temporary credentials are as many as anybody asks for: they count for their role, whose sessions nobody ends for all.
+/// Anybody may ask for any number of temporary credentials. Signing out ends only the one session, never all sessions
+/// of the role.
 #[tokio::test]
 async fn a_session_of_a_role_is_signed_out_alone() {
     let rig = Rig::with(crate::rig::Choices { age: crate::rig::Age::New, ..Default::default() }).await;

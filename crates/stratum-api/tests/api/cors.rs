@@ -1,4 +1,4 @@
-//! Cross-origin requests: the rules of a bucket, preflights, and what real answers say.
+//! Cross-origin requests: the rules of a bucket, preflights, and the headers of ordinary answers.
 
 use crate::client::Client;
 use crate::rig::{Age, Choices};
@@ -77,7 +77,7 @@ async fn every_answer_tells_the_browser_whose_page_may_see_it() {
     }
     let deleted = client.send("DELETE", "/bucket/a", &[ORIGIN], "").await.expect(204);
     assert_eq!(deleted.header("access-control-allow-origin"), None);
-    // New rules count at once.
+    // New rules are in force at once.
     client.put("/bucket?cors", RULES.replace("https://*.example", "*")).await.expect(200);
     let answer = client.send("GET", "/bucket", &[OTHER], "").await.expect(200);
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));

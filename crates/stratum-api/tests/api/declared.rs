@@ -1,4 +1,5 @@
-//! What a client declares of an object's tier: it is checked before anything is read, and bytes go there at once.
+//! The tier that a client declares for an object: the declaration is checked before the body is read, and the bytes are
+//! written to that tier at once.
 
 use crate::client::Client;
 use crate::rig::{Age, Choices, noise, request};
@@ -19,13 +20,13 @@ async fn of_age(tiers: &'static [Tier], age: Age) -> Client {
     client
 }
 
-/// Where an object lies.
+/// The tier on which an object lies.
 async fn tier(client: &Client, key: &str) -> String {
     let head = client.send("HEAD", &format!("/bucket/{key}"), &[], "").await.expect(200);
     head.header("x-stratum-tier").unwrap_or("nowhere").to_owned()
 }
 
-/// Puts a body that is large enough to be placed, and says where it went.
+/// Puts a body that is large enough to be written to a volume; gives its tier.
 async fn put(client: &Client, key: &str, headers: &[(&str, &str)]) -> String {
     let body = noise(7, 100_000);
     let put = client.send("PUT", &format!("/bucket/{key}"), headers, &body).await.expect(200);
@@ -46,10 +47,10 @@ async fn a_hint_that_makes_no_sense_is_refused_before_the_body_comes() {
         (PRIORITY, "speed"),
         (PIN_UNTIL, "tomorrow"),
         (PIN_UNTIL, "2030-01-31T12:00:00"),
-        // It says until when, and not in which tier.
+        // A pin with an end but without a tier.
         (PIN_UNTIL, "2030-01-31T12:00:00Z"),
     ] {
-        // The body is announced, and never sent.
+        // The body is announced but never sent, so the refusal can't have waited for it.
         let announced = [("content-length", "1000000"), (name, value)];
         let put = client.rig.raw(&request("PUT", "/bucket/k", &announced, b""), false).await;
         let create = client.send("POST", "/bucket/k?uploads", &[(name, value)], "").await;
@@ -109,7 +110,7 @@ async fn a_copy_goes_where_it_is_declared_and_one_onto_itself_changes_the_class(
         assert_eq!(tier(&client, "k").await, lies);
         assert!(client.get("/bucket/k").await.expect(200).body == body);
     }
-    // Hints go along with the metadata, and are replaced with it.
+    // A copy takes the hints along with the metadata, or replaces both.
     put(&client, "hinted", &[(TIER, "cold")]).await;
     let from = ("x-amz-copy-source", "bucket/hinted");
     client.send("PUT", "/bucket/copy", &[from], "").await.expect(200);

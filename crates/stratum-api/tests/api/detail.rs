@@ -1,4 +1,4 @@
-//! S3 in detail: what clients stumble over where an answer is only nearly S3's.
+//! Details of S3 that clients rely on.
 
 use crate::client::Client;
 use crate::rig::{Choices, ROOT, Rig, noise};
@@ -35,7 +35,8 @@ async fn what_xml_forbids_is_neither_read_nor_written() {
             (None, vec!["plain one".into()])
         );
     }
-    // Where the name is only what the client itself sent, it needn't be lossless; it must be XML.
+    // An answer that only repeats the key of the request may replace characters that XML forbids. It must be
+    // well-formed.
     let started = client.post("/bucket/bell%07?uploads", "").await.expect(200);
     assert_eq!(started.element("Key").as_deref(), Some("bell\u{fffd}"));
     let id = started.element("UploadId").unwrap();

@@ -1,4 +1,5 @@
-//! Server-side encryption: what is asked for is done, told and undone by who has the key, and lies on no drive as it is.
+//! Server-side encryption: it is done and told as the client asks, only whoever has the key can read the object, and no
+//! drive holds the plaintext.
 
 use crate::client::{Answered, Client};
 use crate::rig::{Age, Choices, noise};
@@ -8,7 +9,7 @@ use md5::{Digest as _, Md5};
 use std::path::Path;
 
 const MIB: usize = 1 << 20;
-/// The lengths at which something changes: small bodies, those that aren't, frames, segments.
+/// The lengths around the limits of small bodies, frames and segments.
 const LENGTHS: [usize; 7] = [0, 1, 1000, (32 << 10) - 50, 32 << 10, 300_000, 9 * MIB];
 
 const S3: &[(&str, &str)] = &[("x-amz-server-side-encryption", "AES256")];
@@ -46,7 +47,7 @@ impl Own {
     }
 }
 
-/// A bucket, over TLS, in a store that knows of encryption.
+/// A client over TLS with a bucket, in a store of a level that can encrypt.
 async fn with_bucket() -> Client {
     let client = Client::with(Choices { age: Age::New, tls: true, ..Choices::default() }).await;
     client.put("/bucket", "").await.expect(200);
@@ -116,7 +117,7 @@ async fn an_object_of_any_length_comes_back_in_each_mode() {
             }
             assert_eq!(head.header("content-length"), Some(length.to_string().as_str()));
             assert_eq!(head.header("x-amz-meta-of"), Some("it"));
-            // S3's ETag is the MD5 of what the server encrypts with its own key, and of nothing else.
+            // As in S3, the ETag is the MD5 only of objects that are encrypted with SSE-S3.
             assert_eq!(put.header("etag"), head.header("etag"));
             assert_eq!(put.header("etag") == Some(&md5_of(&body)), mode == "s3", "{mode} {length}");
         }
@@ -144,11 +145,11 @@ async fn only_the_key_that_wrote_an_object_reads_it() {
         client.send("GET", &attributes, &wanted, "").await.refused(400, "InvalidRequest");
         let told = client.with_headers("GET", &attributes, &[&wanted, &own.headers()], "").await.expect(200);
         assert_eq!(told.element("ObjectSize"), Some(body.len().to_string()));
-        // What is wrong with a request by itself shows first, as of any object.
+        // A mistake in the request itself is told before a missing key.
         client.get(&format!("{target}?partNumber=2")).await.refused(400, "InvalidPart");
         client.reads_with(&target, &own.headers(), &body).await;
     }
-    // A key for what needs none, or another kind of it.
+    // A client's key is refused for an object that isn't encrypted with one.
     client.put("/bucket/plain", "x").await.expect(200);
     client.send("PUT", "/bucket/s3", S3, "x").await.expect(200);
     for target in ["/bucket/plain", "/bucket/s3"] {
@@ -207,7 +208,8 @@ async fn a_store_that_was_not_raised_says_what_it_takes() {
     client.delete("/bucket?encryption").await.expect(204);
 }
 
-/// Each of the ways in which an object may be encrypted: what a write asks for, what a read brings, what a copy of it brings.
+/// A way in which an object may be encrypted, with the headers of a write, of a read, and of a copy from such an
+/// object.
 struct Mode {
     name: &'static str,
     write: Vec<(String, String)>,
@@ -260,7 +262,7 @@ async fn copies_go_from_each_mode_to_each() {
             }
         }
     }
-    // Encrypting it is a change that an object may be copied onto itself for.
+    // An object may be copied onto itself to encrypt it.
     client.put("/bucket/same", "x").await.expect(200);
     let copy = [("x-amz-copy-source", "/bucket/same")];
     client.send("PUT", "/bucket/same", &copy, "").await.refused(400, "InvalidRequest");
@@ -290,7 +292,7 @@ async fn parts_are_encrypted_as_their_upload() {
         } else {
             client.send("PUT", &part(1), &Own::new(1).headers(), &first).await.refused(400, "InvalidRequest");
         }
-        // Sent twice: no two bodies are sealed alike.
+        // The part is sent twice. The second one replaces the first, and is sealed differently.
         client.send("PUT", &part(1), &read, noise(3, 5 * MIB)).await.expect(200);
         let sent = client.send("PUT", &part(1), &read, &first).await.expect(200);
         let copied = client.with_headers("PUT", &part(2), &[&copy, &read], "").await.expect(200);
@@ -355,7 +357,7 @@ async fn a_buckets_default_counts_where_nothing_is_asked_for() {
     let copied = client.send("PUT", "/bucket/copied", &copy, "").await.expect(200);
     assert_eq!(copied.header("x-amz-server-side-encryption"), Some("aws:kms"));
     client.put("/bucket?encryption", default_of("ROT13", "")).await.refused(400, "MalformedXML");
-    // A key that there isn't shows when something is written, as in S3.
+    // As in S3, a default key that doesn't exist is noticed only when an object is written.
     let absent = default_of("aws:kms", "<KMSMasterKeyID>none</KMSMasterKeyID>");
     client.put("/bucket?encryption", absent).await.expect(200);
     client.put("/bucket/none", "x").await.refused(400, "KMS.NotFoundException");
@@ -386,7 +388,7 @@ async fn no_drive_shows_what_is_encrypted() {
         let key = if mode == "c" { own.headers() } else { vec![] };
         client.send("PUT", &part, &key, &short).await.expect(200);
     }
-    // What is in the clear is there, so that the search is known to find things.
+    // An object in plaintext is found on the drives, which proves that the search works.
     client
         .with_headers(
             "PUT",
@@ -402,7 +404,7 @@ async fn no_drive_shows_what_is_encrypted() {
     assert_eq!(shown("what nobody may see"), 0);
     assert_eq!(shown("metadata that nobody may see"), 0);
     assert_eq!(shown("secret/content"), 0);
-    // Nor any of the keys.
+    // None of the keys is on a drive.
     for key in [[1u8; 32], [2u8; 32]] {
         assert_eq!(count(store, &key), 0);
         assert_eq!(shown(&BASE64.encode(key)), 0);
@@ -446,7 +448,7 @@ async fn what_is_said_to_the_store_stays_readable_to_it() {
     for (name, value) in said {
         assert_eq!(head.header(name), Some(value));
     }
-    // And nobody looks at what it is.
+    // Encrypted objects are not classified by their bytes.
     assert_eq!(client.rig.store.samples.counts().0, 0);
 }
 
@@ -458,7 +460,7 @@ async fn a_record_opens_under_no_other_name() {
     let metadata = &client.rig.store.metadata;
     let bucket = metadata.local().bucket("bucket").unwrap().unwrap();
     let record = metadata.local().object(bucket.id, b"key").unwrap().unwrap();
-    // As who writes the drives might: the record of one object as another's, whose bytes are elsewhere.
+    // Somebody who can write to the drives might put the record of one object under the name of another.
     let body = stratum_metadata::record::Body::Blob(stratum_storage::blob::BlobRef::plain(
         stratum_storage::blob::Place::Empty,
     ));

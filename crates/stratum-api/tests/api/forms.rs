@@ -1,4 +1,4 @@
-//! Forms of a browser's: who may upload by one, and what it may ask for.
+//! Uploads by HTML forms of a browser: who may upload, and what a form may ask for.
 
 use crate::client::Client;
 use crate::iam::root;
@@ -10,7 +10,7 @@ use sha1::Sha1;
 
 const TYPE: (&str, &str) = ("content-type", "multipart/form-data; boundary=edge");
 
-/// A server that serves nobody without a signature, with a bucket of root's.
+/// A client of a server that refuses unsigned requests, with a bucket of root's.
 async fn closed() -> Client {
     let rig = Rig::with(Choices { age: Age::New, anonymous: false, ..Choices::default() }).await;
     rig.signed(ROOT, "PUT", "/bucket", &[], b"").await;
@@ -33,7 +33,7 @@ fn signed<'a>(conditions: &str, fields: &[(&'a str, &'a str)]) -> Vec<(&'a str, 
     signed_by(ROOT, conditions, fields)
 }
 
-/// The same, signed by whoever has that key.
+/// Fields with a policy of these conditions, signed with this key.
 fn signed_by<'a>(
     (access_key, secret): (&str, &str),
     conditions: &str,
@@ -165,7 +165,7 @@ async fn what_is_no_form_is_refused_before_it_costs_anything() {
     let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let over = client.send("POST", "/bucket", &[TYPE], form(&many, "x")).await;
     over.refused(400, "MaxPostPreDataLengthExceededError");
-    // A part's own head that doesn't end is kept nowhere, though a large file is taken.
+    // A header of a part that never ends is refused and not collected, although large files are accepted.
     let endless = format!("--edge\r\nX: {}", "v".repeat(1 << 20));
     let over = client.send("POST", "/bucket", &[TYPE], endless).await;
     over.refused(400, "MaxPostPreDataLengthExceededError");

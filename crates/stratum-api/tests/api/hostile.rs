@@ -1,4 +1,4 @@
-//! Requests that are wrong, cut off, too large or never end.
+//! Requests that are malformed, cut off, too large, or never end.
 
 use crate::rig::{Choices, OTHER, ROOT, Rig, answer, noise, request};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! IAM and STS: users, groups, roles and sessions as programs make them, and what they may in S3.
+//! IAM and STS: users, groups, roles and sessions as programs make them, and what they may do in S3.
 
 use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig, Signer};
 use aws_sigv4::http_request::SignableBody;
@@ -9,12 +9,13 @@ const IAM: (&str, &str) = ("iam", "2010-05-08");
 const STS: (&str, &str) = ("sts", "2011-06-15");
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
 
-/// Allows all of S3.
+/// A policy that allows listing the bucket.
 const LISTS: &str =
     r#"{"Statement":{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::bucket"}}"#;
+/// A policy that allows everything in S3.
 const ALL: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
 
-/// Somebody's credentials.
+/// Credentials of a user or of a session.
 #[derive(Clone, Debug)]
 pub struct Holder {
     pub key: String,
@@ -23,7 +24,7 @@ pub struct Holder {
 }
 
 impl Holder {
-    /// Who a `(key, secret)` is.
+    /// The holder of a key and its secret.
     pub fn owner((key, secret): (&str, &str)) -> Holder {
         Holder { key: key.into(), secret: secret.into(), token: None }
     }
@@ -70,7 +71,7 @@ pub fn root() -> Holder {
     Holder::owner(ROOT)
 }
 
-/// A server that serves nobody without a signature, with a bucket of root's.
+/// A server that refuses unsigned requests, with a bucket of root's.
 async fn closed() -> Rig {
     let rig = Rig::with(Choices { age: Age::New, anonymous: false, ..Choices::default() }).await;
     assert_eq!(rig.signed(ROOT, "PUT", "/bucket", &[], b"").await.status, 200);
@@ -78,7 +79,7 @@ async fn closed() -> Rig {
     rig
 }
 
-/// Has root do it.
+/// Asserts that an action succeeded, and gives its answer.
 #[track_caller]
 fn done(answer: Answer) -> Answer {
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -90,13 +91,13 @@ fn refused(answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}{}", answer.head, answer.text());
 }
 
-/// A user of root's account, with a key.
+/// Makes a user in root's account; gives an access key of the user.
 pub async fn user(rig: &Rig, name: &str) -> Holder {
     done(root().iam(rig, "CreateUser", &[("UserName", name)]).await);
     Holder::of(&root().iam(rig, "CreateAccessKey", &[("UserName", name)]).await)
 }
 
-/// Gives Ann, who is a user of root's account, these rights of S3 and no others.
+/// Gives the user ann of root's account the rights to these actions of S3 and to no others.
 async fn may(rig: &Rig, actions: &[&str]) {
     let actions: Vec<String> = actions.iter().map(|action| format!("\"s3:{action}\"")).collect();
     let text = format!(
@@ -132,7 +133,7 @@ async fn what_a_bucket_begins_with_takes_the_rights_to_give_it() {
     done(create("/locked", &locked, "").await);
     done(create("/tagged", &[], tagged).await);
 
-    // Created again it would get another list, and that takes the right to change it.
+    // Creating the bucket again would give it another access control list, which needs the right to change that.
     may(&rig, &["CreateBucket"]).await;
     refused(&create("/open", &[], "").await, 403, "AccessDenied");
     assert_eq!(rig.send("GET", "/open", &[], b"").await.status, 200);
@@ -164,7 +165,7 @@ async fn what_a_write_gives_to_others_takes_the_right_to_give_it() {
     done(send("PUT", "/open/k", &public).await);
     assert_eq!(rig.send("GET", "/open/k", &[], b"").await.status, 200);
 
-    // A copy has its source's tags, which whoever copies has to be let read and give.
+    // A copy gets the tags of its source, so it needs the rights to read those and to set them.
     done(rig.signed(ROOT, "PUT", "/bucket/tagged", &[("x-amz-tagging", "a=b")], b"x").await);
     let copy = async |more: &[(&str, &str)]| {
         let headers = [&[("x-amz-copy-source", "bucket/tagged")], more].concat();
@@ -181,7 +182,7 @@ async fn what_a_write_gives_to_others_takes_the_right_to_give_it() {
     done(copy(&[]).await);
 }
 
-/// Lets a user of root's account assume a role, and does.
+/// Makes a role in root's account that `trust` may assume, and assumes it; gives the session.
 pub async fn session(rig: &Rig, role: &str, by: &Holder, trust: &str) -> Holder {
     let trust = format!(
         r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":{trust},"Action":"sts:AssumeRole"}}}}"#
@@ -191,13 +192,13 @@ pub async fn session(rig: &Rig, role: &str, by: &Holder, trust: &str) -> Holder 
     Holder::of(&assume(rig, by, &arn, &[]).await)
 }
 
-/// Another session of a role of root's account, of that name.
+/// Assumes a role of root's account again, under another name of the session.
 pub async fn another_session(rig: &Rig, role: &str, by: &Holder, name: &str) -> Holder {
     let arn = format!("arn:aws:iam::root:role/{role}");
     Holder::of(&by.sts(rig, "AssumeRole", &[("RoleArn", &arn), ("RoleSessionName", name)]).await)
 }
 
-/// Lets a role of root's account do all of S3.
+/// Gives a role of root's account all rights in S3.
 pub async fn may_all(rig: &Rig, role: &str) {
     let policy = [("RoleName", role), ("PolicyName", "own"), ("PolicyDocument", ALL)];
     done(root().iam(rig, "PutRolePolicy", &policy).await);
@@ -224,11 +225,11 @@ async fn a_user_has_no_right_until_a_policy_gives_one() {
     done(put(ALL).await);
     assert_eq!(ann.s3(&rig, "GET", "/bucket/k", b"").await.text(), "body");
     assert_eq!(ann.s3(&rig, "PUT", "/new", b"").await.status, 200);
-    // What a member makes is the account's.
+    // A bucket that a member of an account makes belongs to the account.
     let buckets = rig.signed(ROOT, "GET", "/", &[], b"").await;
     assert!(buckets.text().contains("<Name>new</Name>"), "{}", buckets.text());
     assert_eq!(ann.s3(&rig, "GET", "/", b"").await.text(), buckets.text());
-    // Nothing of another account's, and nothing of the server's.
+    // The user may use neither buckets of another account nor the operator's API.
     assert_eq!(rig.signed(OTHER, "PUT", "/others", &[], b"").await.status, 200);
     refused(&ann.s3(&rig, "GET", "/others", b"").await, 403, "AccessDenied");
     assert_eq!(ann.s3(&rig, "GET", "/_stratum/v1/status", b"").await.status, 403);
@@ -243,7 +244,7 @@ async fn a_user_has_no_right_until_a_policy_gives_one() {
     let status = async |target: &str| ann.s3(&rig, "GET", target, b"").await.status;
     assert_eq!((status("/bucket").await, status("/bucket/Ann/k").await), (200, 200));
     assert_eq!((status("/bucket/Ann/secret").await, status("/bucket/Bob/k").await), (403, 403));
-    // Who may list learns what isn't there, and others don't.
+    // Only whoever may list the bucket gets 404 for a key that doesn't exist.
     assert_eq!((status("/bucket/Ann/none").await, status("/new/none").await), (404, 403));
 }
 
@@ -258,7 +259,8 @@ async fn a_bucket_s_policy_and_a_user_s_come_together() {
         assert_eq!(rig.signed(ROOT, "PUT", "/bucket?policy", &[], text.as_bytes()).await.status, 204);
     };
     let status = async || ann.s3(&rig, "GET", "/bucket/k", b"").await.status;
-    // Named, or with everybody, she needs no policy of her own; with her account she does.
+    // If the bucket's policy names the user or everybody, the user needs no policy of her own. If it names only her
+    // account, she does.
     for (principal, alone) in [
         (r#"{"AWS":"arn:aws:iam::root:user/ann"}"#, 200),
         (r#""*""#, 200),
@@ -276,7 +278,7 @@ async fn a_bucket_s_policy_and_a_user_s_come_together() {
         bucket_says("Deny", principal).await;
         assert_eq!(status().await, 403, "{principal}");
     }
-    // Another account's bucket takes both.
+    // For a bucket of another account she needs both policies.
     assert_eq!(rig.signed(OTHER, "PUT", "/others", &[], b"").await.status, 200);
     assert_eq!(ann.s3(&rig, "GET", "/others", b"").await.status, 403);
     let text = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::root:user/ann"},"Action":"s3:ListBucket","Resource":"arn:aws:s3:::others"}}"#;
@@ -312,13 +314,13 @@ async fn a_key_counts_while_it_is_there_and_active() {
     assert_eq!(read().await.status, 200);
     let wrong = Holder { secret: "another secret".into(), ..ann.clone() };
     refused(&wrong.s3(&rig, "GET", "/bucket/k", b"").await, 403, "SignatureDoesNotMatch");
-    // She is called otherwise, and her key is hers still.
+    // The user is renamed, and the key stays valid.
     done(root().iam(&rig, "UpdateUser", &[("UserName", "ann"), ("NewUserName", "anna")]).await);
     assert_eq!(read().await.status, 200);
     let names = [("UserName", "anna"), ("AccessKeyId", ann.key.as_str())];
     done(root().iam(&rig, "DeleteAccessKey", &names).await);
     refused(&read().await, 403, "InvalidAccessKeyId");
-    // Two at a time.
+    // A user may have at most two keys.
     for expected in [200, 200, 409] {
         assert_eq!(root().iam(&rig, "CreateAccessKey", &[("UserName", "anna")]).await.status, expected);
     }
@@ -346,7 +348,7 @@ async fn what_a_group_may_its_users_may() {
     assert_eq!(status().await, 403);
 }
 
-/// What a question about a user answers is what their request would get.
+/// SimulatePrincipalPolicy answers as a real request would be decided.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_user_may_is_told_as_their_request_would_be_judged() {
     let rig = closed().await;
@@ -366,7 +368,7 @@ async fn what_a_user_may_is_told_as_their_request_would_be_judged() {
     };
     let get = async || ann.s3(&rig, "GET", "/bucket/k", b"").await.status;
     assert_eq!((decision("s3:GetObject").await, get().await), (("implicitDeny".into(), None), 403));
-    // By a group.
+    // A policy of a group allows it.
     done(root().iam(&rig, "CreateGroup", &[("GroupName", "Readers")]).await);
     let own = [("GroupName", "Readers"), ("PolicyName", "own"), ("PolicyDocument", ALL)];
     done(root().iam(&rig, "PutGroupPolicy", &own).await);
@@ -374,14 +376,14 @@ async fn what_a_user_may_is_told_as_their_request_would_be_judged() {
     let (decided, by) = decision("s3:GetObject").await;
     assert_eq!((decided.as_str(), get().await), ("allowed", 200));
     assert!(by.unwrap().contains("of their groups allows it"));
-    // And against it, by the bucket's policy.
+    // The bucket's policy denies it.
     let deny = r#"{"Version":"2012-10-17","Statement":{"Sid":"NotAnn","Effect":"Deny","Principal":{"AWS":"arn:aws:iam::root:user/ann"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}}"#;
     assert_eq!(root().s3(&rig, "PUT", "/bucket?policy", deny.as_bytes()).await.status, 204);
     let (decided, by) = decision("s3:GetObject").await;
     assert_eq!((decided.as_str(), get().await), ("explicitDeny", 403));
     assert!(by.unwrap().contains("NotAnn"));
     assert_eq!(decision("s3:PutObject").await.0, "allowed");
-    // Nobody else learns it, and what isn't understood is refused.
+    // A user without the right may not ask, and a question that isn't understood is refused.
     refused(&asked(&bob, "s3:GetObject", "arn:aws:s3:::bucket/k").await, 403, "AccessDenied");
     refused(&asked(&root(), "s3:GetNothing", "arn:aws:s3:::bucket/k").await, 400, "InvalidInput");
     let other =
@@ -431,14 +433,14 @@ async fn a_session_may_what_its_role_may_until_it_ends() {
     let who = done(session.sts(&rig, "GetCallerIdentity", &[]).await);
     assert_eq!(who.element("Arn").as_deref(), Some("arn:aws:sts::root:assumed-role/Reader/monday"));
 
-    // Nobody else may assume it, and nobody learns whether there is another.
+    // Another user may not assume the role, and gets the same answer for a role that doesn't exist.
     let bob = user(&rig, "bob").await;
     let arn = "arn:aws:iam::root:role/Reader";
     refused(&assume(&rig, &bob, arn, &[]).await, 403, "AccessDenied");
     refused(&assume(&rig, &ann, "arn:aws:iam::root:role/None", &[]).await, 403, "AccessDenied");
     refused(&assume(&rig, &Holder::owner(OTHER), arn, &[]).await, 403, "AccessDenied");
 
-    // A session stays within the policy that it was given.
+    // A session that was given a policy may do only what that allows, too.
     let read =
         r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/k"}}"#;
     let narrow = Holder::of(&assume(&rig, &ann, arn, &[("Policy", read)]).await);
@@ -459,7 +461,7 @@ async fn a_session_may_what_its_role_may_until_it_ends() {
     done(root().iam(&rig, "DeletePolicy", &[("PolicyArn", &lists)]).await);
     refused(&by_arn.s3(&rig, "GET", "/bucket", b"").await, 403, "AccessDenied");
 
-    // The key takes its token, and no other's.
+    // The session's key is valid only together with its own token.
     let bare = Holder { token: None, ..session.clone() };
     refused(&bare.s3(&rig, "GET", "/bucket/k", b"").await, 403, "InvalidAccessKeyId");
     for token in [narrow.token.clone(), Some("x".into())] {
@@ -487,7 +489,7 @@ async fn a_session_ends_with_its_role_and_its_user() {
     refused(&of_ann.sts(&rig, "GetSessionToken", &[]).await, 403, "AccessDenied");
     done(root().iam(&rig, "DeleteRole", &[("RoleName", "role")]).await);
     refused(&of_role.s3(&rig, "GET", "/bucket/k", b"").await, 403, "InvalidAccessKeyId");
-    // One of the same name is another.
+    // A user who is made again under the same name is another user.
     done(root().iam(&rig, "DeleteUserPolicy", &own[..2]).await);
     let key = [("UserName", "ann"), ("AccessKeyId", ann.key.as_str())];
     done(root().iam(&rig, "DeleteAccessKey", &key).await);
@@ -575,7 +577,7 @@ async fn who_is_in_the_configuration_is_seen_and_not_changed() {
         refused(&root().iam(&rig, action, &parameters).await, 400, "UnmodifiableEntity");
     }
     refused(&root().iam(&rig, "CreateUser", &[("UserName", "Other")]).await, 409, "EntityAlreadyExists");
-    // Another's account is another's.
+    // Users of another account aren't seen.
     let other = Holder::owner(OTHER);
     done(other.iam(&rig, "CreateUser", &[("UserName", "ann")]).await);
     refused(&root().iam(&rig, "GetUser", &[("UserName", "ann")]).await, 404, "NoSuchEntity");
@@ -620,7 +622,7 @@ async fn what_is_not_understood_is_refused() {
         let parameters = [("UserName", "ann"), ("PolicyName", "own"), ("PolicyDocument", document)];
         refused(&root().iam(&rig, "PutUserPolicy", &parameters).await, 400, "MalformedPolicyDocument");
     }
-    // What Amazon has and this server doesn't gives nothing, and is no mistake.
+    // Actions of Amazon's that this server doesn't have may stand in a policy. They give no right.
     let elsewhere = ALL.replace(r#""s3:*""#, r#"["iam:PassRole","s3:GetAccountPublicAccessBlock","ec2:*"]"#);
     let parameters =
         [("UserName", "ann"), ("PolicyName", "elsewhere"), ("PolicyDocument", elsewhere.as_str())];
@@ -631,7 +633,8 @@ async fn what_is_not_understood_is_refused() {
     refused(&root().iam(&rig, "PutUserPolicy", &parameters).await, 409, "LimitExceeded");
 }
 
-/// A list goes on where it ended, though the entry there is gone; and nowhere else.
+/// A list goes on where the page before ended, even if the last entry of that page was deleted. A marker of another
+/// list is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_goes_on_by_a_marker_that_it_gave() {
     let rig = closed().await;
@@ -659,7 +662,7 @@ async fn a_list_goes_on_by_a_marker_that_it_gave() {
     ] {
         refused(&list(action, marker).await, 400, "ValidationError");
     }
-    // Which of two counts nobody could tell.
+    // A parameter that is given twice is refused, since nothing says which value counts.
     for twice in [
         &[("GroupName", "ann"), ("GroupName", "carl")][..],
         &[("GroupName", "ann"), ("Action", "ListGroups")],
@@ -676,11 +679,11 @@ async fn a_stranger_is_refused_before_the_body_is_read() {
     refused(&rig.send("POST", "/", &[FORM], form.as_bytes()).await, 403, "MissingAuthenticationToken");
     let nobody = Holder { key: "AKIA234567ABCDEFGHIJ".into(), secret: "a long secret".into(), token: None };
     refused(&nobody.iam(&rig, "ListUsers", &[]).await, 403, "InvalidClientTokenId");
-    // The body never comes.
+    // The body is never sent, so the refusal can't have waited for it.
     let headers = [FORM, ("content-length", "60000"), ("expect", "100-continue")];
     let head = rig.sign(nobody.signer("iam"), "POST", "/", &headers, SignableBody::Bytes(b""));
     refused(&rig.raw(&head, false).await, 403, "InvalidClientTokenId");
-    // What is signed for another service, or with another body, is nobody's.
+    // A request that is signed for another service or with another body is refused.
     let of_s3 = rig.signed(ROOT, "POST", "/", &[FORM], form.as_bytes()).await;
     refused(&of_s3, 400, "IncompleteSignature");
     let head = rig.sign(root().signer("iam"), "POST", "/", &[FORM], SignableBody::Bytes(form.as_bytes()));
@@ -692,7 +695,7 @@ async fn a_stranger_is_refused_before_the_body_is_read() {
     assert_eq!(too_long.status, 400, "{}", too_long.text());
 }
 
-/// Neither the drives nor what is said of users tell a secret.
+/// Neither the drives nor IAM's answers show the secret of a user.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_lies_sealed_on_the_drives() {
     let rig = closed().await;
@@ -705,7 +708,7 @@ async fn a_secret_lies_sealed_on_the_drives() {
                 folders.push(path);
                 continue;
             }
-            // A file may go while the server works.
+            // The server may remove a file meanwhile.
             let Ok(bytes) = std::fs::read(&path) else { continue };
             let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
             found_name |= holds("ann-of-the-sealed-secret");

@@ -1,4 +1,4 @@
-//! The lifecycle of a bucket: its rules, and what answers tell of them.
+//! The lifecycle rules of a bucket, and what answers about objects tell of them.
 
 use crate::client::Client;
 use crate::rig::{Age, Choices};

@@ -4,7 +4,7 @@ use crate::policies::shut;
 use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig};
 use stratum_metadata::record::ObjectOwnership;
 
-/// A bucket whose lists count, with an object.
+/// A server with a bucket in which access control lists are in use, and an object in it.
 async fn open() -> Rig {
     let choices = Choices {
         anonymous: false,
@@ -44,7 +44,7 @@ async fn a_bucket_is_opened_to_read_and_to_write() {
     refused(&rig.send("GET", "/bucket/none", &[], b"").await, 404, "NoSuchKey");
     assert_eq!(canned(&rig, ROOT, "/bucket?acl", "public-read-write").await.status, 200);
     assert_eq!((list().await, write().await), (200, 200));
-    // What nobody wrote is nobody's: the bucket's owner may delete it and no more.
+    // An object that an unsigned request wrote belongs to nobody. The bucket's owner may only delete it.
     refused(&rig.signed(ROOT, "GET", "/bucket/new", &[], b"").await, 403, "AccessDenied");
     assert_eq!(rig.signed(ROOT, "DELETE", "/bucket/new", &[], b"").await.status, 204);
     assert_eq!(canned(&rig, ROOT, "/bucket?acl", "authenticated-read").await.status, 200);
@@ -61,7 +61,7 @@ async fn an_object_has_a_list_of_its_own_that_its_writer_owns() {
     assert_eq!(canned(&rig, ROOT, "/bucket/k?acl", "public-read").await.status, 200);
     assert_eq!(rig.send("GET", "/bucket/k", &[], b"").await.body, b"body");
     refused(&rig.send("GET", "/bucket/k?acl", &[], b"").await, 403, "AccessDenied");
-    // The list is the object's; its next version begins without.
+    // The list belongs to the object. When the object is overwritten, the new one has the default list.
     assert_eq!(rig.signed(ROOT, "PUT", "/bucket/k", &[], b"new").await.status, 200);
     refused(&rig.send("GET", "/bucket/k", &[], b"").await, 403, "AccessDenied");
 
@@ -113,7 +113,7 @@ async fn grants_come_in_headers_and_in_a_body() {
     let told = rig.signed(ROOT, "GET", "/bucket/k?acl", &[], b"").await;
     assert_eq!(grants(&told), 2);
     let put = async |body: &str| rig.signed(ROOT, "PUT", "/bucket/k?acl", &[], body.as_bytes()).await;
-    // What was told can be put, and so can nothing at all.
+    // The list that was read can be put again, and so can an empty one.
     assert_eq!(put(&told.text()).await.status, 200);
     assert_eq!(rig.signed(ROOT, "GET", "/bucket/k?acl", &[], b"").await.text(), told.text());
     let none = "<AccessControlPolicy><Owner><ID>root</ID></Owner><AccessControlList/></AccessControlPolicy>";
@@ -211,7 +211,7 @@ async fn a_bucket_chooses_its_ownership() {
         (owner("given").await.as_deref(), owner("kept").await.as_deref()),
         (Some("root"), Some("other"))
     );
-    // What was granted has to be taken back first.
+    // The bucket's grants must be removed first.
     refused(&put("BucketOwnerEnforced").await, 400, "InvalidBucketAclWithObjectOwnership");
     refused(&asked("DELETE").await, 400, "InvalidBucketAclWithObjectOwnership");
     assert_eq!(canned(&rig, ROOT, "/bucket?acl", "private").await.status, 200);
@@ -241,12 +241,12 @@ async fn a_bucket_that_is_created_again_has_the_list_that_was_asked_for() {
     assert_eq!(grants(&rig.signed(ROOT, "GET", "/bucket?acl", &[], b"").await), 2);
     assert_eq!(rig.signed(ROOT, "PUT", "/bucket", &[], b"").await.status, 200);
     assert_eq!(list().await, 403);
-    // Nothing else of it changed.
+    // Nothing else of the bucket changed.
     assert_eq!(rig.signed(ROOT, "GET", "/bucket/k", &[], b"").await.body, b"body");
     let told = rig.signed(ROOT, "GET", "/bucket?tagging", &[], b"").await;
     assert_eq!(told.element("Value").as_deref(), Some("v"));
 
-    // What PutBucketAcl may not give, this doesn't.
+    // A list that PutBucketAcl would refuse is refused here, too.
     let text = b"<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>";
     assert_eq!(rig.signed(ROOT, "PUT", "/bucket?publicAccessBlock", &[], text).await.status, 200);
     refused(&canned(&rig, ROOT, "/bucket", "public-read").await, 403, "AccessDenied");
@@ -259,7 +259,7 @@ async fn a_bucket_that_is_created_again_has_the_list_that_was_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn elsewhere_than_in_the_classic_region_no_bucket_is_created_again() {
     let (region, object_ownership) = ("eu-west-1".into(), ObjectOwnership::ObjectWriter);
-    // Nobody's requests are root's here.
+    // This rig serves unsigned requests as root's.
     let rig = Rig::with(Choices { age: Age::New, region, object_ownership, ..Choices::default() }).await;
     let create = async |acl| rig.send("PUT", "/bucket", &[("x-amz-acl", acl)], b"").await;
     assert_eq!(create("public-read").await.status, 200);
@@ -283,7 +283,7 @@ async fn public_lists_are_blocked_or_ignored() {
     for target in ["/bucket?acl", "/bucket/k?acl", "/bucket/new"] {
         refused(&canned(&rig, ROOT, target, "authenticated-read").await, 403, "AccessDenied");
     }
-    // Those that are there still count.
+    // Public lists that were set before are still in force.
     assert_eq!(rig.send("GET", "/bucket/k", &[], b"").await.status, 200);
     assert_eq!(block("IgnorePublicAcls").await.status, 200);
     for target in ["/bucket", "/bucket/k"] {
@@ -345,7 +345,7 @@ async fn what_is_listed_has_the_owner_that_it_has() {
         target = format!("/bucket?versions&max-keys=1&key-marker={key}&version-id-marker={id}");
     }
     assert_eq!(paged, versions);
-    // Where lists aren't in use all of it is the bucket owner's.
+    // Where lists aren't in use, the bucket's owner owns all objects.
     let private = canned(&rig, ROOT, "/bucket?acl", "private").await;
     let enforced = b"<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>";
     let put = rig.signed(ROOT, "PUT", "/bucket?ownershipControls", &[], enforced).await;

@@ -1,4 +1,4 @@
-//! Object lock: what is locked stays, whoever asks and however.
+//! Object lock: a locked version can't be deleted, whoever asks and by whatever request.
 
 use crate::client::{Answered, Client};
 use crate::rig::{Age, Choices};
@@ -85,7 +85,7 @@ async fn without_lock_nothing_is_locked() {
     let held = [("x-amz-object-lock-legal-hold", "ON")];
     client.send("PUT", "/bucket/b", &held, "x").await.refused(400, "InvalidRequest");
     client.get("/bucket/b").await.refused(404, "NoSuchKey");
-    // Versioning first, then lock.
+    // Lock can be turned on only after versioning.
     let enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
     client.put("/bucket?versioning", enabled).await.expect(200);
     client.put("/bucket?object-lock", configuration("")).await.expect(200);
@@ -106,7 +106,7 @@ async fn governance_gives_way_to_who_says_so_and_compliance_to_nobody() {
     client.send("PUT", "/bucket/a?retention", &[BYPASS], SHORTER).await.expect(200);
     let told = client.get("/bucket/a?retention").await.expect(200);
     assert_eq!(told.element("RetainUntilDate").as_deref(), Some("2080-01-01T00:00:00.000Z"));
-    // A marker comes over it, and nothing of it goes.
+    // A delete without a version adds a delete marker, and the locked version stays.
     client.delete("/bucket/a").await.expect(204);
     delete(&client, "a", &version, &[]).await.refused(403, "AccessDenied");
     let each = format!("<Delete><Object><Key>a</Key><VersionId>{version}</VersionId></Object></Delete>");
@@ -154,7 +154,7 @@ async fn a_write_locks_what_it_makes() {
         assert_eq!(read.header("x-amz-object-lock-retain-until-date"), Some("2090-01-01T00:00:00.000Z"));
         assert_eq!(read.header("x-amz-object-lock-legal-hold"), Some("ON"));
     }
-    // A copy has what its own request says, and else what the bucket says.
+    // A copy is locked as its own request says, or else as the bucket's default says.
     client
         .put("/bucket?object-lock", configuration("<Mode>COMPLIANCE</Mode><Days>1</Days>"))
         .await

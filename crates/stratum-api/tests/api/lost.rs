@@ -1,5 +1,5 @@
-//! Objects whose bytes are lost: nobody is served others, or told to try again, and they can be got rid of. And objects of which
-//! nobody knows any more what they were: nobody is told that they aren't there.
+//! Objects whose bytes are lost: a read serves no wrong bytes and doesn't ask the client to retry, and the objects can
+//! be overwritten and deleted. Objects whose records the index has lost: no answer says that they don't exist.
 
 use crate::client::Client;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ async fn a_body_that_the_journal_went_on_without_is_told_as_lost() {
     client.put("/bucket/sound", "a body that is there").await.expect(200);
     let bucket = metadata.local().bucket("bucket").unwrap().unwrap().id;
     let record = metadata.local().object(bucket, b"sound").unwrap().unwrap();
-    // As of a body whose segment went, which no other entry will ever be.
+    // The record names an entry far beyond the journal's end, as if the segment with the body were gone.
     let place = Place::Journal { index: 1 << 40, length: record.size as u32, crc32c: 7 };
     let lost = || ObjectRecord { body: Body::Blob(BlobRef::plain(place.clone())), ..record.clone() };
     for key in ["overwritten", "deleted"] {

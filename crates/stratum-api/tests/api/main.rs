@@ -37,7 +37,7 @@ mod version_2;
 mod versions;
 mod websites;
 
-/// What new bodies are coded with.
+/// The codec of new bodies: none. The tests in `coded` run some of these files with a codec.
 fn compression() -> Option<stratum_frames::Compression> {
     None
 }

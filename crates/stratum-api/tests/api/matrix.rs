@@ -1,5 +1,6 @@
-//! Every operation of the table, asked for by the owner, another user and nobody, under every kind of grant, and with every header
-//! that brings a right: what a new operation, or a new header, lets whom do is asked as soon as its row is there.
+//! Every operation of the table, asked for by the owner, by another user and without a signature, under every kind of
+//! grant, and with every header that needs a right. So the rights of a new operation or header are tested as soon as it
+//! has its row.
 
 use crate::iam::{Holder, root, session, user};
 use crate::policies::{md5, put, shut};
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use stratum_api::fuzzing::{Because, Example, examples, examples_with_headers};
 use stratum_metadata::record::ObjectOwnership;
 
-/// Who asks.
+/// Who sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
     Owner,
@@ -16,13 +17,14 @@ enum Who {
     Nobody,
 }
 
-/// The body of the operation that asks for its rights by what stands in it.
+/// The body of DeleteObjects, whose rights depend on the keys in it.
 const DELETE: &[u8] = b"<Delete><Object><Key>k</Key></Object></Delete>";
 
-/// The operations on a bucket and its object that need a right of S3's own.
+/// The operations on the bucket and its object that need a right of S3.
 fn rows() -> Vec<Example> {
     let judged = |example: &Example| {
-        // A bucket that is to be is nobody's yet, a preflight asks for nothing, and a form says in its body who sends it.
+        // These are left out: a bucket that is to be created has no owner yet, a preflight needs no right, and a form
+        // has its signature in the body.
         let apart = ["CreateBucket", "Preflight", "PostObject"].contains(&example.operation);
         !apart && example.actions.iter().all(|action| action.starts_with("s3:"))
     };
@@ -51,13 +53,14 @@ async fn ask_as(rig: &Rig, signer: Option<Signer<'_>>, row: &Example) -> Answer 
     }
 }
 
-/// Other refusals of that status, such as that there is nothing to restore, are for those who may. A HEAD says no code.
+/// Whether an answer refuses for want of rights. Other refusals with 403, such as that there is nothing to restore,
+/// don't count. The answer to a HEAD has no code.
 fn is_refused(row: &Example, answer: &Answer) -> bool {
     let without_code = row.method == "HEAD" && answer.status == 403;
     without_code || answer.text().contains("<Code>AccessDenied</Code>")
 }
 
-/// Who of the three may, in the bucket as `prepare` leaves it each time.
+/// Who of the three may call an operation. `prepare` restores the bucket before each request.
 async fn allowed(rig: &Rig, row: &Example, prepare: impl AsyncFn()) -> Vec<Who> {
     let mut may = Vec::new();
     let changes = !["GET", "HEAD"].contains(&row.method);
@@ -76,7 +79,7 @@ async fn object(rig: &Rig) {
     assert_eq!(rig.signed(ROOT, "PUT", "/bucket/k", &[], b"body").await.status, 200);
 }
 
-/// A statement about everything in the bucket.
+/// A statement of a bucket policy, about everything in the bucket.
 fn statement(effect: &str, principal: &str, element: &str, actions: &[&str]) -> String {
     let actions: Vec<String> = actions.iter().map(|action| format!("\"{action}\"")).collect();
     let actions = actions.join(",");
@@ -85,7 +88,7 @@ fn statement(effect: &str, principal: &str, element: &str, actions: &[&str]) -> 
     )
 }
 
-/// May read, put and delete the policy whatever it says.
+/// Whether an operation is about the policy itself. The owner may always call those, whatever the policy says.
 fn is_of_the_policy(row: &Example) -> bool {
     ["GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"].contains(&row.operation)
 }
@@ -115,7 +118,7 @@ async fn that_there_is_no_such_bucket_everybody_learns() {
 async fn a_policy_grants_just_what_it_names() {
     let rig = shut().await;
     let prepare = async |statements: &str| {
-        // What was deleted meanwhile, a policy that shuts out its owner included.
+        // Restores what requests may have deleted, and removes a policy that may shut out the owner.
         assert_eq!(rig.signed(ROOT, "DELETE", "/bucket?policy", &[], b"").await.status, 204);
         object(&rig).await;
         let answer = put(&rig, statements).await;
@@ -135,7 +138,8 @@ async fn a_policy_grants_just_what_it_names() {
     }
 }
 
-/// The three kinds of members of the owner's account: a user by its own policy, a user by its group's, and a session of a role.
+/// The three kinds of members of the owner's account: a user with a policy of its own, a user with a policy of its
+/// group, and a session of a role.
 async fn members(rig: &Rig) -> [Holder; 3] {
     let (own, grouped) = (user(rig, "own").await, user(rig, "grouped").await);
     assert_eq!(root().iam(rig, "CreateGroup", &[("GroupName", "group")]).await.status, 200);
@@ -145,7 +149,7 @@ async fn members(rig: &Rig) -> [Holder; 3] {
     [own, grouped, session]
 }
 
-/// Gives each of them a policy of that statement, or none.
+/// Gives each of these members a policy with this statement, or removes it.
 async fn give(rig: &Rig, statement: Option<&str>) {
     for (kind, name) in [("User", "own"), ("Group", "group"), ("Role", "role")] {
         let named = [(format!("{kind}Name"), name), ("PolicyName".into(), "p")];
@@ -162,7 +166,7 @@ async fn give(rig: &Rig, statement: Option<&str>) {
     }
 }
 
-/// A statement of a policy of their own, about everything in the bucket.
+/// A statement of a member's policy, about everything in the bucket.
 fn own(effect: &str, element: &str, actions: &[&str]) -> String {
     let actions: Vec<String> = actions.iter().map(|action| format!("\"{action}\"")).collect();
     let resources = r#"["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]"#;
@@ -198,7 +202,7 @@ async fn a_member_may_just_what_their_policies_name() {
     }
 }
 
-/// What a permission of the bucket's list and of the object's gives, as S3 maps them.
+/// Whether a permission in the list of the bucket, or of the object, gives the right to an action, as S3 maps them.
 fn gives(permission: &str, of_object: bool, action: &str) -> bool {
     let actions: &[&str] = match (permission, of_object) {
         ("READ", false) => &["s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads"],
@@ -223,7 +227,7 @@ fn gives(permission: &str, of_object: bool, action: &str) -> bool {
     actions.contains(&action)
 }
 
-/// Where lists are in use, with a bucket that was created with these headers.
+/// A server on which access control lists are in use, with a bucket that was created with these headers.
 async fn with_lists(headers: &[(&str, &str)]) -> Rig {
     let ownership = ObjectOwnership::ObjectWriter;
     let choices =
@@ -233,7 +237,7 @@ async fn with_lists(headers: &[(&str, &str)]) -> Rig {
     rig
 }
 
-/// Has the one user have these statements, and no others.
+/// Gives the user `own` a policy with these statements, and no other.
 async fn give_user(rig: &Rig, statements: &[String]) {
     let text = format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","));
     let put = [("UserName", "own"), ("PolicyName", "p"), ("PolicyDocument", &text)];
@@ -241,7 +245,8 @@ async fn give_user(rig: &Rig, statements: &[String]) {
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
-/// Of each header that brings a right: without that the request is refused which is allowed without the header.
+/// For each header that needs a right: without that right, the request is allowed without the header and refused with
+/// it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_takes_the_right_that_it_brings() {
     let rig = with_lists(&[]).await;
@@ -258,7 +263,7 @@ async fn a_header_takes_the_right_that_it_brings() {
         };
         let (base, right) = (own("Allow", "Action", &row.actions), own("Allow", "Action", &[brings.action]));
         let denied = own("Deny", "Action", &[brings.action]);
-        // It is the operation's own right.
+        // The header needs the same right as the operation itself.
         if row.actions.contains(&brings.action) {
             assert!(may(&[base]).await, "{row:?} {brings:?}");
             continue;
@@ -268,7 +273,8 @@ async fn a_header_takes_the_right_that_it_brings() {
         assert!(may(&[base.clone(), right.clone()]).await, "{row:?} {brings:?}");
         assert!(!may(&[base, right, denied]).await, "{row:?} {brings:?}");
 
-        // Somebody of another account, by the bucket's policy; who will own what they write may say who else reads it.
+        // A user of another account, allowed by the bucket's policy. As the owner of what it writes, it may grant
+        // others access.
         let may = async |statements: String| {
             assert_eq!(rig.signed(ROOT, "DELETE", "/bucket?policy", &[], b"").await.status, 204);
             object(&rig).await;
@@ -287,7 +293,7 @@ async fn a_header_takes_the_right_that_it_brings() {
     assert!(tried > 30, "{tried}");
 }
 
-/// What a header lifts binds whoever may not lift it.
+/// A header that lifts a restriction has no effect for whoever lacks the right to lift it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_lifts_nothing_without_its_right() {
     let rig = with_lists(&[("x-amz-bucket-object-lock-enabled", "true")]).await;
@@ -358,7 +364,8 @@ async fn a_list_grants_just_what_s3_maps_it_to() {
                     let grant = [(header.as_str(), grantee.as_str())];
                     assert_eq!(rig.signed(ROOT, "PUT", granted, &grant, b"").await.status, 200);
                 };
-                // By groups it is enough to see where they count at all.
+                // For grants to groups only the reads and the operations on lists are tested. They show whether
+                // such grants count at all.
                 let is_first = grantee == "id=other";
                 for row in rows()
                     .iter()
