@@ -1,4 +1,5 @@
-//! Multipart uploads, from Create to the object.
+//! Multipart uploads: from CreateMultipartUpload to the completed object, with copies of parts, conditions and
+//! checksums.
 
 use crate::client::{Answered, Client};
 use crate::rig::noise;
@@ -165,7 +166,8 @@ async fn checksums_of_the_whole() {
     client.post(&target, with_checksum("AAAA")).await.refused(400, "InvalidPart");
     let done = client.post(&target, with_checksum(sha256)).await.expect(200);
     assert_eq!(done.element("ChecksumType").as_deref(), Some("COMPOSITE"));
-    // The SHA-256 of the SHA-256 of nothing.
+    // The checksum of an object in parts is that of the parts' checksums: here the SHA-256 of one SHA-256, that of an
+    // empty part.
     assert_eq!(
         done.element("ChecksumSHA256").as_deref(),
         Some("Xfbg4nYTWdMKgnUFjimfzAOBU0VF9Vz0PkGYP11MlFY=-1")

@@ -1,4 +1,4 @@
-//! What one peer or user does must not take the server from the others.
+//! Fairness: one peer or user can't take all memory or all connections, so that the server still serves the others.
 
 use crate::iam;
 use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig, Signer, answer, noise, request};
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 const MIB: u64 = 1 << 20;
 
-/// A server with a bucket of root's and one of the other user's.
+/// A server with a bucket `roots` of the root user's and a bucket `others` of the other user's.
 async fn two_users(choices: Choices) -> Rig {
     let rig = Rig::with(choices).await;
     assert_eq!(rig.signed(ROOT, "PUT", "/roots", &[], b"").await.status, 200);
@@ -31,7 +31,7 @@ async fn connect(rig: &Rig) -> TcpStream {
     TcpStream::connect(rig.address).await.unwrap()
 }
 
-/// A request by the other user whose body was announced and doesn't come.
+/// Sends the head of a request by the other user. Its body is announced and never sent.
 async fn begun(rig: &Rig, method: &str, target: &str, length: u64) -> TcpStream {
     begun_by(rig, OTHER.into(), method, target, length).await
 }
@@ -61,7 +61,7 @@ async fn is_closed(connection: &mut TcpStream) -> bool {
     matches!(read.expect("it is closed"), Ok(0) | Err(_))
 }
 
-/// A whole answer whose body comes in chunks or with a length, on a connection of its own.
+/// Sends bytes on a new connection and reads one answer, whose body must have a declared length.
 async fn answered(rig: &Rig, bytes: &[u8]) -> Answer {
     let mut connection = connect(rig).await;
     connection.write_all(bytes).await.unwrap();
@@ -149,7 +149,8 @@ async fn unread_answers_are_counted() {
         connection.write_all(&list).await.unwrap();
         unread.push(connection);
     }
-    // What the sockets take is beyond the pool; the rest is in it, up to the one user's share.
+    // The bytes that the sockets' buffers take aren't counted by the pool of memory. The rest of the answers is, up to
+    // the share of one user.
     until("a list is refused", || rig.store.admission.status().refused > 0).await;
     assert_eq!(rig.signed(ROOT, "GET", "/roots", &[], b"").await.status, 200);
     assert_eq!(rig.signed(ROOT, "PUT", "/roots/k", &[], b"small").await.status, 200);
@@ -201,7 +202,7 @@ async fn a_head_has_its_time() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), trickled).await.expect("it is cut");
-    // One that just stops is told why; also on a connection that has served before.
+    // A client that stops in the middle of a head is told why, also on a connection that has served a request before.
     let mut late = connect(&rig).await;
     late.write_all(&request("GET", "/", &[], b"")).await.unwrap();
     assert_eq!(answer(&mut late, false).await.unwrap().status, 200);
@@ -220,7 +221,7 @@ async fn a_head_that_does_not_end_is_held_up_to_its_bound() {
     let rig = Rig::start().await;
     let bound = Limits::default().head_bytes;
     let begin = "GET / HTTP/1.1\r\nx-long: ";
-    // Alone, and behind a request that is served.
+    // As the first request of a connection, and after a request that was served.
     for before in [Vec::new(), request("GET", "/", &[], b"")] {
         let mut connection = connect(&rig).await;
         connection.write_all(&before).await.unwrap();
@@ -269,7 +270,7 @@ async fn however_many_hold_all_memory_that_they_may_another_is_served() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_all_places_are_taken_the_operator_still_gets_through() {
     let rig = two_users(of_connections(10)).await;
-    // Those that made the buckets are closed, which the server may not have noticed yet.
+    // The client has closed the connections that created the buckets, which the server may not have noticed yet.
     while rig.connections.status().open > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -312,7 +313,7 @@ async fn a_head_of_many_headers_may_come_between_others() {
         connection.write_all(sent).await.unwrap();
         assert_eq!(answer(&mut connection, false).await.unwrap().status, 200);
     }
-    // Also where each has come before the one before it is answered.
+    // The same holds where the requests are pipelined: all are sent before the first is answered.
     let mut connection = connect(&rig).await;
     connection.write_all(&[&*few, &*many, &*few].concat()).await.unwrap();
     for _ in 0..3 {
@@ -358,7 +359,7 @@ async fn every_bound_of_a_head_is_told_in_xml() {
         assert_eq!(refused.header("x-amz-request-id"), refused.element("RequestId").as_deref(), "{begin}");
         assert_eq!(refused.header("content-type"), Some("application/xml"), "{begin}");
     }
-    // Also when the connection has served before.
+    // The same holds on a connection that has served a request before.
     let mut connection = connect(&rig).await;
     connection.write_all(&request("GET", "/", &[], b"")).await.unwrap();
     assert_eq!(answer(&mut connection, false).await.unwrap().status, 200);

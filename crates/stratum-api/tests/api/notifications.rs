@@ -1,4 +1,5 @@
-//! Notifications: whom a bucket tells what, and that what is told comes to be with what it is about.
+//! Notifications: which webhook is told which events of a bucket, and that an event is recorded in the same write as
+//! the change that it tells of.
 
 use crate::client::Client;
 use crate::rig::{Age, Choices};
@@ -26,7 +27,7 @@ async fn waiting(client: &Client, webhook: &str) -> Vec<EventRecord> {
     client.rig.store.metadata.local().events(webhook, 100).await.expect("events")
 }
 
-/// What happened, as the events of a webhook have it, in their order.
+/// The kind and the key of each event that waits for a webhook, in their order.
 async fn told(client: &Client, webhook: &str) -> Vec<(EventKind, String)> {
     let key = |event: EventRecord| (event.kind, String::from_utf8(event.about.key).unwrap());
     waiting(client, webhook).await.into_iter().map(key).collect()

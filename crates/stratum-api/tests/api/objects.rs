@@ -1,4 +1,5 @@
-//! Objects: what goes in comes out, and what shouldn't go in doesn't.
+//! Objects: they are read as they were written, in whole and in ranges, and a body that isn't what its request declares
+//! is refused. Also conditions, copies, owners, and hosts that name the bucket.
 
 use crate::rig::{Choices, OTHER, ROOT, Rig, noise};
 

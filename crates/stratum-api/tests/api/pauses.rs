@@ -1,5 +1,5 @@
-//! How long long lists keep others waiting: uploads of ten thousand parts and pages of long keys, beside a client that
-//! asks for a small object all the time.
+//! How long a large list makes other requests wait. One client lists uploads of ten thousand parts and pages of long
+//! keys, while another reads and writes a small object all the time.
 
 use crate::rig::{Choices, Rig};
 use bytes::Bytes;
@@ -16,11 +16,12 @@ use stratum_storage::blob::{BlobRef, Place};
 
 const PARTS: u16 = 10_000;
 const PART_SIZE: u64 = 5 << 20;
-/// The most that a request may wait for another's list. What the machine itself does is in it, so the best of some tries
-/// counts, and where requests wait longer anyway, with nobody's list under way, as long as that may be added.
+/// How long a request may wait at most while another client's list is under way. The measured time includes what else
+/// the machine does. So the best of `TRIES` counts, and the wait that is measured with no list under way is added to
+/// the bound.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 const TRIES: usize = 5;
-/// How long it is looked at what requests wait anyway: about as long as the longest list takes.
+/// For how long the requests are measured with no list under way: about as long as the longest list takes.
 const CALM_PERIOD: Duration = Duration::from_millis(300);
 
 /// Proposes as many commands at once as the queue takes.
@@ -73,7 +74,7 @@ fn object(bucket: BucketId, number: u64) -> Command {
     Command::PutObject { bucket, key, record, condition: WriteCondition::default() }
 }
 
-/// The longest that a small GET and a small PUT took while something was done.
+/// The time of the slowest small GET or PUT while `something` ran.
 async fn longest_pause(rig: &Arc<Rig>, something: impl Future<Output = ()>) -> Duration {
     let over = Arc::new(AtomicBool::new(false));
     let other = tokio::spawn({

@@ -1,11 +1,13 @@
-//! Bucket policies: what is put, whom they let in, and that nobody else learns anything.
+//! Bucket policies: how they are put, whom they allow and deny what under which conditions, and that a refusal doesn't
+//! tell what is in the bucket. Also the public access block.
 
 use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest as _, Md5};
 
-/// Strangers are let in by nothing but policies and lists.
+/// A server with a bucket and an object, where requests without a signature are allowed by nothing but policies and
+/// access control lists.
 pub async fn shut() -> Rig {
     let rig = Rig::with(Choices { anonymous: false, age: Age::New, ..Choices::default() }).await;
     assert_eq!(rig.signed(ROOT, "PUT", "/bucket", &[], b"").await.status, 200);
@@ -13,7 +15,7 @@ pub async fn shut() -> Rig {
     rig
 }
 
-/// Puts a policy of these statements, as the owner.
+/// Puts a policy of these statements, as root, the bucket's owner.
 pub async fn put(rig: &Rig, statements: &str) -> Answer {
     let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
     rig.signed(ROOT, "PUT", "/bucket?policy", &[], text.as_bytes()).await
@@ -24,7 +26,7 @@ async fn let_in(rig: &Rig, statements: &str) {
     assert_eq!(answer.status, 204, "{}", answer.text());
 }
 
-/// An allow of everything in the bucket to one, under a condition.
+/// A statement that allows a principal an action on the bucket and all its objects, under a condition.
 fn allow(principal: &str, action: &str, condition: &str) -> String {
     statement("Allow", principal, action, condition)
 }
@@ -112,7 +114,7 @@ async fn a_policy_lets_in_whom_it_says_to_do_what_it_says() {
     refused(&rig.signed(ROOT, "GET", "/bucket", &[], b"").await, 403, "AccessDenied");
 }
 
-/// Who may write and not read would learn by it whether they guessed what is there.
+/// A user who may write and not read could otherwise find out by conditions such as `if-match` what the object holds.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_condition_on_the_content_takes_the_right_to_read_it() {
     let rig = shut().await;
@@ -197,7 +199,7 @@ async fn conditions_ask_about_the_request() {
         (r#"{"StringEquals":{"s3:ResourceAccount":"root","aws:RequestedRegion":"us-east-1"}}"#, true),
         (r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:root"}}"#, true),
         (r#"{"StringEquals":{"aws:ResourceAccount":"root"},"Bool":{"aws:ViaAWSService":"false"}}"#, true),
-        // Over plain HTTP there is none, and no networks of Amazon's anywhere.
+        // Plain HTTP has no version of TLS. The keys about Amazon's networks and organizations never have a value.
         (r#"{"Null":{"s3:TlsVersion":"true"}}"#, true),
         (r#"{"StringEquals":{"aws:SourceVpce":"vpce-1"}}"#, false),
         (r#"{"StringNotEquals":{"aws:PrincipalOrgID":"o-1"}}"#, true),
@@ -281,12 +283,12 @@ async fn tags_that_are_there_and_tags_that_come_are_asked_about() {
         refused(&put(tags).await, 403, "AccessDenied");
     }
 
-    // Giving tags with an object takes the right to give them.
+    // A PUT of an object with tags needs the right `s3:PutObjectTagging`, too.
     let_in(&rig, &allow(THE_OTHER, "s3:PutObject", "{}")).await;
     assert_eq!(rig.signed(OTHER, "PUT", "/bucket/new", &[], b"x").await.status, 200);
     refused(&put("team=red").await, 403, "AccessDenied");
 
-    // What stands in a body counts as well.
+    // The tags in the body of PutObjectTagging are tested as those in the header are.
     let_in(&rig, &allow(THE_OTHER, "s3:PutObjectTagging", wanted)).await;
     assert_eq!(tag(OTHER, "red").await.status, 200);
     refused(&tag(OTHER, "blue").await, 403, "AccessDenied");

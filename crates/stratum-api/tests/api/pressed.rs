@@ -1,11 +1,12 @@
-//! A journal near its cap: what would be refused at the end is refused before the body is read.
+//! A journal near its cap: a write for which it has no room is refused before the body is read.
 
 use crate::client::Client;
 use crate::rig::{Choices, answer, noise, request};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// A server whose journal takes no more ordinary writes, with an upload under way.
+/// A server whose journal is too full for ordinary writes, and the id of an upload that is under way to the key
+/// `parts`.
 async fn full() -> (Client, String) {
     let client = Client::with(Choices { journal_cap: 1 << 20, ..Choices::default() }).await;
     client.put("/bucket", "").await.expect(200);

@@ -1,4 +1,4 @@
-//! Quotas: what would be too much is refused, before its bytes are taken where its length is known.
+//! Quotas: a write that would exceed one is refused, and before its body is read where the length is declared.
 
 use crate::client::Client;
 use crate::rig::{Age, Choices, OTHER};
@@ -47,7 +47,7 @@ async fn what_is_too_much_for_a_bucket_is_refused() {
 async fn bytes_over_a_quota_are_not_awaited() {
     let client = with_bucket().await;
     bound(&client, Quota { bytes: Some(1000), objects: None }).await;
-    // Of ten million bytes that are announced none is sent.
+    // Ten million bytes are announced and none is sent, so the answer comes only if the server doesn't wait for them.
     let head = crate::rig::request(
         "PUT",
         "/bucket/a",
@@ -91,7 +91,8 @@ async fn all_buckets_of_a_user_count_together_and_nobody_else_s() {
     assert_eq!(put("/two/a", 300).await.0, 200);
     assert_eq!(put("/two/b", 300).await, (403, "QuotaExceeded".into()));
     client.put("/bucket/a", vec![1; 5000]).await.expect(200);
-    // Of those that come at once no more get in than there is room for, whichever bucket they go to.
+    // Of requests at the same time only as many succeed as the quota has room for, whichever bucket they write to: 100
+    // bytes are left, so three of 30 bytes.
     let racing = (0..20).map(|number| {
         let target = format!("/{}/racing-{number}", ["one", "two"][number % 2]);
         async move { rig.signed(OTHER, "PUT", &target, &[], &[1; 30]).await.status }

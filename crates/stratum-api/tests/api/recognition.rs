@@ -1,4 +1,5 @@
-//! A request that isn't understood is never taken for another, and nobody is nobody.
+//! A request with parameters or headers that the server doesn't know never has the effect of the request without them,
+//! and a request without a signature has no rights but those of a stranger.
 
 use crate::rig::{Answer, Choices, OTHER, ROOT, Rig};
 use aws_credential_types::Credentials;
@@ -9,7 +10,7 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4;
 use std::time::{Duration, SystemTime};
 
-/// The object that everything here tries to change without being allowed to.
+/// A server with an object that the requests of these tests must leave as it is.
 async fn with_object() -> Rig {
     let rig = Rig::with_bucket().await;
     assert_eq!(rig.send("PUT", "/bucket/k", &[], b"kept").await.status, 200);
@@ -20,7 +21,7 @@ async fn is_kept(rig: &Rig, after: &str) {
     assert_eq!(rig.send("GET", "/bucket/k", &[], b"").await.body, b"kept", "{after}");
 }
 
-/// The headers of these lines, one after the other, on one request.
+/// A PUT with these headers. A name may come several times: each is a line of its own.
 async fn put(rig: &Rig, target: &str, headers: &[(&str, &str)]) -> Answer {
     rig.send("PUT", target, headers, b"other").await
 }
@@ -154,7 +155,7 @@ async fn nobody_uses_what_is_roots_and_never_operates() {
     let rig = with_object().await;
     assert_eq!(rig.signed(OTHER, "PUT", "/others", &[], b"").await.status, 200);
     assert_eq!(rig.signed(OTHER, "PUT", "/others/k", &[], b"others").await.status, 200);
-    // What nobody created is root's, and nobody else's.
+    // A bucket that was created without a signature is root's, and no other user's.
     assert_eq!(rig.signed(ROOT, "GET", "/bucket/k", &[], b"").await.body, b"kept");
     assert_eq!(rig.signed(OTHER, "GET", "/bucket/k", &[], b"").await.code(), "AccessDenied");
     let listed = rig.send("GET", "/", &[], b"").await.text();
@@ -187,9 +188,9 @@ async fn strangers_learn_nothing_of_what_is_in_a_bucket_nor_of_what_can_be_asked
             assert_eq!((refused.status, refused.code().as_str()), (403, "AccessDenied"), "{method} {target}");
         }
     }
-    // To create a bucket is no question about one.
+    // A stranger can't create a bucket either.
     assert_eq!(rig.send("PUT", "/nowhere", &[], b"").await.code(), "AccessDenied");
-    // Where a bucket is HeadBucket says to everybody, as S3 documents.
+    // HeadBucket tells everybody the region of a bucket and whether it exists, as S3 documents.
     let head = rig.send("HEAD", "/bucket", &[], b"").await;
     assert_eq!((head.status, head.header("x-amz-bucket-region")), (403, Some("us-east-1")));
     let absent = rig.send("HEAD", "/nowhere", &[], b"").await;
@@ -219,7 +220,7 @@ async fn a_presigned_query_is_read_in_either_case_and_says_nothing_of_the_body()
     }
 }
 
-/// A request whose URL a user signed, with a query of its own.
+/// Sends a request whose URL is presigned by a user and has this query.
 #[allow(clippy::disallowed_methods)] // the server compares with the machine's time
 async fn presigned(
     rig: &Rig,

@@ -1,4 +1,5 @@
-//! A server on loopback over six temporary drives, and a client that shows every byte.
+//! The rig of these tests: a server on loopback over six temporary drives, and a client that can send any bytes and
+//! shows the answer as it came.
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
@@ -48,7 +49,7 @@ pub const OTHER: (&str, &str) = ("AKIAOTHER", "other-secret");
 #[derive(Clone, Copy, Debug)]
 pub struct Signer<'a> {
     pub key: (&'a str, &'a str),
-    /// Of a session.
+    /// The session token, if the key is a session's.
     pub token: Option<&'a str>,
     pub service: &'a str,
 }
@@ -59,11 +60,11 @@ impl<'a> From<(&'a str, &'a str)> for Signer<'a> {
     }
 }
 
-/// The machine's time, and as much later as a test says.
+/// The server's clock: the machine's time and what a test adds to it.
 #[derive(Debug, Default)]
 pub struct Ahead {
     by: AtomicU64,
-    /// Whoever asks next panics.
+    /// The next call of `now` panics.
     is_tripped: AtomicBool,
 }
 
@@ -78,21 +79,21 @@ impl Clock for Ahead {
     }
 }
 
-/// A running server. It stops, and its drives go, when this is dropped.
+/// A running server. A drop stops it and deletes its drives' folders.
 pub struct Rig {
     pub address: std::net::SocketAddr,
     pub store: Arc<Store>,
     pub connections: Arc<Connections>,
-    /// What was told of requests and nobody has taken yet.
+    /// The audit lines that no test has taken yet.
     pub audit: Mutex<AuditLines>,
     _stop: oneshot::Sender<()>,
     ahead: Arc<Ahead>,
-    /// What connects to it over TLS.
+    /// Connects to the server over TLS; `None` if the server takes plain HTTP.
     tls: Option<TlsConnector>,
     folder: tempfile::TempDir,
 }
 
-/// What a test may choose.
+/// The settings of the server that a test may choose.
 pub struct Choices {
     pub anonymous: bool,
     pub object_ownership: ObjectOwnership,
@@ -100,40 +101,42 @@ pub struct Choices {
     pub domains: Vec<String>,
     pub website_domain: Option<String>,
     pub region: String,
-    /// Connections at once.
+    /// The most connections that may be open at the same time.
     pub connections: usize,
     pub limits: Limits,
-    /// Bytes of journal that a drive may hold.
+    /// The most bytes of journal on each drive.
     pub journal_cap: u64,
-    /// What new bodies are coded with.
+    /// How new bodies are compressed in the hot tier.
     pub compression: Option<Compression>,
     pub age: Age,
     /// The tiers that the store has, each of six drives.
     pub tiers: &'static [Tier],
-    /// Over TLS, which a client's own keys take.
+    /// Whether to serve over TLS, without which requests with a client's own encryption keys (SSE-C) are refused.
     pub tls: bool,
     pub version_2: Version2,
 }
 
-/// How old the store is that a test gets.
+/// The level at which a test's store is written, as if an older or the newest binary had created it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {
-    /// It begins at the newest level.
+    /// The store is written at the newest level from the start.
     New,
-    /// It is of the level before, and stays so.
+    /// The store is written at the first level, and stays there.
     Old,
-    /// It is of the level before, and is raised while the test is at work.
+    /// The store begins at the first level and is raised to the newest while the test runs.
     Raised,
 }
 
-/// When a store is raised: most tests have put something in it by then, and aren't done.
+/// How long after its start a store of the age `Raised` is raised. By then most tests have written something, and have
+/// more to do.
 const RAISE_DELAY: Duration = Duration::from_millis(60);
 
 impl Age {
-    /// Each test has its own, by its name: what a server answers doesn't depend on it.
+    /// The age is chosen by the name of the running test. A server's answers don't depend on the level, so each age is
+    /// good for any test, and all are tested. To rename a test may change its age.
     fn of_this_test() -> Age {
         let name: usize = std::thread::current().name().unwrap_or_default().bytes().map(usize::from).sum();
-        // Bodies aren't coded before the level that knows how.
+        // The first level has no compressed bodies, so the tests of these need the newest.
         if crate::compression().is_some() { Age::New } else { [Age::New, Age::Old, Age::Raised][name % 3] }
     }
 }
@@ -179,7 +182,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// What stands in the first element of that name.
+    /// The text inside the first element of that name.
     pub fn element(&self, name: &str) -> Option<String> {
         let text = self.text();
         let (_, rest) = text.split_once(&format!("<{name}>"))?;
@@ -229,28 +232,28 @@ impl Rig {
         self.ahead.by.fetch_add(time.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// Has the next request panic.
+    /// Makes the server's code panic at its next look at the clock, which is in the next request.
     pub fn trip(&self) {
         self.ahead.is_tripped.store(true, Ordering::Relaxed);
     }
 
-    /// Where all of it lies.
+    /// The folder of everything that the server stores.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
 
     /// The folder of one of the six drives.
-    #[allow(dead_code)] // only the tests of coded bodies ask
+    #[allow(dead_code)] // only the tests of compressed bodies use it
     pub fn drive(&self, drive: usize) -> std::path::PathBuf {
         self.folder.path().join("hot").join(drive.to_string())
     }
 
-    /// An unsigned request on a connection of its own.
+    /// Sends an unsigned request on a new connection.
     pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         self.raw(&request(method, target, headers, body), method == "HEAD").await
     }
 
-    /// A request signed by a user.
+    /// Sends a request that is signed by a user, on a new connection.
     pub async fn signed<'a>(
         &self,
         user: impl Into<Signer<'a>>,
@@ -264,7 +267,7 @@ impl Rig {
         self.raw(&bytes, method == "HEAD").await
     }
 
-    /// The head of a request signed by a user.
+    /// The bytes of a request that is signed by a user.
     pub fn sign<'a>(
         &self,
         user: impl Into<Signer<'a>>,
@@ -310,7 +313,7 @@ impl Rig {
         request(method, target, &all, b"")
     }
 
-    /// These very bytes, and the first answer to them.
+    /// Sends these bytes as they are on a new connection, and reads the first answer.
     pub async fn raw(&self, bytes: &[u8], head_only: bool) -> Answer {
         let mut connection = TcpStream::connect(self.address).await.expect("a connection");
         if let Some(tls) = &self.tls {
@@ -366,7 +369,8 @@ pub async fn answer(connection: &mut (impl AsyncRead + Unpin), head_only: bool) 
     Some(answer)
 }
 
-/// Bytes that differ from seed to seed, and don't compress, unless bodies are coded: then to half.
+/// Bytes that differ from seed to seed. They can't be compressed, except in the tests of compressed bodies, where they
+/// shrink to half.
 pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = pure_noise(seed, length);
     if crate::compression().is_some() {
@@ -375,7 +379,7 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Bytes that differ from seed to seed and don't compress.
+/// Bytes that differ from seed to seed and can't be compressed.
 pub fn pure_noise(seed: u64, length: usize) -> Vec<u8> {
     use stratum_storage::ambient::Entropy;
     let mut bytes = vec![0; length];
@@ -399,7 +403,7 @@ async fn store(folder: &std::path::Path, choices: &Choices, clock: Arc<dyn Clock
     };
     let config =
         SetConfig { tiers: choices.tiers.iter().copied().map(tier).collect(), threads: Threads::Own };
-    // Small segments: six drives' journals are written over with zeros for every test.
+    // The segments are small, since every test fills those of six drives' journals with zeros first.
     let options = journal::Options {
         segment_bytes: choices.journal_cap.min(4 << 20),
         cap: choices.journal_cap,
@@ -456,7 +460,7 @@ async fn store(folder: &std::path::Path, choices: &Choices, clock: Arc<dyn Clock
     }
 }
 
-/// A certificate for this rig alone, and what believes it.
+/// A server with a new certificate of its own, and a client that trusts this certificate.
 fn certified() -> (Arc<ServerConfig>, TlsConnector) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let (certificate, key) = (made.cert.der().clone(), made.signing_key.serialize_der());
@@ -473,14 +477,14 @@ fn certified() -> (Arc<ServerConfig>, TlsConnector) {
     (Arc::new(server), Arc::new(client).into())
 }
 
-/// Each rig has a key of its own.
+/// A random key for a rig's console sessions, so that no other rig accepts them.
 fn random() -> [u8; KEY_BYTES] {
     let mut bytes = [0; KEY_BYTES];
     stratum_storage::ambient::Entropy::fill(&System, &mut bytes);
     bytes
 }
 
-/// Sessions of the console that end with the rig.
+/// Keeps the console's key and its ended sessions in memory, so that no session outlives the rig.
 #[derive(Debug)]
 struct InMemory {
     key: DataKey,
@@ -502,7 +506,7 @@ impl SessionKeeper for InMemory {
     }
 }
 
-/// The usual key, and another.
+/// The master keys of every rig: the first, `usual`, and another.
 pub fn master_keys() -> MasterKeys {
     let lines = [("usual", [1; 32]), ("other", [2; 32])].map(|(name, key)| MasterKeys::line(name, &key));
     MasterKeys::parse(&lines.map(|line| line.expect("a name")).concat()).expect("keys")

@@ -1,8 +1,8 @@
-//! What somebody without a secret can make the server do, and what a body may claim about itself.
+//! Limits on what a peer without a secret can make the server do, and on what a chunked body may claim about itself.
 
 use crate::rig::{Answer, ROOT, Rig};
 
-/// Of a request that is signed by nobody, whatever it says.
+/// An `Authorization` header that names root's access key and has a false signature.
 fn forged(names: &str) -> String {
     let (access_key, _) = ROOT;
     let day = today();
@@ -13,7 +13,7 @@ fn forged(names: &str) -> String {
     )
 }
 
-/// Today as a scope has it.
+/// The current date as it is written in the scope of a signature: YYYYMMDD.
 #[allow(clippy::disallowed_methods)] // the server compares with the machine's time
 fn today() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();

@@ -17,7 +17,7 @@ fn document(tags: &[(&str, &str)]) -> String {
     format!("<Tagging><TagSet>{}</TagSet></Tagging>", tags.iter().map(tag).collect::<String>())
 }
 
-/// The tags that a document tells of, in its order.
+/// The tags in an answer's document, in its order.
 fn told(answer: &Answered) -> Vec<(String, String)> {
     let text = answer.text();
     let between = |text: &str, name: &str| {

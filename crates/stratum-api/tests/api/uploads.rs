@@ -1,8 +1,8 @@
-//! Multipart uploads for tests of what comes with one.
+//! A multipart upload in one call, for the tests of headers that come with the create request.
 
 use crate::client::Client;
 
-/// Uploads an object of one part, which begins with these headers.
+/// Uploads an object of one part; the request that creates the upload has these headers.
 pub async fn upload(client: &Client, target: &str, headers: &[(&str, &str)], body: &str) {
     let begun = client.send("POST", &format!("{target}?uploads"), headers, "").await.expect(200);
     let upload = begun.element("UploadId").unwrap();

@@ -1,4 +1,4 @@
-//! Requests that are signed by version 2, where that is taken and where it isn't.
+//! Requests signed by AWS signature version 2, on servers that accept it and on servers that refuse it.
 
 use crate::client::Client;
 use crate::iam::root;
@@ -11,7 +11,7 @@ use sha1::Sha1;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use stratum_auth::Version2;
 
-/// A server that serves nobody without a signature, with a bucket of root's that others may use as the policy says.
+/// A server that refuses requests without a signature, with a bucket of root's and an object in it.
 async fn rig(version_2: Version2) -> Rig {
     let domains = vec!["s3.example.com".to_owned()];
     let choices = Choices { age: Age::New, anonymous: false, version_2, domains, ..Choices::default() };
@@ -36,7 +36,8 @@ fn hmac(secret: &str, text: &str) -> String {
     BASE64.encode(mac.finalize().into_bytes())
 }
 
-/// A request's signature: `resource` is what of its target is signed, and the headers come by their names.
+/// The signature of a request. `resource` is the part of the target that is signed, and `headers` must be in the order
+/// of their names.
 fn signature(secret: &str, method: &str, date: &str, headers: &[(&str, &str)], resource: &str) -> String {
     let header = |name| headers.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value);
     let mut text = format!("{method}\n{}\n{}\n{date}\n", header("content-md5"), header("content-type"));
@@ -46,7 +47,7 @@ fn signature(secret: &str, method: &str, date: &str, headers: &[(&str, &str)], r
     hmac(secret, &(text + resource))
 }
 
-/// Sends a request that is signed in its header.
+/// Sends a request with the signature in its `Authorization` header.
 async fn send(
     rig: &Rig,
     (access_key, secret): (&str, &str),
@@ -61,7 +62,8 @@ async fn send(
     rig.send(method, target, &[headers, &own].concat(), body.as_bytes()).await
 }
 
-/// A target that is presigned for so many seconds, with parameters that are signed as headers.
+/// A target with the signature in its query, which expires in `lasts` seconds. `headers` become parameters of the
+/// query, and are signed as if they were headers.
 fn presigned(
     (access_key, secret): (&str, &str),
     method: &str,
@@ -194,7 +196,8 @@ async fn where_it_is_taken_a_query_signs_until_it_expires() {
     assert_eq!(refusal(&both), (400, "InvalidArgument".into()));
 }
 
-/// A URL for one body is none for another, whether its checksum is moved from a header into the query or not.
+/// A presigned URL with a checksum is good only for a body with this checksum, whether the checksum comes in the query
+/// or in a header.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checksum_that_is_signed_counts_wherever_it_stands() {
     let rig = rig(Version2::Taken).await;
@@ -282,7 +285,8 @@ async fn a_session_signs_with_its_token() {
     assert_eq!(refusal(&send(&rig, key, "GET", path, &other, "").await), (400, "InvalidToken".into()));
 }
 
-/// Its signature names no host, so that it could be carried to where it means something else.
+/// Version 2 doesn't sign the host, so a signature for S3 could be used for the operator's API or IAM. These take
+/// version 4 only.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_but_s3_takes_it() {
     let rig = rig(Version2::Taken).await;
@@ -298,7 +302,7 @@ async fn nothing_but_s3_takes_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_is_what_its_signed_hash_says_and_no_signed_chunks() {
     let rig = rig(Version2::Taken).await;
-    // SHA-256 of "body".
+    // The SHA-256 of "body".
     let hash = "230d8358dc8e8890b4c58deeb62912ee2f20357ae92a5cc861b98e68fe31acb5";
     let put = async |hash: &str, body: &str| {
         let headers = [("x-amz-content-sha256", hash)];

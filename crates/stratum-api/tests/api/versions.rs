@@ -1,4 +1,4 @@
-//! Versions, delete markers, and what is said of them.
+//! Versions and delete markers: how writes and deletes create them, and how they are read, listed, copied and told of.
 
 use crate::client::{Answered, Client};
 use crate::rig::{Age, Choices, OTHER, ROOT};
@@ -32,7 +32,7 @@ async fn put(client: &Client, key: &str, body: &str) -> String {
     id(&client.put(&format!("/bucket/{key}"), body).await.expect(200))
 }
 
-/// Deletes what is current, and gives the id of the marker.
+/// Deletes a key without naming a version, and gives the id of the delete marker that this creates.
 async fn mark(client: &Client, key: &str) -> String {
     let answer = client.delete(&format!("/bucket/{key}")).await.expect(204);
     assert_eq!(answer.header("x-amz-delete-marker"), Some("true"));

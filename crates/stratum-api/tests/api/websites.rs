@@ -1,4 +1,4 @@
-//! Websites of buckets, as browsers meet them.
+//! Static websites of buckets, as browsers see them.
 
 use crate::client::Client;
 use crate::rig::{Age, Answer, Choices, ROOT};
@@ -38,7 +38,7 @@ async fn visit(client: &Client, method: &str, path: &str) -> Answer {
     client.rig.send(method, path, &[("host", "site.web.example.com:9000")], b"").await
 }
 
-/// With some pages.
+/// A server whose bucket `site` is a website with some pages.
 async fn with_pages() -> Client {
     let client = client().await;
     owner(&client, "PUT", "/site?website", &[], SITE).await;
@@ -103,7 +103,7 @@ async fn pages_indexes_and_errors_are_served_to_anybody() {
     assert_eq!(client.rig.send("GET", "/", &lines, b"").await.status, 304);
     let part = client.rig.send("GET", "/", &[host, ("range", "bytes=1-2")], b"").await;
     assert_eq!((part.status, part.text().as_str()), (206, "om"));
-    // The same host in S3's own domain is S3.
+    // The bucket's host in S3's own domain answers as S3, not as a website.
     let s3 = client.rig.send("GET", "/docs", &[("host", "site.s3.example.com")], b"").await;
     assert_eq!((s3.status, s3.code().as_str()), (404, "NoSuchKey"));
 }
@@ -131,7 +131,7 @@ async fn what_nobody_may_read_is_not_served() {
     let refused = visit(&client, "GET", "/index.html").await;
     assert_eq!((refused.status, refused.header("x-amz-error-code")), (403, Some("AccessDenied")));
     assert!(!refused.text().contains("sorry"), "nor is the page of errors");
-    // A signature changes nothing: websites have no users.
+    // A website doesn't look at signatures: it serves only what anybody may read.
     let head = [("host", "site.web.example.com"), ("authorization", "AWS4-HMAC-SHA256 nonsense")];
     assert_eq!(client.rig.send("GET", "/index.html", &head, b"").await.status, 403);
     assert_eq!(client.rig.send("GET", "/", &[("host", "other.web.example.com")], b"").await.status, 404);

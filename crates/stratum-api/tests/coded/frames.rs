@@ -1,4 +1,5 @@
-//! Bodies in frames: stored shorter, and the same to clients in every way they can be read.
+//! Compressed bodies, which are stored in frames: they take fewer bytes on the drives, and clients read the same bytes
+//! in every way.
 
 use crate::client::Client;
 use crate::rig::{Choices, noise, pure_noise, request};
@@ -12,7 +13,7 @@ use stratum_storage::blob::{BlobRef, Form, Place};
 const FRAME: usize = stratum_frames::FRAME_BYTES;
 const MIB: usize = 1 << 20;
 
-/// Text, of a length at which nothing ends.
+/// Text of this length, which can be compressed.
 fn text(length: usize) -> Vec<u8> {
     (0..)
         .flat_map(|line| format!("line {line} of a log that says the same as ever\n").into_bytes())
@@ -34,7 +35,7 @@ impl Client {
         }
     }
 
-    /// Asserts that ranges of all kinds are read, and the whole.
+    /// Asserts that the whole object and ranges around the frames' borders are read as they were written.
     async fn reads(&self, key: &str, body: &[u8]) {
         let target = format!("/bucket/{key}");
         let whole = self.get(&target).await.expect(200);
@@ -67,7 +68,7 @@ async fn what_shrinks_is_stored_shorter_and_told_as_it_is() {
     assert_eq!(put.header("etag"), Some(&*format!("\"{}\"", hex::encode(Md5::digest(&body)))));
     let crc = put.header("x-amz-checksum-crc64nvme").map(str::to_owned);
     for _ in 0..2 {
-        // Once with the table read, once with it remembered.
+        // The first time the table of frames is read from the drives, the second time it is in the cache.
         client.reads("text", &body).await;
     }
     let head =
@@ -92,7 +93,7 @@ async fn what_does_not_shrink_or_is_small_is_stored_as_it_is() {
     }
 }
 
-/// Long enough for several segments; half of it doesn't shrink.
+/// The body is long enough for several segments, and half of it can't be compressed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_body_is_one_body_in_several_segments() {
     let client = Client::with_bucket().await;
@@ -153,7 +154,7 @@ async fn parts_and_copies_of_every_form() {
     client.reads("source", &coded).await;
 }
 
-/// Overwrites all that lies in a drive's volumes.
+/// Overwrites every volume file of a drive except for its first 4 KiB.
 fn rot(drive: PathBuf) {
     for entry in fs::read_dir(drive.join("volumes")).unwrap() {
         let path = entry.unwrap().path();
@@ -173,7 +174,8 @@ async fn drives_that_rot_are_made_up_for_or_the_body_is_refused() {
     rot(client.rig.drive(3));
     client.reads("key", &body).await;
     rot(client.rig.drive(5));
-    // One drive too many: what lies on the others is read, and the rest refused.
+    // That is one drive more than parity makes up for. Frames that lie on the other drives are still read, and reads of
+    // the rest are refused.
     let mut refused = 0;
     for (number, frame) in body.chunks(FRAME).enumerate() {
         let range = format!("bytes={}-{}", number * FRAME, number * FRAME + frame.len() - 1);
@@ -184,7 +186,7 @@ async fn drives_that_rot_are_made_up_for_or_the_body_is_refused() {
     assert!(refused > 0);
 }
 
-/// One user's uploads are refused for want of memory as others are.
+/// The memory that compression takes counts against a user's share, so a long upload beyond it is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_for_frames_is_admitted() {
     let client = Client::with(Choices { admission: 4 << 20, ..Choices::default() }).await;

@@ -1,4 +1,4 @@
-//! The stories of objects, parts and copies once more, with bodies that are coded, and what only these have.
+//! The API's tests of objects, parts and copies once more, with compressed bodies, and the tests of compression itself.
 
 #[path = "../api/checksums.rs"]
 mod checksums;
@@ -19,12 +19,12 @@ mod multipart;
 mod objects;
 #[path = "../api/pressed.rs"]
 mod pressed;
-// Some of it only the others need.
+// The tests of compressed bodies don't use all of the rig.
 #[allow(dead_code)]
 #[path = "../api/rig.rs"]
 mod rig;
 
-/// What new bodies are coded with.
+/// How new bodies are compressed in these tests.
 fn compression() -> Option<stratum_frames::Compression> {
     Some(stratum_frames::Compression::default())
 }
