@@ -142,7 +142,7 @@ pub(crate) enum BenchError {
     Preload(u64, String),
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
-    #[error("a thread of the load died")]
+    #[error("a worker thread of the benchmark panicked")]
     Died,
 }
 
@@ -226,7 +226,7 @@ fn measure(args: &BenchArgs) -> Result<Report, BenchError> {
         } else {
             if !args.json {
                 let (keys, size) = (args.keys(), quantity::show_size(args.size));
-                eprintln!("writing {keys} objects of {size} to {} first", args.bucket);
+                eprintln!("writing {keys} objects of {size} to {} before the measurement", args.bucket);
             }
             let preload = run_phase(args, &plan, &mut workers, Phase::Preload)?.0;
             if let Some((problem, count)) = preload.errors().next() {

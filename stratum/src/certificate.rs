@@ -83,7 +83,11 @@ impl CertificateTask {
             Ok(Look::Renewed) => {
                 *self.state.lock() = State::default();
                 let CertificateStatus { file, ends_at, .. } = self.status();
-                tracing::info!(file, ends = moment(ends_at), "a renewed certificate is shown from now on");
+                tracing::info!(
+                    file,
+                    ends = moment(ends_at),
+                    "the certificate was renewed: new connections are shown the new one"
+                );
             }
             Err(error) => self.state.lock().meets(error.to_string()),
         }

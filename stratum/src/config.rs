@@ -584,7 +584,7 @@ mod tests {
                 "line 2, tiers.hot.remote: only the cold tier may be remote",
             ),
             ("[tiers.cold]\nremote = \"cold\"\n", "line 2, tiers.cold.remote: \"cold\" is no remote store"),
-            ("[tiers.cold]\nregion = \"eu-1\"\n", "line 2, tiers.cold.region: it is a remote store's"),
+            ("[tiers.cold]\nregion = \"eu-1\"\n", "line 2, tiers.cold.region: only a remote store has"),
             (
                 "[tiers.cold]\nremote = \"gs://x\"\nregion = \"eu-1\"\n",
                 "line 3, tiers.cold.region: only an s3:// address has a region",
@@ -666,7 +666,7 @@ mod tests {
             ("[log]\nfilter = \"\"", "line 2, log.filter: is empty"),
             ("[tiers.cold]\nremote = \"s3://b\"\nregion = \"US East\"", "line 3, tiers.cold.region: "),
             ("[metrics]\ntoken = \"\"", "line 2, metrics.token: is empty"),
-            ("[metrics]\ntoken = \"a b\"", "line 2, metrics.token: no header carries it"),
+            ("[metrics]\ntoken = \"a b\"", "line 2, metrics.token: can't be sent in a header"),
             (
                 "[metrics]\nbuckets = [\"Photos\"]",
                 "line 2, metrics.buckets: \"Photos\": a bucket's name has ",

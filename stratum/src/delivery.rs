@@ -56,7 +56,7 @@ impl Courier {
         if queue.lost > 0 && !self.told_lost {
             tracing::error!(
                 webhook = target,
-                "events find no room any more and are lost: the webhook is away for too long"
+                "new events are lost: the webhook has taken none for too long, and its queue is full"
             );
         }
         self.told_lost = queue.lost > 0;

@@ -19,6 +19,6 @@ pub async fn show(address: SocketAddr, root: Credentials, region: String, told: 
              {program} ls --recursive s3://{DEMO_BUCKET} --endpoint {endpoint}\n",
             program = output::program()
         )),
-        Err(problem) => tracing::warn!(problem, "the bucket for a first look was not made"),
+        Err(problem) => tracing::warn!(problem, "the demo bucket could not be created"),
     }
 }

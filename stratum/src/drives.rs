@@ -311,7 +311,7 @@ impl Drives {
         let problem = if drive.takes_new() {
             "`stratum drive drain` it first".to_owned()
         } else if let shards @ 1.. = self.engine.volumes.table.shards_on(drive.id()) {
-            format!("{shards} shards of volumes still count on it; wait, or see `stratum status`")
+            format!("{shards} shards of volumes are still on the drive; wait, or see `stratum status`")
         } else if self.engine.journal.counts_on(drive.id()) {
             "the journal still counts on it; wait, or see `stratum status`".to_owned()
         } else {
@@ -325,8 +325,8 @@ impl Drives {
         let shards = self.engine.volumes.table.shards_on(slot.id);
         match (shards, self.engine.journal.counts_on(slot.id)) {
             (0, false) => ("drained", Some(format!("`stratum drive remove {}` takes it out", slot.place))),
-            (0, true) => ("draining", Some("the journal is still on it".into())),
-            (shards, _) => ("draining", Some(format!("{shards} shards are still on it"))),
+            (0, true) => ("draining", Some("the journal is still on the drive".into())),
+            (shards, _) => ("draining", Some(format!("{shards} shards of volumes are still on the drive"))),
         }
     }
 }

@@ -39,8 +39,11 @@ pub fn run(args: &EventsArgs) -> ExitCode {
                 output::line("No events wait.");
             }
             for (webhook, QueueStatus { waiting, lost }) in &queues {
-                let lost =
-                    if *lost > 0 { format!(", {lost} found no room and are lost") } else { String::new() };
+                let lost = if *lost > 0 {
+                    format!(", {lost} are lost because the queue was full")
+                } else {
+                    String::new()
+                };
                 output::line(format_args!("{webhook}: {waiting} wait{lost}"));
             }
             Ok(queues.values().all(|queue| queue.lost == 0))

@@ -34,7 +34,7 @@ pub fn configured(config: &Config) -> Result<Option<MasterKeys>, Failure> {
     match (variable(VARIABLE).map(Zeroizing::new), file) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => {
-            Err(format!("{VARIABLE} and encryption.master_keys both say the master keys: leave one out")
+            Err(format!("{VARIABLE} and encryption.master_keys both set the master keys: leave one out")
                 .into())
         }
         (Some(text), None) => {

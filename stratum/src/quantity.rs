@@ -23,7 +23,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     let units = SIZE_UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)));
     let (number, unit) = units.unwrap_or((text, 1));
     let count: u64 = number.trim().parse().map_err(|_| format!("\"{text}\" is not a size such as 4KiB"))?;
-    count.checked_mul(unit).ok_or_else(|| format!("\"{text}\" is more than there can be"))
+    count.checked_mul(unit).ok_or_else(|| format!("\"{text}\" is more bytes than 64 bits can count"))
 }
 
 /// A number of bytes, as [`bytes()`] reads it, but no more than one PUT may carry.
@@ -43,7 +43,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         number.trim().parse().map_err(|_| format!("\"{text}\" is not a duration such as 20s"))?;
     match Duration::try_from_secs_f64(count * unit) {
         Ok(span) if span <= Duration::from_secs(86_400) => Ok(span),
-        _ => Err(format!("\"{text}\" is not between nothing and a day")),
+        _ => Err(format!("\"{text}\" is not between 0s and a day")),
     }
 }
 

@@ -202,7 +202,7 @@ fn keep_configuration(backup: &Path, layout: &Layout) -> Result<(), String> {
 fn tell(store: &Offline, found: &[Told]) {
     output::line(format_args!("The state reaches entry {} of the journal.", store.state.reached()));
     for doubt in store.doubts() {
-        output::line(format_args!("Not known: {doubt}."));
+        output::line(format_args!("Uncertain: {doubt}."));
     }
     for told in found.iter().filter(|told| told.severity >= Severity::Wrong) {
         output::line(&told.text);

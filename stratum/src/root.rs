@@ -72,7 +72,9 @@ impl RootCredentials {
             _ if shown || std::io::stdout().is_terminal() => {
                 format!("sign in as {access_key} with {secret_key}")
             }
-            Some(meta) => format!("sign in with what {} holds", meta.join(credentials::FILE).display()),
+            Some(meta) => {
+                format!("sign in with the credentials in {}", meta.join(credentials::FILE).display())
+            }
             None => format!("sign in as {access_key}"),
         }
     }

@@ -18,7 +18,7 @@ pub fn progress(meta: &Path) -> ScrubProgress {
     let cursor = read(&path);
     let save = move |cursor: &ScrubCursor| {
         if let Err(error) = write(&path, cursor) {
-            tracing::warn!(%error, file = %path.display(), "how far scrub is could not be saved");
+            tracing::warn!(%error, file = %path.display(), "the progress of scrub could not be saved");
         }
     };
     ScrubProgress { cursor, save: Box::new(save) }
@@ -28,7 +28,7 @@ fn read(path: &Path) -> ScrubCursor {
     let read = fs::read(path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
     read.unwrap_or_else(|error: io::Error| {
         if error.kind() != io::ErrorKind::NotFound {
-            tracing::warn!(%error, file = %path.display(), "scrub begins anew");
+            tracing::warn!(%error, file = %path.display(), "scrub begins anew: its saved progress can't be read");
         }
         ScrubCursor::default()
     })

@@ -152,7 +152,7 @@ impl Entrance {
 fn scrapers_token(said: Option<String>, config: &Config) -> Result<Option<String>, Failure> {
     match (said, &config.metrics.token) {
         (Some(_), Some(_)) => {
-            Err(format!("{TOKEN_VARIABLE} and metrics.token both say the token: leave one out").into())
+            Err(format!("{TOKEN_VARIABLE} and metrics.token both set the token: leave one out").into())
         }
         (said, None) => Ok(said),
         (None, Some(token)) => Ok(Some(token.0.clone())),
@@ -268,7 +268,7 @@ fn plan_faults(args: &ServerArgs) -> Result<(), Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let plan: faulty::FaultPlan =
         toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-    tracing::warn!(faults = plan.faults.len(), "drives will go wrong by plan");
+    tracing::warn!(faults = plan.faults.len(), "faults are injected into drives, as --faults asks");
     faulty::install(plan);
     Ok(())
 }

@@ -29,7 +29,11 @@ pub fn by_force_after_a_while(engine: &Engine, tasks: Tasks) {
     let engine = engine.clone();
     let watch = move || {
         thread::sleep(SILENCE);
-        tracing::warn!(tasks = tasks.left().join(", "), drives = hanging(&engine), "the stop waits");
+        tracing::warn!(
+            tasks = tasks.left().join(", "),
+            drives = hanging(&engine),
+            "the stop waits for these tasks and drives"
+        );
         thread::sleep(PATIENCE - SILENCE);
         tracing::warn!(
             tasks = tasks.left().join(", "),

@@ -160,7 +160,7 @@ fn decide(
             }
         }
         output::line(match (action, objects, tier) {
-            (_, 0, _) => "no object was there".to_owned(),
+            (_, 0, _) => "no object was found".to_owned(),
             (_, 1, Some(tier)) => format!("1 object goes to {tier}"),
             (_, _, Some(tier)) => format!("{objects} objects go to {tier}"),
             (_, 1, None) => "1 object may go where else it is wanted".to_owned(),

@@ -211,10 +211,10 @@ fn read(path: &Path, memory: usize, day: Day) -> Option<Usage> {
 fn put_aside(path: &Path, reason: &dyn std::fmt::Display) {
     let aside = path.with_extension("damaged");
     let kept = match fs::rename(path, &aside) {
-        Ok(()) => format!("it lies in {} now", aside.display()),
-        Err(error) => format!("it could not be put aside ({error}) and will be written over"),
+        Ok(()) => format!("the damaged file is now {}", aside.display()),
+        Err(error) => format!("the file could not be renamed ({error}) and will be overwritten"),
     };
-    tracing::warn!(file = %path.display(), %reason, kept, "the file of the use of objects can't be read whole");
+    tracing::warn!(file = %path.display(), %reason, kept, "the saved use of objects can't be read in full");
 }
 
 #[cfg(test)]

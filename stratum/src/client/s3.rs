@@ -54,9 +54,9 @@ pub enum S3Error {
     Refused { url: String, status: u16, problem: String },
     #[error("{0}: the answer makes no sense")]
     Nonsense(String),
-    #[error("it is longer than {MAX_PARTS} parts can hold")]
+    #[error("the object is longer than {MAX_PARTS} parts can hold")]
     TooLong,
-    #[error("it was given up")]
+    #[error("the upload was given up")]
     GivenUp,
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -45,7 +45,11 @@ impl TierSection {
         let Some(start) = at(&self.remote) else {
             let fields = [("endpoint", at(&self.endpoint)), ("region", at(&self.region))];
             let (field, start) = fields.into_iter().find_map(|(field, at)| Some((field, at?)))?;
-            return Some((start, field, "it is a remote store's, and `remote` names none".into()));
+            return Some((
+                start,
+                field,
+                "only a remote store has this setting, and `remote` names none".into(),
+            ));
         };
         if tier != Tier::Cold {
             return Some((start, "remote", "only the cold tier may be remote".into()));

@@ -95,7 +95,7 @@ fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spanned<String>, D
         return Ok(text);
     }
     Err(D::Error::custom(format!(
-        "\"{name}\" is no name of a webhook: up to {MAX_NAME_CHARS} letters, digits, '-' and '_'"
+        "\"{name}\" can't be the name of a webhook, which is 1 to {MAX_NAME_CHARS} letters, digits, '-' and '_'"
     )))
 }
 
@@ -146,7 +146,9 @@ fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D
     let token = Secret::deserialize(deserializer)?;
     match token.0.bytes().all(|byte| byte.is_ascii_graphic()) {
         true => Ok(Some(token)),
-        false => Err(D::Error::custom("no header carries it: write visible ASCII without spaces")),
+        false => {
+            Err(D::Error::custom("can't be sent in a header: write visible ASCII characters without spaces"))
+        }
     }
 }
 
@@ -194,7 +196,7 @@ fn collector<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<HttpUr
 fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Share, D::Error> {
     let share = f64::deserialize(deserializer)?;
     Share::new(share)
-        .ok_or_else(|| D::Error::custom(format!("{share} is no part: from 0.0, none, to 1.0, all")))
+        .ok_or_else(|| D::Error::custom(format!("{share} is not a share from 0.0 (none) to 1.0 (all)")))
 }
 
 #[cfg(test)]
@@ -231,7 +233,7 @@ mod tests {
         assert_eq!(below("http://127.0.0.1:4318"), "http://127.0.0.1:4318/v1/traces");
         assert_eq!(below("https://otel.example.com/in/"), "https://otel.example.com/in/v1/traces");
         let refusal = |text: &str| of(text).unwrap_err().to_string();
-        assert!(refusal("[otlp]\ntraces = 1.5\n").contains("line 2, otlp.traces: 1.5 is no part"));
+        assert!(refusal("[otlp]\ntraces = 1.5\n").contains("line 2, otlp.traces: 1.5 is not a share"));
         assert!(refusal("[otlp]\nendpoint = \"http://h/?a\"\n").contains("otlp.endpoint: has a query"));
         assert!(refusal("[otlp]\nendpoint = \"grpc://h\"\n").contains("otlp.endpoint: "));
     }

@@ -124,7 +124,7 @@ fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     match size(deserializer)? {
         bytes if bytes >= LEAST_MEMORY => Ok(bytes),
         _ => Err(D::Error::custom(
-            "is too little to know anything: write \"1MiB\" or more, or policy = \"off\"",
+            "is too little to keep the use of objects in: write \"1MiB\" or more, or policy = \"off\"",
         )),
     }
 }
@@ -138,9 +138,9 @@ fn some_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Day>, D
 fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Day, D::Error> {
     let span = duration(deserializer)?;
     let millis = NonZeroU64::new(span.as_millis() as u64);
-    millis
-        .map(Day::new)
-        .ok_or_else(|| D::Error::custom("a day can't take no time: write \"10s\", or leave it out"))
+    millis.map(Day::new).ok_or_else(|| {
+        D::Error::custom("a day must be longer than nothing: write \"10s\", or leave the setting out")
+    })
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ fn written_anew(repaired: bool) -> &'static str {
 
 fn shard_flaw(flaw: &FileFlaw) -> String {
     match flaw {
-        FileFlaw::Lost => "is lost by the state's word".into(),
+        FileFlaw::Lost => "is recorded in the state as lost".into(),
         FileFlaw::Away => "is on a drive that isn't there".into(),
         FileFlaw::NoFile => "has no file".into(),
         FileFlaw::Short { length } => format!("is cut off at {length} bytes"),

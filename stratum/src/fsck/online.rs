@@ -273,9 +273,9 @@ impl Checks {
                 Ok(Some((written, lost))) => {
                     format!("{volume}: {written} fragments were written anew, {lost} shards given to heal to rebuild")
                 }
-                Ok(None) => format!("{volume}: heal or compaction is at it already"),
+                Ok(None) => format!("{volume}: heal or compaction works on it already"),
                 Err(HealError::Gone) => continue,
-                Err(error) => format!("{volume}: it stays as it is: {error}"),
+                Err(error) => format!("{volume}: not mended: {error}"),
             });
         }
         let volumes = self.engine.volumes.clone();
@@ -291,7 +291,7 @@ impl Checks {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => {}
             done = tokio::time::timeout(HEAL_TIMEOUT, healed) => if done.is_err() {
-                mended.push("heal is still at it: see `stratum status`".into());
+                mended.push("heal has not finished yet: see `stratum status`".into());
             },
         }
         mended

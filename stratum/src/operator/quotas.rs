@@ -85,10 +85,12 @@ pub(super) async fn change(
     let wrong = |problem: &str| Refused(StatusCode::BAD_REQUEST, problem.to_owned());
     let quota = Quota { bytes: wanted.bytes, objects: wanted.objects };
     let quota = match action.as_str() {
-        "set" if quota.is_unbounded() => return Err(wrong("a quota is of bytes, of objects, or of both")),
+        "set" if quota.is_unbounded() => {
+            return Err(wrong("a quota limits bytes, objects or both: give at least one of them"));
+        }
         "set" => Some(quota),
         "unset" if quota.is_unbounded() => None,
-        "unset" => return Err(wrong("what takes a quota away says nothing of how much")),
+        "unset" => return Err(wrong("`unset` takes no number of bytes or objects")),
         _ => {
             return Err(Refused(StatusCode::NOT_FOUND, format!("there is no action {action}: set or unset")));
         }
@@ -121,7 +123,7 @@ pub(super) async fn change(
             let whose = format!("all buckets of {user}");
             (QuotaOf::User(user), whose)
         }
-        _ => return Err(wrong("it is of a bucket or of a user")),
+        _ => return Err(wrong("a quota is that of a bucket or that of a user: name one of them")),
     };
     let said = match &quota {
         Some(_) => format!("{whose}: the quota is set"),

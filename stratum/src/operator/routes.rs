@@ -67,8 +67,8 @@ async fn check(parameters: &[&str], request: Request<Body>, next: Next) -> Respo
 fn problem(unknown: &str, parameters: &[&str]) -> String {
     let unknown = unknown.escape_debug();
     match parameters {
-        [] => format!("the parameter \"{unknown}\" is not known here: this takes none"),
-        some => format!("the parameter \"{unknown}\" is not known here: this takes {}", some.join(", ")),
+        [] => format!("the parameter \"{unknown}\" is not known here: this call takes none"),
+        some => format!("the parameter \"{unknown}\" is not known here: this call takes {}", some.join(", ")),
     }
 }
 
@@ -107,9 +107,9 @@ mod tests {
             assert_eq!(asked(method, uri).await, (StatusCode::OK, told.into()), "{uri}");
         }
         for (method, uri, told) in [
-            ("GET", "/plain?dry=1", "\\\"dry\\\" is not known here: this takes none"),
-            ("GET", "/both?b=1", "\\\"b\\\" is not known here: this takes a"),
-            ("POST", "/both?b=1&%61=2", "\\\"a\\\" is not known here: this takes b, c"),
+            ("GET", "/plain?dry=1", "\\\"dry\\\" is not known here: this call takes none"),
+            ("GET", "/both?b=1", "\\\"b\\\" is not known here: this call takes a"),
+            ("POST", "/both?b=1&%61=2", "\\\"a\\\" is not known here: this call takes b, c"),
         ] {
             let (status, said) = asked(method, uri).await;
             assert!(status == StatusCode::BAD_REQUEST && said.contains(told), "{uri}: {said}");

@@ -97,10 +97,10 @@ pub(super) async fn decide(
             (vec![(key.clone().into_bytes(), record)], None)
         }
         (None, Some(_)) if version.is_some() => {
-            return Err(bad("a version is one of a key, not of a prefix".into()));
+            return Err(bad("a version can be named only with a key, not with a prefix".into()));
         }
         (None, Some(prefix)) => page(&view, bucket.id, prefix, request.after.as_deref()).await?,
-        _ => return Err(bad("say either a key or a prefix".into())),
+        _ => return Err(bad("name either a key or a prefix".into())),
     };
     let objects = match objects.is_empty() {
         true => 0,

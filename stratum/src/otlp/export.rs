@@ -86,7 +86,7 @@ impl<S: Signal> ExportTask<S> {
             tracing::warn!(
                 signal = S::NAME,
                 dropped = more,
-                "more was told than the collector took: the rest was dropped"
+                "the queue to the collector was full, so what came then was dropped"
             );
         }
     }

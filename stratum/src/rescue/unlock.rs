@@ -50,7 +50,7 @@ async fn unlock(
         keys.ok_or("there is no master key: name the server's configuration, or set STRATUM_MASTER_KEYS")?;
     let name = encryption.mode.name_of_key(bucket, key);
     let key = keys.unwrap(&encryption.key, &name).await.map_err(|error| error.to_string())?;
-    let words = key.open_words(&encryption.headers).ok_or("what was said of it is damaged")?;
+    let words = key.open_words(&encryption.headers).ok_or("the object's encrypted headers are damaged")?;
     let headers = ObjectHeaders::from_bytes(&words).map_err(|error| error.to_string())?;
     let to_the_store = std::mem::replace(&mut record.headers, headers).user;
     record.headers.user.extend(to_the_store);

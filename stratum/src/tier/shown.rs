@@ -23,7 +23,7 @@ pub(super) fn explanation(why: &Explanation) -> String {
     if why.bytes.len() > 1 {
         let parts: Vec<String> =
             why.bytes.iter().map(|(tier, bytes)| format!("{bytes} bytes in {tier}")).collect();
-        let _ = writeln!(text, "Of it are {}.", parts.join(", "));
+        let _ = writeln!(text, "The object has {}.", parts.join(", "));
     }
     if let Some(pin) = &why.pin {
         let until = pin.until.map_or_else(String::new, |until| format!(" until {}", moment(until)));
@@ -81,11 +81,15 @@ pub(super) fn status(status: &TierStatus, now: UnixMillis) -> String {
 pub(super) fn remote(status: &UploadStatus) -> String {
     let UploadStatus { place, volumes, waiting, uploaded, missing, .. } = status;
     let mut text = format!(
-        "{place} holds {volumes} volumes, {}; {uploaded} came there since the start\n",
+        "{place} holds {volumes} volumes, {}; {uploaded} were uploaded since the start\n",
         bytes(status.bytes)
     );
     if *waiting > 0 || status.uploading.is_some() {
-        let _ = writeln!(text, "{waiting} more with {} wait on the drives", bytes(status.waiting_bytes));
+        let _ = writeln!(
+            text,
+            "{waiting} more volumes with {} wait on the drives for their upload",
+            bytes(status.waiting_bytes)
+        );
     }
     if let Some(error) = &status.last_error {
         let _ = writeln!(text, "{} uploads failed, last: {error}", status.failed);
@@ -111,10 +115,10 @@ fn state_copy(status: &StateCopyStatus) -> String {
             moment(at),
             bytes(status.bytes)
         ),
-        _ => "no copy of the state came there since the start\n".to_owned(),
+        _ => "no copy of the state was uploaded since the start\n".to_owned(),
     };
     if let Some(error) = &status.last_error {
-        let _ = writeln!(text, "the last try of a newer one failed: {error}");
+        let _ = writeln!(text, "the last try to upload a newer copy failed: {error}");
     }
     text
 }
@@ -136,7 +140,7 @@ fn of_deciding(deciding: &TieringStatus, now: UnixMillis) -> String {
         if left > 0 {
             let _ = writeln!(
                 text,
-                "{left} more belong elsewhere: {} go with later walks, {} wait for room",
+                "{left} more objects belong in another tier: {} are moved by later walks, {} wait for room",
                 walked.put_off, walked.waiting_for_room
             );
         }
