@@ -8,8 +8,7 @@
 //!
 //! * [`door`] is what the server gives the console.
 //! * `visit` is one request: who is signed in, the form, and the guards against forged requests; `session`, `ended`
-//! and `attempts`
-//!   are what stands behind signing in and out.
+//!   and `attempts` are what stands behind signing in and out.
 //! * `ask` sends requests and reads the answers.
 //! * `pages` has a file for each page, `frame` what all pages have; `shown` is how sizes and times read.
 //! * `assets` are the stylesheet and the scripts, which do what a page can't do alone: uploads with progress.
