@@ -46,6 +46,7 @@ pub mod placement;
 mod quarantine;
 pub mod record;
 mod relocate;
+mod rests;
 pub mod salvage;
 mod space;
 mod stack;

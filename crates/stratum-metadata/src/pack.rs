@@ -26,6 +26,7 @@ use crate::record::{
     UploadId, Version, decode,
 };
 use crate::relocate::{self, MoveError, Trust, blob_of};
+use crate::rests::is_pressed;
 use crate::store::Metadata;
 use crate::tree::Base;
 use bytes::Bytes;
@@ -44,9 +45,10 @@ use unread::Unread;
 const PACK_FROM: f32 = 0.25;
 /// Bytes of bodies that are packed together: several stripes.
 const BATCH_BYTES: usize = 8 << 20;
-/// Bytes of owners in a batch. A `Relocate` names each owner of a stripe, and a command has at most 1 MiB, or what
-/// the journal takes as a group; owners may be half of that.
-const BATCH_OWNERS: usize = 640 << 10;
+/// Bytes of owners in a batch. A `Relocate` names each owner of a stripe, and every write that comes behind it waits until
+/// it is applied: so they are some two thousand with short keys, which is what a batch of bodies of 4 KiB comes to. The
+/// journal takes less as a group where it is small; owners may be half of that.
+const BATCH_OWNERS: usize = 128 << 10;
 /// The pause between two looks for a segment to pack, and the one after a failure.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -178,9 +180,14 @@ impl Packer {
             if *stop.borrow() {
                 return Ok(());
             }
+            let began = metadata.upkeep().rests().begin();
             let (batch, later) = rest.split_at(batch_len(rest, most_owners));
             unread = pack_batch(metadata, volumes, batch.to_vec(), unread).await?;
             rest = later;
+            let rest = metadata.upkeep().rests().after_packing(began, || is_pressed(metadata.log().as_ref()));
+            if task::unless_stopped(stop, rest).await.is_none() {
+                return Ok(());
+            }
         }
         if nobodys > 0 {
             return Err(PackError::Nobodys(nobodys));

@@ -1,6 +1,6 @@
 //! What keeps the journal short and whole: checkpoints, letting go of segments, and healing.
 //!
-//! None of this waits for a request, and none runs at a pace: the journal's room depends on it, and an
+//! None of this waits for a request, and none takes turns at the pace of background work: the journal's room depends on it, and an
 //! acknowledgement is only as durable as the entries before it.
 
 use crate::awaited::Waiting;
@@ -8,6 +8,7 @@ use crate::checkpoint::{self, Checkpoint, CheckpointError, Files, Sizes, Void};
 use crate::index_dir::IndexDir;
 use crate::log::{ClosedSegment, LocalLog, LogError};
 use crate::machine::Machine;
+use crate::rests::{PRESSED_FROM, Rests, is_pressed};
 use crate::stack;
 use crate::tree::{Tree, TreeError};
 use std::collections::VecDeque;
@@ -23,12 +24,6 @@ use tracing_mutex::parkinglot::{Mutex, MutexGuard};
 /// The part of the cap after which a checkpoint is due. The journal since the older of two is kept, so two of these
 /// parts, and what is not packed yet, are the journal's usual length.
 const DUE_PART: u64 = 4;
-/// From this share of the cap on, a checkpoint is taken whenever a packed segment waits for it.
-const PRESSED_FROM: f32 = 0.5;
-/// While the journal isn't pressed and the open tree is short, a merge rests after so many bytes, for as long as they took.
-const REST_BYTES: u64 = 1 << 20;
-const LONGEST_REST: Duration = Duration::from_millis(200);
-
 /// How long a closed tree may stay in somebody's hands.
 const LETTING_GO: Duration = Duration::from_secs(10);
 
@@ -42,7 +37,6 @@ pub(crate) struct Upkeep {
     taken: Mutex<VecDeque<Index>>,
     /// The size of the last checkpoint, in bytes, a copy.
     bytes: AtomicU64,
-    clock: Arc<dyn Clock>,
     /// Every entry up to this has no live body left in the journal.
     packed: AtomicU64,
     /// What keeps the packer from going on.
@@ -50,6 +44,8 @@ pub(crate) struct Upkeep {
     /// The drives that the journal and the checkpoints were last made whole on, and the journal's epoch since then: a
     /// drive that joined and left between two looks left no other trace.
     whole_on: Mutex<(Vec<DriveId>, u64)>,
+    /// How packing and merging leave the processors to requests.
+    rests: Rests,
     /// Held by whoever takes a checkpoint, or reads the copies of those that are kept: one is merged
     /// at a time, and a new checkpoint takes an old one away.
     checkpoints: Mutex<()>,
@@ -75,7 +71,7 @@ impl Upkeep {
             files,
             least_cap,
             bytes: AtomicU64::new(0),
-            clock,
+            rests: Rests::new(clock),
             packed: AtomicU64::new(0),
             waiting: Mutex::default(),
             whole_on: Mutex::default(),
@@ -232,14 +228,11 @@ impl Upkeep {
                 machine.close(next)?
             }
         };
-        let is_behind = || machine.changed_bytes() >= self.files.changes_bytes() / 2;
-        let rest = Rest {
-            clock: self.clock.as_ref(),
-            log,
-            is_behind: &is_behind,
-            state: Mutex::new((0, self.clock.monotonic())),
-        };
-        let checkpoint = Arc::new(checkpoint::merge(&closed, &self.files, &|bytes| rest.after(bytes))?);
+        let is_pressed = || is_pressed(log) || machine.changed_bytes() >= self.files.changes_bytes() / 2;
+        let merging = self.rests.begin_merge(&is_pressed);
+        let checkpoint =
+            Arc::new(checkpoint::merge(&closed, &self.files, &|bytes| merging.rest_after(bytes))?);
+        drop(merging);
         let (bytes, applied) = (checkpoint.bytes(), checkpoint.applied().index);
         drop(closed);
         let former = machine.adopt(checkpoint);
@@ -265,6 +258,10 @@ impl Upkeep {
         self.files.retain(checkpoint::KEPT);
         self.release(log);
         Ok(())
+    }
+
+    pub(crate) fn rests(&self) -> &Rests {
+        &self.rests
     }
 
     /// The packer has moved every live body up to this entry.
@@ -360,31 +357,6 @@ fn next_tree(index: &IndexDir) -> Result<Tree, CheckpointError> {
         }
     }
     Err(problem)
-}
-
-/// Has a merge rest for as long as it wrote, while nobody waits for it.
-struct Rest<'a> {
-    clock: &'a dyn Clock,
-    log: &'a dyn LocalLog,
-    /// Whether so much has changed meanwhile that the next merge is soon due.
-    is_behind: &'a dyn Fn() -> bool,
-    /// Bytes since the last rest, and when that ended.
-    state: Mutex<(u64, Duration)>,
-}
-
-impl Rest<'_> {
-    fn after(&self, bytes: u64) {
-        let mut state = self.state.lock();
-        state.0 += bytes;
-        if state.0 < REST_BYTES {
-            return;
-        }
-        let took = self.clock.monotonic().saturating_sub(state.1);
-        if self.log.usage().share() < PRESSED_FROM && !(self.is_behind)() {
-            std::thread::sleep(took.min(LONGEST_REST));
-        }
-        *state = (0, self.clock.monotonic());
-    }
 }
 
 /// Why the journal is not whole yet; tried again.

@@ -6,7 +6,7 @@
 //! times as long, so that three quarters of the time are the requests', however slow the drives are. While the pace
 //! is to [hurry](Pace::hurry), there is neither courtesy nor budget.
 //!
-//! Of the tasks that wait, the one of the most urgent [`Class`] goes first. Packing and checkpoints take no turns:
+//! Of the tasks that wait, the one of the most urgent [`Class`] goes first. Packing and checkpoints take no turns, and have rests of their own:
 //! the journal's room depends on them.
 
 use crate::ambient::Clock;
