@@ -15,10 +15,9 @@ pub use location::Location;
 use crate::client::s3::{Remote, S3Args, S3Error};
 use crate::client::{CallError, Operator, ServerArg};
 use crate::output;
+use crate::private::Replacement;
 use clap::Args;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -80,16 +79,7 @@ fn backup(args: &BackupArgs) -> Result<(u64, u64), BackupError> {
     };
     match &args.to {
         Location::Object { bucket, key } => upload(save, &Remote::new(&args.s3, bucket, key)?),
-        Location::File(to) => {
-            let mut name = to.clone().into_os_string();
-            name.push(".new");
-            let path = PathBuf::from(name);
-            let taken = write(save, &path, to);
-            if taken.is_err() {
-                let _ = std::fs::remove_file(&path);
-            }
-            taken
-        }
+        Location::File(to) => write(save, to),
     }
 }
 
@@ -108,23 +98,20 @@ fn upload(
     Ok((files, bytes))
 }
 
-/// Writes a backup to `path`, reads it back to verify it, and only then renames it to `to`.
+/// Writes a backup beside `to`, reads it back to verify it, and only then has it replace what is at `to`.
 fn write(
     save: impl Fn(&mut (dyn Write + Send)) -> Result<(), CallError>,
-    path: &Path,
     to: &Path,
 ) -> Result<(u64, u64), BackupError> {
-    let at = |error| BackupError::File { path: path.to_owned(), error };
-    let options = || File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
-    let mut file = BufWriter::new(options().map_err(at)?);
-    save(&mut file)?;
-    file.flush().map_err(at)?;
-    file.get_ref().sync_all().map_err(at)?;
-    let read = io::BufReader::new(File::open(path).map_err(at)?);
-    let files = archive::read(read, |_| Ok(io::sink()))?;
-    let bytes = file.get_ref().metadata().map_err(at)?.len();
-    std::fs::rename(path, to).map_err(at)?;
-    let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent).and_then(|folder| folder.sync_all()).map_err(at)?;
+    let at = |error| BackupError::File { path: to.to_owned(), error };
+    let replacement = Replacement::in_any_folder(to).map_err(at)?;
+    let mut writer = BufWriter::new(replacement.file());
+    save(&mut writer)?;
+    let mut file = writer.into_inner().map_err(|error| at(error.into_error()))?;
+    file.sync_all().map_err(at)?;
+    file.rewind().map_err(at)?;
+    let files = archive::read(io::BufReader::new(file), |_| Ok(io::sink()))?;
+    let bytes = file.metadata().map_err(at)?.len();
+    replacement.finish().map_err(at)?;
     Ok((files, bytes))
 }

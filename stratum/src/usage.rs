@@ -6,10 +6,9 @@
 //! can't be read is put aside, and counting begins anew; the only consequence is that tiering decides worse for a
 //! while.
 
-use crate::private;
+use crate::private::Replacement;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,13 +139,10 @@ impl UsageTask {
         Ok(length)
     }
 
-    /// Writes the whole file under another name, syncs it, and then renames it, so that a crash leaves either the old
-    /// file or the new one.
+    /// Writes the whole file anew.
     fn write_anew(&self) -> io::Result<(File, u64)> {
-        let temporary = self.path.with_extension("tmp");
-        let mut options = File::options();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        let mut writer = BufWriter::new(file);
+        let replacement = Replacement::in_own_folder(&self.path)?;
+        let mut writer = BufWriter::new(replacement.file());
         let header = self.usage.file_header();
         writer.write_all(&header)?;
         let mut length = header.len() as u64;
@@ -156,11 +152,8 @@ impl UsageTask {
             length += bytes.len() as u64;
             writer.write_all(bytes)
         })?;
-        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
-        private::sync_folder_of(&self.path)?;
-        Ok((file, length))
+        writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok((replacement.finish()?, length))
     }
 }
 

@@ -6,14 +6,14 @@
 
 use crate::client::once::{self, Unanswered};
 use crate::client::stream::Peer;
-use crate::config::{Secret, WebhookEntry};
+use crate::config::WebhookEntry;
 use crate::failure::Failure;
+use crate::private;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Full;
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,8 +21,6 @@ use stratum_cli::Trust;
 
 /// How long connecting, sending and the head of the answer may take together.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The mode bits for the rights of group and others.
-const OTHERS_MODE_BITS: u32 = 0o077;
 
 /// The webhooks that the configuration names.
 #[derive(Clone, Default)]
@@ -110,12 +108,8 @@ impl Webhook {
 /// The `Authorization` header with the token in a file.
 fn token(file: &Path) -> Result<HeaderValue, String> {
     let at = |problem: &dyn std::fmt::Display| format!("{}: {problem}", file.display());
-    let text = std::fs::read_to_string(file).map(Secret).map_err(|error| at(&error))?;
-    let mode = std::fs::metadata(file).map_err(|error| at(&error))?.permissions().mode();
-    if mode & OTHERS_MODE_BITS != 0 {
-        return Err(at(&"others may read it: take their rights away (chmod 600)"));
-    }
-    let text = text.0.trim();
+    let text = private::read(file).map_err(|problem| at(&problem))?;
+    let text = text.trim();
     let mut value = HeaderValue::try_from(format!("Bearer {text}")).map_err(|_| at(&"it holds no token"))?;
     if text.is_empty() {
         return Err(at(&"it holds no token"));

@@ -4,10 +4,10 @@
 
 use super::Offline;
 use crate::layout::Layout;
+use crate::private;
 use crate::shown::duration;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -111,7 +111,7 @@ impl Afar {
         std::fs::create_dir_all(&folder).map_err(at)?;
         for file in files() {
             if here.insert(file.name.clone(), file.stamp).is_none() {
-                let mut to = File::create_new(folder.join(&file.name)).map_err(at)?;
+                let mut to = private::create(&folder.join(&file.name)).map_err(at)?;
                 self.read(file, &mut to).await?;
             }
         }
