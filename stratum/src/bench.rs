@@ -14,7 +14,7 @@ mod report;
 mod tally;
 mod worker;
 
-use crate::client::connection::Endpoint;
+use crate::client::connection::{Endpoint, NoEndpoint};
 use crate::client::sign::Credentials;
 use crate::client::signing::Signing;
 use crate::credentials::CredentialsError;
@@ -132,8 +132,8 @@ impl Op {
 /// Why a load could not be run.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
-    #[error("--endpoint {0}: it must be http://host:port or https://host:port")]
-    Endpoint(String),
+    #[error("--endpoint: {0}")]
+    Endpoint(#[from] NoEndpoint),
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
     #[error("cannot make the bucket {bucket}: {problem}")]
@@ -166,8 +166,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     fn new(args: &BenchArgs) -> Result<Plan, BenchError> {
-        let endpoint =
-            Endpoint::parse(&args.endpoint).ok_or_else(|| BenchError::Endpoint(args.endpoint.clone()))?;
+        let endpoint = Endpoint::parse(&args.endpoint)?;
         let mut listing = Vec::new();
         if args.op == Op::List {
             listing = (0..args.keys()).map(|number| name::name(args.seed, number)).collect();

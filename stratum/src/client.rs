@@ -13,7 +13,7 @@ pub(crate) mod trust;
 
 use crate::credentials;
 use clap::Args;
-use connection::{Connection, Endpoint, Expected, Failure};
+use connection::{Connection, Endpoint, Expected, Failure, NoEndpoint};
 use serde::de::DeserializeOwned;
 use sign::{Credentials, Request, Signer, hash};
 use signing::Signing;
@@ -51,8 +51,8 @@ pub struct ServerArg {
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    #[error("--endpoint {0}: it must be http://host:port or https://host:port")]
-    Endpoint(String),
+    #[error("--endpoint: {0}")]
+    Endpoint(#[from] NoEndpoint),
     #[error("{0}")]
     Credentials(#[from] credentials::CredentialsError),
     #[error("{endpoint}: {failure}{}", failure.advice())]
@@ -72,6 +72,10 @@ pub enum CallError {
         #[source]
         error: std::io::Error,
     },
+    #[error("{}: a path that isn't UTF-8 can't be named to the server: rename the folder", .0.display())]
+    NoText(PathBuf),
+    #[error("the server was restarted before {what} was done: run it again")]
+    Restarted { what: &'static str },
     #[error("{endpoint}: the answer makes no sense: {problem}")]
     Nonsense { endpoint: String, problem: String },
 }
@@ -86,9 +90,7 @@ pub struct Operator {
 impl Operator {
     /// A client for this server, with the credentials that [`Signing::of_an_operator`] finds.
     pub fn new(server: &ServerArg) -> Result<Operator, CallError> {
-        let endpoint =
-            Endpoint::parse(&server.endpoint).ok_or_else(|| CallError::Endpoint(server.endpoint.clone()))?;
-        let endpoint = endpoint.trusting(server.trust.trust());
+        let endpoint = Endpoint::parse(&server.endpoint)?.trusting(server.trust.trust());
         let credentials = server.signing.of_an_operator(server.data.as_deref())?;
         Ok(Operator { url: server.endpoint.clone(), endpoint, credentials })
     }

@@ -147,8 +147,10 @@ pub fn drive(args: &DriveArgs) -> ExitCode {
     };
     ended(|| {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        let (path, wipe, unmounted) = (path.to_string_lossy(), wipe.to_string(), unmounted.to_string());
-        let query = [("path", path.as_ref()), ("wipe", &wipe), ("unmounted", &unmounted)];
+        // A query is text, so any other path would come to name another folder.
+        let path = path.to_str().ok_or_else(|| CallError::NoText(path.clone()))?;
+        let (wipe, unmounted) = (wipe.to_string(), unmounted.to_string());
+        let query = [("path", path), ("wipe", &wipe), ("unmounted", &unmounted)];
         let said: Vec<String> = Operator::new(server)?.post(&format!("drives/{action}"), &query)?;
         said.iter().for_each(output::line);
         Ok(true)

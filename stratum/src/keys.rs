@@ -52,12 +52,22 @@ pub fn run(args: &KeysArgs) -> ExitCode {
 }
 
 fn rotate(operator: &Operator) -> Result<bool, CallError> {
-    let mut status: RewrapStatus = operator.post("keys/rotate", &[])?;
+    let begun: RewrapStatus = operator.post("keys/rotate", &[])?;
+    let mut status = begun.clone();
     while status.under_way {
         sleep(POLL_INTERVAL);
         status = operator.get("keys")?;
     }
+    if !has_finished(&begun, &status) {
+        return Err(CallError::Restarted { what: "the rotation" });
+    }
     told(&status)
+}
+
+/// Whether a pass was finished since the rotation was `begun`. A server that was restarted knows nothing of the
+/// rotation, and counts its passes anew.
+fn has_finished(begun: &RewrapStatus, status: &RewrapStatus) -> bool {
+    !status.under_way && status.passes > begun.passes
 }
 
 /// Prints the status of the rotation; gives whether every data key could be wrapped.
@@ -83,6 +93,16 @@ fn to_text(status: &RewrapStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rotation_that_a_restart_of_the_server_cut_off_is_not_taken_for_a_finished_one() {
+        let of = |under_way, passes| RewrapStatus { under_way, passes, ..RewrapStatus::default() };
+        assert!(has_finished(&of(true, 0), &of(false, 1)) && has_finished(&of(true, 3), &of(false, 4)));
+        for begun in [0, 3] {
+            assert!(!has_finished(&of(true, begun), &RewrapStatus::default()), "{begun}");
+        }
+        assert!(!has_finished(&of(true, 3), &of(true, 3)));
+    }
 
     #[test]
     fn the_text_tells_how_far_the_rotation_has_come() {

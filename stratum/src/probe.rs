@@ -32,10 +32,8 @@ pub struct HealthArgs {
 /// the configuration can't be used.
 pub fn run(args: &HealthArgs) -> ExitCode {
     let asked = endpoint(args).and_then(|url| {
-        let endpoint = Endpoint::parse(&url);
-        endpoint
-            .map(|endpoint| (url.clone(), endpoint))
-            .ok_or(format!("{url}: it must be http://host:port or https://host:port"))
+        let endpoint = Endpoint::parse(&url).map_err(|error| format!("--endpoint: {error}"))?;
+        Ok((url, endpoint))
     });
     let (url, endpoint) = match asked {
         Ok(asked) => asked,

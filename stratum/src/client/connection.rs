@@ -13,8 +13,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const READ_BYTES: usize = 128 << 10;
 /// The longest head of an answer that is accepted.
 const MAX_HEAD_BYTES: usize = 16 << 10;
-/// How much of the body of an error is kept.
-const MAX_ERROR_BYTES: usize = 4 << 10;
+/// How much of the body of an error is read.
+const MAX_ERROR_BYTES: u64 = 4 << 10;
+/// The end of a line after a chunk.
+const CHUNK_END_BYTES: u64 = 2;
+
+/// Why a text is no address of a server. What was written isn't shown, since it may hold a password.
+#[derive(Debug, thiserror::Error)]
+#[error("it must be http://host:port or https://host:port, without a user and a path")]
+pub(crate) struct NoEndpoint;
 
 /// The address of a server.
 #[derive(Clone, Debug)]
@@ -28,18 +35,18 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// Reads `http://host:port` or `https://host:port`; the port may be absent, a path may not follow.
-    pub fn parse(url: &str) -> Option<Endpoint> {
+    pub fn parse(url: &str) -> Result<Endpoint, NoEndpoint> {
         let plain = url.strip_prefix("http://");
-        let host = plain.or_else(|| url.strip_prefix("https://"))?.trim_end_matches('/');
+        let host = plain.or_else(|| url.strip_prefix("https://")).ok_or(NoEndpoint)?.trim_end_matches('/');
         if host.is_empty() || host.contains(['/', '?', '@']) {
-            return None;
+            return Err(NoEndpoint);
         }
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let port = if plain.is_some() { 80 } else { 443 };
         let address = if has_port { host.to_owned() } else { format!("{host}:{port}") };
         let name = address.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
         let tls = plain.is_none().then(|| Peer::new(name.to_owned(), Trust::Machine));
-        Some(Endpoint { host: host.to_owned(), address, tls })
+        Ok(Endpoint { host: host.to_owned(), address, tls })
     }
 
     /// The same address, whose certificate is verified against `trust` instead of the machine's authorities.
@@ -64,7 +71,7 @@ pub(crate) struct Answer {
     pub status: u16,
     pub length: Option<u64>,
     pub etag: Option<String>,
-    /// The first bytes of the body, where the status is no success.
+    /// At most the first [`MAX_ERROR_BYTES`] of the body, where the status is no success.
     pub error: Vec<u8>,
 }
 
@@ -124,17 +131,14 @@ impl Connection {
         };
         send(&mut stream, head, body).await?;
         let Head { status, body, etag, close } = self.inbox.read_head(&mut stream).await?;
-        let mut error = Vec::new();
+        let (mut error, mut is_read) = (Vec::new(), true);
         let length = body.length();
         match (status, expected) {
             (_, Expected::Nothing) | (204 | 304, _) => {}
             (200..=299, expected) => self.inbox.read_body(&mut stream, body, expected).await?,
-            _ => {
-                self.inbox.read_body(&mut stream, body, Expected::Collected(&mut error)).await?;
-                error.truncate(MAX_ERROR_BYTES);
-            }
+            _ => is_read &= self.inbox.read_front(&mut stream, body, &mut error).await?,
         }
-        if !close {
+        if is_read && !close {
             self.stream = Some(stream);
         }
         Ok(Answer { status, length, etag, error })
@@ -224,7 +228,8 @@ impl Inbox {
         loop {
             if let Some((head, bytes)) = parse_head(self.unread())? {
                 self.consume(bytes);
-                if head.status != 100 {
+                // An interim answer comes before the one that counts (RFC 9110, section 15.2).
+                if !matches!(head.status, 100..200) {
                     return Ok(head);
                 }
                 continue;
@@ -304,17 +309,52 @@ impl Inbox {
         body: &mut (dyn Write + Send),
     ) -> Result<(), Failure> {
         loop {
+            let size = self.chunk_size(stream).await?;
+            self.collect(stream, size, body).await?;
+            self.collect(stream, CHUNK_END_BYTES, &mut Vec::new()).await?;
+            if size == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads the size of the next chunk; 0 is the last one's.
+    async fn chunk_size(&mut self, stream: &mut Stream) -> Result<u64, Failure> {
+        loop {
             match httparse::parse_chunk_size(self.unread()) {
                 Ok(httparse::Status::Complete((bytes, size))) => {
                     self.consume(bytes);
-                    self.collect(stream, size, body).await?;
-                    self.collect(stream, 2, &mut Vec::new()).await?;
-                    if size == 0 {
-                        return Ok(());
-                    }
+                    return Ok(size);
                 }
-                Ok(httparse::Status::Partial) => self.fill(stream).await?,
-                Err(_) => return Err(Failure::NotHttp),
+                Ok(httparse::Status::Partial) if self.unread().len() < MAX_HEAD_BYTES => {
+                    self.fill(stream).await?
+                }
+                _ => return Err(Failure::NotHttp),
+            }
+        }
+    }
+
+    /// Reads at most the first [`MAX_ERROR_BYTES`] of a body; gives whether that was all of it. What is longer isn't
+    /// read, since it may have no end.
+    async fn read_front(
+        &mut self,
+        stream: &mut Stream,
+        framing: Framing,
+        front: &mut Vec<u8>,
+    ) -> Result<bool, Failure> {
+        if let Framing::Length(length) = framing {
+            self.collect(stream, length.min(MAX_ERROR_BYTES), front).await?;
+            return Ok(length <= MAX_ERROR_BYTES);
+        }
+        loop {
+            let (size, room) = (self.chunk_size(stream).await?, MAX_ERROR_BYTES - front.len() as u64);
+            self.collect(stream, size.min(room), front).await?;
+            if size > room {
+                return Ok(false);
+            }
+            self.collect(stream, CHUNK_END_BYTES, &mut Vec::new()).await?;
+            if size == 0 {
+                return Ok(true);
             }
         }
     }
@@ -382,13 +422,32 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn the_body_of_an_error_is_kept_and_the_connection_is_used_again() {
         let error = "HTTP/1.1 503 Slow\r\ncontent-length: 21\r\n\r\n<Code>SlowDown</Code>";
-        let head = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4096\r\n\r\n";
+        let head = concat!(
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 4096\r\n\r\n",
+        );
         let mut connection = served(vec![error, head]).await;
         let answer = connection.exchange(b"x", b"", Expected::Exactly(b"hello")).await.expect("an answer");
         assert_eq!((answer.status, answer.error.as_slice()), (503, b"<Code>SlowDown</Code>".as_slice()));
-        // The interim 100 Continue is skipped, and no body is awaited after a HEAD, whatever its length says.
+        // Interim answers are skipped, and no body is awaited after a HEAD, whatever its length says.
         let answer = connection.exchange(b"x", b"y", Expected::Nothing).await.expect("an answer");
         assert_eq!((answer.status, answer.length), (200, Some(4096)));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn of_a_long_error_only_the_front_is_read_and_its_connection_is_not_used_again() {
+        let long = MAX_ERROR_BYTES as usize + 1;
+        let (sized, chunked) =
+            ("content-length: 1000000000000\r\n\r\n", "transfer-encoding: chunked\r\n\r\n2000\r\n");
+        for framing in [sized, chunked] {
+            let answer: &'static str = format!("HTTP/1.1 500 Oh\r\n{framing}{}", "x".repeat(long)).leak();
+            let mut connection = served(vec![answer]).await;
+            let answer =
+                connection.exchange(b"x", b"", Expected::Exactly(b"hello")).await.expect("an answer");
+            assert_eq!((answer.status, answer.error.len()), (500, MAX_ERROR_BYTES as usize));
+            assert!(connection.stream.is_none());
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]
@@ -406,8 +465,9 @@ mod tests {
         let peer = encrypted.tls.as_ref().map(|peer| peer.name.as_str());
         assert_eq!((encrypted.address.as_str(), peer), ("[::1]:9443", Some("::1")));
         assert_eq!(Endpoint::parse("https://h").expect("valid").address, "h:443");
-        for url in ["ftp://h", "h:9000", "http://", "http://h/path", "http://a@h"] {
-            assert!(Endpoint::parse(url).is_none(), "{url}");
+        for url in ["ftp://h", "h:9000", "http://", "http://h/path", "http://a:hush@h"] {
+            let refused = Endpoint::parse(url).expect_err(url).to_string();
+            assert!(refused.starts_with("it must be http://") && !refused.contains("hush"), "{refused}");
         }
     }
 }

@@ -2,10 +2,11 @@
 //! beforehand, and read as a stream.
 //!
 //! Uploads and downloads run on a thread of their own, so that the caller writes and reads them like files. At most
-//! three parts of an upload are in memory. The object appears only when the upload is finished; an upload that isn't is
-//! aborted, so that no parts are left at the endpoint.
+//! three parts of an upload are in memory. Parts are short, and grow only where an object would need too many of them.
+//! The object appears only when the upload is finished; an upload that isn't is aborted, so that no parts are left at
+//! the endpoint.
 
-use super::connection::{Answer, Connection, Endpoint, Expected, Failure};
+use super::connection::{Answer, Connection, Endpoint, Expected, Failure, NoEndpoint};
 use super::escape;
 use super::sign::{Credentials, Request, Signer, hash};
 use super::signing::Signing;
@@ -17,8 +18,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use stratum_storage::ambient::{Clock, System};
 
-/// The length of a part. With the number of parts that S3 takes, an object can have 156 GiB.
+/// The length of the first parts. Some stores want all parts but the last to be of one length, so parts don't grow
+/// before an object is rather long.
 const PART_BYTES: usize = 16 << 20;
+/// How many parts have that length. After them the length doubles every [`GROWTH_PARTS`], so that an object can have
+/// more than 1 TiB.
+const EQUAL_PARTS: usize = 5_000;
+const GROWTH_PARTS: usize = 1_000;
 /// The most parts that S3 takes for one upload.
 const MAX_PARTS: usize = 10_000;
 /// How often a part is sent before the upload fails.
@@ -40,8 +46,8 @@ pub struct S3Args {
 /// Why an object was not written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum S3Error {
-    #[error("--s3-endpoint {0}: it must be http://host:port or https://host:port")]
-    Endpoint(String),
+    #[error("--s3-endpoint: {0}")]
+    Endpoint(#[from] NoEndpoint),
     #[error("the S3 endpoint: {0}")]
     Credentials(#[from] CredentialsError),
     #[error("{url}: {failure}")]
@@ -80,8 +86,7 @@ impl Remote {
         let credentials = Signing { region: args.s3_region.clone(), profile }.of_a_client()?;
         let region = &credentials.region;
         let url = args.s3_endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
-        let endpoint = Endpoint::parse(&url).ok_or_else(|| S3Error::Endpoint(url.clone()))?;
-        let endpoint = endpoint.trusting(TrustArgs::default().trust());
+        let endpoint = Endpoint::parse(&url)?.trusting(TrustArgs::default().trust());
         let key: Vec<String> = key.split('/').map(escape).collect();
         Ok(Remote {
             endpoint,
@@ -96,7 +101,7 @@ impl Remote {
         let (parts, received) = sync_channel(1);
         let remote = self.clone();
         let worker = std::thread::spawn(move || remote.connect()?.receive(received));
-        Upload { parts, worker, buffer: Vec::with_capacity(PART_BYTES), bytes: 0 }
+        Upload { parts, worker, buffer: Vec::new(), number: 1, bytes: 0 }
     }
 
     /// Begins to read the object.
@@ -121,8 +126,16 @@ impl Remote {
 pub struct Upload {
     parts: SyncSender<Piece>,
     worker: JoinHandle<Result<(), S3Error>>,
+    /// The part that is being filled, and its number.
     buffer: Vec<u8>,
+    number: usize,
     bytes: u64,
+}
+
+/// The length of a part. Numbers begin at 1.
+fn part_bytes(number: usize) -> usize {
+    let doublings = number.clamp(EQUAL_PARTS, MAX_PARTS).saturating_sub(EQUAL_PARTS).div_ceil(GROWTH_PARTS);
+    PART_BYTES << doublings
 }
 
 /// What the caller's thread hands to the thread that uploads.
@@ -134,11 +147,15 @@ enum Piece {
 
 impl Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let taken = bytes.len().min(PART_BYTES - self.buffer.len());
+        let length = part_bytes(self.number);
+        // Reserved at once, since a vector that grows by itself takes up to twice the length of a part.
+        self.buffer.reserve_exact(length - self.buffer.len());
+        let taken = bytes.len().min(length - self.buffer.len());
         self.buffer.extend_from_slice(&bytes[..taken]);
         self.bytes += taken as u64;
-        if self.buffer.len() == PART_BYTES {
-            let part = std::mem::replace(&mut self.buffer, Vec::with_capacity(PART_BYTES));
+        if self.buffer.len() == length {
+            self.number += 1;
+            let part = std::mem::take(&mut self.buffer);
             self.parts.send(Piece::Part(part)).map_err(|_| io::Error::from(ErrorKind::BrokenPipe))?;
         }
         Ok(taken)
@@ -292,6 +309,18 @@ fn between<'a>(document: &'a str, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_of_one_length_at_first_and_grow_so_that_all_of_them_hold_more_than_a_terabyte() {
+        assert!((1..=EQUAL_PARTS).all(|number| part_bytes(number) == PART_BYTES));
+        assert_eq!(
+            [5_001, 6_000, 6_001, 9_001].map(part_bytes),
+            [2, 2, 4, 32].map(|times| times * PART_BYTES)
+        );
+        let (all, longest) = ((1..=MAX_PARTS).map(|number| part_bytes(number) as u64), 512 << 20);
+        assert!(all.clone().all(|bytes| bytes <= longest) && all.sum::<u64>() > 1 << 40);
+        assert_eq!(part_bytes(MAX_PARTS + 1) as u64, longest);
+    }
 
     #[test]
     fn an_element_is_found_by_its_name() {

@@ -43,10 +43,9 @@ pub struct HttpUrl {
 impl<'de> Deserialize<'de> for HttpUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
+        // What was written isn't shown, since a URL may hold a password.
         HttpUrl::parse(&text).ok_or_else(|| {
-            D::Error::custom(format!(
-                "\"{text}\" is no URL such as https://host:port/path, without user and fragment"
-            ))
+            D::Error::custom("is no URL such as https://host:port/path, without user, password and fragment")
         })
     }
 }
@@ -236,6 +235,11 @@ mod tests {
         assert!(refusal("[otlp]\ntraces = 1.5\n").contains("line 2, otlp.traces: 1.5 is not a share"));
         assert!(refusal("[otlp]\nendpoint = \"http://h/?a\"\n").contains("otlp.endpoint: has a query"));
         assert!(refusal("[otlp]\nendpoint = \"grpc://h\"\n").contains("otlp.endpoint: "));
+        let refused = refusal("[otlp]\nendpoint = \"https://user:hush@h/\"\n");
+        assert!(
+            refused.contains("otlp.endpoint: is no URL such as") && !refused.contains("hush"),
+            "{refused}"
+        );
     }
 
     #[test]
