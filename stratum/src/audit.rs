@@ -3,8 +3,8 @@
 //!
 //! No request ever waits for the audit. A record that can't be kept is dropped and counted in
 //! `stratum_audit_dropped_total`, and the log warns once: of the files and of the webhook again after the next failure
-//! that follows a success, of a full queue only once in the life of the server. Records are written to the files before
-//! they are queued for the webhook.
+//! that follows a success, of a full queue again after it was emptied. Records are written to the files before they are
+//! queued for the webhook.
 
 mod files;
 
@@ -12,7 +12,7 @@ use crate::config::AuditSection;
 use crate::failure::Failure;
 use crate::webhook::Webhook;
 use bytes::Bytes;
-use files::Files;
+use files::{Files, Unwritten};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,7 +66,7 @@ impl Audits {
             files: files.map(|files| Arc::new(Mutex::new(files))),
             outbox: outbox.clone(),
             is_failing: AtomicBool::new(false),
-            told_dropped: Mutex::new(0),
+            overflow: Mutex::default(),
         };
         let mut tasks: Vec<Arc<dyn Task>> = vec![Arc::new(keeper)];
         tasks.extend(outbox.map(|outbox| -> Arc<dyn Task> { Arc::new(AuditWebhookTask(outbox)) }));
@@ -82,9 +82,26 @@ struct AuditTask {
     outbox: Option<Arc<Outbox>>,
     /// Whether the last write to the files failed.
     is_failing: AtomicBool,
-    /// How many records the API's queue had dropped since the start when this task last looked. The log warns when this
-    /// leaves 0.
-    told_dropped: Mutex<u64>,
+    overflow: Mutex<Overflow>,
+}
+
+/// What is remembered of records for which the API's queue had no room.
+#[derive(Default)]
+struct Overflow {
+    /// How many the queue had dropped since the start when this was last asked.
+    dropped: u64,
+    /// Whether the log has said that records are dropped, since the queue was last emptied.
+    is_told: bool,
+}
+
+impl Overflow {
+    /// Whether the log should warn now. `dropped` is how many records the queue has dropped since the start.
+    fn is_news(&mut self, dropped: u64, is_emptied: bool) -> bool {
+        let has_more = std::mem::replace(&mut self.dropped, dropped) < dropped;
+        let is_news = has_more && !self.is_told;
+        self.is_told = (self.is_told || has_more) && !(is_emptied && !has_more);
+        is_news
+    }
 }
 
 impl AuditTask {
@@ -94,8 +111,8 @@ impl AuditTask {
             let mut lines = self.lines.lock();
             (lines.take(TOGETHER), lines.dropped())
         };
-        let before = std::mem::replace(&mut *self.told_dropped.lock(), dropped);
-        if before == 0 && dropped > 0 {
+        let is_full = taken.len() == TOGETHER;
+        if self.overflow.lock().is_news(dropped, !is_full) {
             tracing::warn!(
                 "records of the audit found no room and were dropped: stratum_audit_dropped_total counts them"
             );
@@ -103,12 +120,13 @@ impl AuditTask {
         if taken.is_empty() {
             return false;
         }
-        let (is_full, taken) = (taken.len() == TOGETHER, Arc::new(taken));
+        let taken = Arc::new(taken);
         metrics::counter!("stratum_audit_records_total").increment(taken.len() as u64);
         if let Some(files) = &self.files {
             let (files, lines) = (files.clone(), taken.clone());
             let written = blocking::spawn(move || files.lock().write(&lines)).await;
-            self.wrote(written.unwrap_or_else(|error| Err(std::io::Error::other(error))), taken.len());
+            let of_all = |error| Err(Unwritten { lines: taken.len(), error: std::io::Error::other(error) });
+            self.wrote(written.unwrap_or_else(of_all));
         }
         if let Some(outbox) = &self.outbox {
             outbox.put(&taken);
@@ -116,12 +134,12 @@ impl AuditTask {
         is_full
     }
 
-    fn wrote(&self, written: std::io::Result<()>, lines: usize) {
+    fn wrote(&self, written: Result<(), Unwritten>) {
         let was_failing = self.is_failing.swap(written.is_err(), Ordering::Relaxed);
         match written {
             Ok(()) if was_failing => tracing::info!("the audit is written again"),
             Ok(()) => {}
-            Err(error) => {
+            Err(Unwritten { lines, error }) => {
                 metrics::counter!("stratum_audit_dropped_total", "at" => "file").increment(lines as u64);
                 if !was_failing {
                     tracing::error!(%error, "the audit can't be written: what comes is dropped until it can");
@@ -266,5 +284,22 @@ impl Task for AuditWebhookTask {
             true => Box::pin(std::future::pending()),
             false => Box::pin(self.0.woken.notified()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_is_news_again_after_it_was_emptied() {
+        let mut overflow = Overflow::default();
+        let mut asked = |dropped, is_emptied| overflow.is_news(dropped, is_emptied);
+        assert_eq!(
+            [asked(0, true), asked(7, false), asked(9, false), asked(9, false)],
+            [false, true, false, false]
+        );
+        // A queue that was emptied and had no room in between has not recovered yet.
+        assert_eq!([asked(12, true), asked(12, true), asked(13, true)], [false, false, true]);
     }
 }

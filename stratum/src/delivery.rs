@@ -9,6 +9,7 @@ use crate::webhook::{Webhook, Webhooks};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use stratum_events::{MAX_RECORDS, messages};
 use stratum_metadata::Metadata;
@@ -31,6 +32,8 @@ pub struct DeliveryTask {
     metadata: Metadata,
     webhooks: Webhooks,
     couriers: Mutex<HashMap<String, Courier>>,
+    /// Whether the log has said that events can't be looked up, which then holds up every delivery.
+    told_unread: AtomicBool,
 }
 
 /// A running delivery of all events that wait for one webhook.
@@ -65,7 +68,7 @@ impl Courier {
 
 impl DeliveryTask {
     pub fn new(metadata: Metadata, webhooks: Webhooks) -> DeliveryTask {
-        DeliveryTask { metadata, webhooks, couriers: Mutex::default() }
+        DeliveryTask { metadata, webhooks, couriers: Mutex::default(), told_unread: AtomicBool::default() }
     }
 
     /// Takes the outcomes of deliveries that ended, and starts those that are due.
@@ -193,8 +196,17 @@ impl Task for DeliveryTask {
 
     fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
         Box::pin(async {
-            if let Err(problem) = self.look().await {
-                tracing::debug!(problem, "events can't be looked up; it is tried again");
+            let looked = self.look().await;
+            let was_told = self.told_unread.swap(looked.is_err(), Ordering::Relaxed);
+            match looked {
+                Err(problem) if !was_told => {
+                    tracing::warn!(
+                        problem,
+                        "no event is delivered, since events can't be looked up; it is tried again"
+                    );
+                }
+                Ok(()) if was_told => tracing::info!("events can be looked up again"),
+                _ => {}
             }
             Next::After(POLL_INTERVAL)
         })

@@ -2,9 +2,9 @@
 //! configured number of former files is kept.
 
 use std::fs::{File, OpenOptions, rename};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The current file `PATH`, and the former files `PATH.1` (the newest), `PATH.2` and so on.
 pub struct Files {
@@ -17,6 +17,13 @@ pub struct Files {
     open: Option<(File, u64)>,
 }
 
+/// Why lines could not be written, and how many of them: the last ones.
+#[derive(Debug)]
+pub struct Unwritten {
+    pub lines: usize,
+    pub error: io::Error,
+}
+
 impl Files {
     pub fn new(path: PathBuf, most: u64, keep: u32) -> Files {
         Files { path, most, keep, open: None }
@@ -26,16 +33,16 @@ impl Files {
     ///
     /// # Errors
     /// The file could not be opened, written, synced or rotated. The next call opens it anew.
-    pub fn write(&mut self, lines: &[String]) -> io::Result<()> {
-        let outcome = self.append(lines);
-        if outcome.is_err() {
+    pub fn write(&mut self, lines: &[String]) -> Result<(), Unwritten> {
+        let mut rest = lines;
+        self.append(&mut rest).map_err(|error| {
             self.open = None;
-        }
-        outcome
+            Unwritten { lines: rest.len(), error }
+        })
     }
 
-    fn append(&mut self, lines: &[String]) -> io::Result<()> {
-        let mut rest = lines;
+    /// Appends lines. `rest` are those that are not written and synced yet.
+    fn append(&mut self, rest: &mut &[String]) -> io::Result<()> {
         while !rest.is_empty() {
             let (mut file, size) = match self.open.take() {
                 Some(open) => open,
@@ -52,20 +59,30 @@ impl Files {
                 batch.push_str(line);
                 count += 1;
             }
-            file.write_all(batch.as_bytes())?;
+            if let Err(error) = file.write_all(batch.as_bytes()) {
+                let (lines, bytes) = whole_lines(&batch, file.metadata()?.len().saturating_sub(size));
+                file.set_len(size + bytes as u64)?;
+                file.sync_data()?;
+                *rest = rest.get(lines..).unwrap_or_default();
+                return Err(error);
+            }
             file.sync_data()?;
-            rest = rest.get(count..).unwrap_or_default();
+            *rest = rest.get(count..).unwrap_or_default();
             self.open = Some((file, size + batch.len() as u64));
         }
         Ok(())
     }
 
-    /// Opens the current file for appending, and makes it if it isn't there; gives the file and its size in bytes.
+    /// Opens the current file for appending, and makes it if it isn't there; gives the file and its size in bytes. A
+    /// half line at its end, which a crash has left, is ended, so that the next line is one by itself.
     ///
     /// # Errors
     /// The file can't be opened.
     pub fn open(&self) -> io::Result<(File, u64)> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+        if ends_in_half_a_line(&self.path) {
+            file.write_all(b"\n")?;
+        }
         let size = file.metadata()?.len();
         Ok((file, size))
     }
@@ -91,9 +108,59 @@ impl Files {
     }
 }
 
+/// How many whole lines, and how many bytes in these, the first `written` bytes of the lines hold.
+fn whole_lines(lines: &str, written: u64) -> (usize, usize) {
+    let bytes = lines.as_bytes();
+    let written = &bytes[..bytes.len().min(usize::try_from(written).unwrap_or(usize::MAX))];
+    let whole = written.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    (written[..whole].iter().filter(|byte| **byte == b'\n').count(), whole)
+}
+
+/// Whether a file's last byte is no end of a line. A file that can't be read, such as a pipe, counts as whole.
+fn ends_in_half_a_line(path: &Path) -> bool {
+    let last = || {
+        let mut file = File::open(path)?;
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last).map(|()| last)
+    };
+    let is_file = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    is_file && last().is_ok_and(|last: [u8; 1]| last != *b"\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_is_ended_before_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit");
+        std::fs::write(&path, "one\nhal").unwrap();
+        Files::new(path.clone(), 1000, 1).write(&["two\n".into()]).unwrap();
+        Files::new(path.clone(), 1000, 1).write(&["three\n".into()]).unwrap();
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "one\nhal\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn of_a_write_that_was_cut_off_the_whole_lines_count_as_written() {
+        let lines = "one\ntwo\n";
+        let expected = [(0, (0, 0)), (3, (0, 0)), (4, (1, 4)), (7, (1, 4)), (8, (2, 8)), (99, (2, 8))];
+        for (written, whole) in expected {
+            assert_eq!(whole_lines(lines, written), whole, "{written}");
+        }
+    }
+
+    #[test]
+    fn lines_before_a_failure_do_not_count_as_unwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit");
+        let mut files = Files::new(path.clone(), 4, 1);
+        // A file can't be renamed to the name of a folder that isn't empty, so the first rotation fails.
+        std::fs::create_dir_all(files.former(1).join("x")).unwrap();
+        let unwritten = files.write(&["one\n".into(), "two\n".into(), "three\n".into()]).unwrap_err();
+        assert_eq!((unwritten.lines, std::fs::read_to_string(path).unwrap()), (2, "one\n".into()));
+    }
 
     #[test]
     fn files_are_rotated_and_no_line_is_cut() {

@@ -55,18 +55,18 @@ impl<S: Signal> ExportTask<S> {
         if count == 0 {
             return Next::WhenWoken;
         }
-        match self.signal.send(batch).await {
+        let under_way = UnderWay { signal: S::NAME, items: count as u64 };
+        let sent = self.signal.send(batch).await;
+        // A batch that was refused is dropped with `under_way`, too.
+        match sent {
             Ok(()) => {
-                metrics::counter!("stratum_otlp_sent_total", "signal" => S::NAME).increment(count as u64);
+                under_way.arrived();
                 if self.failures.swap(0, Ordering::Relaxed) > 0 {
                     tracing::info!(signal = S::NAME, "the collector takes what is told again");
                 }
                 if count == TOGETHER { Next::AtOnce } else { Next::WhenWoken }
             }
             Err(error) => {
-                let dropped =
-                    metrics::counter!("stratum_otlp_dropped_total", "signal" => S::NAME, "at" => "collector");
-                dropped.increment(count as u64);
                 let failures = self.failures.fetch_add(1, Ordering::Relaxed);
                 if failures == 0 {
                     tracing::warn!(signal = S::NAME, %error, "the collector takes nothing: what it is told is dropped, and counted, until it does");
@@ -88,6 +88,28 @@ impl<S: Signal> ExportTask<S> {
                 dropped = more,
                 "the queue to the collector was full, so what came then was dropped"
             );
+        }
+    }
+}
+
+/// A batch that is being sent. It counts as dropped unless it has arrived, also where the server stops meanwhile.
+struct UnderWay {
+    signal: &'static str,
+    items: u64,
+}
+
+impl UnderWay {
+    fn arrived(mut self) {
+        let items = std::mem::take(&mut self.items);
+        metrics::counter!("stratum_otlp_sent_total", "signal" => self.signal).increment(items);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if self.items > 0 {
+            metrics::counter!("stratum_otlp_dropped_total", "signal" => self.signal, "at" => "collector")
+                .increment(self.items);
         }
     }
 }
@@ -125,5 +147,57 @@ impl<S: Signal> Task for ExportTask<S> {
             let rest = async { while self.export().await == Next::AtOnce {} };
             let _ = tokio::time::timeout(LAST_WORDS, rest).await;
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::queue::Part;
+    use super::*;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    /// A signal whose collector takes even numbers, and never answers to others.
+    struct Numbers;
+
+    impl Signal for Numbers {
+        type Item = u64;
+        const NAME: &'static str = "numbers";
+        const TASK: &'static str = "otlp numbers";
+
+        fn describe(&mut self, _: &Resource) {}
+
+        async fn send(&self, batch: Vec<u64>) -> OTelSdkResult {
+            match batch.iter().all(|number| number % 2 == 0) {
+                true => Ok(()),
+                false => std::future::pending().await,
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_that_the_stop_of_the_server_cuts_off_counts_as_dropped() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let told = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            let queue = Arc::new(Queue::new(10, Numbers::NAME));
+            let task = ExportTask::new(queue.clone(), Numbers);
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (stop, stopped) = tokio::sync::watch::channel(false);
+            runtime.block_on(async {
+                (0..2).for_each(|at| queue.put(Part::Whole, || 2 * at));
+                assert_eq!(task.step(&stopped).await, Next::WhenWoken);
+                (0..3).for_each(|at| queue.put(Part::Whole, || 2 * at + 1));
+                let stop = async {
+                    tokio::task::yield_now().await;
+                    stop.send_replace(true);
+                };
+                assert_eq!(tokio::join!(task.step(&stopped), stop).0, Next::WhenWoken);
+            });
+        });
+        let text = told.render();
+        for (name, items) in [("stratum_otlp_sent_total{", " 2"), ("stratum_otlp_dropped_total{", " 3")] {
+            let is_told = |line: &str| line.starts_with(name) && line.ends_with(items);
+            assert!(text.lines().any(is_told), "{name}: {text}");
+        }
     }
 }

@@ -42,7 +42,7 @@ pub const FAMILIES: &[Family] = &[
     family(Counter, "stratum_audit_records_total", Unit::Count, "Records of the audit that were to be kept."),
     family(Counter, "stratum_audit_dropped_total", Unit::Count, "Records of the audit that were dropped: the queue was full (queue), the file can't be written (file), or the webhook takes none (webhook)."),
     family(Counter, "stratum_otlp_sent_total", Unit::Count, "Requests (traces) and lines of the log (logs) that the collector of `[otlp]` took."),
-    family(Counter, "stratum_otlp_dropped_total", Unit::Count, "Requests (traces) and lines of the log (logs) that were dropped: the queue was full (queue), or the collector of `[otlp]` did not take them (collector)."),
+    family(Counter, "stratum_otlp_dropped_total", Unit::Count, "Requests (traces) and lines of the log (logs) that were dropped: the queue was full (queue), or the collector of `[otlp]` did not take them, or not before the server stopped (collector)."),
     family(Gauge, "stratum_events_waiting", Unit::Count, "Events that wait to be sent to the webhook."),
     family(Gauge, "stratum_events_lost", Unit::Count, "Events that were lost because 100,000 others already waited for the webhook; 0 again once none wait."),
     family(Counter, "stratum_events_delivered_total", Unit::Count, "Events that the webhook has confirmed."),
