@@ -8,6 +8,7 @@
 //! that a run that was interrupted can go on. Files of objects that can't be read whole go to the folder `_damaged`,
 //! which can't be the name of a bucket.
 
+mod batch;
 mod copy;
 mod frames;
 mod manifest;
@@ -21,6 +22,7 @@ use crate::master_keys;
 use crate::offline::{Offline, StoreArgs};
 use crate::output;
 use crate::remote;
+use batch::{Batch, Rename};
 use clap::Args;
 use copy::Copied;
 use manifest::{Line, Manifest, Status};
@@ -29,17 +31,13 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use stratum_cipher::MasterKeys;
-use stratum_metadata::record::{BucketId, DecodeError, ObjectRecord, Version};
+use stratum_metadata::record::{BucketId, ObjectRecord, Version};
 use stratum_metadata::salvage::{Basis, SalvagedObject, SalvagedVersion};
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::Index;
 use stratum_storage::volumes::Volumes;
 use unlock::Unlocked;
 
-/// The most objects whose files are made durable and noted in the manifest together.
-const BATCH_OBJECTS: usize = 256;
-/// A batch with this many bytes is made durable even if it has fewer objects.
-const BATCH_BYTES: u64 = 256 << 20;
 /// The folder in which the state is built. Neither this nor the next three can be the name of a bucket.
 const SCRATCH: &str = "_scratch";
 /// The folder of objects that could be read only in part.
@@ -108,9 +106,7 @@ fn rescue(args: &RescueArgs) -> Result<Summary, String> {
             volumes: store.all_volumes(),
             store: &store,
             folder: &args.to,
-            manifest,
-            waiting: Vec::new(),
-            waiting_bytes: 0,
+            batch: Batch::new(&args.to, manifest),
             summary: Summary::of(&store),
         };
         rescue.summary.backup = backup.map(|folder| Made::age(&folder, System.now()));
@@ -135,19 +131,8 @@ struct Rescue<'a> {
     keys: Option<MasterKeys>,
     volumes: Volumes,
     folder: &'a Path,
-    manifest: Manifest,
-    /// The current batch: lines of the manifest that are not written yet, each with the rename that must be done
-    /// before, if its object has a file.
-    waiting: Vec<(Line, Option<Rename>)>,
-    /// How many bytes the files of the current batch have.
-    waiting_bytes: u64,
+    batch: Batch<'a>,
     summary: Summary,
-}
-
-/// The temporary and the final name of a file that was written.
-struct Rename {
-    from: PathBuf,
-    to: PathBuf,
 }
 
 impl Rescue<'_> {
@@ -169,7 +154,11 @@ impl Rescue<'_> {
             self.versions(bucket.id, &name, &folder).await?;
             eprintln!("{name}: {}", self.summary.progress());
         }
-        self.flush().map_err(|error| format!("{}: {error}", self.folder.display()))
+        self.batch.end().map_err(|error| self.at(&error))
+    }
+
+    fn at(&self, error: &io::Error) -> String {
+        format!("{}: {error}", self.folder.display())
     }
 
     async fn versions(&mut self, bucket: BucketId, name: &str, folder: &str) -> Result<(), String> {
@@ -190,17 +179,21 @@ impl Rescue<'_> {
                         self.rescue(line, &unlocked, below).await?;
                     }
                     Ok(Version::DeleteMarker(_)) => self.summary.delete_markers += 1,
-                    Err(error) => self.unreadable(name, &key, &error),
+                    Err(error) => {
+                        self.summary.versions += 1;
+                        let line = Line { is_latest: false, ..Line::without_record(name, &key, &error) };
+                        self.lost(line)?;
+                    }
                 }
             }
         }
     }
 
-    /// Counts an object whose record can't be decoded as lost.
-    fn unreadable(&mut self, name: &str, key: &[u8], error: &DecodeError) {
-        eprintln!("{name}/{}: {error}", String::from_utf8_lossy(key));
+    /// Counts and notes an object of which not even the record can be read.
+    fn lost(&mut self, line: Line) -> Result<(), String> {
         self.summary.objects += 1;
-        self.summary.lost += 1;
+        self.summary.count(&line, 0);
+        self.batch.add(line, None).map_err(|error| self.at(&error))
     }
 
     async fn object(
@@ -213,10 +206,7 @@ impl Rescue<'_> {
         let SalvagedObject { key, record } = object;
         let record = match record {
             Ok(record) => record,
-            Err(error) => {
-                self.unreadable(name, &key, &error);
-                return Ok(());
-            }
+            Err(error) => return self.lost(Line::without_record(name, &key, &error)),
         };
         let is_folder = self.store.state.has_prefix(bucket, &[key.as_slice(), b"/"].concat());
         let is_folder = is_folder.map_err(|error| error.to_string())?;
@@ -230,11 +220,11 @@ impl Rescue<'_> {
         let record = &unlocked.record;
         self.summary.objects += 1;
         let to = self.folder.join(&below);
-        if self.manifest.has(&line) && std::fs::metadata(&to).is_ok_and(|file| file.len() == record.size) {
+        if self.batch.has(&line) && std::fs::metadata(&to).is_ok_and(|file| file.len() == record.size) {
             self.summary.before += 1;
             return Ok(());
         }
-        let from = self.folder.join(UNFINISHED).join(self.waiting.len().to_string());
+        let from = self.folder.join(UNFINISHED).join(self.batch.len().to_string());
         let copied =
             self.copy(unlocked, &from).await.map_err(|error| format!("{}: {error}", from.display()))?;
         line.status = status(record, &copied);
@@ -242,20 +232,13 @@ impl Rescue<'_> {
         (line.unreadable, line.problem) = (unreadable, problem);
         self.summary.count(&line, read);
         let below = match line.status {
-            Status::Whole => below,
-            Status::Damaged => Path::new(DAMAGED).join(below),
-            Status::Lost => {
-                self.waiting.push((line, None));
-                return Ok(());
-            }
+            Status::Whole => Some(below),
+            Status::Damaged => Some(Path::new(DAMAGED).join(below)),
+            Status::Lost => None,
         };
-        line.path = Some(below.display().to_string());
-        self.waiting.push((line, Some(Rename { from, to: self.folder.join(below) })));
-        self.waiting_bytes += read;
-        if self.waiting.len() >= BATCH_OBJECTS || self.waiting_bytes >= BATCH_BYTES {
-            self.flush().map_err(|error| format!("{}: {error}", self.folder.display()))?;
-        }
-        Ok(())
+        line.path = below.as_ref().map(|below| below.display().to_string());
+        let rename = below.map(|below| Rename { from, to: self.folder.join(below), bytes: read });
+        self.batch.add(line, rename).map_err(|error| self.at(&error))
     }
 
     async fn copy(&self, unlocked: &Unlocked, to: &Path) -> io::Result<Copied> {
@@ -272,22 +255,6 @@ impl Rescue<'_> {
             return copy().await;
         }
         Ok(copied)
-    }
-
-    /// Ends the batch: makes its files durable, gives them their final names, and writes its lines to the manifest.
-    fn flush(&mut self) -> io::Result<()> {
-        let folder = File::open(self.folder)?;
-        rustix::fs::syncfs(&folder)?;
-        for Rename { from, to } in self.waiting.iter().filter_map(|(_, rename)| rename.as_ref()) {
-            if let Some(parent) = to.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            std::fs::rename(from, to)?;
-        }
-        rustix::fs::syncfs(&folder)?;
-        let lines: Vec<Line> = self.waiting.drain(..).map(|(line, _)| line).collect();
-        self.waiting_bytes = 0;
-        self.manifest.append(&lines)
     }
 }
 

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Seek, SeekFrom, Write};
 use std::path::Path;
 use stratum_api::{checksum_algorithm_name, checksum_type_name, storage_class_name};
-use stratum_metadata::record::{Checksum, ObjectRecord, VersionId};
+use stratum_metadata::record::{Checksum, DecodeError, ObjectRecord, VersionId};
 
 /// The file's name in the target folder.
 pub const NAME: &str = "manifest.jsonl";
@@ -44,17 +44,9 @@ pub struct Line {
     /// The path of the file below the target folder.
     pub path: Option<String>,
     pub status: Status,
-    pub size: u64,
-    pub etag: String,
-    /// Milliseconds since 1970.
-    pub modified: u64,
-    pub storage_class: String,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<&'static str, String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub checksum: Option<String>,
+    /// What the object's record says; nothing if the record can't be read.
+    #[serde(flatten)]
+    pub attributes: Option<Attributes>,
     /// Ranges of the object that could not be read: first byte, and the one after the last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<(u64, u64)>,
@@ -64,11 +56,24 @@ pub struct Line {
     pub id: String,
 }
 
-impl Line {
-    /// The line of an object with this record. Status, path and problem are filled in later.
-    pub fn new(bucket: &str, key: &[u8], record: &ObjectRecord) -> Line {
-        let text = String::from_utf8_lossy(key).into_owned();
-        let key_hex = (text.as_bytes() != key).then(|| hex::encode(key));
+/// The attributes of an object.
+#[derive(Debug, Serialize)]
+pub struct Attributes {
+    size: u64,
+    etag: String,
+    /// Milliseconds since 1970.
+    modified: u64,
+    storage_class: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checksum: Option<String>,
+}
+
+impl Attributes {
+    fn of(record: &ObjectRecord) -> Attributes {
         let headers = &record.headers;
         let named = [
             ("content-type", &headers.content_type),
@@ -80,14 +85,7 @@ impl Line {
             ("x-amz-website-redirect-location", &headers.website_redirect_location),
         ];
         let given = named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-        Line {
-            bucket: bucket.to_owned(),
-            key: text,
-            key_hex,
-            path: None,
-            version_id: (record.version != VersionId::NULL).then(|| record.version.to_string()),
-            is_latest: true,
-            status: Status::Lost,
+        Attributes {
             size: record.size,
             etag: record.etag.to_string(),
             modified: record.modified,
@@ -95,9 +93,41 @@ impl Line {
             headers: given.collect(),
             metadata: headers.user.clone(),
             checksum: record.checksum.as_ref().map(checksum),
+        }
+    }
+}
+
+impl Line {
+    /// The line of an object with this record. Status, path and problem are filled in later.
+    pub fn new(bucket: &str, key: &[u8], record: &ObjectRecord) -> Line {
+        Line {
+            version_id: (record.version != VersionId::NULL).then(|| record.version.to_string()),
+            attributes: Some(Attributes::of(record)),
+            ..Line::of_key(bucket, key, id(bucket, key, Some(record)))
+        }
+    }
+
+    /// The line of an object whose record can't be read.
+    pub fn without_record(bucket: &str, key: &[u8], error: &DecodeError) -> Line {
+        let problem = Some(error.to_string());
+        Line { problem, ..Line::of_key(bucket, key, id(bucket, key, None)) }
+    }
+
+    fn of_key(bucket: &str, key: &[u8], id: String) -> Line {
+        let text = String::from_utf8_lossy(key).into_owned();
+        let key_hex = (text.as_bytes() != key).then(|| hex::encode(key));
+        Line {
+            bucket: bucket.to_owned(),
+            key: text,
+            key_hex,
+            version_id: None,
+            is_latest: true,
+            path: None,
+            status: Status::Lost,
+            attributes: None,
             unreadable: Vec::new(),
             problem: None,
-            id: id(bucket, key, record),
+            id,
         }
     }
 }
@@ -107,16 +137,18 @@ fn checksum(checksum: &Checksum) -> String {
     format!("{algorithm} {} {}", checksum_type_name(checksum.kind), hex::encode(&checksum.value))
 }
 
-/// A digest that differs between two versions of an object.
-fn id(bucket: &str, key: &[u8], record: &ObjectRecord) -> String {
+/// A digest that differs between two versions of an object, if their records can be read.
+fn id(bucket: &str, key: &[u8], record: Option<&ObjectRecord>) -> String {
     let mut digest = Sha256::new();
     digest.update((bucket.len() as u64).to_le_bytes());
     digest.update(bucket);
     digest.update((key.len() as u64).to_le_bytes());
     digest.update(key);
-    digest.update(format!("{} {} {}", record.etag, record.size, record.modified));
-    if record.version != VersionId::NULL {
-        digest.update(format!(" {}", record.version));
+    if let Some(record) = record {
+        digest.update(format!("{} {} {}", record.etag, record.size, record.modified));
+        if record.version != VersionId::NULL {
+            digest.update(format!(" {}", record.version));
+        }
     }
     hex::encode(&digest.finalize()[..16])
 }
