@@ -21,6 +21,7 @@ use stratum_storage::inspect::{self, InspectError};
 use stratum_storage::pace::{Class, Turn};
 use stratum_storage::volume::{Stray, VolumeState};
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tracing_mutex::parkinglot::Mutex;
 
 /// How long a repair waits for heal at most. What heal hasn't done by then is found by the check that follows.
@@ -112,7 +113,8 @@ impl Checks {
     }
 
     async fn run(self: Arc<Self>, wanted: Wanted) {
-        let outcome = self.check_and_repair(wanted).await;
+        let checks = self.clone();
+        let outcome = outcome_of(async move { checks.check_and_repair(wanted).await }).await;
         let mut status = self.status.lock();
         status.is_under_way = false;
         match outcome {
@@ -280,7 +282,10 @@ impl Checks {
         }
         let volumes = self.engine.volumes.clone();
         let removed = off_thread(move || volumes.strays.remove_unfinished().removed.len()).await;
-        mended.extend(report::removed(removed.unwrap_or_default()));
+        match removed {
+            Ok(removed) => mended.extend(report::removed(removed)),
+            Err(problem) => mended.push(format!("not all unfinished files were removed: {problem}")),
+        }
         self.step("and waiting for heal", 0, 0);
         let healed = async {
             while self.engine.healer.is_at_work() {
@@ -298,6 +303,29 @@ impl Checks {
     }
 }
 
+/// The outcome of a check, which has one even if the check panics: else it would count as under way for ever.
+async fn outcome_of(
+    check: impl Future<Output = Result<Report, String>> + Send + 'static,
+) -> Result<Report, String> {
+    tokio::spawn(check).await.unwrap_or_else(|error| Err(ended_early(&error)))
+}
+
+fn ended_early(error: &JoinError) -> String {
+    format!("the check ended early: {error}")
+}
+
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-    blocking::spawn(work).await.map_err(|error| format!("the check ended early: {error}"))
+    blocking::spawn(work).await.map_err(|error| ended_early(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_check_that_panics_ends_with_a_failure() {
+        let outcome = outcome_of(async { panic!("by plan") }).await;
+        assert!(outcome.unwrap_err().starts_with("the check ended early: "));
+        assert!(outcome_of(async { Ok(Report::default()) }).await.is_ok());
+    }
 }

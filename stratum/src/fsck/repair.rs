@@ -18,7 +18,7 @@ use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::{Tier, VolumeId};
 use stratum_storage::drive::Threads;
 use stratum_storage::heal::HealError;
-use stratum_storage::inspect;
+use stratum_storage::inspect::{self, InspectError};
 use stratum_storage::pace::{Class, Pace};
 use stratum_storage::readpath::Parity;
 use stratum_storage::set::{Remains, ReplicatedCopy, Set, SetError, replicated_copy};
@@ -103,7 +103,17 @@ async fn heal(engine: &Engine, mended: &mut Vec<String>) -> Result<(), String> {
     let records = metadata.local().volumes().map_err(|error| error.to_string())?;
     let pace = Pace::unbounded(Arc::new(System));
     for record in records.into_iter().filter(|record| record.state != VolumeState::Dropped) {
-        for shard in flawed(volumes, record.id).await? {
+        let flawed = match flawed(volumes, record.id).await {
+            Ok(flawed) => flawed,
+            Err(InspectError::Gone) => continue,
+            // The other volumes are mended nevertheless, and the check that follows tells of this one, too.
+            Err(error) => {
+                mended
+                    .push(format!("{} stays as it is, since it could not be looked at: {error}", record.id));
+                continue;
+            }
+        };
+        for shard in flawed {
             let Some(_claim) = volumes.table.try_claim(record.id) else { continue };
             match volumes.rebuilder.rebuild_shard(record.id, shard, &pace, Class::Heal).await {
                 Ok(rebuilt) => mended.push(format!(
@@ -119,8 +129,8 @@ async fn heal(engine: &Engine, mended: &mut Vec<String>) -> Result<(), String> {
 }
 
 /// The shards of a volume whose file, or any of whose fragments, has a flaw.
-async fn flawed(volumes: &Volumes, volume: VolumeId) -> Result<Vec<u8>, String> {
-    let verified = inspect::verify(&volumes.table, volume).await.map_err(|error| error.to_string())?;
+async fn flawed(volumes: &Volumes, volume: VolumeId) -> Result<Vec<u8>, InspectError> {
+    let verified = inspect::verify(&volumes.table, volume).await?;
     let fragments = verified.stripes_found.iter().flat_map(|found| {
         let disagreeing = match found.parity {
             Parity::Disagrees { shard } => Some(shard),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use stratum_metadata::check::{Checked, Severity};
 
 /// The most findings of one severity that a report holds.
-const MAX_TOLD_FINDINGS: usize = 2_000;
+const MAX_TOLD_FINDINGS: u64 = 2_000;
 
 /// The report of a check.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Report {
     /// How many findings there are that the report doesn't hold.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub untold: u64,
+    /// How many findings there are in all.
+    #[serde(default)]
+    pub counts: Counts,
     /// Sentences about what `--repair` did.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mended: Vec<String>,
@@ -25,6 +28,26 @@ pub struct Report {
     pub parts: u64,
     pub stripes: u64,
     pub bytes: u64,
+}
+
+/// How many findings of each severity there are, whether the report holds them or not.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Counts {
+    pub losses: u64,
+    pub wrong: u64,
+    pub weak: u64,
+    pub notes: u64,
+}
+
+impl Counts {
+    fn of(&mut self, severity: Severity) -> &mut u64 {
+        match severity {
+            Severity::Loss => &mut self.losses,
+            Severity::Wrong => &mut self.wrong,
+            Severity::Weak => &mut self.weak,
+            Severity::Note => &mut self.notes,
+        }
+    }
 }
 
 /// A finding as the report holds it.
@@ -49,7 +72,9 @@ impl Report {
     /// Adds a finding, or only counts it if the report holds enough of its severity.
     pub fn tell(&mut self, finding: &Finding) {
         let severity = finding.severity();
-        if self.findings.iter().filter(|told| told.severity == severity).count() < MAX_TOLD_FINDINGS {
+        let count = self.counts.of(severity);
+        *count += 1;
+        if *count <= MAX_TOLD_FINDINGS {
             self.findings.push(Told { severity, text: finding.to_string() });
         } else {
             self.untold += 1;
@@ -87,19 +112,18 @@ impl std::fmt::Display for Report {
         if self.untold > 0 {
             writeln!(f, "and {} more of the same", self.untold)?;
         }
-        let count = |severity| self.findings.iter().filter(|told| told.severity == severity).count();
         let (objects, parts, stripes) = (self.objects, self.parts, self.stripes);
         writeln!(
             f,
             "{objects} objects, {parts} parts, {stripes} stripes ({} MiB) were checked.",
             self.bytes >> 20
         )?;
-        let [lost, wrong, weak] = [Severity::Loss, Severity::Wrong, Severity::Weak].map(count);
+        let Counts { losses, wrong, weak, .. } = self.counts;
         match self.is_well() {
             true => writeln!(f, "All is well."),
             false => writeln!(
                 f,
-                "{lost} losses, {wrong} things that are wrong, {weak} that are weaker than they should be."
+                "{losses} losses, {wrong} things that are wrong, {weak} that are weaker than they should be."
             ),
         }
     }
@@ -120,11 +144,14 @@ mod tests {
 
     #[test]
     fn of_each_severity_the_report_holds_the_first_findings_and_counts_the_others() {
-        let lost = |number: usize| Finding::Lost { owner: format!("object {number}") };
+        let lost = |number: u64| Finding::Lost { owner: format!("object {number}") };
         let mut report = Report::default();
         (0..MAX_TOLD_FINDINGS + 7).for_each(|number| report.tell(&lost(number)));
         report.tell(&Finding::UnknownFile { drive: "hot/0".into(), path: "volumes/x".into() });
-        assert_eq!((report.findings.len(), report.untold), (MAX_TOLD_FINDINGS + 1, 7));
-        assert!(!report.is_well() && report.to_string().contains("and 7 more of the same\n"));
+        assert_eq!((report.findings.len() as u64, report.untold), (MAX_TOLD_FINDINGS + 1, 7));
+        let text = report.to_string();
+        assert!(!report.is_well() && text.contains("and 7 more of the same\n"), "{text}");
+        let last = format!("{} losses, 1 things that are wrong, 0 that are weaker", MAX_TOLD_FINDINGS + 7);
+        assert!(text.lines().next_back().is_some_and(|line| line.starts_with(&last)), "{text}");
     }
 }
