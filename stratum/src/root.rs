@@ -7,14 +7,15 @@
 
 use crate::credentials::{self, Credentials};
 use crate::failure::Failure;
-use crate::output;
+use crate::{output, private};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stratum_storage::ambient::System;
 use stratum_storage::set::Set;
 
-/// The file in `meta` that marks that somebody has signed in with the credentials.
+/// The file in `meta` that marks that somebody has signed in with the credentials. It holds their access key, since the
+/// drives may be exchanged for others beside the same `meta`, whose credentials nobody has seen.
 const SIGNED_IN: &str = "root-has-signed-in";
 const SIGNED_IN_POLL_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -52,7 +53,7 @@ impl RootCredentials {
     /// Prints the credentials, if nobody has signed in with them yet. Unless `shown`, they are printed only to a
     /// terminal, and else the name of their file.
     pub fn tell(&self, endpoint: &str, region: &str, shown: bool) {
-        let Some(meta) = self.kept.as_ref().filter(|meta| !meta.join(SIGNED_IN).exists()) else { return };
+        let Some(meta) = self.kept.as_ref().filter(|meta| !self.is_marked(meta)) else { return };
         let file = meta.join(credentials::FILE);
         let file = file.display();
         if shown || std::io::stdout().is_terminal() {
@@ -79,18 +80,45 @@ impl RootCredentials {
         }
     }
 
+    /// Whether somebody has signed in with these credentials.
+    fn is_marked(&self, meta: &Path) -> bool {
+        let mark = std::fs::read_to_string(meta.join(SIGNED_IN));
+        mark.is_ok_and(|access_key| access_key == self.credentials.access_key)
+    }
+
     /// Waits until `has_signed_in` gives true, and then writes the mark, so that later starts don't show the
     /// credentials.
     pub async fn watch(self, has_signed_in: impl Fn() -> bool) {
-        let Some(mark) = self.kept.map(|meta| meta.join(SIGNED_IN)) else { return };
-        while !mark.exists() {
-            tokio::time::sleep(SIGNED_IN_POLL_INTERVAL).await;
-            if has_signed_in()
-                && let Err(error) = std::fs::write(&mark, "")
-            {
-                tracing::warn!(file = %mark.display(), %error, "can't be written: root's credentials are shown again");
-                return;
-            }
+        let Some(meta) = &self.kept else { return };
+        if self.is_marked(meta) {
+            return;
         }
+        while !has_signed_in() {
+            tokio::time::sleep(SIGNED_IN_POLL_INTERVAL).await;
+        }
+        let mark = meta.join(SIGNED_IN);
+        if let Err(error) = private::write(&mark, self.credentials.access_key.as_bytes()) {
+            tracing::warn!(file = %mark.display(), %error, "can't be written: root's credentials are shown again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_storage::ambient::Simulated;
+
+    #[tokio::test]
+    async fn the_mark_that_root_has_signed_in_is_of_its_credentials_alone() {
+        let meta = tempfile::tempdir().unwrap();
+        let of = |seed| RootCredentials {
+            credentials: Credentials::generate(&Simulated::new(0, seed)),
+            kept: Some(meta.path().to_owned()),
+        };
+        assert!(!of(1).is_marked(meta.path()));
+        of(1).watch(|| true).await;
+        assert!(of(1).is_marked(meta.path()) && !of(2).is_marked(meta.path()));
+        of(2).watch(|| true).await;
+        assert!(!of(1).is_marked(meta.path()) && of(2).is_marked(meta.path()));
     }
 }
