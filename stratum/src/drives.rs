@@ -27,6 +27,10 @@ const REMOVED: &str = "is not in the set any more: take it away, and out of the 
 pub enum DriveError {
     #[error("{path} is no folder of a drive of this store; its drives are at {known}")]
     Unknown { path: String, known: String },
+    #[error(
+        "{path} is in no tier's folder: with a single data folder, a new drive is a folder directly in one of {folders}"
+    )]
+    InNoTier { path: String, folders: String },
     #[error(transparent)]
     Change(#[from] ChangeError),
     #[error(
@@ -146,7 +150,7 @@ impl Drives {
     pub fn add(&self, path: &Path, allowed: Allowed) -> Result<Vec<String>, DriveError> {
         let Allowed { wipe, unmounted } = allowed;
         self.check_final(wipe)?;
-        let folders = self.new_folders(path);
+        let folders = self.new_folders(path)?;
         for (_, folder) in folders.iter().filter(|_| !unmounted) {
             self.check_mounted(folder)?;
         }
@@ -179,17 +183,23 @@ impl Drives {
         })
     }
 
-    /// Which folders at a path would become drives, and of which tiers.
-    fn new_folders(&self, path: &Path) -> Vec<(Tier, PathBuf)> {
+    /// Which folders at a path would become drives, and of which tiers: at least one.
+    fn new_folders(&self, path: &Path) -> Result<Vec<(Tier, PathBuf)>, DriveError> {
         let tiers = Tier::ALL.into_iter().filter(|tier| self.engine.set.geometry(*tier).is_some());
-        match &self.embedded {
-            Some(home) => tiers
-                .filter(|tier| {
-                    path.parent().is_some_and(|parent| absolute(parent) == absolute(&home.join(tier.name())))
-                })
-                .map(|tier| (tier, path.to_owned()))
-                .collect(),
-            None => tiers.map(|tier| (tier, path.join(tier.name()))).collect(),
+        let Some(home) = &self.embedded else {
+            return Ok(tiers.map(|tier| (tier, path.join(tier.name()))).collect());
+        };
+        let folders: Vec<(Tier, PathBuf)> =
+            tiers.map(|tier| (tier, absolute(&home.join(tier.name())))).collect();
+        let parent = path.parent().map(absolute);
+        match folders.iter().find(|(_, folder)| Some(folder) == parent.as_ref()) {
+            Some((tier, _)) => Ok(vec![(*tier, path.to_owned())]),
+            None => {
+                let folders: Vec<String> =
+                    folders.iter().map(|(_, folder)| folder.display().to_string()).collect();
+                let (path, folders) = (path.display().to_string(), folders.join(", "));
+                Err(DriveError::InNoTier { path, folders })
+            }
         }
     }
 

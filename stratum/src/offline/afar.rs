@@ -39,6 +39,8 @@ struct Afar {
     volumes: BTreeMap<VolumeId, RemoteObject>,
     /// The copies of the state that were fetched.
     copies: Vec<StateCopy>,
+    /// Sentences about copies of the state that couldn't be fetched.
+    unfetched: Vec<String>,
     /// The folder that the copies were fetched into, which can be read like a drive.
     folder: PathBuf,
 }
@@ -61,11 +63,17 @@ impl Afar {
         let volumes = volumes(&remote).await.map_err(say)?;
         let mut files = remote.state_files().await.map_err(say)?;
         files.sort_by_key(|(file, came)| Reverse((*came, file.name.clone())));
-        let mut afar = Afar { owner, volumes, copies: Vec::new(), folder: folder.to_owned(), remote };
+        let (copies, unfetched) = (Vec::new(), Vec::new());
+        let mut afar = Afar { owner, volumes, copies, unfetched, folder: folder.to_owned(), remote };
         let (mut here, all) = (BTreeMap::new(), files.iter().map(|(file, _)| file).collect());
         for (file, came) in files.iter().filter(|(file, _)| ReadManifest::is_named(&file.name)) {
-            if let Some(index) = afar.bring(file, &all, &mut here).await? {
-                afar.copies.push(StateCopy { index, came: *came });
+            match afar.bring(file, &all, &mut here).await {
+                Ok(Some(index)) => afar.copies.push(StateCopy { index, came: *came }),
+                Ok(None) => {}
+                // Another copy may be all that is needed, and the volumes are known in any case.
+                Err(problem) => {
+                    afar.unfetched.push(format!("a copy of the state can't be fetched: {problem}"))
+                }
             }
         }
         Ok(afar)
@@ -78,11 +86,12 @@ impl Afar {
 
     /// A sentence about a remote store without a copy of the state.
     fn without_state(&self) -> String {
-        format!(
-            "{} holds no copy of the state, and nobody can say whose bytes the {} volumes there hold",
-            self.remote.place(),
-            self.volumes.len()
-        )
+        let (place, volumes) = (self.remote.place(), self.volumes.len());
+        let copies = match self.unfetched.as_slice() {
+            [] => format!("{place} holds no copy of the state"),
+            unfetched => unfetched.join("; "),
+        };
+        format!("{copies}, and nobody can say whose bytes the {volumes} volumes there hold")
     }
 
     /// Fetches the copy of the state that a manifest names, and gives the last entry of the journal in it. Gives
@@ -110,9 +119,15 @@ impl Afar {
         let at = |error: io::Error| format!("{}: {error}", folder.display());
         std::fs::create_dir_all(&folder).map_err(at)?;
         for file in files() {
-            if here.insert(file.name.clone(), file.stamp).is_none() {
-                let mut to = private::create(&folder.join(&file.name)).map_err(at)?;
-                self.read(file, &mut to).await?;
+            if !here.contains_key(&file.name) {
+                let path = folder.join(&file.name);
+                let mut to = private::create(&path).map_err(at)?;
+                if let Err(problem) = self.read(file, &mut to).await {
+                    // An older copy may need a file of that name, and fetches it anew.
+                    std::fs::remove_file(&path).map_err(at)?;
+                    return Err(problem);
+                }
+                here.insert(file.name.clone(), file.stamp);
             }
         }
         Ok(Some(read.index))
@@ -176,7 +191,7 @@ impl Afar {
                 "{place} holds {later} volumes that came after this state: whose bytes they hold isn't known"
             )
         });
-        copy.into_iter().chain(later).collect()
+        copy.into_iter().chain(later).chain(self.unfetched.iter().cloned()).collect()
     }
 }
 
@@ -281,5 +296,28 @@ impl Offline {
         let shards = 0..record.geometry.shards() as u8;
         let found = shards.filter(|shard| !self.files.of(record.id, *shard).is_empty()).count();
         found >= usize::from(record.geometry.k)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use stratum_storage::remote::simulated::{Fault, Request, SimulatedStore};
+
+    #[tokio::test]
+    async fn a_copy_of_the_state_that_cannot_be_read_does_not_hide_what_else_the_store_holds() {
+        let (store, home) = (SimulatedStore::default(), tempfile::tempdir().unwrap());
+        let volume = RemoteObject { upload: 7 }.name(VolumeId(1));
+        let manifest =
+            |index: u64| StateFile { name: format!("{index:016x}"), stamp: index.into(), length: 4 };
+        for name in [volume, manifest(1).object(), manifest(2).object()] {
+            assert!(store.create(&name, Bytes::from_static(b"else")).await.unwrap());
+        }
+        store.fail_nth(Request::Read, 1, Fault::Refused);
+        let afar = Afar::look(Arc::new(store), &home.path().join("state")).await.unwrap();
+        assert_eq!((afar.volumes.len(), afar.unfetched.len()), (1, 1));
+        let told = afar.without_state();
+        assert!(told.starts_with("a copy of the state can't be fetched: a store in memory: "), "{told}");
     }
 }

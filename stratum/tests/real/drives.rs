@@ -150,6 +150,9 @@ fn files_of_a_drive_that_is_out_are_closed_and_its_path_can_be_used_again_withou
     wait_until("heal", || is_whole(&server));
     all_is_there(&server);
 
+    let (code, said) = drive(&server, &["add"], &server.data().join("elsewhere/6"));
+    assert!(code == 2 && said.contains("elsewhere/6 is in no tier's folder"), "{code}: {said}");
+    assert!(said.contains(server.data().join("hot").to_str().unwrap()), "{said}");
     let (code, said) = drive(&server, &["add"], &server.data().join("hot/6"));
     assert_eq!(code, 0, "{said}");
     let (code, said) = drive(&server, &["drain"], &place);
