@@ -270,6 +270,7 @@ async fn change_drives(
     axum::extract::Path(action): axum::extract::Path<String>,
     Query(DriveRequest { path, wipe, unmounted }): Query<DriveRequest>,
 ) -> Result<Json<Vec<String>>, Refused> {
+    check_allowed(&action, wipe || unmounted)?;
     let change = move || {
         let drives = &operator.drives;
         let done = match action.as_str() {
@@ -288,6 +289,18 @@ async fn change_drives(
     };
     let changed = tokio::task::spawn_blocking(change).await;
     changed.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?.map(Json)
+}
+
+/// Refuses what may be allowed of a new folder where a drive of the set is meant.
+fn check_allowed(action: &str, is_anything_allowed: bool) -> Result<(), Refused> {
+    match action {
+        "drain" | "keep" | "remove" if is_anything_allowed => {
+            let problem =
+                format!("{action} is about a drive of the set: wipe and unmounted are of new folders");
+            Err(Refused(StatusCode::BAD_REQUEST, problem))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn scrub_status(Shared(operator): Shared<Arc<Operator>>) -> Json<ScrubStatus> {
@@ -315,34 +328,51 @@ async fn scrub(
     Ok(Json(scrubber.status()))
 }
 
-/// The parameters of a change of pace: `?action=hurry|steady`, or `?action=pause|resume` with one `task` or for all
-/// tasks.
+/// The parameters of a change of pace: `?action=hurry|steady`, which is about all background work, or
+/// `?action=pause|resume` with one `task` or for all tasks.
 #[derive(Deserialize)]
 struct PaceRequest {
     action: String,
     task: Option<String>,
 }
 
+/// A change of pace.
+#[derive(Debug, PartialEq, Eq)]
+enum PaceChange {
+    Hurry(bool),
+    Pause(Vec<Class>, bool),
+}
+
+impl PaceRequest {
+    /// What is asked for.
+    fn change(&self) -> Result<PaceChange, Refused> {
+        let bad = |problem: String| Err(Refused(StatusCode::BAD_REQUEST, problem));
+        let wanted = self.task.as_deref();
+        let tasks = Class::ALL.into_iter().filter(|task| wanted.is_none_or(|name| name == task.name()));
+        let tasks: Vec<Class> = tasks.collect();
+        match self.action.as_str() {
+            action @ ("hurry" | "steady") if wanted.is_some() => {
+                bad(format!("{action} is about all background work and takes no task"))
+            }
+            action @ ("hurry" | "steady") => Ok(PaceChange::Hurry(action == "hurry")),
+            "pause" | "resume" if tasks.is_empty() => {
+                let names = Class::ALL.map(Class::name).join(", ");
+                bad(format!("there is no such task; tasks are {names}"))
+            }
+            action @ ("pause" | "resume") => Ok(PaceChange::Pause(tasks, action == "pause")),
+            other => bad(format!("\"{}\" is not one of hurry, steady, pause, resume", other.escape_debug())),
+        }
+    }
+}
+
 async fn set_pace(
     Shared(operator): Shared<Arc<Operator>>,
     Query(request): Query<PaceRequest>,
 ) -> Result<Json<Background>, Refused> {
-    let wanted = request.task.as_deref();
-    let tasks = Class::ALL.into_iter().filter(|task| wanted.is_none_or(|name| name == task.name()));
-    let tasks: Vec<Class> = tasks.collect();
-    if tasks.is_empty() {
-        let names = Class::ALL.map(Class::name).join(", ");
-        return Err(Refused(StatusCode::BAD_REQUEST, format!("there is no such task; tasks are {names}")));
-    }
-    match request.action.as_str() {
-        "hurry" => operator.engine.pace().hurry(true),
-        "steady" => operator.engine.pace().hurry(false),
-        "pause" => tasks.iter().for_each(|task| operator.engine.pace().pause(*task, true)),
-        "resume" => tasks.iter().for_each(|task| operator.engine.pace().pause(*task, false)),
-        other => {
-            let problem = format!("\"{}\" is not one of hurry, steady, pause, resume", other.escape_debug());
-            return Err(Refused(StatusCode::BAD_REQUEST, problem));
-        }
+    let pace = operator.engine.pace();
+    match request.change()? {
+        PaceChange::Hurry(hurries) => pace.hurry(hurries),
+        PaceChange::Pause(tasks, pauses) => tasks.into_iter().for_each(|task| pace.pause(task, pauses)),
     }
     Ok(Json(operator.background()))
 }
@@ -559,4 +589,40 @@ fn slow_writing(drive: &DriveStatus, members: &[String]) -> String {
     format!(
         "{place} writes far later than its peers: {who_waits}. Look at its disk, and replace it if it stays so"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_pace_takes_a_task_only_where_one_is_heeded() {
+        let asked = |action: &str, task: Option<&str>| {
+            let request = PaceRequest { action: action.into(), task: task.map(str::to_owned) };
+            request.change().map_err(|Refused(status, problem)| format!("{status} {problem}"))
+        };
+        assert_eq!(asked("hurry", None), Ok(PaceChange::Hurry(true)));
+        assert_eq!(asked("resume", Some("heal")), Ok(PaceChange::Pause(vec![Class::Heal], false)));
+        assert_eq!(asked("pause", None), Ok(PaceChange::Pause(Class::ALL.to_vec(), true)));
+        for (action, task, told) in [
+            ("hurry", Some("heal"), "hurry is about all background work and takes no task"),
+            ("steady", Some("none"), "steady is about all"),
+            ("pause", Some("none"), "there is no such task"),
+            ("rest", None, "\"rest\" is not one of hurry"),
+        ] {
+            let refused = asked(action, task).unwrap_err();
+            assert!(refused.starts_with("400") && refused.contains(told), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_of_a_new_folder_is_refused_for_a_drive_of_the_set() {
+        let is_taken = |action, allowed| check_allowed(action, allowed).is_ok();
+        assert!(["add", "replace"].iter().all(|action| is_taken(action, true)));
+        assert!(
+            ["drain", "keep", "remove"]
+                .iter()
+                .all(|action| is_taken(action, false) && !is_taken(action, true))
+        );
+    }
 }

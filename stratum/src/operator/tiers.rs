@@ -36,7 +36,7 @@ pub(super) struct TierRequest {
     prefix: Option<String>,
     /// With a prefix, the `after` of the page before.
     after: Option<String>,
-    /// The tier to move the objects to or pin them on; not used to unpin.
+    /// The tier to move the objects to or pin them on; nothing to unpin them.
     tier: Option<String>,
 }
 
@@ -86,21 +86,18 @@ pub(super) async fn decide(
     Query(request): Query<TierRequest>,
 ) -> Result<Json<Decided>, Refused> {
     let now = System.now();
-    let wish = operator.wish(&action, request.tier.as_deref(), now)?;
+    let has_tier = |tier| operator.engine.set.geometry(tier).is_some();
+    let wish = wish(&action, request.tier.as_deref(), has_tier, now)?;
+    let which = request.which()?;
     let metadata = &operator.engine.metadata;
     let view = metadata.fresh().await.map_err(unread)?;
     let bucket = bucket(&view, &request.bucket)?;
-    let version = request.version_id.as_deref();
-    let (objects, after) = match (&request.key, &request.prefix) {
-        (Some(key), None) => {
+    let (objects, after) = match which {
+        Which::Object { key, version } => {
             let (record, _) = object(&view, &bucket, key, version)?;
-            (vec![(key.clone().into_bytes(), record)], None)
+            (vec![(key.into(), record)], None)
         }
-        (None, Some(_)) if version.is_some() => {
-            return Err(bad("a version can be named only with a key, not with a prefix".into()));
-        }
-        (None, Some(prefix)) => page(&view, bucket.id, prefix, request.after.as_deref()).await?,
-        _ => return Err(bad("name either a key or a prefix".into())),
+        Which::Page { prefix, after } => page(&view, bucket.id, prefix, after).await?,
     };
     let objects = match objects.is_empty() {
         true => 0,
@@ -109,29 +106,56 @@ pub(super) async fn decide(
     Ok(Json(Decided { objects, after }))
 }
 
-impl Operator {
-    /// What an action asks for; refuses an action that isn't known and a tier that the store doesn't have.
-    fn wish(&self, action: &str, tier: Option<&str>, now: UnixMillis) -> Result<TierWish, Refused> {
-        let wanted = || {
-            let name = tier.ok_or_else(|| bad("say which tier: hot, warm or cold".into()))?;
-            let tier = Tier::ALL.into_iter().find(|tier| tier.name() == name);
-            let tier = tier
-                .ok_or_else(|| bad(format!("\"{}\" is not one of hot, warm, cold", name.escape_debug())))?;
-            match self.engine.set.geometry(tier) {
-                Some(_) => Ok(tier),
-                None => Err(Refused(StatusCode::CONFLICT, format!("the store has no {name} tier"))),
+/// Which objects a request is about.
+#[derive(Debug, PartialEq, Eq)]
+enum Which<'a> {
+    Object { key: &'a str, version: Option<&'a str> },
+    Page { prefix: &'a str, after: Option<&'a str> },
+}
+
+impl TierRequest {
+    /// Which objects are meant; refuses parameters that don't go together.
+    fn which(&self) -> Result<Which<'_>, Refused> {
+        let (version, after) = (self.version_id.as_deref(), self.after.as_deref());
+        match (self.key.as_deref(), self.prefix.as_deref()) {
+            (Some(_), None) if after.is_some() => {
+                Err(bad("a page can be named only with a prefix, not with a key".into()))
             }
-        };
-        match action {
-            "move" => Ok(TierWish::Move(wanted()?)),
-            "pin" => {
-                Ok(TierWish::Pin(TierPin { tier: wanted()?, by: "root".into(), since: now, until: None }))
+            (Some(key), None) => Ok(Which::Object { key, version }),
+            (None, Some(_)) if version.is_some() => {
+                Err(bad("a version can be named only with a key, not with a prefix".into()))
             }
-            "unpin" => Ok(TierWish::Unpin),
-            other => {
-                let problem = format!("\"{}\" is not one of move, pin, unpin", other.escape_debug());
-                Err(Refused(StatusCode::NOT_FOUND, problem))
-            }
+            (None, Some(prefix)) => Ok(Which::Page { prefix, after }),
+            _ => Err(bad("name either a key or a prefix".into())),
+        }
+    }
+}
+
+/// What an action asks for; refuses an action that isn't known and a tier that the store doesn't have.
+fn wish(
+    action: &str,
+    tier: Option<&str>,
+    has_tier: impl Fn(Tier) -> bool,
+    now: UnixMillis,
+) -> Result<TierWish, Refused> {
+    let wanted = || {
+        let name = tier.ok_or_else(|| bad("say which tier: hot, warm or cold".into()))?;
+        let tier = Tier::ALL.into_iter().find(|tier| tier.name() == name);
+        let tier =
+            tier.ok_or_else(|| bad(format!("\"{}\" is not one of hot, warm, cold", name.escape_debug())))?;
+        match has_tier(tier) {
+            true => Ok(tier),
+            false => Err(Refused(StatusCode::CONFLICT, format!("the store has no {name} tier"))),
+        }
+    };
+    match action {
+        "move" => Ok(TierWish::Move(wanted()?)),
+        "pin" => Ok(TierWish::Pin(TierPin { tier: wanted()?, by: "root".into(), since: now, until: None })),
+        "unpin" if tier.is_some() => Err(bad("unpin takes no tier: an object has one pin at most".into())),
+        "unpin" => Ok(TierWish::Unpin),
+        other => {
+            let problem = format!("\"{}\" is not one of move, pin, unpin", other.escape_debug());
+            Err(Refused(StatusCode::NOT_FOUND, problem))
         }
     }
 }
@@ -262,4 +286,56 @@ fn uncommitted(error: CommitError) -> Refused {
         CommitError::NotWritten(_) | CommitError::Unknown(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     Refused(status, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_that_do_not_go_together_are_refused() {
+        let asked = |names: &[&str]| {
+            let given = |name: &str| names.contains(&name).then(|| name.to_owned());
+            let request = TierRequest {
+                bucket: "b".into(),
+                key: given("key"),
+                version_id: given("version"),
+                prefix: given("prefix"),
+                after: given("after"),
+                tier: None,
+            };
+            request.which().map(|which| format!("{which:?}")).map_err(|refused| refused.1)
+        };
+        for names in [["key"].as_slice(), &["key", "version"], &["prefix"], &["prefix", "after"]] {
+            let which = asked(names).unwrap();
+            assert!(names.iter().all(|name| which.contains(name)), "{which}");
+        }
+        for (names, told) in [
+            ([].as_slice(), "either a key or a prefix"),
+            (&["key", "prefix"], "either a key or a prefix"),
+            (&["key", "after"], "a page can be named only with a prefix"),
+            (&["prefix", "version"], "a version can be named only with a key"),
+        ] {
+            let refused = asked(names).unwrap_err();
+            assert!(refused.contains(told), "{names:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_wish_takes_a_tier_exactly_where_one_is_heeded() {
+        let asked =
+            |action, tier| wish(action, tier, |tier| tier == Tier::Cold, 7).map_err(|refused| refused.1);
+        assert!(matches!(asked("move", Some("cold")), Ok(TierWish::Move(Tier::Cold))));
+        assert!(matches!(asked("unpin", None), Ok(TierWish::Unpin)));
+        for (action, tier, told) in [
+            ("unpin", Some("cold"), "unpin takes no tier"),
+            ("pin", None, "say which tier"),
+            ("move", Some("warm"), "the store has no warm tier"),
+            ("move", Some("tepid"), "\"tepid\" is not one of"),
+            ("drop", None, "\"drop\" is not one of"),
+        ] {
+            let refused = asked(action, tier).err().unwrap();
+            assert!(refused.contains(told), "{action}: {refused}");
+        }
+    }
 }
