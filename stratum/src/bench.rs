@@ -45,7 +45,7 @@ pub struct BenchArgs {
     #[arg(long, value_enum)]
     op: Op,
     /// The size of each object, in bytes or with a unit such as KiB or MB; at most 5GiB.
-    #[arg(long, default_value = "4KiB", value_parser = quantity::size)]
+    #[arg(long, default_value = "4KiB", value_parser = quantity::object_size)]
     size: u64,
     /// How many connections, each with one request in flight.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]

@@ -94,7 +94,7 @@ pub struct ServerSection {
     /// The suffix of hosts that serve websites: with `web.example.com`, `photos.web.example.com` is the website of the
     /// bucket `photos`.
     #[serde(deserialize_with = "website_domain")]
-    pub website_domain: Option<String>,
+    pub website_domain: Option<Spanned<String>>,
     /// Data folders, used when the command line names none. A list that is written must name at least one.
     #[serde(deserialize_with = "paths::folders")]
     pub data: Vec<PathBuf>,
@@ -352,12 +352,13 @@ fn domains<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D:
     }
 }
 
-fn website_domain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    match is_domain(&text) {
+fn website_domain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spanned<String>>, D::Error> {
+    let text = Spanned::<String>::deserialize(deserializer)?;
+    match is_domain(text.get_ref()) {
         true => Ok(Some(text)),
         false => Err(D::Error::custom(format!(
-            "\"{text}\" is no domain: a name such as web.example.com, without scheme, port and path"
+            "\"{}\" is no domain: a name such as web.example.com, without scheme, port and path",
+            text.get_ref()
         ))),
     }
 }
@@ -384,7 +385,7 @@ fn filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, 
 }
 
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    quantity::size(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    quantity::bytes(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// A limit too low to mend anything is refused: `stratum pace pause` is the way to have background work rest.
@@ -486,15 +487,15 @@ impl Config {
                 return Err(wrong(path, text, value.span().start, format!(", user.{name}"), problem));
             }
         }
-        if let Some(website) = self
-            .server
-            .website_domain
-            .as_ref()
-            .filter(|domain| self.server.domains.iter().any(|other| other.eq_ignore_ascii_case(domain)))
+        let is_taken =
+            |domain: &str| self.server.domains.iter().any(|other| other.eq_ignore_ascii_case(domain));
+        if let Some(website) = self.server.website_domain.as_ref().filter(|domain| is_taken(domain.get_ref()))
         {
-            let at = text.find("website_domain").unwrap_or(0);
-            let problem =
-                format!("\"{website}\" is one of server.domains: websites take a domain of their own");
+            let problem = format!(
+                "\"{}\" is one of server.domains: websites take a domain of their own",
+                website.get_ref()
+            );
+            let at = website.span().start;
             return Err(wrong(path, text, at, ", server.website_domain".into(), problem));
         }
         let mut names = HashSet::new();
@@ -614,8 +615,21 @@ mod tests {
         assert_eq!(config.background.bytes_per_second, 64 << 20);
         assert_eq!(config.background.operations_per_second, Budget::default().operations_per_second);
         assert_eq!(config.heal.narrow_after, Duration::from_secs(120));
+        // No size here is that of a PUT, so none is held to what one may carry.
+        let text = "[background]\nbytes_per_second = \"6GiB\"\n[tiering]\nmemory = \"8GiB\"\n";
+        let config = Config::parse(Path::new("x"), text).unwrap();
+        assert_eq!((config.background.bytes_per_second, config.tiering.memory), (6 << 30, 8 << 30));
         let text = refusal("[heal]\nnarrow_after = \"soon\"\n");
         assert!(text.contains("line 2, heal.narrow_after: \"soon\" is not a duration"), "{text}");
+    }
+
+    #[test]
+    fn a_domain_of_websites_that_is_taken_is_told_with_its_own_line() {
+        let text = "# website_domain = \"web.example.com\"\n[server]\ndomains = [\"S3.example.com\"]\n";
+        let text = refusal(&format!("{text}website_domain = \"s3.example.com\"\n"));
+        assert!(text.contains("line 4, server.website_domain: \"s3.example.com\" is one of"), "{text}");
+        let text = refusal("[server]\nwebsite_domain = \"http://x\"\n");
+        assert!(text.contains("line 2, server.website_domain: \"http://x\" is no domain"), "{text}");
     }
 
     #[test]

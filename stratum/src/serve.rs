@@ -353,10 +353,11 @@ fn version_2(config: &Config) -> Version2 {
 }
 
 fn settings(config: &Config) -> Settings {
+    let website_domain = config.server.website_domain.as_ref().map(|domain| domain.get_ref().clone());
     Settings {
         region: config.server.region.clone(),
-        domains: config.server.domains.iter().chain(&config.server.website_domain).cloned().collect(),
-        website_domain: config.server.website_domain.clone(),
+        domains: config.server.domains.iter().chain(&website_domain).cloned().collect(),
+        website_domain,
         console: config.server.console,
         anonymous: config.server.anonymous,
         object_ownership: config.server.object_ownership,
