@@ -228,7 +228,21 @@ fn create_user(operator: &Operator, name: &str, policies: &[String]) -> Result<b
     // Names are looked up first, so that a policy that doesn't exist is refused before the user is made.
     let arns = policies.iter().map(|policy| arn_of(operator, policy)).collect::<Result<Vec<_>, _>>()?;
     done(operator, "CreateUser", &[("UserName", name)])?;
-    for arn in &arns {
+    let equipped = equip(operator, name, &arns);
+    // The command is run again when what failed is mended, and then finds no user of that name.
+    if equipped.is_err()
+        && let Err(error) = delete_user(operator, name)
+    {
+        eprintln!(
+            "stratum: the user {name} is left behind ({error}): `stratum user delete {name}` deletes it"
+        );
+    }
+    equipped
+}
+
+/// Attaches the policies to a user, and makes a key for it.
+fn equip(operator: &Operator, name: &str, arns: &[String]) -> Result<bool, CallError> {
+    for arn in arns {
         done(operator, "AttachUserPolicy", &[("UserName", name), ("PolicyArn", arn)])?;
     }
     if arns.is_empty() {

@@ -112,6 +112,7 @@ pub fn read<W: Write>(
         return Err(ArchiveError::NotOurs);
     }
     match u32::from_le_bytes([a, b, c, d]) {
+        0 => return Err(ArchiveError::NotOurs),
         VERSION => {}
         newer => return Err(ArchiveError::Newer(newer)),
     }
@@ -229,11 +230,15 @@ mod tests {
 
     #[test]
     fn an_archive_of_a_newer_version_is_refused_with_its_version() {
-        let mut bytes = packed(&[]);
-        bytes[8] = 9;
-        let crc = crc32c::crc32c(&bytes[..12]).to_le_bytes();
-        bytes[12..16].copy_from_slice(&crc);
-        assert!(matches!(read(bytes.as_slice(), |_| Ok(Vec::new())), Err(ArchiveError::Newer(9))));
+        let of_version = |version| {
+            let mut bytes = packed(&[]);
+            bytes[8] = version;
+            let crc = crc32c::crc32c(&bytes[..12]).to_le_bytes();
+            bytes[12..16].copy_from_slice(&crc);
+            read(bytes.as_slice(), |_| Ok(Vec::new()))
+        };
+        assert!(matches!(of_version(9), Err(ArchiveError::Newer(9))));
+        assert!(matches!(of_version(0), Err(ArchiveError::NotOurs)), "no binary ever wrote version 0");
     }
 
     #[test]

@@ -74,6 +74,7 @@ async fn a_user_is_made_given_policies_and_deleted() {
 
     for (wrong, told) in [
         (["user", "create", "bob", "--policy", "none"].as_slice(), "there is no policy \"none\""),
+        (&["user", "create", "bob", "--policy", "arn:aws:iam::root:policy/none"], "none"),
         (&["user", "delete", "root"], "kept in the server's configuration"),
         (&["user", "show", "bob"], "cannot be found"),
     ] {
@@ -83,6 +84,6 @@ async fn a_user_is_made_given_policies_and_deleted() {
     }
     assert!(
         !done(&server, &["user", "list"]).contains("bob"),
-        "a user was made although the policy was refused"
+        "a user was left although its policy was refused"
     );
 }
