@@ -37,6 +37,9 @@ mod version_2;
 mod versions;
 mod websites;
 
+/// The age of a store whose test chooses none. The tests in `coded` run some of these files on new stores.
+const AGE: rig::Age = rig::Age::Raised;
+
 /// The codec of new bodies: none. The tests in `coded` run some of these files with a codec.
 fn compression() -> Option<stratum_frames::Compression> {
     None

@@ -108,6 +108,8 @@ pub struct Choices {
     pub journal_cap: u64,
     /// How new bodies are compressed in the hot tier.
     pub compression: Option<Compression>,
+    /// A test of what a level brought chooses the age that it needs. A server's other answers don't depend on the
+    /// level, so any other test leaves the age to its binary.
     pub age: Age,
     /// The tiers that the store has, each of six drives.
     pub tiers: &'static [Tier],
@@ -131,16 +133,6 @@ pub enum Age {
 /// more to do.
 const RAISE_DELAY: Duration = Duration::from_millis(60);
 
-impl Age {
-    /// The age is chosen by the name of the running test. A server's answers don't depend on the level, so each age is
-    /// good for any test, and all are tested. To rename a test may change its age.
-    fn of_this_test() -> Age {
-        let name: usize = std::thread::current().name().unwrap_or_default().bytes().map(usize::from).sum();
-        // The first level has no compressed bodies, so the tests of these need the newest.
-        if crate::compression().is_some() { Age::New } else { [Age::New, Age::Old, Age::Raised][name % 3] }
-    }
-}
-
 impl Default for Choices {
     fn default() -> Self {
         Self {
@@ -154,7 +146,7 @@ impl Default for Choices {
             limits: Limits::default(),
             journal_cap: journal::Options::default().cap,
             compression: crate::compression(),
-            age: Age::of_this_test(),
+            age: crate::AGE,
             tiers: &[Tier::Hot],
             tls: false,
             version_2: Version2::Refused,

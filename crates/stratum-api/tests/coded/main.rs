@@ -24,6 +24,9 @@ mod pressed;
 #[path = "../api/rig.rs"]
 mod rig;
 
+/// The age of a store whose test chooses none: the first level has no compressed bodies.
+const AGE: rig::Age = rig::Age::New;
+
 /// How new bodies are compressed in these tests.
 fn compression() -> Option<stratum_frames::Compression> {
     Some(stratum_frames::Compression::default())
