@@ -15,6 +15,7 @@ use crate::checksum;
 use crate::error::{Code, S3Error};
 use crate::lock;
 use crate::query::Query;
+use crate::text::LATEST;
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, EXPIRES,
     LAST_MODIFIED,
@@ -270,9 +271,9 @@ pub fn etag(etag: &ETag) -> HeaderValue {
     value(&format!("\"{etag}\""))
 }
 
-/// A time as HTTP has it, in whole seconds.
+/// A time as HTTP has it, in whole seconds; [`LATEST`] in place of a later one.
 pub fn http_date(millis: UnixMillis) -> HeaderValue {
-    value(&httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(millis / 1000)))
+    value(&httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(millis.min(LATEST) / 1000)))
 }
 
 /// Whole seconds since the epoch of a date in any of HTTP's forms.
@@ -388,6 +389,7 @@ mod tests {
     #[test]
     fn dates_are_written_and_read_in_the_forms_of_http() {
         assert_eq!(http_date(784_111_777_999), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(http_date(UnixMillis::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
         assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
         assert_eq!(parse_http_date("yesterday"), None);
     }

@@ -61,13 +61,18 @@ impl Serialize for Name<'_> {
     }
 }
 
+/// The last millisecond of the year 9999, and so the last time that can be written: the years of S3's times and of HTTP's
+/// have four digits. A later time, which a sum of days may come to and which a store may hold since a server let it in,
+/// is written as this one. A client can't name a later one.
+pub const LATEST: UnixMillis = 253_402_300_799_999;
+
 /// A time in S3's XML: `2026-11-21T02:44:02.000Z`. S3's times are whole seconds, written with `.000`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timestamp(pub UnixMillis);
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = i64::try_from(self.0 / 1000).map_err(|_| fmt::Error)?;
+        let seconds = i64::try_from(self.0.min(LATEST) / 1000).map_err(|_| fmt::Error)?;
         let at = time::OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| fmt::Error)?;
         let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
         let (hour, minute, second) = at.to_hms();
@@ -90,7 +95,7 @@ impl fmt::Display for Deadline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = Timestamp(self.0).to_string();
         let whole = whole.strip_suffix(".000Z").ok_or(fmt::Error)?;
-        write!(f, "{whole}.{:03}Z", self.0 % 1000)
+        write!(f, "{whole}.{:03}Z", self.0.min(LATEST) % 1000)
     }
 }
 
@@ -101,7 +106,8 @@ impl Serialize for Deadline {
 }
 
 /// Reads a time as S3's documents and headers have it, in ISO 8601. A date alone means the beginning of that day, and
-/// a time without an offset is in UTC. None for any other text, and for a time before 1970.
+/// a time without an offset is in UTC. None for any other text, for a time before 1970, and for one after [`LATEST`], which
+/// the last hours of the year 9999 are where they have a negative offset.
 pub fn parse_iso_8601(text: &str) -> Option<UnixMillis> {
     use time::format_description::well_known::Iso8601;
     let text = text.trim();
@@ -109,7 +115,7 @@ pub fn parse_iso_8601(text: &str) -> Option<UnixMillis> {
     let local = || time::PrimitiveDateTime::parse(text, &Iso8601::DEFAULT).ok().map(|at| at.assume_utc());
     let date = || Some(time::Date::parse(text, &Iso8601::DEFAULT).ok()?.midnight().assume_utc());
     let at = whole().or_else(local).or_else(date)?;
-    u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
+    u64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok().filter(|at| *at <= LATEST)
 }
 
 /// An ETag in its quotes.
@@ -164,6 +170,14 @@ mod tests {
     }
 
     #[test]
+    fn a_time_after_the_last_that_can_be_written_is_written_as_that_one() {
+        for late in [LATEST, LATEST + 1, u64::MAX] {
+            assert_eq!(Timestamp(late).to_string(), "9999-12-31T23:59:59.000Z", "{late}");
+            assert_eq!(Deadline(late).to_string(), "9999-12-31T23:59:59.999Z", "{late}");
+        }
+    }
+
+    #[test]
     fn times_are_read_in_each_form_of_iso_8601_that_s3_has() {
         for text in [
             "2030-01-01T00:00:00Z",
@@ -176,7 +190,16 @@ mod tests {
             assert_eq!(parse_iso_8601(text), Some(1_893_456_000_000), "{text}");
         }
         assert_eq!(parse_iso_8601("2030-01-01T00:00:00.25Z"), Some(1_893_456_000_250));
-        for wrong in ["", "soon", "2030-13-01", "1969-12-31T23:59:59Z", "Tue, 01 Jan 2030 00:00:00 GMT"] {
+        assert_eq!(parse_iso_8601("9999-12-31T23:59:59.999Z"), Some(LATEST));
+        for wrong in [
+            "",
+            "soon",
+            "2030-13-01",
+            "1969-12-31T23:59:59Z",
+            "Tue, 01 Jan 2030 00:00:00 GMT",
+            "9999-12-31T23:59:59-12:00",
+            "9999-12-31T23:59:59-00:01",
+        ] {
             assert_eq!(parse_iso_8601(wrong), None, "{wrong}");
         }
     }

@@ -110,7 +110,8 @@ pub fn tell_expiration(
     let current = Current { key: key.as_bytes(), object };
     if let Some((due, rule)) = rules.expiry(current, ctx.store.settings.lifecycle_days) {
         let rule = utf8_percent_encode(rule, NON_ALPHANUMERIC);
-        let text = format!("expiry-date=\"{}\", rule-id=\"{rule}\"", date(due));
+        let due = headers::http_date(due);
+        let text = format!("expiry-date=\"{}\", rule-id=\"{rule}\"", headers::text(&due));
         out.insert(EXPIRATION, headers::value(&text));
     }
     Ok(())
@@ -133,10 +134,4 @@ pub fn tell_abortion(
         out.insert(ABORT_RULE, headers::value(&utf8_percent_encode(rule, NON_ALPHANUMERIC).to_string()));
     }
     Ok(())
-}
-
-/// A time as an HTTP date, which has years of four digits: a later time is told as the last second of the year 9999.
-fn date(due: UnixMillis) -> String {
-    const LAST: UnixMillis = 253_402_300_799_000;
-    headers::http_date(due.min(LAST)).to_str().unwrap_or_default().to_owned()
 }

@@ -70,3 +70,20 @@ async fn the_least_size_of_a_transition_is_kept_and_told() {
     client.put("/bucket?lifecycle", RULES).await.expect(200);
     assert_eq!(client.get("/bucket?lifecycle").await.expect(200).header(MINIMUM), None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_after_the_year_9999_is_told_as_its_last() {
+    let client = with_bucket().await;
+    let rules = RULES.replace("<Days>1<", "<Days>2147483647<").replace(">2<", ">2147483647<");
+    client.put("/bucket?lifecycle", &rules).await.expect(200);
+    let begun = client.post("/bucket/logs/parts?uploads", "").await.expect(200);
+    assert_eq!(begun.header("x-amz-abort-date"), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
+    let upload = begun.element("UploadId").unwrap();
+    client.get(&format!("/bucket/logs/parts?uploadId={upload}")).await.expect(200);
+    let stored = client.put("/bucket/logs/a", "x").await.expect(200);
+    let told = stored.header("x-amz-expiration").unwrap();
+    assert!(told.contains("Fri, 31 Dec 9999 23:59:59 GMT"), "{told}");
+    // In UTC this is a time of the year 10000.
+    let late = RULES.replace("<Days>1</Days>", "<Date>9999-12-31T23:59:59-12:00</Date>");
+    client.put("/bucket?lifecycle", late).await.refused(400, "MalformedXML");
+}
