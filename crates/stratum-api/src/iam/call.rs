@@ -2,7 +2,7 @@
 
 use super::error::{Fault, IamError};
 use super::table::{About, Row};
-use super::{marker, valid};
+use super::{managed, marker, valid};
 use crate::audit::Trail;
 use crate::channel::Tls;
 use crate::context::{Account, Caller, Store};
@@ -50,6 +50,15 @@ pub enum Named {
     Owner(Arc<User>),
     /// A user who was created by IAM, or who doesn't exist.
     Made(AccountName),
+}
+
+/// A user, a group or a role that an ARN names.
+#[derive(Debug)]
+pub struct Known {
+    pub at: AccountName,
+    pub record: IdentityRecord,
+    /// Its ARN as its record spells it.
+    pub arn: Arn,
 }
 
 /// A page of a list.
@@ -169,7 +178,23 @@ impl Call {
         Ok(AccountName::new(self.account_id(), name))
     }
 
-    /// The ARN of the resource that the action is about; none where it is about the caller.
+    /// The user, group or role, of any account, that an ARN names. A name finds its record whatever its capitals are; the
+    /// path must be the record's.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    pub fn known(&self, kind: IdentityKind, arn: &str) -> Result<Option<Known>, IamError> {
+        let Some((at, path)) = Arn::parse(arn, kind.name()) else { return Ok(None) };
+        let record = self.view.identity(kind, &at)?.filter(|record| record.path == path);
+        Ok(record.map(|record| {
+            let arn = Arn::new(at.account(), kind.name(), &record.path, &record.name);
+            Known { at, record, arn }
+        }))
+    }
+
+    /// The ARN of the resource that the action is about; none where it is about the caller. Of a resource that exists it
+    /// is spelt as its record has it, and not as the form does: policies heed capitals, and a name in other capitals
+    /// finds the same record.
     ///
     /// # Errors
     /// `ValidationError` for a name that no user, group or role can have.
@@ -177,12 +202,12 @@ impl Call {
         Ok(match self.row.about {
             About::Caller => None,
             About::Trust => self.form.get("RoleArn").map(str::to_owned),
-            About::Principal => self.form.get("PolicySourceArn").map(str::to_owned),
+            About::Principal => self.form.get("PolicySourceArn").map(|arn| self.arn_of_principal(arn)).transpose()?,
             About::Account => Some("*".to_owned()),
             About::Users => Some(self.arn_of_user()?),
             About::Groups => Some(self.arn_of("GroupName", IdentityKind::Group)?),
             About::Roles => Some(self.arn_of("RoleName", IdentityKind::Role)?),
-            About::Policies => Some(self.arn_of_policy()),
+            About::Policies => Some(self.arn_of_policy()?),
         })
     }
 
@@ -269,14 +294,19 @@ impl Call {
         .to_string())
     }
 
-    fn arn_of_policy(&self) -> String {
-        match (self.form.get("PolicyArn"), self.form.get("PolicyName")) {
-            (Some(arn), _) => arn.to_owned(),
+    fn arn_of_principal(&self, arn: &str) -> Result<String, IamError> {
+        let known = self.known(IdentityKind::User, arn)?;
+        Ok(known.map_or_else(|| arn.to_owned(), |known| known.arn.to_string()))
+    }
+
+    fn arn_of_policy(&self) -> Result<String, IamError> {
+        Ok(match (self.form.get("PolicyArn"), self.form.get("PolicyName")) {
+            (Some(arn), _) => managed::known_as(self, arn)?.unwrap_or_else(|| arn.to_owned()),
             (None, Some(name)) => {
                 Arn::new(self.account_id(), "policy", self.form.get("Path").unwrap_or("/"), name).to_string()
             }
             (None, None) => Arn::new(self.account_id(), "policy", "/", "*").to_string(),
-        }
+        })
     }
 
     /// The page of a list that the form asks for: the entries whose `name` comes after the marker's. `all` is in the

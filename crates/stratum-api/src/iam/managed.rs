@@ -93,6 +93,16 @@ enum Found {
     Made(AccountName, Box<ManagedPolicyRecord>),
 }
 
+impl Found {
+    /// The policy's ARN as records keep it.
+    fn arn(&self) -> String {
+        match self {
+            Found::Canned(canned) => canned.arn(),
+            Found::Made(at, record) => arn_of_record(at.account(), record),
+        }
+    }
+}
+
 pub async fn create(call: &Call) -> Result<Reply, IamError> {
     let name = valid::name("policyName", call.required("PolicyName")?, 128)?;
     let (path, tags) = (call.path()?, call.tags()?);
@@ -163,7 +173,7 @@ pub async fn list(call: &Call) -> Result<Reply, IamError> {
 pub async fn delete(call: &Call) -> Result<Reply, IamError> {
     let edit = Edit::begin(call).await?;
     let (at, record) = made(call)?;
-    let arn = arn_text(call, &record);
+    let arn = arn_of_record(call.account_id(), &record);
     if attachments(call).await?.get(&arn).is_some_and(|count| *count > 0) {
         return Err(Fault::DeleteConflict.because("Cannot delete a policy attached to entities."));
     }
@@ -252,10 +262,7 @@ pub async fn entities(call: &Call) -> Result<Reply, IamError> {
         Some("Role") => Some(IdentityKind::Role),
         Some(_) => return Err(Fault::ValidationError.because("EntityFilter must be User, Group or Role.")),
     };
-    let arn = match find(call, call.required("PolicyArn")?)? {
-        Found::Canned(canned) => canned.arn(),
-        Found::Made(_, record) => arn_text(call, &record),
-    };
+    let arn = find(call, call.required("PolicyArn")?)?.arn();
     let mut found: HashMap<IdentityKind, Vec<IdentityRecord>> = HashMap::new();
     for kind in IdentityKind::ALL.into_iter().filter(|kind| wanted.is_none_or(|wanted| wanted == *kind)) {
         let mut all = call.view.identities_of(kind, call.account_id()).await?;
@@ -280,10 +287,15 @@ pub async fn entities(call: &Call) -> Result<Reply, IamError> {
 /// # Errors
 /// `NoSuchEntity`.
 pub fn arn_of(call: &Call, arn: &str) -> Result<String, IamError> {
-    Ok(match find(call, arn)? {
-        Found::Canned(canned) => canned.arn(),
-        Found::Made(_, record) => arn_text(call, &record),
-    })
+    Ok(find(call, arn)?.arn())
+}
+
+/// The ARN, spelt as records keep it, of the policy that `arn` finds; none where it finds none.
+///
+/// # Errors
+/// Failures of the store.
+pub(super) fn known_as(call: &Call, arn: &str) -> Result<Option<String>, IamError> {
+    Ok(look_up(call, call.account_id(), arn)?.map(|found| found.arn()))
 }
 
 fn find(call: &Call, arn: &str) -> Result<Found, IamError> {
@@ -299,17 +311,20 @@ pub(super) fn must_be(call: &Call, account: &str, arn: &str) -> Result<(), IamEr
 }
 
 fn find_of(call: &Call, account: &str, arn: &str) -> Result<Found, IamError> {
+    look_up(call, account, arn)?.ok_or_else(|| {
+        Fault::NoSuchEntity.because(format!("Policy {arn:.2048} does not exist or is not attachable."))
+    })
+}
+
+fn look_up(call: &Call, account: &str, arn: &str) -> Result<Option<Found>, IamError> {
     if let Some(canned) = Canned::by_arn(arn) {
-        return Ok(Found::Canned(canned));
+        return Ok(Some(Found::Canned(canned)));
     }
-    let missing =
-        || Fault::NoSuchEntity.because(format!("Policy {arn:.2048} does not exist or is not attachable."));
-    let (at, path) = Arn::parse(arn, "policy").ok_or_else(missing)?;
-    if at.account() != account {
-        return Err(missing());
-    }
-    let record = call.view.managed_policy(&at)?.filter(|record| record.path == path).ok_or_else(missing)?;
-    Ok(Found::Made(at, Box::new(record)))
+    let Some((at, path)) = Arn::parse(arn, "policy").filter(|(at, _)| at.account() == account) else {
+        return Ok(None);
+    };
+    let record = call.view.managed_policy(&at)?.filter(|record| record.path == path);
+    Ok(record.map(|record| Found::Made(at, Box::new(record))))
 }
 
 /// The tags of the policy that the form names. A policy that every account has bears no tags.
@@ -359,8 +374,8 @@ fn no_such_version(number: u32) -> IamError {
     Fault::NoSuchEntity.because(format!("Policy version v{number} does not exist."))
 }
 
-fn arn_text(call: &Call, record: &ManagedPolicyRecord) -> String {
-    Arn::new(call.account_id(), "policy", &record.path, &record.name).to_string()
+fn arn_of_record(account: &str, record: &ManagedPolicyRecord) -> String {
+    Arn::new(account, "policy", &record.path, &record.name).to_string()
 }
 
 /// To how many users, groups and roles each policy is attached, by the policy's ARN.
@@ -377,15 +392,13 @@ async fn attachments(call: &Call) -> Result<HashMap<String, usize>, IamError> {
 }
 
 fn element<'a>(call: &Call, found: &'a Found, counts: &HashMap<String, usize>) -> PolicyElement<'a> {
-    let count = |arn: &str| counts.get(arn).copied().unwrap_or(0);
+    let attachment_count = counts.get(&found.arn()).copied().unwrap_or(0);
     match found {
-        Found::Made(_, record) => {
-            PolicyElement::of(call.account_id(), record, count(&arn_text(call, record)))
-        }
+        Found::Made(_, record) => PolicyElement::of(call.account_id(), record, attachment_count),
         Found::Canned(canned) => PolicyElement {
             policy_name: canned.name,
             policy_id: None,
-            attachment_count: count(&canned.arn()),
+            attachment_count,
             arn: canned.arn(),
             path: "/",
             default_version_id: "v1".into(),

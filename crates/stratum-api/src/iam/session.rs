@@ -1,7 +1,7 @@
 //! STS: sessions, and who the caller is.
 
 use super::answer::{Reply, result};
-use super::call::Call;
+use super::call::{Call, Known};
 use super::edit::{Edit, salt};
 use super::error::{Fault, IamError};
 use super::managed;
@@ -118,20 +118,22 @@ pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
     }
     // Whether a role exists is told only to those who may assume it: a role that doesn't exist is refused in the same
     // words.
-    let denied = || {
+    let words = || {
         let who = call.caller.id().unwrap_or_default();
-        Fault::AccessDenied.because(format!(
-            "User: {who} is not authorized to perform: sts:AssumeRole on resource: {arn:.2048}"
-        ))
+        format!("User: {who} is not authorized to perform: sts:AssumeRole on resource: {arn:.2048}")
     };
-    let (at, path) = Arn::parse(arn, "role").ok_or_else(denied)?;
-    let role = call.view.identity(IdentityKind::Role, &at)?.filter(|role| role.path == path);
-    let role = role.ok_or_else(denied)?;
+    let denied = || Fault::AccessDenied.because(words());
+    let known = call.known(IdentityKind::Role, arn)?.ok_or_else(denied)?;
+    let Known { at, record: role, arn: spelt } = known;
     let IdentityDetail::Role { session_seconds: most, trust, .. } = &role.detail else {
         return Err(denied());
     };
     let trust = Policy::parse_trust(trust.as_bytes())?;
-    call.may(&Resource::Role { arn, account: at.account(), trust: &trust })?;
+    let resource = Resource::Role { arn: spelt.as_str(), account: at.account(), trust: &trust };
+    call.may(&resource).map_err(|error| match error.code() {
+        "AccessDenied" => error.saying(words()),
+        _ => error,
+    })?;
     for arn in &policy_arns {
         managed::must_be(call, at.account(), arn)?;
     }

@@ -20,6 +20,7 @@ use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::Arc;
 use stratum_auth::Mechanism;
+use stratum_metadata::record::IdentityKind;
 use stratum_policy::Action;
 
 /// How many questions one call may ask: actions times resources.
@@ -99,17 +100,17 @@ fn words(verdict: &Verdict, user: &Caller) -> String {
 
 /// The user of the caller's account whom the ARN names, as the caller of a request that the user sends.
 fn user(call: &Call, arn: &str) -> Result<Caller, IamError> {
-    let owned = |account: &str| account == call.account_id();
     if arn == Arn::root(call.account_id()).as_str() {
         return Ok(Caller::User(call.account.clone()));
     }
-    let named = Arn::parse(arn, "user").filter(|(at, _)| owned(at.account()));
+    let named = Arn::parse(arn, "user").filter(|(at, _)| at.account() == call.account_id());
     let (at, _) = named.ok_or_else(|| {
         Fault::NotImplemented
             .because("PolicySourceArn must be the ARN of a user of the caller's own account.")
     })?;
-    let member = Member::user(&call.view, &call.account, at.folded(), "", None)?;
-    let (member, _) = member.ok_or_else(|| Fault::no_such("user", at.folded()))?;
+    let missing = || Fault::no_such("user", at.folded());
+    call.known(IdentityKind::User, arn)?.ok_or_else(missing)?;
+    let (member, _) = Member::user(&call.view, &call.account, at.folded(), "", None)?.ok_or_else(missing)?;
     Ok(Caller::Member(Arc::new(member)))
 }
 

@@ -601,6 +601,45 @@ async fn who_may_use_iam_is_said_by_policies_too() {
     refused(&ann.iam(&rig, "PutUserPolicy", &own).await, 403, "AccessDenied");
 }
 
+/// Policies heed capitals, and names are found without regard to them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resource_is_judged_by_its_own_name_however_a_request_spells_it() {
+    let rig = closed().await;
+    let ann = user(&rig, "ann").await;
+    let but_guard = r#"{"Version":"2012-10-17","Statement":[
+        {"Effect":"Allow","Action":["iam:*","sts:*"],"Resource":"*"},
+        {"Effect":"Deny","Action":["iam:*","sts:*"],"Resource":"arn:aws:iam::root:*/Guard"}]}"#;
+    let own = [("UserName", "ann"), ("PolicyName", "own"), ("PolicyDocument", but_guard)];
+    done(root().iam(&rig, "PutUserPolicy", &own).await);
+    let trust = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"root"},"Action":"sts:AssumeRole"}}"#;
+    done(root().iam(&rig, "CreatePolicy", &[("PolicyName", "Guard"), ("PolicyDocument", ALL)]).await);
+    done(root().iam(&rig, "CreateRole", &[("RoleName", "Guard"), ("AssumeRolePolicyDocument", trust)]).await);
+    done(root().iam(&rig, "CreateUser", &[("UserName", "Guard")]).await);
+    for name in ["Guard", "guard", "GUARD"] {
+        let arn = |kind: &str| format!("arn:aws:iam::root:{kind}/{name}");
+        let (policy, role, person) = (arn("policy"), arn("role"), arn("user"));
+        let asked = [("PolicySourceArn", person.as_str()), ("ActionNames.member.1", "s3:GetObject")];
+        for (action, parameters) in [
+            ("GetPolicy", &[("PolicyArn", policy.as_str())][..]),
+            ("DeletePolicy", &[("PolicyArn", policy.as_str())]),
+            ("GetRole", &[("RoleName", name)]),
+            ("DeleteUser", &[("UserName", name)]),
+            ("SimulatePrincipalPolicy", &asked),
+        ] {
+            refused(&ann.iam(&rig, action, parameters).await, 403, "AccessDenied");
+        }
+        let assumed = assume(&rig, &ann, &role, &[]).await;
+        refused(&assumed, 403, "AccessDenied");
+        // That there is a role of another spelling isn't told.
+        assert!(assumed.text().contains(&format!("on resource: {role}<")), "{}", assumed.text());
+        done(root().iam(&rig, "GetPolicy", &[("PolicyArn", &policy)]).await);
+        done(root().iam(&rig, "SimulatePrincipalPolicy", &asked).await);
+    }
+    let elsewhere =
+        [("PolicySourceArn", "arn:aws:iam::root:user/x/Guard"), ("ActionNames.member.1", "s3:GetObject")];
+    refused(&root().iam(&rig, "SimulatePrincipalPolicy", &elsewhere).await, 404, "NoSuchEntity");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_understood_is_refused() {
     let rig = closed().await;
