@@ -11,6 +11,7 @@ use crate::query::Query;
 use crate::rights::{self, Asker, Resource};
 use http::HeaderMap;
 use http::uri::Scheme;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use stratum_auth::{Mechanism, User};
@@ -98,14 +99,17 @@ impl Call {
     /// The tags of the form: `Tags.member.N.Key` and `Tags.member.N.Value`.
     ///
     /// # Errors
-    /// As [`valid::tags`].
-    pub fn tags(&self) -> Result<std::collections::BTreeMap<String, String>, IamError> {
-        let keys = self.form.iter().filter_map(|(name, key)| {
-            let number = name.strip_prefix("Tags.member.")?.strip_suffix(".Key")?;
-            let value = self.form.get(&format!("Tags.member.{number}.Value")).unwrap_or_default();
-            Some((key.to_owned(), value.to_owned()))
-        });
-        valid::tags(keys)
+    /// `ValidationError` for a tag without a key or without a value; as [`valid::tags`].
+    pub fn tags(&self) -> Result<BTreeMap<String, String>, IamError> {
+        let fields = self.form.iter().filter_map(|(name, _)| name.strip_prefix("Tags.member."));
+        let numbers: BTreeSet<&str> =
+            fields.filter_map(|field| field.split_once('.').map(|(number, _)| number)).collect();
+        let field = |number: &str, field: &str| {
+            self.required(&format!("Tags.member.{number}.{field}")).map(str::to_owned)
+        };
+        let tags: Result<Vec<_>, IamError> =
+            numbers.into_iter().map(|number| Ok((field(number, "Key")?, field(number, "Value")?))).collect();
+        valid::tags(tags?.into_iter())
     }
 
     /// The values that the form lists as `NAME.member.N`.

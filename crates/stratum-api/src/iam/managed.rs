@@ -161,7 +161,12 @@ pub async fn list(call: &Call) -> Result<Reply, IamError> {
     let mut elements: Vec<PolicyElement<'_>> =
         all.iter().map(|found| element(call, found, &counts)).collect();
     elements.retain(|policy| call.is_below(policy.path));
-    if call.form.get("OnlyAttached") == Some("true") {
+    let only_attached = match call.form.get("OnlyAttached") {
+        Some("true") => true,
+        None | Some("false") => false,
+        Some(_) => return Err(Fault::ValidationError.because("OnlyAttached must be true or false.")),
+    };
+    if only_attached {
         elements.retain(|policy| policy.attachment_count > 0);
     }
     elements.sort_by(|one, other| one.arn.cmp(&other.arn));

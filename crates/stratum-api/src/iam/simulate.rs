@@ -131,9 +131,9 @@ fn actions(call: &Call) -> Result<Vec<Action>, IamError> {
 fn source(call: &Call) -> Result<Option<IpAddr>, IamError> {
     let said = |name: &str| call.form.get(&format!("ContextEntries.member.1.{name}"));
     let wrong = || Fault::InvalidInput.because("aws:SourceIp must be one IP address.");
-    match (said("ContextKeyName"), said("ContextKeyValues.member.1")) {
-        (None, None) => Ok(None),
-        (Some("aws:SourceIp"), Some(address)) => address.parse().map(Some).map_err(|_| wrong()),
+    match (said("ContextKeyName"), said("ContextKeyType"), said("ContextKeyValues.member.1")) {
+        (None, None, None) => Ok(None),
+        (Some("aws:SourceIp"), None | Some("ip" | "ipList"), Some(address)) => address.parse().map(Some).map_err(|_| wrong()),
         _ => Err(Fault::NotImplemented
             .because("Of the context keys only aws:SourceIp can be given, and only once.")),
     }

@@ -10,6 +10,7 @@ use super::error::{Fault, IamError};
 use super::{
     absent, access_keys, account, attached, groups, inline, managed, roles, session, simulate, tagging, users,
 };
+use crate::number;
 use crate::query::Query;
 use About::{Account, Caller, Groups, Policies, Principal, Roles, Trust, Users};
 use std::fmt;
@@ -352,8 +353,30 @@ pub const ROWS: &[Row] = &[
     sts!("GetCallerIdentity", Caller, [], |call| Box::pin(session::get_caller_identity(call))),
 ];
 
-/// The parameters that are lists: a form has their entries as `NAME.member.N`.
-const LISTS: [&str; 6] = ["Tags", "TagKeys", "ActionNames", "ResourceArns", "ContextEntries", "PolicyArns"];
+/// The parameters that are lists, each with what a form has of an entry. `N` stands for the entry's number.
+const LISTS: [(&str, &[&str]); 6] = [
+    ("Tags", &["Tags.member.N.Key", "Tags.member.N.Value"]),
+    ("TagKeys", &["TagKeys.member.N"]),
+    ("ActionNames", &["ActionNames.member.N"]),
+    ("ResourceArns", &["ResourceArns.member.N"]),
+    ("PolicyArns", &["PolicyArns.member.N.arn"]),
+    // A question can be given one context key, with one value.
+    (
+        "ContextEntries",
+        &[
+            "ContextEntries.member.1.ContextKeyName",
+            "ContextEntries.member.1.ContextKeyType",
+            "ContextEntries.member.1.ContextKeyValues.member.1",
+        ],
+    ),
+];
+
+/// Whether a form's parameter belongs to a list whose entries have `field`.
+fn is_field(name: &str, field: &str) -> bool {
+    let is_number = |text: &str| !text.starts_with('0') && number::parse::<u32>(text).is_some();
+    let fits = |(known, given): (&str, &str)| if known == "N" { is_number(given) } else { known == given };
+    name.split('.').count() == field.split('.').count() && field.split('.').zip(name.split('.')).all(fits)
+}
 
 /// The row of the action that a form names. A request that is signed for a `service` must name one of its actions.
 ///
@@ -391,11 +414,11 @@ impl Row {
     /// `InvalidInput` for a parameter that is there twice; `NotImplemented` for one that the action doesn't take.
     pub fn check_parameters(&self, form: &Query) -> Result<(), IamError> {
         let mut seen = std::collections::HashSet::new();
-        for (name, _) in form.iter() {
+        for (name, value) in form.iter() {
             if !seen.insert(name) {
                 return Err(Fault::InvalidInput.because(format!("The parameter {name:.128} is there twice.")));
             }
-            if !self.takes(name) {
+            if !self.takes(name, value) {
                 return Err(Fault::NotImplemented
                     .because(format!("The parameter {name:.128} of {} is not implemented.", self.name)));
             }
@@ -403,11 +426,14 @@ impl Row {
         Ok(())
     }
 
-    fn takes(&self, name: &str) -> bool {
-        let of_list = |list: &&str| name.strip_prefix(*list).is_some_and(|rest| rest.starts_with(".member"));
-        ["Action", "Version"].contains(&name)
-            || self.parameters.contains(&name)
-            || self.parameters.iter().filter(|known| LISTS.contains(known)).any(of_list)
+    fn takes(&self, name: &str, value: &str) -> bool {
+        let is_of = |known: &&str| match LISTS.iter().find(|(list, _)| list == known) {
+            None => *known == name,
+            // Clients write a list without entries as its bare name.
+            Some(_) if *known == name => value.is_empty(),
+            Some((_, fields)) => fields.iter().any(|field| is_field(name, field)),
+        };
+        ["Action", "Version"].contains(&name) || self.parameters.iter().any(is_of)
     }
 }
 
@@ -454,10 +480,44 @@ mod tests {
 
     #[test]
     fn a_parameter_is_taken_or_refused() {
-        let row = ROWS.iter().find(|row| row.name == "CreateUser").unwrap();
-        let check = |text: &str| row.check_parameters(&form(text)).map_err(|error| error.code());
-        assert_eq!(check("Action=CreateUser&UserName=a&Path=/&Tags.member.1.Key=a"), Ok(()));
-        assert_eq!(check("UserName=a&PermissionsBoundary=arn"), Err("NotImplemented"));
-        assert_eq!(check("UserName=a&UserName=b"), Err("InvalidInput"));
+        let check = |text: &str| {
+            let form = form(text);
+            let row = recognise(&form, None).unwrap();
+            row.check_parameters(&form).map_err(|error| error.code())
+        };
+        let create = "Action=CreateUser&Version=2010-05-08&UserName=a";
+        for taken in [
+            "",
+            "&Path=/&Tags.member.1.Key=a&Tags.member.1.Value=b&Tags.member.22.Key=c",
+            "&Tags=",
+        ] {
+            assert_eq!(check(&format!("{create}{taken}")), Ok(()), "{taken}");
+        }
+        assert_eq!(check(&format!("{create}&UserName=b")), Err("InvalidInput"));
+        for refused in [
+            "&PermissionsBoundary=arn",
+            "&Tags=a",
+            "&Tags.member=a",
+            "&Tags.member.1=a",
+            "&Tags.member.1.Valu=a",
+            "&Tags.member.1.Key.x=a",
+            "&Tags.member.0.Key=a",
+            "&Tags.member.01.Key=a",
+            "&Tags.member.x.Key=a",
+            "&Tags.memberx.1.Key=a",
+            "&TagKeys.member.1=a",
+        ] {
+            assert_eq!(check(&format!("{create}{refused}")), Err("NotImplemented"), "{refused}");
+        }
+        let assume = "Action=AssumeRole&Version=2011-06-15&PolicyArns.member.1";
+        assert_eq!(check(&format!("{assume}.arn=a")), Ok(()));
+        for refused in [".Arn=a", "=a", ".arn.member.1=a"] {
+            assert_eq!(check(&format!("{assume}{refused}")), Err("NotImplemented"), "{refused}");
+        }
+        let simulate = "Action=SimulatePrincipalPolicy&Version=2010-05-08&ContextEntries.member";
+        assert_eq!(check(&format!("{simulate}.1.ContextKeyValues.member.1=a")), Ok(()));
+        for refused in [".2.ContextKeyName=a", ".1.ContextKeyValues.member.2=a", ".1.ContextKeyValues=a"] {
+            assert_eq!(check(&format!("{simulate}{refused}")), Err("NotImplemented"), "{refused}");
+        }
     }
 }

@@ -502,7 +502,8 @@ async fn a_session_ends_with_its_role_and_its_user() {
 #[tokio::test(flavor = "multi_thread")]
 async fn policies_have_tags_that_change() {
     let rig = closed().await;
-    let policy = [("PolicyName", "p"), ("PolicyDocument", ALL), ("Tags.member.1.Key", "a")];
+    let tag = [("Tags.member.1.Key", "a"), ("Tags.member.1.Value", "")];
+    let policy = [("PolicyName", "p"), ("PolicyDocument", ALL), tag[0], tag[1]];
     let arn = done(root().iam(&rig, "CreatePolicy", &policy).await).element("Arn").unwrap();
     let of = [("PolicyArn", arn.as_str())];
     let tags = async || {
@@ -651,6 +652,14 @@ async fn what_is_not_understood_is_refused() {
     refused(&root().sts(&rig, "CreateUser", &[]).await, 400, "InvalidAction");
     let bounded = [("UserName", "bob"), ("PermissionsBoundary", "arn:aws:iam::aws:policy/readonly")];
     refused(&root().iam(&rig, "CreateUser", &bounded).await, 501, "NotImplemented");
+    for half in [("Tags.member.1.Key", "a"), ("Tags.member.1.Value", "a")] {
+        let tagged = [("UserName", "bob"), half];
+        refused(&root().iam(&rig, "CreateUser", &tagged).await, 400, "ValidationError");
+    }
+    // A session whose bounds weren't understood would have more rights than it was to have.
+    let misspelt =
+        [("RoleArn", "arn:aws:iam::root:role/r"), ("RoleSessionName", "monday"), ("PolicyArns.member.1.Arn", "a")];
+    refused(&root().sts(&rig, "AssumeRole", &misspelt).await, 501, "NotImplemented");
     for document in [
         "{}",
         r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObjects","Resource":"*"}}"#,
