@@ -195,7 +195,7 @@ async fn answer(
     seen.target.clone_from(&about);
     call.authorise(about.as_deref())?;
     let reply = (row.handler)(&call).await?;
-    answer::respond(row, reply, id)
+    Ok(answer::respond(row, reply, id))
 }
 
 fn form_of(body: &[u8]) -> Result<Query, IamError> {

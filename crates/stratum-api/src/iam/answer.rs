@@ -32,10 +32,7 @@ pub fn result<T: Serialize>(document: &T) -> Result<Reply, IamError> {
 }
 
 /// The response: the result in the envelope of the action's API.
-///
-/// # Errors
-/// None: `Result` is the type that callers return.
-pub fn respond(row: &Row, reply: Reply, id: &RequestId) -> Result<Response<Body>, IamError> {
+pub fn respond(row: &Row, reply: Reply, id: &RequestId) -> Response<Body> {
     let (name, namespace) = (row.name, row.api.namespace());
     let result = match reply {
         Reply::Done => String::new(),
@@ -53,7 +50,7 @@ pub fn respond(row: &Row, reply: Reply, id: &RequestId) -> Result<Response<Body>
     );
     let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml"));
-    Ok(response)
+    response
 }
 
 impl From<quick_xml::se::SeError> for IamError {

@@ -127,7 +127,7 @@ impl Call {
     /// user.
     pub fn user(&self) -> Result<Named, IamError> {
         match (self.form.get("UserName"), &self.caller) {
-            (Some(name), _) => Ok(self.user_called(valid::name("userName", name, 128)?)),
+            (Some(name), _) => self.user_called(valid::name("userName", name, 128)?),
             (None, Caller::Member(member)) => match &member.kind {
                 MemberKind::User(name) => Ok(Named::Made(AccountName::new(self.account_id(), name))),
                 MemberKind::Role => Err(Fault::ValidationError
@@ -137,13 +137,18 @@ impl Call {
         }
     }
 
-    /// The user of that name: an owner of the configuration goes before a user that IAM created.
-    pub fn user_called(&self, name: &str) -> Named {
+    /// The user of that name. A user that IAM created goes before an owner who was added to the configuration under the
+    /// same name since: the user's keys count all the while, and whoever is to take them away must find the user.
+    ///
+    /// # Errors
+    /// Failures of the store.
+    pub fn user_called(&self, name: &str) -> Result<Named, IamError> {
+        let at = AccountName::new(self.account_id(), name);
         let is_called = |user: &Arc<User>| user.display_name.eq_ignore_ascii_case(name);
-        match self.owners().find(is_called) {
-            Some(owner) => Named::Owner(owner),
-            None => Named::Made(AccountName::new(self.account_id(), name)),
-        }
+        Ok(match self.owners().find(is_called) {
+            Some(owner) if self.view.identity(IdentityKind::User, &at)?.is_none() => Named::Owner(owner),
+            _ => Named::Made(at),
+        })
     }
 
     /// The users of the configuration whom the account may see: root's account all of them, any other its owner

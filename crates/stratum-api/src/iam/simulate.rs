@@ -5,7 +5,7 @@
 //! count, so that the answer is what would happen.
 
 use super::answer::{Members, Reply, result};
-use super::call::Call;
+use super::call::{Call, Known};
 use super::error::{Fault, IamError};
 use crate::audit::Trail;
 use crate::channel::Tls;
@@ -13,19 +13,21 @@ use crate::context::Caller;
 use crate::identities::{Arn, Member};
 use crate::key::ObjectKey;
 use crate::query::Query;
-use crate::rights::{self, Asker, By, Resource, Verdict};
+use crate::rights::{self, Asker, By, Resource, Said, Verdict};
 use http::HeaderMap;
 use http::uri::Scheme;
 use serde::Serialize;
 use std::net::IpAddr;
 use std::sync::Arc;
 use stratum_auth::Mechanism;
-use stratum_metadata::record::IdentityKind;
-use stratum_policy::Action;
+use stratum_metadata::record::{IdentityDetail, IdentityKind};
+use stratum_policy::{Action, Policy};
 
 /// How many questions one call may ask: actions times resources.
 const MOST_QUESTIONS: usize = 100;
 const S3_ARN: &str = "arn:aws:s3:::";
+/// What a question is about that names no resource.
+const ALL: &str = "*";
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -54,10 +56,9 @@ pub async fn simulate(call: &Call) -> Result<Reply, IamError> {
     let arn = call.required("PolicySourceArn")?;
     let user = user(call, arn)?;
     let actions = actions(call)?;
-    let all = "*".to_owned();
     let mut resources: Vec<String> = call.members("ResourceArns").map(str::to_owned).collect();
     if resources.is_empty() {
-        resources.push(all);
+        resources.push(ALL.to_owned());
     }
     if actions.len() * resources.len() > MOST_QUESTIONS {
         return Err(Fault::ValidationError.because(format!(
@@ -139,7 +140,8 @@ fn source(call: &Call) -> Result<Option<IpAddr>, IamError> {
     }
 }
 
-/// Judges one question, about a request that comes now, over TLS, with the usual signature and without any headers.
+/// Judges one question, about a request that comes now, over TLS, with the usual signature, without any headers, and with
+/// a body that gives neither tags nor a lock.
 fn judged(
     call: &Call,
     who: &Caller,
@@ -148,7 +150,7 @@ fn judged(
     resource: &str,
 ) -> Result<Verdict, IamError> {
     let account = rights::account(who, &call.store);
-    let (query, headers) = (Query::default(), HeaderMap::new());
+    let (query, headers, said) = (Query::default(), HeaderMap::new(), Said::default());
     let asker = Asker {
         store: &call.store,
         view: &call.view,
@@ -163,25 +165,40 @@ fn judged(
         peer,
         now: call.now,
         trail: &Trail::OFF,
-        said: None,
+        said: Some(&said),
     };
     let judge =
         |resource: &Resource<'_>| rights::judge(&asker, action.name(), resource).map_err(IamError::from);
-    let Some(path) = resource.strip_prefix(S3_ARN) else {
-        return judge(&match action.name().starts_with("s3:") {
-            true => Resource::Service,
-            false => Resource::Iam(resource),
-        });
-    };
-    let (name, key) = path.split_once('/').unwrap_or((path, ""));
     let wrong =
-        || Fault::InvalidInput.because(format!("{resource:.256} is not the ARN of a bucket or an object."));
+        |what: &str| Fault::InvalidInput.because(format!("{resource:.256} is not the ARN of {what}."));
+    match action.name() {
+        name if name.starts_with("s3:") && resource == ALL => return judge(&Resource::Service),
+        name if name.starts_with("s3:") => {}
+        "sts:AssumeRole" if resource != ALL => {
+            let role = call.known(IdentityKind::Role, resource)?.filter(|role| role.at.account() == call.account_id());
+            return role.map_or(Ok(Verdict::NotAllowed), |role| assumed(&role, judge));
+        }
+        _ if resource == ALL || resource.starts_with("arn:") => return judge(&Resource::Iam(resource)),
+        _ => return Err(wrong("anything")),
+    }
+    let path = resource.strip_prefix(S3_ARN).ok_or_else(|| wrong("a bucket or an object"))?;
+    let (name, key) = path.split_once('/').unwrap_or((path, ""));
     let Some(bucket) = call.view.bucket(name)? else { return judge(&Resource::NewBucket(name)) };
     match key {
         "" => judge(&Resource::Bucket(&bucket)),
         key => {
-            let key = ObjectKey::parse(key.as_bytes().to_vec()).map_err(|_| wrong())?;
+            let key = ObjectKey::parse(key.as_bytes().to_vec()).map_err(|_| wrong("an object"))?;
             judge(&Resource::Object(&bucket, &key, None))
         }
     }
+}
+
+/// Judges whether a role may be assumed, which its trust policy must allow. Nothing is told of roles of other accounts.
+fn assumed(
+    role: &Known,
+    judge: impl Fn(&Resource<'_>) -> Result<Verdict, IamError>,
+) -> Result<Verdict, IamError> {
+    let IdentityDetail::Role { trust, .. } = &role.record.detail else { return Ok(Verdict::NotAllowed) };
+    let trust = Policy::parse_trust(trust.as_bytes())?;
+    judge(&Resource::Role { arn: role.arn.as_str(), account: role.at.account(), trust: &trust })
 }

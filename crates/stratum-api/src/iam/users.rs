@@ -124,7 +124,7 @@ pub async fn delete(call: &Call) -> Result<Reply, IamError> {
 
 /// The name in the state for a user who is to have this name. A name of the configuration's users is taken.
 fn free(call: &Call, name: &str) -> Result<AccountName, IamError> {
-    match call.user_called(name) {
+    match call.user_called(name)? {
         Named::Made(at) => Ok(at),
         Named::Owner(_) => Err(Fault::EntityAlreadyExists
             .because(format!("User with name {name} already exists, in the server's configuration."))),

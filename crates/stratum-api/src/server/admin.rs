@@ -137,7 +137,7 @@ async fn may(store: &Store, head: &http::request::Parts, path: &str) -> Result<(
     if may_operate(&caller) {
         return Ok(());
     }
-    match Told::of(path, head.uri.query()) {
+    match Told::of(&head.method, path, head.uri.query()) {
         None => Err("only the root user may operate the store, by a request that they have signed".into()),
         Some(told) if told.may(&caller, mechanism, store, head) => Ok(()),
         // The same words where the bucket or the object doesn't exist, so that they don't tell whether it does.
@@ -155,7 +155,11 @@ enum Told {
 }
 
 impl Told {
-    fn of(path: &str, query: Option<&str>) -> Option<Told> {
+    /// What a request asks; none where it asks for something else, or isn't a question.
+    fn of(method: &Method, path: &str, query: Option<&str>) -> Option<Told> {
+        if *method != Method::GET && *method != Method::HEAD {
+            return None;
+        }
         if let Some(object) = path.strip_prefix("objects/") {
             let address = Address::parse(object, None, &[]).ok()?;
             let version =
@@ -280,6 +284,15 @@ mod tests {
         let (status, why) = ask("/_stratum/health/ready", FAR, None).await;
         assert_eq!((status, why.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "too few drives\n"));
         assert_eq!(ask("/_stratum/other", NEAR, None).await.0, StatusCode::NOT_FOUND);
+    }
+
+    #[test]
+    fn others_than_root_may_ask_and_change_nothing() {
+        let asks = |method: Method, path: &str| Told::of(&method, path, Some("bucket=b")).is_some();
+        for path in ["objects/b/k", "tier/report"] {
+            assert!(asks(Method::GET, path) && asks(Method::HEAD, path), "{path}");
+            assert!(![Method::POST, Method::PUT, Method::DELETE].into_iter().any(|method| asks(method, path)));
+        }
     }
 
     #[tokio::test]

@@ -3,7 +3,11 @@
 use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig, Signer};
 use aws_sigv4::http_request::SignableBody;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use stratum_metadata::command::{Command, IdentityChanges, IdentityWrite};
+use stratum_metadata::record::{AccountName, IdentityDetail, IdentityKind, IdentityRecord};
 
 const IAM: (&str, &str) = ("iam", "2010-05-08");
 const STS: (&str, &str) = ("sts", "2011-06-15");
@@ -389,6 +393,56 @@ async fn what_a_user_may_is_told_as_their_request_would_be_judged() {
     let other =
         [("PolicySourceArn", "arn:aws:iam::other:user/ann"), ("ActionNames.member.1", "s3:GetObject")];
     refused(&root().iam(&rig, "SimulatePrincipalPolicy", &other).await, 501, "NotImplemented");
+    for action in ["s3:GetObject", "iam:GetUser"] {
+        refused(&asked(&root(), action, "bucket/k").await, 400, "InvalidInput");
+    }
+    refused(&asked(&root(), "s3:GetObject", "arn:aws:iam::root:user/ann").await, 400, "InvalidInput");
+
+    // A request that needn't wait for its body has an answer.
+    let tagged = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::root:user/bob"},"Action":"s3:PutObjectTagging","Resource":"arn:aws:s3:::bucket/*","Condition":{"StringEquals":{"s3:RequestObjectTag/a":"b"}}}}"#;
+    assert_eq!(root().s3(&rig, "PUT", "/bucket?policy", tagged.as_bytes()).await.status, 204);
+    let of_bob = async |action: &str, resource: &str| {
+        let parameters = [
+            ("PolicySourceArn", "arn:aws:iam::root:user/bob"),
+            ("ActionNames.member.1", action),
+            ("ResourceArns.member.1", resource),
+        ];
+        done(root().iam(&rig, "SimulatePrincipalPolicy", &parameters).await).element("EvalDecision").unwrap()
+    };
+    assert_eq!(of_bob("s3:PutObjectTagging", "arn:aws:s3:::bucket/k").await, "implicitDeny");
+    // Whether a role may be assumed is said by the role.
+    session(&rig, "Bobs", &bob, r#"{"AWS":"arn:aws:iam::root:user/bob"}"#).await;
+    session(&rig, "Anns", &ann, r#"{"AWS":"arn:aws:iam::root:user/ann"}"#).await;
+    for (role, decided) in [("Bobs", "allowed"), ("bobs", "allowed"), ("Anns", "implicitDeny"), ("None", "implicitDeny")] {
+        assert_eq!(of_bob("sts:AssumeRole", &format!("arn:aws:iam::root:role/{role}")).await, decided, "{role}");
+    }
+}
+
+/// The user's keys count, so whoever is to take them away must find the user.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_is_found_though_the_configuration_has_one_of_the_same_name_since() {
+    let rig = closed().await;
+    let arn = async || {
+        done(root().iam(&rig, "GetUser", &[("UserName", "other")]).await).element("Arn").unwrap()
+    };
+    assert_eq!(arn().await, "arn:aws:iam::other:root");
+    let record = IdentityRecord {
+        id: "AIDA".into(),
+        name: "Other".into(),
+        path: "/".into(),
+        created: 0,
+        tags: BTreeMap::new(),
+        inline: BTreeMap::new(),
+        attached: BTreeSet::new(),
+        detail: IdentityDetail::User { groups: BTreeSet::new(), access_keys: Vec::new() },
+    };
+    let at = AccountName::new("root", "other");
+    let write = IdentityWrite::Identity { kind: IdentityKind::User, at, record: Some(record) };
+    let changes = IdentityChanges { read: None, key: None, writes: vec![write] };
+    rig.store.metadata.commit(Command::ChangeIdentities(changes), Bytes::new()).await.unwrap();
+    assert_eq!(arn().await, "arn:aws:iam::root:user/Other");
+    done(root().iam(&rig, "DeleteUser", &[("UserName", "other")]).await);
+    assert_eq!(arn().await, "arn:aws:iam::other:root");
 }
 
 #[tokio::test(flavor = "multi_thread")]
