@@ -23,6 +23,7 @@ mod groups;
 mod inline;
 mod managed;
 mod marker;
+mod page;
 mod roles;
 mod session;
 mod simulate;
@@ -161,7 +162,7 @@ async fn answer(
     };
     let (service, mechanism) = (signer.service(), signer.mechanism());
     let clock = store.clock.clone();
-    let body = RequestBody::new(&head.headers, Payload::Unsigned, leftover.clone(), memory, clock)?;
+    let body = RequestBody::new(&head.headers, Payload::Unsigned, leftover.clone(), memory.clone(), clock)?;
     let body = body.document(MOST_FORM_BYTES).await?;
     let caller = match signer {
         Signer::Inside(caller) => caller,
@@ -188,6 +189,7 @@ async fn answer(
         peer: head.extensions.get::<SocketAddr>().map(SocketAddr::ip),
         headers: head.headers,
         now: store.clock.now(),
+        memory,
         trail,
     };
     row.check_parameters(&call.form)?;

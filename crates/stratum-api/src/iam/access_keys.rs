@@ -1,7 +1,8 @@
 //! Access keys of users.
 
 use super::answer::{Members, Reply, result};
-use super::call::{Call, Listed, Named};
+use super::call::{Call, Named};
+use super::page::Listed;
 use super::edit::{Edit, salt};
 use super::error::{Fault, IamError};
 use super::users::made;

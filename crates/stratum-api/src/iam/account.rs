@@ -27,10 +27,10 @@ struct Entry {
 pub async fn summary(call: &Call) -> Result<Reply, IamError> {
     let mut counts = [0; 3];
     for (count, kind) in counts.iter_mut().zip(IdentityKind::ALL) {
-        *count = call.view.identities_of(kind, call.account_id()).await?.len();
+        *count = call.view.count_identities(kind, call.account_id()).await?;
     }
     let [users, groups, roles] = counts;
-    let policies = call.view.managed_policies_of(call.account_id()).await?.len();
+    let policies = call.view.count_managed_policies(call.account_id()).await?;
     let entries = [
         ("Users", users),
         ("UsersQuota", valid::MOST_USERS),

@@ -1,7 +1,8 @@
 //! Managed policies that are attached to users, groups and roles.
 
 use super::answer::{Members, Reply, result};
-use super::call::{Call, Listed};
+use super::call::Call;
+use super::page::Listed;
 use super::edit::Edit;
 use super::error::{Fault, IamError};
 use super::managed;
@@ -58,7 +59,7 @@ pub async fn detach(call: &Call, kind: IdentityKind) -> Result<Reply, IamError> 
 }
 
 pub async fn list(call: &Call, kind: IdentityKind) -> Result<Reply, IamError> {
-    let record = call.identity(kind)?;
+    let (record, is_below) = (call.identity(kind)?, call.is_below());
     let mut all = Vec::new();
     for arn in record.attached {
         let name = arn.rsplit('/').next().unwrap_or_default().to_owned();
@@ -66,7 +67,7 @@ pub async fn list(call: &Call, kind: IdentityKind) -> Result<Reply, IamError> {
             Some(_) => "/",
             None => Arn::parse(&arn, "policy").map_or("/", |(_, path)| path),
         };
-        if call.is_below(path) {
+        if is_below(path) {
             all.push(Attached { policy_name: name, policy_arn: arn });
         }
     }

@@ -2,7 +2,8 @@
 
 use super::error::{Fault, IamError};
 use super::table::{About, Row};
-use super::{managed, marker, valid};
+use super::{managed, valid};
+use crate::admission::Memory;
 use crate::audit::Trail;
 use crate::channel::Tls;
 use crate::context::{Account, Caller, Store};
@@ -18,10 +19,6 @@ use stratum_auth::{Mechanism, User};
 use stratum_metadata::ReadView;
 use stratum_metadata::record::{AccountName, IdentityKind, IdentityRecord};
 use stratum_storage::ambient::UnixMillis;
-
-/// How many entries a page of a list has where the caller doesn't say, and at most.
-const USUAL_ITEMS: usize = 100;
-const MOST_ITEMS: usize = 1_000;
 
 /// The request that an action's handler gets.
 #[derive(Debug)]
@@ -40,6 +37,8 @@ pub struct Call {
     pub tls: Option<Tls>,
     pub peer: Option<IpAddr>,
     pub now: UnixMillis,
+    /// What the request holds of the memory that all requests share.
+    pub memory: Memory,
     /// Notes the decisions about the caller's rights, for the audit.
     pub trail: Arc<Trail>,
 }
@@ -60,14 +59,6 @@ pub struct Known {
     pub record: IdentityRecord,
     /// Its ARN as its record spells it.
     pub arn: Arn,
-}
-
-/// A page of a list.
-#[derive(Debug)]
-pub struct Listed<T> {
-    pub items: Vec<T>,
-    /// The marker from which the next page begins, if there is one.
-    pub marker: Option<String>,
 }
 
 impl Call {
@@ -318,36 +309,10 @@ impl Call {
         })
     }
 
-    /// The page of a list that the form asks for: the entries whose `name` comes after the marker's. `all` is in the
-    /// order of those names.
-    ///
-    /// # Errors
-    /// `ValidationError` for a number of entries that isn't allowed, and for a marker that no answer to this action
-    /// gave.
-    pub fn page<T>(&self, all: Vec<T>, name: impl Fn(&T) -> String) -> Result<Listed<T>, IamError> {
-        let wrong = || Fault::ValidationError.because("MaxItems must be a number from 1 to 1000.");
-        let most = match self.form.get("MaxItems") {
-            Some(text) => {
-                text.parse().ok().filter(|most| (1..=MOST_ITEMS).contains(most)).ok_or_else(wrong)?
-            }
-            None => USUAL_ITEMS,
-        };
-        let unknown =
-            || Fault::ValidationError.because("The Marker was not given by an answer to this action.");
-        let after =
-            self.form.get("Marker").map(|given| marker::read(self.row.name, given).ok_or_else(unknown));
-        let after = after.transpose()?;
-        let follows = |item: &T| after.as_ref().is_none_or(|after| name(item) > *after);
-        let mut items: Vec<T> = all.into_iter().filter(follows).collect();
-        let is_last = items.len() <= most;
-        items.truncate(most);
-        let marker = items.last().filter(|_| !is_last).map(|last| marker::write(self.row.name, &name(last)));
-        Ok(Listed { items, marker })
-    }
-
     /// Whether a path begins with the parameter `PathPrefix`, where the form has one.
-    pub fn is_below(&self, path: &str) -> bool {
-        self.form.get("PathPrefix").is_none_or(|prefix| path.starts_with(prefix))
+    pub fn is_below(&self) -> impl Fn(&str) -> bool + Clone + Send + use<> {
+        let prefix = self.form.get("PathPrefix").map(str::to_owned);
+        move |path| prefix.as_ref().is_none_or(|prefix| path.starts_with(prefix))
     }
 }
 

@@ -75,8 +75,8 @@ impl<'a> Edit<'a> {
     /// # Errors
     /// `LimitExceeded`.
     pub async fn must_have_room(&self, kind: IdentityKind, most: usize) -> Result<(), IamError> {
-        let all = self.call.view.identities_of(kind, self.call.account_id()).await?;
-        match all.len() < most {
+        let count = self.call.view.count_identities(kind, self.call.account_id()).await?;
+        match count < most {
             true => Ok(()),
             false => Err(Fault::LimitExceeded
                 .because(format!("Cannot exceed quota for {}sPerAccount: {most}", capital(kind)))),

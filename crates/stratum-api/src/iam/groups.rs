@@ -1,14 +1,24 @@
 //! Groups of users.
 
 use super::answer::{GroupElement, Members, Reply, UserElement, result};
-use super::call::{Call, Listed};
+use super::call::Call;
+use super::page::Listed;
 use super::edit::Edit;
 use super::error::{Fault, IamError};
 use super::users::made;
 use super::valid;
 use crate::identities::fresh_id;
 use serde::Serialize;
+use std::ops::ControlFlow;
 use stratum_metadata::record::{AccountName, IdentityDetail, IdentityKind, IdentityRecord};
+
+/// How much the records of a group's users may be, in bytes, for the group to be renamed: one change, which is one entry of
+/// the journal, rewrites all of them.
+const RENAMED_BYTES: usize = 2 << 20;
+/// What that takes, in bytes: the records, the change, and what is written of it.
+const RENAMING_MEMORY: u64 = 3 * RENAMED_BYTES as u64;
+/// What a record takes beside its texts, in bytes.
+const RECORD_BYTES: usize = 256;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -58,18 +68,18 @@ pub async fn create(call: &Call) -> Result<Reply, IamError> {
 
 /// A group, with a page of the users in it.
 pub async fn get(call: &Call) -> Result<Reply, IamError> {
-    let group = call.identity(IdentityKind::Group)?;
-    let users = users_of(call, &call.at(IdentityKind::Group)?).await?;
-    let Listed { items, marker } = call.page(users, |user| user.name.to_ascii_lowercase())?;
+    let (group, at) = (call.identity(IdentityKind::Group)?, call.at(IdentityKind::Group)?);
+    let users = call.identities(IdentityKind::User, move |user| is_in(user, &at));
+    let Listed { items, marker } = users.await?;
     let users: Members<_> = items.iter().map(|user| UserElement::of(call.account_id(), user)).collect();
     let group = GroupElement::of(call.account_id(), &group);
     result(&WithUsers { group, users, is_truncated: marker.is_some(), marker })
 }
 
 pub async fn list(call: &Call) -> Result<Reply, IamError> {
-    let mut groups = call.view.identities_of(IdentityKind::Group, call.account_id()).await?;
-    groups.retain(|group| call.is_below(&group.path));
-    page(call, groups)
+    let is_below = call.is_below();
+    let groups = call.identities(IdentityKind::Group, move |group| is_below(&group.path));
+    page(call, groups.await?)
 }
 
 pub async fn of_user(call: &Call) -> Result<Reply, IamError> {
@@ -78,11 +88,11 @@ pub async fn of_user(call: &Call) -> Result<Reply, IamError> {
     for name in user.groups() {
         groups.extend(call.view.identity(IdentityKind::Group, &AccountName::new(call.account_id(), name))?);
     }
-    page(call, groups)
+    page(call, call.page(groups, |group| group.name.to_ascii_lowercase())?)
 }
 
-fn page(call: &Call, groups: Vec<IdentityRecord>) -> Result<Reply, IamError> {
-    let Listed { items, marker } = call.page(groups, |group| group.name.to_ascii_lowercase())?;
+fn page(call: &Call, groups: Listed<IdentityRecord>) -> Result<Reply, IamError> {
+    let Listed { items, marker } = groups;
     let groups = items.iter().map(|group| GroupElement::of(call.account_id(), group)).collect();
     result(&Page { groups, is_truncated: marker.is_some(), marker })
 }
@@ -103,6 +113,7 @@ pub async fn update(call: &Call) -> Result<Reply, IamError> {
     if to != at {
         edit.must_not_be(IdentityKind::Group, &to)?;
         edit.remove(IdentityKind::Group, &at);
+        let _admitted = call.memory.admit(RENAMING_MEMORY)?;
         for mut user in users_of(call, &at).await? {
             if let IdentityDetail::User { groups, .. } = &mut user.detail {
                 groups.remove(at.folded());
@@ -129,7 +140,7 @@ pub async fn delete(call: &Call) -> Result<Reply, IamError> {
     if !group.attached.is_empty() {
         return conflict("detach all policies");
     }
-    if !users_of(call, &at).await?.is_empty() {
+    if has_users(call, &at).await? {
         return conflict("remove users from group");
     }
     edit.remove(IdentityKind::Group, &at);
@@ -172,9 +183,48 @@ async fn membership(
     Ok(Reply::Done)
 }
 
-/// The users in a group, in the order of their names.
+fn is_in(user: &IdentityRecord, group: &AccountName) -> bool {
+    user.groups().any(|name| name == group.folded())
+}
+
+async fn has_users(call: &Call, group: &AccountName) -> Result<bool, IamError> {
+    let group = group.clone();
+    let look = move |found: &mut bool, user: IdentityRecord| {
+        *found = is_in(&user, &group);
+        if *found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    Ok(call.view.visit_identities(IdentityKind::User, call.account_id(), "", false, look).await?)
+}
+
+/// The users in a group that is renamed: the record of each names the group.
+///
+/// # Errors
+/// `LimitExceeded` where their records are too much for one change; failures of the store.
 async fn users_of(call: &Call, group: &AccountName) -> Result<Vec<IdentityRecord>, IamError> {
-    let mut users = call.view.identities_of(IdentityKind::User, call.account_id()).await?;
-    users.retain(|user| user.groups().any(|name| name == group.folded()));
+    let at = group.clone();
+    let gather = move |(users, bytes): &mut (Vec<_>, usize), user: IdentityRecord| {
+        if !is_in(&user, &at) {
+            return ControlFlow::Continue(());
+        }
+        *bytes += record_bytes(&user);
+        users.push(user);
+        if *bytes > RENAMED_BYTES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let kind = IdentityKind::User;
+    let (users, bytes) = call.view.visit_identities(kind, call.account_id(), "", (Vec::new(), 0), gather).await?;
+    if bytes > RENAMED_BYTES {
+        return Err(Fault::LimitExceeded.because(
+            "Too many users are in the group to rename it, which changes each of them. Make another group, and move them \
+             there.",
+        ));
+    }
     Ok(users)
+}
+
+/// About how many bytes a user's record takes.
+fn record_bytes(user: &IdentityRecord) -> usize {
+    let named = [&user.id, &user.name, &user.path].into_iter().chain(&user.attached).chain(user.access_keys());
+    let named = named.map(String::len).chain(user.groups().map(str::len));
+    let texts = user.inline.iter().chain(&user.tags).map(|(name, text)| name.len() + text.len());
+    RECORD_BYTES + named.chain(texts).sum::<usize>()
 }

@@ -1,7 +1,8 @@
 //! Inline policies, each of which belongs to one user, group or role.
 
 use super::answer::{Encoded, Members, Reply, result};
-use super::call::{Call, Listed};
+use super::call::Call;
+use super::page::Listed;
 use super::edit::Edit;
 use super::error::{Fault, IamError};
 use super::valid;

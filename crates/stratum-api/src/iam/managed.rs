@@ -1,14 +1,18 @@
 //! Managed policies, with their versions.
 
 use super::answer::{Encoded, Members, PolicyElement, Reply, result};
-use super::call::{Call, Listed};
+use super::call::Call;
+use super::page::{Gathered, Listed, Wanted};
 use super::edit::Edit;
 use super::error::{Fault, IamError};
 use super::valid;
 use crate::identities::{Arn, CANNED, Canned, fresh_id};
+use crate::number;
 use crate::text::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use stratum_metadata::record::{
     AccountName, IdentityKind, IdentityRecord, ManagedPolicyRecord, PolicyVersion,
 };
@@ -62,6 +66,8 @@ struct Entities<'a> {
     policy_users: Members<UserName<'a>>,
     policy_roles: Members<RoleName<'a>>,
     is_truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marker: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -85,6 +91,10 @@ struct RoleName<'a> {
     role_id: &'a str,
 }
 
+/// The parts of a list of policies, in their order.
+const OURS: &str = "account";
+const EVERYBODYS: &str = "aws";
+
 /// A managed policy that exists.
 enum Found {
     /// One that every account has.
@@ -101,6 +111,14 @@ impl Found {
             Found::Made(at, record) => arn_of_record(at.account(), record),
         }
     }
+
+    /// Where the policy stands in a list: among the account's own, or among those that every account has.
+    fn place(&self) -> String {
+        match self {
+            Found::Made(at, _) => format!("{OURS}/{}", at.folded()),
+            Found::Canned(canned) => format!("{EVERYBODYS}/{}", canned.name),
+        }
+    }
 }
 
 pub async fn create(call: &Call) -> Result<Reply, IamError> {
@@ -113,7 +131,7 @@ pub async fn create(call: &Call) -> Result<Reply, IamError> {
     if call.view.managed_policy(&at)?.is_some() {
         return Err(Fault::EntityAlreadyExists.because(format!("A policy called {name} already exists.")));
     }
-    if call.view.managed_policies_of(call.account_id()).await?.len() >= valid::MOST_POLICIES {
+    if call.view.count_managed_policies(call.account_id()).await? >= valid::MOST_POLICIES {
         return Err(Fault::LimitExceeded
             .because(format!("Cannot exceed quota for PoliciesPerAccount: {}", valid::MOST_POLICIES)));
     }
@@ -135,9 +153,9 @@ pub async fn create(call: &Call) -> Result<Reply, IamError> {
 }
 
 pub async fn get(call: &Call) -> Result<Reply, IamError> {
-    let counts = attachments(call).await?;
     let found = find(call, call.required("PolicyArn")?)?;
-    result(&One { policy: element(call, &found, &counts) })
+    let count = attachments_of(call, &found.arn()).await?;
+    result(&One { policy: element(call, &found, count) })
 }
 
 /// Lists the account's own policies and those that every account has (`Scope` `AWS`).
@@ -148,38 +166,60 @@ pub async fn list(call: &Call) -> Result<Reply, IamError> {
         Some("AWS") => (false, true),
         Some(_) => return Err(Fault::ValidationError.because("Scope must be All, AWS or Local.")),
     };
-    let counts = attachments(call).await?;
-    let mut all: Vec<Found> = Vec::new();
-    if ours {
-        let at = |record: &ManagedPolicyRecord| AccountName::new(call.account_id(), &record.name);
-        let records = call.view.managed_policies_of(call.account_id()).await?;
-        all.extend(records.into_iter().map(|record| Found::Made(at(&record), Box::new(record))));
-    }
-    if aws {
-        all.extend(CANNED.iter().map(Found::Canned));
-    }
-    let mut elements: Vec<PolicyElement<'_>> =
-        all.iter().map(|found| element(call, found, &counts)).collect();
-    elements.retain(|policy| call.is_below(policy.path));
     let only_attached = match call.form.get("OnlyAttached") {
         Some("true") => true,
         None | Some("false") => false,
         Some(_) => return Err(Fault::ValidationError.because("OnlyAttached must be true or false.")),
     };
-    if only_attached {
-        elements.retain(|policy| policy.attachment_count > 0);
+    let (wanted, _leave) = (Wanted::of(call)?, call.leave().await?);
+    let counts = Arc::new(attachments(call).await?);
+    let (is_below, attached) = (call.is_below(), counts.clone());
+    let is_meant =
+        move |arn: &str, path: &str| is_below(path) && (!only_attached || attached.contains_key(arn));
+    let mut page = wanted.begin();
+    if let Some(after) = wanted.after_in(OURS).filter(|_| ours) {
+        page = gather(call, after, page, is_meant.clone()).await?;
     }
-    elements.sort_by(|one, other| one.arn.cmp(&other.arn));
-    let Listed { items, marker } = call.page(elements, |policy| policy.arn.clone())?;
-    result(&Page { policies: items.into(), is_truncated: marker.is_some(), marker })
+    if let Some(after) = wanted.after_in(EVERYBODYS).filter(|_| aws && !page.is_cut) {
+        for canned in CANNED.iter().filter(|canned| canned.name > after && is_meant(&canned.arn(), "/")) {
+            if page.take(Found::Canned(canned), 0).is_break() {
+                break;
+            }
+        }
+    }
+    let Gathered { items, is_cut, .. } = page;
+    let Listed { items, marker } = wanted.page(call, items, is_cut, Found::place);
+    let count = |found: &Found| counts.get(&found.arn()).copied().unwrap_or(0);
+    let policies = items.iter().map(|found| element(call, found, count(found))).collect();
+    result(&Page { policies, is_truncated: marker.is_some(), marker })
+}
+
+/// Adds to a page the account's own policies whose names come after `after`, without what no list tells of a policy:
+/// its versions' documents and its tags.
+async fn gather(
+    call: &Call,
+    after: &str,
+    page: Gathered<Found>,
+    is_meant: impl Fn(&str, &str) -> bool + Send + 'static,
+) -> Result<Gathered<Found>, IamError> {
+    let account = call.account_id().to_owned();
+    let visit = move |page: &mut Gathered<Found>, record: ManagedPolicyRecord| {
+        if !is_meant(&arn_of_record(&account, &record), &record.path) {
+            return ControlFlow::Continue(());
+        }
+        let at = AccountName::new(&account, &record.name);
+        let description = record.description.as_ref().map_or(0, String::len);
+        let record = ManagedPolicyRecord { versions: [].into(), tags: [].into(), ..record };
+        page.take(Found::Made(at, Box::new(record)), description)
+    };
+    Ok(call.view.visit_managed_policies(call.account_id(), after, page, visit).await?)
 }
 
 /// Deletes a policy that is attached to nothing any more and has no version but the default.
 pub async fn delete(call: &Call) -> Result<Reply, IamError> {
     let edit = Edit::begin(call).await?;
     let (at, record) = made(call)?;
-    let arn = arn_of_record(call.account_id(), &record);
-    if attachments(call).await?.get(&arn).is_some_and(|count| *count > 0) {
+    if attachments_of(call, &arn_of_record(call.account_id(), &record)).await? > 0 {
         return Err(Fault::DeleteConflict.because("Cannot delete a policy attached to entities."));
     }
     if record.versions.len() > 1 {
@@ -229,10 +269,10 @@ pub async fn get_version(call: &Call) -> Result<Reply, IamError> {
 
 pub async fn list_versions(call: &Call) -> Result<Reply, IamError> {
     let found = find(call, call.required("PolicyArn")?)?;
-    let mut all = versions_of(&found);
-    all.iter_mut().for_each(|version| version.document = None);
-    // A policy has five versions at most: all of them come in one page, whatever `MaxItems` is.
-    result(&Versions { versions: all.into(), is_truncated: false, marker: None })
+    let versions = versions_of(&found).into_iter().map(|version| VersionElement { document: None, ..version });
+    // Filled up with zeros, their numbers come in the order of their texts.
+    let Listed { items, marker } = call.page(versions.collect(), |version| format!("{:0>11}", version.version_id))?;
+    result(&Versions { versions: items.into(), is_truncated: marker.is_some(), marker })
 }
 
 pub async fn delete_version(call: &Call) -> Result<Reply, IamError> {
@@ -258,9 +298,9 @@ pub async fn set_default(call: &Call) -> Result<Reply, IamError> {
     put(edit, &at, Some(record)).await
 }
 
-/// Lists the users, groups and roles to which a policy is attached, all of them in one page.
+/// Lists the users, groups and roles to which a policy is attached.
 pub async fn entities(call: &Call) -> Result<Reply, IamError> {
-    let wanted = match call.form.get("EntityFilter") {
+    let meant = match call.form.get("EntityFilter") {
         None => None,
         Some("User") => Some(IdentityKind::User),
         Some("Group") => Some(IdentityKind::Group),
@@ -268,13 +308,20 @@ pub async fn entities(call: &Call) -> Result<Reply, IamError> {
         Some(_) => return Err(Fault::ValidationError.because("EntityFilter must be User, Group or Role.")),
     };
     let arn = find(call, call.required("PolicyArn")?)?.arn();
-    let mut found: HashMap<IdentityKind, Vec<IdentityRecord>> = HashMap::new();
-    for kind in IdentityKind::ALL.into_iter().filter(|kind| wanted.is_none_or(|wanted| wanted == *kind)) {
-        let mut all = call.view.identities_of(kind, call.account_id()).await?;
-        all.retain(|record| record.attached.contains(&arn) && call.is_below(&record.path));
-        found.insert(kind, all);
+    let (wanted, _leave) = (Wanted::of(call)?, call.leave().await?);
+    let mut page = wanted.begin();
+    // In the order of their names, as the page is.
+    for kind in [IdentityKind::Group, IdentityKind::Role, IdentityKind::User] {
+        let after = wanted.after_in(kind.name()).filter(|_| meant.is_none_or(|meant| meant == kind));
+        let (Some(after), false) = (after, page.is_cut) else { continue };
+        let (arn, is_below) = (arn.clone(), call.is_below());
+        let is_meant = move |record: &IdentityRecord| record.attached.contains(&arn) && is_below(&record.path);
+        page = call.gather(kind, after, page, is_meant).await?;
     }
-    let of = |kind| found.get(&kind).into_iter().flatten();
+    let Gathered { items, is_cut, .. } = page;
+    let place = |record: &IdentityRecord| format!("{}/{}", record.kind(), record.name.to_ascii_lowercase());
+    let Listed { items, marker } = wanted.page(call, items, is_cut, place);
+    let of = |kind| items.iter().filter(move |record| record.kind() == kind);
     let groups =
         of(IdentityKind::Group).map(|group| GroupName { group_name: &group.name, group_id: &group.id });
     let users = of(IdentityKind::User).map(|user| UserName { user_name: &user.name, user_id: &user.id });
@@ -283,7 +330,8 @@ pub async fn entities(call: &Call) -> Result<Reply, IamError> {
         policy_groups: groups.collect(),
         policy_users: users.collect(),
         policy_roles: roles.collect(),
-        is_truncated: false,
+        is_truncated: marker.is_some(),
+        marker,
     })
 }
 
@@ -369,10 +417,8 @@ fn document(call: &Call) -> Result<&str, IamError> {
 
 fn number(call: &Call) -> Result<u32, IamError> {
     let text = call.required("VersionId")?;
-    let number = text.strip_prefix('v').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    number
-        .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| Fault::ValidationError.because("VersionId must be v and a number."))
+    let number = text.strip_prefix('v').and_then(number::parse);
+    number.ok_or_else(|| Fault::ValidationError.because("VersionId must be v and a number."))
 }
 
 fn no_such_version(number: u32) -> IamError {
@@ -387,17 +433,32 @@ fn arn_of_record(account: &str, record: &ManagedPolicyRecord) -> String {
 async fn attachments(call: &Call) -> Result<HashMap<String, usize>, IamError> {
     let mut counts = HashMap::new();
     for kind in IdentityKind::ALL {
-        for record in call.view.identities_of(kind, call.account_id()).await? {
+        let count = |counts: &mut HashMap<String, usize>, record: IdentityRecord| {
             for arn in record.attached {
                 *counts.entry(arn).or_insert(0) += 1;
             }
-        }
+            ControlFlow::Continue(())
+        };
+        counts = call.view.visit_identities(kind, call.account_id(), "", counts, count).await?;
     }
     Ok(counts)
 }
 
-fn element<'a>(call: &Call, found: &'a Found, counts: &HashMap<String, usize>) -> PolicyElement<'a> {
-    let attachment_count = counts.get(&found.arn()).copied().unwrap_or(0);
+/// To how many users, groups and roles the policy with this ARN is attached.
+async fn attachments_of(call: &Call, arn: &str) -> Result<usize, IamError> {
+    let mut count = 0;
+    for kind in IdentityKind::ALL {
+        let arn = arn.to_owned();
+        let look = move |count: &mut usize, record: IdentityRecord| {
+            *count += usize::from(record.attached.contains(&arn));
+            ControlFlow::Continue(())
+        };
+        count = call.view.visit_identities(kind, call.account_id(), "", count, look).await?;
+    }
+    Ok(count)
+}
+
+fn element<'a>(call: &Call, found: &'a Found, attachment_count: usize) -> PolicyElement<'a> {
     match found {
         Found::Made(_, record) => PolicyElement::of(call.account_id(), record, attachment_count),
         Found::Canned(canned) => PolicyElement {

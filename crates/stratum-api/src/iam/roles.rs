@@ -1,11 +1,13 @@
 //! Roles, and who may assume them.
 
 use super::answer::{Members, Reply, RoleElement, result};
-use super::call::{Call, Listed};
+use super::call::Call;
+use super::page::Listed;
 use super::edit::Edit;
 use super::error::{Fault, IamError};
 use super::valid;
 use crate::identities::fresh_id;
+use crate::number;
 use serde::Serialize;
 use stratum_metadata::record::{AccountName, IdentityDetail, IdentityKind, IdentityRecord};
 use stratum_policy::Policy;
@@ -62,9 +64,9 @@ pub async fn get(call: &Call) -> Result<Reply, IamError> {
 }
 
 pub async fn list(call: &Call) -> Result<Reply, IamError> {
-    let mut roles = call.view.identities_of(IdentityKind::Role, call.account_id()).await?;
-    roles.retain(|role| call.is_below(&role.path));
-    let Listed { items, marker } = call.page(roles, |role| role.name.to_ascii_lowercase())?;
+    let is_below = call.is_below();
+    let roles = call.identities(IdentityKind::Role, move |role| is_below(&role.path));
+    let Listed { items, marker } = roles.await?;
     let roles = items.iter().filter_map(|role| RoleElement::of(call.account_id(), role)).collect();
     result(&Page { roles, is_truncated: marker.is_some(), marker })
 }
@@ -157,9 +159,7 @@ fn session_seconds(call: &Call) -> Result<Option<u32>, IamError> {
             SESSION_SECONDS.end()
         ))
     };
-    let seconds = call.form.get("MaxSessionDuration").map(str::parse).transpose().map_err(|_| wrong())?;
-    match seconds {
-        Some(seconds) if !SESSION_SECONDS.contains(&seconds) => Err(wrong()),
-        seconds => Ok(seconds),
-    }
+    let Some(text) = call.form.get("MaxSessionDuration") else { return Ok(None) };
+    let seconds = number::parse(text).filter(|seconds| SESSION_SECONDS.contains(seconds));
+    seconds.map(Some).ok_or_else(wrong)
 }

@@ -8,6 +8,7 @@ use super::managed;
 use super::valid;
 use crate::context::Caller;
 use crate::identities::{Arn, MemberKind, Session, Subject, access_key_id, secret_key};
+use crate::number;
 use crate::rights::Resource;
 use crate::text::Timestamp;
 use serde::Serialize;
@@ -199,7 +200,7 @@ async fn begin(
 
 fn seconds(call: &Call, usual: u32, most: u32) -> Result<u32, IamError> {
     let Some(text) = call.form.get("DurationSeconds") else { return Ok(usual.min(most)) };
-    let seconds = text.parse().ok().filter(|seconds| (LEAST_SECONDS..=most).contains(seconds));
+    let seconds = number::parse(text).filter(|seconds| (LEAST_SECONDS..=most).contains(seconds));
     seconds.ok_or_else(|| {
         Fault::ValidationError.because(format!(
             "The requested DurationSeconds must be a number of seconds from {LEAST_SECONDS} to {most}."

@@ -1,7 +1,8 @@
 //! Tags of users, roles and policies.
 
 use super::answer::{Members, Reply, TagElement, result, tags};
-use super::call::{Call, Listed};
+use super::call::Call;
+use super::page::Listed;
 use super::edit::Edit;
 use super::error::IamError;
 use super::managed;

@@ -1,12 +1,15 @@
 //! Users, of whom each belongs to one account.
 
 use super::answer::{Members, Reply, UserElement, result};
-use super::call::{Call, Listed, Named, of_the_configuration};
+use super::call::{Call, Named, of_the_configuration};
+use super::page::{Gathered, Listed, Wanted};
 use super::edit::Edit;
 use super::error::{Fault, IamError};
 use super::valid;
 use crate::identities::fresh_id;
 use serde::Serialize;
+use std::sync::Arc;
+use stratum_auth::User;
 use stratum_metadata::record::{AccountName, IdentityDetail, IdentityKind, IdentityRecord};
 
 #[derive(Serialize)]
@@ -58,14 +61,22 @@ pub async fn get(call: &Call) -> Result<Reply, IamError> {
 
 /// Lists the users that IAM created and those of the configuration.
 pub async fn list(call: &Call) -> Result<Reply, IamError> {
-    let records = call.view.identities_of(IdentityKind::User, call.account_id()).await?;
-    let owners: Vec<_> = call.owners().collect();
+    let (wanted, _leave) = (Wanted::of(call)?, call.leave().await?);
+    let (is_below, is_owner_below) = (call.is_below(), call.is_below());
+    let made = call.gather(IdentityKind::User, wanted.after(), wanted.begin(), move |user| is_below(&user.path));
+    let Gathered { items: made, is_cut, .. } = made.await?;
+    // An owner who comes after the last of a page that is cut comes on a later one.
+    let last = made.last().filter(|_| is_cut).map(|user| user.name.to_ascii_lowercase());
+    let is_here = |owner: &Arc<User>| {
+        let name = owner.display_name.to_ascii_lowercase();
+        name.as_str() > wanted.after() && last.as_ref().is_none_or(|last| name <= *last) && is_owner_below("/")
+    };
+    let owners: Vec<_> = call.owners().filter(is_here).collect();
     let mut all: Vec<UserElement<'_>> = owners.iter().map(|owner| UserElement::owner(owner)).collect();
-    all.extend(records.iter().map(|record| UserElement::of(call.account_id(), record)));
-    all.retain(|user| call.is_below(user.path));
-    all.iter_mut().for_each(|user| user.tags = None);
+    all.extend(made.iter().map(|user| UserElement::of(call.account_id(), user)));
     all.sort_by_key(|user| user.user_name.to_ascii_lowercase());
-    let Listed { items, marker } = call.page(all, |user| user.user_name.to_ascii_lowercase())?;
+    let Listed { items, marker } =
+        wanted.page(call, all, is_cut, |user| user.user_name.to_ascii_lowercase());
     result(&Page { users: items.into(), is_truncated: marker.is_some(), marker })
 }
 

@@ -774,6 +774,78 @@ async fn a_list_goes_on_by_a_marker_that_it_gave() {
     assert!(done(root().iam(&rig, "ListGroups", &[]).await).text().contains("<GroupName>ann<"));
 }
 
+/// The values of the elements of that name.
+fn each(text: &str, name: &str) -> Vec<String> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let parts = text.split(&open).skip(1).filter_map(|part| part.split_once(&close));
+    parts.map(|(value, _)| value.to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_page_by_page_is_the_list() {
+    let rig = closed().await;
+    done(root().iam(&rig, "CreateGroup", &[("GroupName", "g")]).await);
+    for name in ["p", "Q", "z", "m"] {
+        let policy = [("PolicyName", name), ("PolicyDocument", ALL)];
+        let arn = done(root().iam(&rig, "CreatePolicy", &policy).await).element("Arn").unwrap();
+        // One is before the users of the configuration, one between them and one behind them.
+        done(root().iam(&rig, "CreateUser", &[("UserName", name)]).await);
+        done(root().iam(&rig, "AddUserToGroup", &[("GroupName", "g"), ("UserName", name)]).await);
+        if name == "m" {
+            done(root().iam(&rig, "AttachGroupPolicy", &[("GroupName", "g"), ("PolicyArn", &arn)]).await);
+            for user in ["m", "z"] {
+                done(root().iam(&rig, "AttachUserPolicy", &[("UserName", user), ("PolicyArn", &arn)]).await);
+            }
+        }
+    }
+    let of_m = ("PolicyArn", "arn:aws:iam::root:policy/m");
+    for (action, more, element, expected) in [
+        ("ListUsers", None, "UserName", 6),
+        ("ListPolicies", None, "PolicyName", 13),
+        ("ListPolicies", Some(("Scope", "Local")), "PolicyName", 4),
+        ("ListPolicies", Some(("Scope", "AWS")), "PolicyName", 9),
+        ("ListPolicies", Some(("OnlyAttached", "true")), "PolicyName", 1),
+        ("GetGroup", Some(("GroupName", "g")), "UserName", 4),
+        ("ListEntitiesForPolicy", Some(of_m), "GroupName", 1),
+        ("ListEntitiesForPolicy", Some(of_m), "UserName", 2),
+        ("ListPolicyVersions", Some(of_m), "VersionId", 1),
+    ] {
+        let more = more.as_slice();
+        let whole = each(&done(root().iam(&rig, action, more).await).text(), element);
+        assert_eq!(whole.len(), expected, "{action}: {whole:?}");
+        for most in ["1", "2", "3"] {
+            let (mut all, mut marker) = (Vec::new(), None);
+            loop {
+                let from = marker.as_deref().map(|marker| ("Marker", marker));
+                let parameters = [more, &[("MaxItems", most)], from.as_slice()].concat();
+                let page = done(root().iam(&rig, action, &parameters).await);
+                all.extend(each(&page.text(), element));
+                marker = page.element("Marker");
+                assert_eq!(page.element("IsTruncated").unwrap(), marker.is_some().to_string(), "{action}");
+                if marker.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(all, whole, "{action} by {most}");
+        }
+    }
+    let counted = done(root().iam(&rig, "GetPolicy", &[of_m]).await).element("AttachmentCount");
+    assert_eq!(counted.as_deref(), Some("3"));
+    let summary = done(root().iam(&rig, "GetAccountSummary", &[]).await).text();
+    for (what, count) in [("Users", 4), ("Groups", 1), ("Roles", 0), ("Policies", 4)] {
+        let entry = format!("<key>{what}</key><value>{count}</value>");
+        assert!(summary.contains(&entry), "{entry} in {summary}");
+    }
+}
+
+/// What a list takes is counted, so that lists of many don't take all the memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_takes_its_part_of_the_memory() {
+    let rig = Rig::with(Choices { age: Age::New, anonymous: false, admission: 1 << 20, ..Choices::default() }).await;
+    refused(&root().iam(&rig, "ListUsers", &[]).await, 503, "SlowDown");
+    done(root().iam(&rig, "GetUser", &[]).await);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_is_refused_before_the_body_is_read() {
     let rig = closed().await;

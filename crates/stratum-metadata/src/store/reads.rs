@@ -91,6 +91,24 @@ impl ReadView {
         }
     }
 
+    /// Visits the records with `from <= key < to`, in order. One at a time is in memory. Blocks.
+    pub(super) fn visit<T: Migrate>(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        mut visit: impl FnMut(T) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let mut failed = None;
+        self.scan(from, to, |_, value| match decode(value) {
+            Ok(record) => visit(record),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        })?;
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
     /// The records with `from <= key < to`, in order, at most `max`.
     pub(super) fn records<T: Migrate>(
         &self,
@@ -99,18 +117,13 @@ impl ReadView {
         max: usize,
     ) -> Result<Vec<T>, ReadError> {
         let mut records = Vec::new();
-        let mut failed = None;
         if max > 0 {
-            self.machine()?.scan(from, to, |_, value| {
-                match decode(value) {
-                    Ok(record) => records.push(record),
-                    Err(error) => failed = Some(error),
-                }
-                let go_on = failed.is_none() && records.len() < max;
-                if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            self.visit(from, to, |record| {
+                records.push(record);
+                if records.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })?;
         }
-        failed.map_or(Ok(records), |error| Err(error.into()))
+        Ok(records)
     }
 
     /// The bucket with that name.

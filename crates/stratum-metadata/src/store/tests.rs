@@ -4,6 +4,7 @@ mod buckets;
 mod following;
 mod given_up;
 mod holds;
+mod identities;
 mod levels;
 mod lost;
 mod outage;
