@@ -57,7 +57,7 @@ pub async fn delete(
         version,
         condition,
         owner,
-        bypass_governance: version.is_some() && bypasses_governance(ctx, bucket, key),
+        bypass_governance: version.is_some() && bypasses_governance(ctx, bucket, key, version),
         ..Deletion::of(bucket.id, key.as_bytes().to_vec(), ctx.now)
     };
     let deletion = Proposed::telling(Command::DeleteObject(deletion), notice);

@@ -15,7 +15,7 @@ use crate::xml::lock::{LegalHoldDocument, ObjectLockConfiguration, RetentionDocu
 use axum::body::Body;
 use http::Response;
 use stratum_metadata::command::{BucketChange, ObjectChange};
-use stratum_metadata::record::{Attributes, BucketRecord};
+use stratum_metadata::record::{Attributes, BucketRecord, VersionId};
 
 /// The longest document that is read, in bytes: more than any of these takes.
 const MAX_BODY: u64 = 4 * 1024;
@@ -48,7 +48,7 @@ pub async fn put_retention(
     let lock = Lock { retention, ..Lock::default() };
     rights::authorise_said(ctx, bucket, key, &Said { lock, ..Said::default() })?;
     attributes(ctx, bucket, key)?;
-    let bypass_governance = bypasses_governance(ctx, bucket, key);
+    let bypass_governance = bypasses_governance(ctx, bucket, key, version::asked(&ctx.query)?);
     let change = ObjectChange::Retention { retention, now: ctx.now, bypass_governance };
     configure_object(ctx, bucket, key, change).await?;
     Ok(Response::new(Body::empty()))
@@ -85,8 +85,14 @@ fn attributes(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> Result<A
 }
 
 /// Whether this request may delete or shorten what a retention in governance mode protects: its header asks to bypass
-/// the retention, and its caller has the right to.
-pub fn bypasses_governance(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> bool {
-    let resource = Resource::Object(bucket, key, ctx.query.get(version::PARAMETER));
+/// the retention, and its caller has the right to. `version` is the one that it names, in its query or its body.
+pub fn bypasses_governance(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    version: Option<VersionId>,
+) -> bool {
+    let version = version.map(|version| version.to_string());
+    let resource = Resource::Object(bucket, key, version.as_deref());
     rights::bypasses_governance(&Asker::of(ctx), &resource)
 }

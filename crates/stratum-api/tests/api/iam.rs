@@ -2,8 +2,11 @@
 
 use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig, Signer};
 use aws_sigv4::http_request::SignableBody;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use md5::{Digest as _, Md5};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use stratum_metadata::command::{Command, IdentityChanges, IdentityWrite};
@@ -184,6 +187,43 @@ async fn what_a_write_gives_to_others_takes_the_right_to_give_it() {
     done(copy(&[("x-amz-tagging-directive", "REPLACE")]).await);
     may(&rig, &["GetObject", "PutObject", "GetObjectTagging", "PutObjectTagging"]).await;
     done(copy(&[]).await);
+}
+
+/// Whether a retention is lifted depends on the version, wherever a request names it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_right_to_lift_a_retention_may_be_denied_of_a_version() {
+    let rig = closed().await;
+    let ann = user(&rig, "Ann").await;
+    done(rig.signed(ROOT, "PUT", "/locked", &[("x-amz-bucket-object-lock-enabled", "true")], b"").await);
+    let held = [
+        ("x-amz-object-lock-mode", "GOVERNANCE"),
+        ("x-amz-object-lock-retain-until-date", "2090-01-01T00:00:00Z"),
+    ];
+    let mut versions = Vec::new();
+    for _ in 0..3 {
+        let put = done(rig.signed(ROOT, "PUT", "/locked/k", &held, b"x").await);
+        versions.push(put.header("x-amz-version-id").unwrap().to_owned());
+    }
+    let [guarded, other, last] = versions.as_slice() else { panic!("{versions:?}") };
+    let text = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"s3:*","Resource":"*"}},
+        {{"Effect":"Deny","Action":"s3:BypassGovernanceRetention","Resource":"*","Condition":{{"StringEquals":{{"s3:VersionId":"{guarded}"}}}}}}]}}"#
+    );
+    let policy = [("UserName", "Ann"), ("PolicyName", "p"), ("PolicyDocument", text.as_str())];
+    done(root().iam(&rig, "PutUserPolicy", &policy).await);
+    let each = [guarded, other].map(|version| format!("<Object><Key>k</Key><VersionId>{version}</VersionId></Object>"));
+    let document = format!("<Delete>{}</Delete>", each.concat());
+    let md5 = BASE64.encode(Md5::digest(&document));
+    let bypass = ("x-amz-bypass-governance-retention", "true");
+    let headers = [bypass, ("content-md5", md5.as_str())];
+    let answer =
+        done(rig.signed(ann.signer("s3"), "POST", "/locked?delete", &headers, document.as_bytes()).await).text();
+    let (deleted, refused) = answer.split_once("<Error>").expect("one is refused");
+    assert!(deleted.contains(other.as_str()) && refused.contains(guarded.as_str()), "{answer}");
+    for (version, status) in [(guarded, 403), (last, 204)] {
+        let target = format!("/locked/k?versionId={version}");
+        assert_eq!(rig.signed(ann.signer("s3"), "DELETE", &target, &[bypass], b"").await.status, status);
+    }
 }
 
 /// Makes a role in root's account that `trust` may assume, and assumes it; gives the session.
