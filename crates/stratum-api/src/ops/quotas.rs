@@ -41,10 +41,9 @@ impl Held {
 /// `QuotaExceeded`.
 pub fn admit_object(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, size: u64) -> Result<(), S3Error> {
     let Some(usage) = ctx.view.usage(bucket.id)? else { return Ok(()) };
-    let replaced = match bucket.configuration.versioning {
-        None => ctx.view.object(bucket.id, key.as_bytes())?,
-        Some(_) => None,
-    };
+    let versioning = bucket.configuration.versioning;
+    let current = ctx.view.object(bucket.id, key.as_bytes())?;
+    let replaced = current.filter(|current| current.gives_way(versioning));
     let before = replaced.as_ref().map_or(0, |replaced| replaced.size);
     let growth = Growth { bytes: size.saturating_sub(before), objects: u64::from(replaced.is_none()) };
     admit(ctx, bucket, &usage, growth)

@@ -43,6 +43,24 @@ async fn what_is_too_much_for_a_bucket_is_refused() {
     client.put("/bucket/fourth", vec![1; 400]).await.expect(200);
 }
 
+/// With versioning suspended, a write takes the place of the null version, and of no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_the_place_of_a_version_is_no_growth() {
+    let client = with_bucket().await;
+    let versioning = async |status: &str| {
+        let document = format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");
+        client.put("/bucket?versioning", document).await.expect(200);
+    };
+    versioning("Enabled").await;
+    client.put("/bucket/kept", vec![1; 300]).await.expect(200);
+    versioning("Suspended").await;
+    bound(&client, Quota { bytes: Some(1000), objects: Some(2) }).await;
+    client.put("/bucket/a", vec![1; 600]).await.expect(200);
+    client.put("/bucket/a", vec![1; 700]).await.expect(200);
+    client.put("/bucket/a", vec![1; 701]).await.refused(403, "QuotaExceeded");
+    client.put("/bucket/kept", "").await.refused(403, "QuotaExceeded");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_over_a_quota_are_not_awaited() {
     let client = with_bucket().await;

@@ -6,7 +6,7 @@
 //! listing of current objects never has to skip one.
 
 use super::level::{Level, same_since};
-use super::{ObjectRecord, ObjectSummary, VersionId};
+use super::{ObjectRecord, ObjectSummary, VersionId, Versioning};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use stratum_storage::ambient::UnixMillis;
@@ -80,6 +80,18 @@ impl fmt::Display for VersionId {
         match self.entry() {
             Some(entry) => write!(f, "{:08x}{entry:016x}", check_of(entry)),
             None => f.write_str("null"),
+        }
+    }
+}
+
+impl ObjectRecord {
+    /// Whether the current object is deleted for good when a new version comes, in a bucket of that versioning: what is
+    /// never versioned has one version, and where versioning is suspended a key has one null version.
+    pub fn gives_way(&self, versioning: Option<Versioning>) -> bool {
+        match versioning {
+            None => true,
+            Some(Versioning::Enabled) => false,
+            Some(Versioning::Suspended) => self.version == VersionId::NULL,
         }
     }
 }

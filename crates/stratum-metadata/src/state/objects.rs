@@ -21,7 +21,7 @@ pub(super) fn put(
     let versioning = buckets::versioning(view, bucket)?;
     let current = current(view, bucket, &key)?;
     check(condition, current.as_ref())?;
-    let goes = current.as_ref().filter(|current| versions::goes(current, versioning));
+    let goes = current.as_ref().filter(|current| current.gives_way(versioning));
     usage::check_object(view, bucket, record.size, goes, None)?;
     if let Body::Blob(blob) = &mut record.body {
         bodies::settle(blob, index);

@@ -123,7 +123,7 @@ fn completable(view: &mut View<'_>, object: &Completed, condition: &WriteConditi
     let upload = require(view, object.bucket, Some(&object.key), object.upload)?;
     let current = objects::current(view, object.bucket, &object.key)?;
     objects::check(condition, current.as_ref())?;
-    let goes = current.as_ref().filter(|current| versions::goes(current, versioning));
+    let goes = current.as_ref().filter(|current| current.gives_way(versioning));
     usage::check_object(view, object.bucket, object.record.size, goes, Some(object.upload))?;
     Ok(Replaced { upload, current, versioning })
 }

@@ -28,15 +28,6 @@ pub(super) fn commit(record: &mut ObjectRecord, versioning: Option<Versioning>, 
     }
 }
 
-/// Whether the current object is deleted for good when a new version comes.
-pub(super) fn goes(current: &ObjectRecord, versioning: Option<Versioning>) -> bool {
-    match versioning {
-        None => true,
-        Some(Versioning::Enabled) => false,
-        Some(Versioning::Suspended) => current.version == VersionId::NULL,
-    }
-}
-
 /// Makes room for a new version of a key: the current object is deleted for good if it has the same id or versions
 /// aren't kept, else it moves to the noncurrent versions. The caller writes or removes the record of the current
 /// object.
@@ -48,7 +39,7 @@ pub(super) fn make_way(
     versioning: Option<Versioning>,
 ) -> Result<(), ApplyError> {
     match current {
-        Some(current) if goes(&current, versioning) => release(view, bucket, key, &current),
+        Some(current) if current.gives_way(versioning) => release(view, bucket, key, &current),
         current => {
             if versioning == Some(Versioning::Suspended) {
                 remove_null(view, bucket, key)?;
