@@ -19,6 +19,7 @@ pub use expected::Expected;
 pub use unread::Unread;
 
 use crate::admission::{Admitted, Memory};
+use crate::apart;
 use crate::checksum::{Digester, Digests};
 use crate::error::{Code, S3Error};
 use crate::number;
@@ -42,6 +43,9 @@ pub const MAX_PAYLOAD: u64 = 5 << 30;
 
 /// Bytes of memory for each byte of a document, since what is parsed from a document takes a few times its length.
 const DOCUMENT_COST: u64 = 4;
+
+/// The most bytes of a document that is read on the thread that serves its request.
+const SHORT_BYTES: usize = 32 << 10;
 
 const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
 
@@ -78,21 +82,35 @@ pub struct RequestBody {
 #[derive(Debug)]
 pub struct Document {
     bytes: Bytes,
-    _admitted: Admitted,
+    admitted: Admitted,
 }
 
 impl Document {
-    /// The document's bytes, to be parsed on another thread. Their memory stays with the document.
-    pub fn bytes(&self) -> Bytes {
-        self.bytes.clone()
-    }
-}
-
-impl std::ops::Deref for Document {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
+    /// The document as it was sent. What it says is read by [`Document::read`].
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Reads what the document says, by the function of its type. This may take milliseconds of a processor, for which
+    /// the other requests of a thread that serves them would wait. So a long document is read [apart](crate::apart), in a
+    /// turn of the party's; a short one on the thread itself, which is faster.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub async fn read<T, E>(
+        &self,
+        read: impl FnOnce(&[u8]) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, S3Error>
+    where
+        T: Send + 'static,
+        E: Into<S3Error> + Send + 'static,
+    {
+        if self.bytes.len() <= SHORT_BYTES {
+            return read(&self.bytes).map_err(E::into);
+        }
+        let _turn = self.admitted.memory().turn().await;
+        let bytes = self.bytes.clone();
+        apart::run(move || read(&bytes)).await?.map_err(E::into)
     }
 }
 
@@ -286,7 +304,7 @@ impl RequestBody {
             digester.update(&bytes);
             self.check(&digester.finish())?;
         }
-        Ok(Document { bytes, _admitted: admitted })
+        Ok(Document { bytes, admitted })
     }
 
     /// As [`RequestBody::document`], where the digests in headers speak of an object and not of the document itself
@@ -394,4 +412,23 @@ fn too_large(size: u64, limit: u64) -> S3Error {
     S3Error::new(Code::EntityTooLarge)
         .with("ProposedSize", size.to_string())
         .with("MaxSizeAllowed", limit.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::{Admission, Party};
+    use std::thread;
+
+    #[tokio::test]
+    async fn a_long_document_is_read_on_another_thread() {
+        let memory = Admission::new(64 << 20).enter(Party::User("ann".into())).unwrap();
+        let reader = async |length: usize| {
+            let document = Document { bytes: vec![b' '; length].into(), admitted: memory.admit(0).unwrap() };
+            document.read(|_| Ok::<_, S3Error>(thread::current().id())).await.unwrap()
+        };
+        let here = thread::current().id();
+        assert_eq!(reader(SHORT_BYTES).await, here);
+        assert_ne!(reader(SHORT_BYTES + 1).await, here);
+    }
 }

@@ -37,6 +37,7 @@ use crate::admission::Memory;
 use crate::audit::Trail;
 use crate::body::{Leftover, RequestBody};
 use crate::context::{Account, Caller, Store};
+use crate::error::S3Error;
 use crate::identities::Keys;
 use crate::on_behalf::OnBehalf;
 use crate::query::Query;
@@ -166,10 +167,10 @@ async fn answer(
     let body = body.document(MOST_FORM_BYTES).await?;
     let caller = match signer {
         Signer::Inside(caller) => caller,
-        Signer::Form(form) => store.verifier.verify_form::<Keys<'_>>(&request, form, &body, now_seconds)?,
+        Signer::Form(form) => store.verifier.verify_form::<Keys<'_>>(&request, form, body.bytes(), now_seconds)?,
     };
     seen.caller = caller.clone();
-    let form = form_of(&body)?;
+    let form = body.read(|bytes| Ok::<_, S3Error>(form_of(bytes))).await??;
     let row = table::recognise(&form, service.as_deref())?;
     seen.row = Some(row);
     let view = store.metadata.fresh().await?;

@@ -67,13 +67,17 @@ async fn asked(
 ) -> Result<Option<Vec<Grant>>, S3Error> {
     let by_headers = acl::asked(&ctx.headers, &ctx.store.identities)?;
     let document = body.document(MAX_BODY).await?;
-    let grants = match (by_headers, document.is_empty()) {
+    let grants = match (by_headers, document.bytes().is_empty()) {
         (Some(_), false) => {
             let message = "An access control list stands in the headers or in the body, not in both.";
             return Err(S3Error::new(Code::UnexpectedContent).message(message));
         }
         (Some(lists), true) => lists.grants(owner, &bucket.owner),
-        (None, false) => acl::unusual(xml::acl::read(&document, owner, &ctx.store.identities)?, owner),
+        (None, false) => {
+            let (store, of) = (ctx.store.clone(), owner.to_owned());
+            let read = move |bytes: &[u8]| xml::acl::read(bytes, &of, &store.identities);
+            acl::unusual(document.read(read).await?, owner)
+        }
         (None, true) => return Err(Code::MissingSecurityHeader.into()),
     };
     acl::check_public(bucket, grants.as_deref())?;

@@ -25,7 +25,8 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let rules = xml::cors::read(&body.document(MAX_BODY).await?)?;
+    let document = body.document(MAX_BODY).await?;
+    let rules = document.read(xml::cors::read).await?;
     level::require(ctx, "Rules for cross-origin requests")?;
     change(ctx, bucket, Some(xml::cors::text(&rules)?)).await?;
     Ok(Response::new(Body::empty()))

@@ -31,7 +31,8 @@ pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let wanted = ServerSideEncryptionConfiguration::read(&body.document(MAX_BODY).await?)?;
+    let document = body.document(MAX_BODY).await?;
+    let wanted = document.read(ServerSideEncryptionConfiguration::read).await?;
     if wanted.blocked == BlockedEncryption::Customer {
         return Err(S3Error::not_implemented("Blocking SSE-C"));
     }

@@ -37,17 +37,25 @@ const ABORT_RULE: HeaderName = HeaderName::from_static("x-amz-abort-rule-id");
 
 pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let rules = ctx.store.lifecycle.of(&ctx.view, bucket)?.ok_or(Code::NoSuchLifecycleConfiguration)?;
-    let mut response = xml::answer(&LifecycleConfiguration::of(&rules))?;
+    let told = rules.clone();
+    let write = move || xml::text(&LifecycleConfiguration::of(&told));
+    let mut response = xml::long::answer(rules.rules.len(), write).await?;
     tell_minimum(&rules, response.headers_mut());
     Ok(response)
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let new_id = || format!("{:032x}", ctx.store.entropy.next_u128());
+    let entropy = ctx.store.entropy.clone();
+    let new_id = move || format!("{:032x}", entropy.next_u128());
     let document = body.document(MAX_BODY).await?;
-    let rules = Rules { minimum: minimum(&ctx.headers)?, ..xml::lifecycle::read(&document, new_id)? };
+    let minimum = minimum(&ctx.headers)?;
+    let read = move |bytes: &[u8]| {
+        let rules = Rules { minimum, ..xml::lifecycle::read(bytes, new_id)? };
+        let text = rules.to_document().map_err(|error| S3Error::new(Code::InternalError).because(error))?;
+        Ok::<_, S3Error>((rules, text))
+    };
+    let (rules, text) = document.read(read).await?;
     level::require(ctx, "A lifecycle")?;
-    let text = rules.to_document().map_err(|error| S3Error::new(Code::InternalError).because(error))?;
     change(ctx, bucket, Some(text)).await?;
     let mut response = Response::new(Body::empty());
     tell_minimum(&rules, response.headers_mut());

@@ -28,8 +28,10 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let grantees = Grantees::Asked(&ctx.store.identities);
-    let logging = xml::logging::read(&body.document(MAX_BODY).await?, grantees)?;
+    let document = body.document(MAX_BODY).await?;
+    let store = ctx.store.clone();
+    let read = move |bytes: &[u8]| xml::logging::read(bytes, Grantees::Asked(&store.identities));
+    let logging = document.read(read).await?;
     // As at Amazon, a policy can't give this right to anybody else.
     if bucket.owner != ctx.account.id() {
         return Err(

@@ -34,8 +34,10 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
             return Err(S3Error::invalid_argument(SKIP, other, "The value must be true or false."));
         }
     };
-    let new_id = || format!("{:032x}", ctx.store.entropy.next_u128());
-    let rules = xml::notification::read(&body.document(MAX_BODY).await?, new_id)?;
+    let entropy = ctx.store.entropy.clone();
+    let new_id = move || format!("{:032x}", entropy.next_u128());
+    let document = body.document(MAX_BODY).await?;
+    let rules = document.read(|bytes| xml::notification::read(bytes, new_id)).await?;
     let unknown =
         rules.0.iter().find(|rule| !ctx.store.settings.webhooks.contains(rule.destination.webhook()));
     if let Some(unknown) = unknown {

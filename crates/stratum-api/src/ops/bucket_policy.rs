@@ -36,12 +36,14 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
     let document = body.document(MAX_BODY).await?;
     let malformed = |message: String| S3Error::new(Code::MalformedPolicy).message(message);
-    if document.len() > MAX_POLICY {
+    if document.bytes().len() > MAX_POLICY {
         let message =
             format!("Normalized policy document exceeds the maximum allowed size of {MAX_POLICY} bytes.");
         return Err(malformed(message));
     }
-    let policy = Policy::parse(&document, &bucket.name).map_err(|error| malformed(error.to_string()))?;
+    let name = bucket.name.clone();
+    let parse = move |bytes: &[u8]| Policy::parse(bytes, &name).map_err(|error| malformed(error.to_string()));
+    let policy = document.read(parse).await?;
     let blocks = bucket.configuration.public_access.is_some_and(|block| block.block_public_policy);
     if blocks && policy.is_public() {
         return Err(S3Error::new(Code::AccessDenied)
@@ -49,7 +51,7 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
     }
     level::require(ctx, "A bucket policy")?;
     // Nothing is lost: the document has been parsed as JSON, and so is UTF-8.
-    let text = String::from_utf8_lossy(&document).into_owned();
+    let text = String::from_utf8_lossy(document.bytes()).into_owned();
     change(ctx, bucket, Some(BucketDocument(text))).await
 }
 

@@ -22,7 +22,8 @@ pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let tags = tagging::read(&body.document(MAX_BODY).await?, Tagged::Bucket)?;
+    let document = body.document(MAX_BODY).await?;
+    let tags = document.read(|bytes| tagging::read(bytes, Tagged::Bucket)).await?;
     level::require(ctx, "Tagging a bucket")?;
     configure(ctx, bucket, BucketChange::Tags(tags::some(tags))).await?;
     Ok(no_content())

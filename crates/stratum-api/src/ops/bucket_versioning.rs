@@ -21,7 +21,8 @@ pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let wanted = VersioningConfiguration::read(&body.document(MAX_BODY).await?)?;
+    let document = body.document(MAX_BODY).await?;
+    let wanted = document.read(VersioningConfiguration::read).await?;
     if wanted.mfa_delete {
         return Err(S3Error::not_implemented("MFA delete"));
     }

@@ -26,7 +26,8 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let website = xml::website::read(&body.document(MAX_BODY).await?)?;
+    let document = body.document(MAX_BODY).await?;
+    let website = document.read(xml::website::read).await?;
     level::require(ctx, "A website")?;
     change(ctx, bucket, Some(xml::website::text(&website)?)).await?;
     Ok(Response::new(Body::empty()))

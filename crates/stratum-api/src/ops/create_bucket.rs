@@ -25,7 +25,8 @@ pub const CLASSIC_REGION: &str = "us-east-1";
 
 pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
     let name = BucketName::parse(name).map_err(|error| S3Error::from(error).with("BucketName", name))?;
-    let asked = CreateBucketConfiguration::read(&body.document(MAX_BODY).await?)?;
+    let document = body.document(MAX_BODY).await?;
+    let asked = document.read(CreateBucketConfiguration::read).await?;
     let region = &ctx.store.settings.region;
     check_location(&asked, region)?;
     let tags = tags::some(tags::checked(Tagged::Bucket, asked.tags)?);

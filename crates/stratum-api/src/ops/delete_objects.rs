@@ -30,7 +30,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> 
         return Err(S3Error::new(Code::InvalidRequest).message(message));
     }
     let document = body.document(MAX_BODY).await?;
-    let delete = xml::long::read(&ctx.memory, &document, Delete::read).await?;
+    let delete = document.read(Delete::read).await?;
     let conditions = delete.objects.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
     let deletions = delete.objects.iter().zip(conditions);
     let deletions: Vec<_> =

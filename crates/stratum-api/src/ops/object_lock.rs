@@ -26,7 +26,8 @@ pub async fn get_configuration(_: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put_configuration(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let lock = xml::lock::read_configuration(&body.document(MAX_BODY).await?)?;
+    let document = body.document(MAX_BODY).await?;
+    let lock = document.read(xml::lock::read_configuration).await?;
     level::require(ctx, "Locking objects")?;
     configure(ctx, bucket, BucketChange::ObjectLock(lock)).await?;
     Ok(Response::new(Body::empty()))
@@ -43,7 +44,8 @@ pub async fn put_retention(
     key: &ObjectKey,
     body: RequestBody,
 ) -> S3Result {
-    let retention = xml::lock::read_retention(&body.document(MAX_BODY).await?)?;
+    let document = body.document(MAX_BODY).await?;
+    let retention = document.read(xml::lock::read_retention).await?;
     let retention = retention.map(|retention| lock::in_future(retention, ctx.now)).transpose()?;
     let lock = Lock { retention, ..Lock::default() };
     rights::authorise_said(ctx, bucket, key, &Said { lock, ..Said::default() })?;
@@ -65,7 +67,8 @@ pub async fn put_legal_hold(
     key: &ObjectKey,
     body: RequestBody,
 ) -> S3Result {
-    let hold = xml::lock::read_legal_hold(&body.document(MAX_BODY).await?)?;
+    let document = body.document(MAX_BODY).await?;
+    let hold = document.read(xml::lock::read_legal_hold).await?;
     let lock = Lock { legal_hold: Some(hold), ..Lock::default() };
     rights::authorise_said(ctx, bucket, key, &Said { lock, ..Said::default() })?;
     attributes(ctx, bucket, key)?;

@@ -29,7 +29,8 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Res
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
-    let tags = tagging::read(&body.document(MAX_BODY).await?, Tagged::Object)?;
+    let document = body.document(MAX_BODY).await?;
+    let tags = document.read(|bytes| tagging::read(bytes, Tagged::Object)).await?;
     let said = Said { tags, ..Said::default() };
     rights::authorise_said(ctx, bucket, key, &said)?;
     let Said { tags, .. } = said;

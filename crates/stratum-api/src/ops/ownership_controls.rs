@@ -24,7 +24,8 @@ pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let ownership = OwnershipControls::read(&body.document(MAX_BODY).await?)?;
+    let document = body.document(MAX_BODY).await?;
+    let ownership = document.read(OwnershipControls::read).await?;
     check(ownership, bucket)?;
     level::require(ctx, "Object ownership")?;
     configure(ctx, bucket, BucketChange::Ownership(Some(ownership))).await?;

@@ -22,7 +22,8 @@ pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let block = PublicAccessBlockConfiguration::read(&body.document(MAX_BODY).await?)?;
+    let document = body.document(MAX_BODY).await?;
+    let block = document.read(PublicAccessBlockConfiguration::read).await?;
     level::require(ctx, "A public access block")?;
     configure(ctx, bucket, BucketChange::PublicAccess(Some(block))).await?;
     Ok(Response::new(Body::empty()))

@@ -19,7 +19,8 @@ pub async fn get(_: &Context, _: &BucketRecord) -> S3Result {
 
 /// Takes the configuration that every bucket has, and refuses the other one.
 pub async fn put(_: &Context, _: &BucketRecord, body: RequestBody) -> S3Result {
-    match RequestPaymentConfiguration::read(&body.document(MAX_BODY).await?)?.payer {
+    let document = body.document(MAX_BODY).await?;
+    match document.read(RequestPaymentConfiguration::read).await?.payer {
         Payer::BucketOwner => Ok(Response::new(Body::empty())),
         Payer::Requester => Err(S3Error::not_implemented("A bucket whose requesters pay")),
     }

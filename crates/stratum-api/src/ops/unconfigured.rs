@@ -45,12 +45,13 @@ pub async fn put(
     root: &'static str,
     what: &str,
 ) -> S3Result {
-    let document = xml::read::document(&body.document(MAX_BODY).await?, root)?;
+    let document = body.document(MAX_BODY).await?;
+    let asked = document.read(move |bytes| xml::read::document(bytes, root)).await?;
     let asks = |child: &xml::read::Element| {
         // Transfer acceleration that was never enabled is suspended already.
         !(child.name == "Status" && child.text.trim() == "Suspended")
     };
-    match document.children.iter().any(asks) {
+    match asked.children.iter().any(asks) {
         false => Ok(Response::new(Body::empty())),
         true => Err(S3Error::not_implemented(what)),
     }

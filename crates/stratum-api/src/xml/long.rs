@@ -1,39 +1,16 @@
-//! Documents that may be long: they are read and written on threads that serve no requests.
+//! Documents that may be long: they are written on threads that serve no requests.
 //!
-//! A page of a thousand long keys, or a document that names ten thousand parts, takes milliseconds of a processor. On
-//! a thread that serves requests, the other requests of the thread would wait for that, so it is done
-//! [apart](crate::apart). A short document is read or written on the thread itself, which is faster.
+//! A page of a thousand long keys takes milliseconds of a processor. On a thread that serves requests, the other requests
+//! of the thread would wait for that, so it is done [apart](crate::apart). A short document is written on the thread
+//! itself, which is faster. [`Document::read`](crate::body::Document::read) reads documents in the same way.
 
-use super::read::Malformed;
 use super::respond;
-use crate::admission::Memory;
 use crate::apart;
-use crate::body::Document;
 use crate::error::{S3Error, S3Result};
 use bytes::Bytes;
 
 /// The most entries of a list that is written on the thread itself.
 pub const FEW_ENTRIES: usize = 64;
-
-/// The most bytes of a document that is read on the thread itself.
-const SHORT_BYTES: usize = 32 << 10;
-
-/// Reads a document by the function `read` of its type.
-///
-/// # Errors
-/// `MalformedXML`.
-pub async fn read<T: Send + 'static>(
-    memory: &Memory,
-    document: &Document,
-    read: fn(&[u8]) -> Result<T, Malformed>,
-) -> Result<T, S3Error> {
-    if document.len() <= SHORT_BYTES {
-        return Ok(read(document)?);
-    }
-    let _turn = memory.turn().await;
-    let bytes = document.bytes();
-    Ok(apart::run(move || read(&bytes)).await??)
-}
 
 /// A `200` with a document of so many entries, which `write` makes.
 ///
