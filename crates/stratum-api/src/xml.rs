@@ -208,10 +208,10 @@ mod tests {
     fn a_list_with_a_name_that_xml_cannot_carry_is_encoded_and_says_so() {
         let plain = listed(&["a b", "c\n"], None);
         assert_eq!(plain.at_most_one("EncodingType"), Ok(None));
-        assert_eq!(plain.all("Key").map(|key| key.text.as_str()).collect::<Vec<_>>(), ["a b", "c\n"]);
+        assert_eq!(plain.all("Key").map(|key| key.text().unwrap()).collect::<Vec<_>>(), ["a b", "c\n"]);
         let encoded = listed(&["a b", "c\u{1}"], None);
         assert_eq!(encoded.trimmed("EncodingType"), Ok(Some("url")));
-        assert_eq!(encoded.all("Key").map(|key| key.text.as_str()).collect::<Vec<_>>(), ["a%20b", "c%01"]);
+        assert_eq!(encoded.all("Key").map(|key| key.text().unwrap()).collect::<Vec<_>>(), ["a%20b", "c%01"]);
     }
 
     proptest! {
@@ -226,8 +226,8 @@ mod tests {
             prop_assert_eq!(is_encoded, !names.concat().chars().all(is_char));
             for (name, element) in names.iter().zip(read.all("Key")) {
                 let came = match is_encoded {
-                    true => percent_encoding::percent_decode_str(&element.text).decode_utf8().unwrap().into_owned(),
-                    false => element.text.clone(),
+                    true => percent_encoding::percent_decode_str(element.text().unwrap()).decode_utf8().unwrap().into_owned(),
+                    false => element.text().unwrap().to_owned(),
                 };
                 prop_assert_eq!(name, &came);
             }
@@ -240,7 +240,7 @@ mod tests {
             let document = Names { encoding_type: None, key: vec![Name::new(name.as_bytes(), None)] };
             let read = read::document(&write(&document).unwrap(), "Names").expect("is XML 1.0");
             let expected: String = name.chars().map(|char| if is_char(char) { char } else { '\u{fffd}' }).collect();
-            prop_assert_eq!(&read.all("Key").next().unwrap().text, &expected);
+            prop_assert_eq!(read.all("Key").next().unwrap().text().unwrap(), &expected);
         }
     }
 

@@ -49,7 +49,7 @@ pub async fn put(
     let asked = document.read(move |bytes| xml::read::document(bytes, root)).await?;
     let asks = |child: &xml::read::Element| {
         // Transfer acceleration that was never enabled is suspended already.
-        !(child.name == "Status" && child.text.trim() == "Suspended")
+        !(child.name == "Status" && child.text().is_ok_and(|text| text.trim() == "Suspended"))
     };
     match asked.children.iter().any(asks) {
         false => Ok(Response::new(Body::empty())),

@@ -11,6 +11,7 @@ use super::admin::{self, Admin};
 use crate::admission::{LEAST_MEMORY, Party};
 use crate::context::Store;
 use crate::identities::{Caller, Keys, MemberKind};
+use crate::number;
 use crate::on_behalf::OnBehalf;
 use crate::request_id::RequestIds;
 use crate::rights::may_operate;
@@ -120,7 +121,7 @@ fn form_bytes(headers: &HeaderMap) -> u64 {
     if text(CONTENT_TYPE).starts_with("multipart/") || headers.get(CONTENT_TYPE).is_none() {
         return 0;
     }
-    let length = text(CONTENT_LENGTH).parse().unwrap_or(stratum_console::MOST_FORM_BYTES);
+    let length = number::parse(text(CONTENT_LENGTH)).unwrap_or(stratum_console::MOST_FORM_BYTES);
     (length.min(stratum_console::MOST_FORM_BYTES) * 3).saturating_sub(LEAST_MEMORY)
 }
 

@@ -98,6 +98,7 @@ pub fn read(body: &[u8], owner: &str, identities: &Identities) -> Result<Vec<rec
     let missing = || S3Error::new(Code::MalformedACLError);
     root.only(&["Owner", "AccessControlList"])?;
     let told = root.at_most_one("Owner")?.ok_or_else(missing)?;
+    told.only(&["ID", "DisplayName"])?;
     if told.trimmed("ID")?.is_some_and(|id| id != owner) {
         return Err(S3Error::new(Code::AccessDenied).because("the list names another owner"));
     }
@@ -273,6 +274,8 @@ mod tests {
             Ok(vec![acl::usual("o")])
         );
         assert_eq!(code("p", "<AccessControlList/>"), Err(Code::AccessDenied));
+        let more = b"<AccessControlPolicy><Owner><ID>o</ID><Except/></Owner><AccessControlList/></AccessControlPolicy>";
+        assert_eq!(read(more, "o", &identities()).unwrap_err().code(), Code::MalformedXML);
         for (list, refused) in [
             (String::new(), Code::MalformedACLError),
             (list("<ID>o</ID>", "ALL"), Code::MalformedACLError),

@@ -79,16 +79,17 @@ fn rule(element: &Element) -> Result<CorsRule, S3Error> {
         "ExposeHeader",
         "MaxAgeSeconds",
     ])?;
-    let texts = |name| element.all(name).map(|child| child.text.trim().to_owned()).collect::<Vec<_>>();
+    let text = |child: &Element| Ok(child.text()?.trim().to_owned());
+    let texts = |name| element.all(name).map(text).collect::<Result<Vec<_>, Malformed>>();
     let id = element.trimmed("ID")?.map(str::to_owned);
     let max_age = element.trimmed("MaxAgeSeconds")?;
     let max_age_seconds = max_age.map(|text| number::parse(text).ok_or(Malformed::WrongText)).transpose()?;
     let rule = CorsRule {
         id,
-        origins: texts("AllowedOrigin"),
-        methods: texts("AllowedMethod"),
-        headers: texts("AllowedHeader"),
-        exposed: texts("ExposeHeader"),
+        origins: texts("AllowedOrigin")?,
+        methods: texts("AllowedMethod")?,
+        headers: texts("AllowedHeader")?,
+        exposed: texts("ExposeHeader")?,
         max_age_seconds,
     };
     check(&rule).map(|()| rule)

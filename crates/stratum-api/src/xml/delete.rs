@@ -54,14 +54,14 @@ impl ObjectIdentifier {
         // An unknown element could be a condition. Without it an object would be deleted that the client wants to
         // keep.
         object.only(&["Key", "VersionId", "ETag", "LastModifiedTime", "Size"])?;
-        let key = object.at_most_one("Key")?.ok_or(Malformed::WrongElements)?;
+        let key = object.text_of("Key")?.ok_or(Malformed::WrongElements)?;
         let optional = |name: &str| -> Result<Option<String>, Malformed> {
             Ok(object.trimmed(name)?.filter(|text| !text.is_empty()).map(str::to_owned))
         };
         let size =
             optional("Size")?.map(|size| number::parse(&size).ok_or(Malformed::WrongText)).transpose()?;
         Ok(Self {
-            key: key.text.clone(),
+            key: key.to_owned(),
             version_id: optional("VersionId")?,
             etag: optional("ETag")?,
             last_modified_time: optional("LastModifiedTime")?,

@@ -113,8 +113,9 @@ impl ServerSideEncryptionConfiguration {
 fn blocked(rule: &Element) -> Result<BlockedEncryption, Malformed> {
     let mut blocked = BlockedEncryption::None;
     if let Some(types) = rule.at_most_one("BlockedEncryptionTypes")? {
-        for kind in types.all("EncryptionType") {
-            match kind.text.trim() {
+        types.only(&["EncryptionType"])?;
+        for kind in &types.children {
+            match kind.text()?.trim() {
                 "NONE" => {}
                 "SSE-C" => blocked = BlockedEncryption::Customer,
                 _ => return Err(Malformed::WrongText),
@@ -187,5 +188,6 @@ mod tests {
         assert_eq!(blocked("NONE"), Ok(BlockedEncryption::None));
         assert_eq!(blocked("SSE-C"), Ok(BlockedEncryption::Customer));
         assert_eq!(blocked("other"), Err(Malformed::WrongText));
+        assert_eq!(blocked("NONE</EncryptionType><Except>SSE-C</Except><EncryptionType>NONE"), Err(Malformed::Unknown("Except".into())));
     }
 }

@@ -243,10 +243,10 @@ fn rule(element: &Element, new_id: &mut impl FnMut() -> String) -> Result<Rule, 
 }
 
 fn filter(rule: &Element) -> Result<Filter, S3Error> {
-    let prefix = rule.at_most_one("Prefix")?;
+    let prefix = rule.text_of("Prefix")?;
     match (prefix, rule.at_most_one("Filter")?) {
         (Some(prefix), None) => {
-            Ok(Filter { form: FilterForm::Prefix, prefix: prefix.text.clone(), ..Filter::default() })
+            Ok(Filter { form: FilterForm::Prefix, prefix: prefix.to_owned(), ..Filter::default() })
         }
         // A rule with neither would apply to every object, and the rule may delete them. So S3 demands one, if only
         // an empty one.
@@ -278,7 +278,7 @@ fn predicates(of: &Element, form: FilterForm) -> Result<Filter, S3Error> {
     };
     Ok(Filter {
         form,
-        prefix: of.at_most_one("Prefix")?.map(|prefix| prefix.text.clone()).unwrap_or_default(),
+        prefix: of.text_of("Prefix")?.unwrap_or_default().to_owned(),
         tags,
         larger_than: size("ObjectSizeGreaterThan")?,
         smaller_than: size("ObjectSizeLessThan")?,

@@ -91,7 +91,7 @@ pub fn read(body: &[u8], grantees: Grantees<'_>) -> Result<Option<Logging>, S3Er
         None => Vec::new(),
     };
     let target = enabled.trimmed("TargetBucket")?.filter(|target| !target.is_empty());
-    let prefix = enabled.at_most_one("TargetPrefix")?.ok_or(Malformed::WrongElements)?.text.clone();
+    let prefix = enabled.text_of("TargetPrefix")?.ok_or(Malformed::WrongElements)?.to_owned();
     let format = enabled.at_most_one("TargetObjectKeyFormat")?.map(format).transpose()?.unwrap_or_default();
     let target = target.ok_or(Malformed::WrongElements)?.to_owned();
     Ok(Some(Logging { target, prefix, format, grants }))

@@ -129,7 +129,7 @@ fn rule(
         _ => Destination::Queue { arn, webhook },
     };
     let events =
-        element.all("Event").map(|event| self::event(event.text.trim())).collect::<Result<_, _>>()?;
+        element.all("Event").map(|event| self::event(event.text()?.trim())).collect::<Result<_, _>>()?;
     let id = element.trimmed("Id")?.filter(|id| !id.is_empty());
     let filter = element.at_most_one("Filter")?.map(filter).transpose()?.unwrap_or_default();
     Ok(Rule { id: id.map_or_else(new_id, str::to_owned), destination, events, filter })
@@ -152,7 +152,7 @@ fn filter(element: &Element) -> Result<Filter, S3Error> {
     for rule in &key.children {
         rule.only(&["Name", "Value"])?;
         let name = rule.trimmed("Name")?.ok_or(Malformed::WrongElements)?;
-        let value = rule.at_most_one("Value")?.ok_or(Malformed::WrongElements)?.text.clone();
+        let value = rule.text_of("Value")?.ok_or(Malformed::WrongElements)?.to_owned();
         let place = match name.to_ascii_lowercase().as_str() {
             "prefix" => &mut filter.prefix,
             "suffix" => &mut filter.suffix,

@@ -63,7 +63,7 @@ fn told(name: &str) -> String {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Element {
     pub name: String,
-    pub text: String,
+    text: String,
     pub children: Vec<Element>,
 }
 
@@ -95,10 +95,20 @@ impl Element {
         }
     }
 
-    /// The text of the child of that name, without the spaces around it. For keys, whose spaces count, there is
-    /// [`Element::at_most_one`].
+    /// The element's text. An element that is read for its text may have no others in it, which would be ignored.
+    pub fn text(&self) -> Result<&str, Malformed> {
+        self.only(&[])?;
+        Ok(&self.text)
+    }
+
+    /// The text of the child of that name, with the spaces around it, which count in keys.
+    pub fn text_of(&self, name: &str) -> Result<Option<&str>, Malformed> {
+        self.at_most_one(name)?.map(Element::text).transpose()
+    }
+
+    /// The text of the child of that name, without the spaces around it.
     pub fn trimmed(&self, name: &str) -> Result<Option<&str>, Malformed> {
-        Ok(self.at_most_one(name)?.map(|child| child.text.trim()))
+        Ok(self.text_of(name)?.map(str::trim))
     }
 }
 
@@ -261,6 +271,14 @@ mod tests {
         ] {
             assert_eq!(parse(xml.as_bytes()).expect("parses").text, text);
         }
+    }
+
+    #[test]
+    fn what_is_read_for_its_text_has_no_elements_in_it() {
+        let root = parse(b"<a><b> c </b><d>e<f/></d></a>").expect("parses");
+        assert_eq!((root.text_of("b"), root.trimmed("b")), (Ok(Some(" c ")), Ok(Some("c"))));
+        assert_eq!(root.trimmed("d"), Err(Malformed::Unknown("f".into())));
+        assert_eq!((root.trimmed("e"), root.text().is_err()), (Ok(None), true));
     }
 
     #[test]

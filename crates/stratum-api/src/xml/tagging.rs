@@ -61,7 +61,7 @@ pub fn pairs(set: &Element) -> Result<Vec<(String, String)>, Malformed> {
 /// [`Malformed`].
 pub fn pair(tag: &Element) -> Result<(String, String), Malformed> {
     tag.only(&["Key", "Value"])?;
-    let text = |name| Ok(tag.at_most_one(name)?.ok_or(Malformed::WrongElements)?.text.clone());
+    let text = |name| Ok(tag.text_of(name)?.ok_or(Malformed::WrongElements)?.to_owned());
     Ok((text("Key")?, text("Value")?))
 }
 

@@ -1,6 +1,7 @@
 //! The document of a bucket's website, written and read.
 
 use crate::error::{Code, S3Error};
+use crate::number;
 use crate::website::{Condition, Protocol, Redirect, Replace, RoutingRule, Serves, Website};
 use crate::xml::Namespace;
 use crate::xml::read::{self, Element, Malformed};
@@ -163,12 +164,7 @@ pub fn read(body: &[u8]) -> Result<Website, S3Error> {
         None => None,
         Some(error) => {
             error.only(&["Key"])?;
-            Some(
-                error
-                    .at_most_one("Key")?
-                    .filter(|key| !key.text.is_empty())
-                    .ok_or(Malformed::WrongElements)?,
-            )
+            Some(error.text_of("Key")?.filter(|key| !key.is_empty()).ok_or(Malformed::WrongElements)?)
         }
     };
     let rules = match root.at_most_one("RoutingRules")? {
@@ -182,7 +178,7 @@ pub fn read(body: &[u8]) -> Result<Website, S3Error> {
         let message = format!("The website configuration has more than {MOST_RULES} routing rules.");
         return Err(S3Error::new(Code::InvalidRequest).message(message));
     }
-    let (index_suffix, error_key) = (suffix.to_owned(), error_key.map(|key| key.text.clone()));
+    let (index_suffix, error_key) = (suffix.to_owned(), error_key.map(str::to_owned));
     Ok(Website::Serves(Serves { index_suffix, error_key, rules }))
 }
 
@@ -198,14 +194,14 @@ fn condition(element: &Element) -> Result<Condition, S3Error> {
     let error_code = match element.trimmed("HttpErrorCodeReturnedEquals")? {
         None => None,
         Some(text) => {
-            let code = text.parse().ok().filter(|code| (400..600).contains(code));
+            let code = number::parse(text).filter(|code| (400..600).contains(code));
             let message = "The provided HTTP error code is not valid. Valid codes are 4XX or 5XX.";
             Some(code.ok_or_else(|| {
                 S3Error::invalid_argument("HttpErrorCodeReturnedEquals", text.to_owned(), message)
             })?)
         }
     };
-    let key_prefix = element.at_most_one("KeyPrefixEquals")?.map(|prefix| prefix.text.clone());
+    let key_prefix = element.text_of("KeyPrefixEquals")?.map(str::to_owned);
     let condition = Condition { key_prefix, error_code };
     if condition == Condition::default() {
         return Err(Malformed::WrongElements.into());
@@ -215,7 +211,7 @@ fn condition(element: &Element) -> Result<Condition, S3Error> {
 
 fn redirect(element: &Element) -> Result<Redirect, S3Error> {
     element.only(&["Protocol", "HostName", "ReplaceKeyPrefixWith", "ReplaceKeyWith", "HttpRedirectCode"])?;
-    let text = |name| Ok::<_, Malformed>(element.at_most_one(name)?.map(|child| child.text.clone()));
+    let text = |name| Ok::<_, Malformed>(element.text_of(name)?.map(str::to_owned));
     let replace = match (text("ReplaceKeyPrefixWith")?, text("ReplaceKeyWith")?) {
         (Some(_), Some(_)) => {
             let message = "You can only define ReplaceKeyPrefix or ReplaceKey but not both.";
@@ -226,7 +222,7 @@ fn redirect(element: &Element) -> Result<Redirect, S3Error> {
     let status = match element.trimmed("HttpRedirectCode")? {
         None => None,
         Some(text) => {
-            let status = text.parse().ok().filter(|status| (301..400).contains(status) && *status != 304);
+            let status = number::parse(text).filter(|status| (301..400).contains(status) && *status != 304);
             let message =
                 "The provided HTTP redirect code is not valid. Valid codes are 3XX except 300 and 304.";
             Some(
@@ -315,6 +311,11 @@ mod tests {
             ("<Redirect><Protocol>ftp</Protocol></Redirect>", Code::InvalidRequest),
             ("<Redirect><HttpRedirectCode>200</HttpRedirectCode></Redirect>", Code::InvalidArgument),
             ("<Redirect><HttpRedirectCode>304</HttpRedirectCode></Redirect>", Code::InvalidArgument),
+            ("<Redirect><HttpRedirectCode>+302</HttpRedirectCode></Redirect>", Code::InvalidArgument),
+            (
+                "<Condition><HttpErrorCodeReturnedEquals>+404</HttpErrorCodeReturnedEquals></Condition><Redirect><HostName>h</HostName></Redirect>",
+                Code::InvalidArgument,
+            ),
             (
                 "<Redirect><ReplaceKeyWith>a</ReplaceKeyWith><ReplaceKeyPrefixWith>b</ReplaceKeyPrefixWith></Redirect>",
                 Code::InvalidRequest,
