@@ -167,7 +167,9 @@ async fn answer(
     let body = body.document(MOST_FORM_BYTES).await?;
     let caller = match signer {
         Signer::Inside(caller) => caller,
-        Signer::Form(form) => store.verifier.verify_form::<Keys<'_>>(&request, form, body.bytes(), now_seconds)?,
+        Signer::Form(form) => {
+            store.verifier.verify_form::<Keys<'_>>(&request, form, body.bytes(), now_seconds)?
+        }
     };
     seen.caller = caller.clone();
     let form = body.read(|bytes| Ok::<_, S3Error>(form_of(bytes))).await??;

@@ -2,9 +2,9 @@
 
 use super::answer::{Members, Reply, result};
 use super::call::{Call, Named};
-use super::page::Listed;
 use super::edit::{Edit, salt};
 use super::error::{Fault, IamError};
+use super::page::Listed;
 use super::users::made;
 use super::valid;
 use crate::identities::{access_key_id, secret_key};

@@ -2,10 +2,10 @@
 
 use super::answer::{Members, Reply, result};
 use super::call::Call;
-use super::page::Listed;
 use super::edit::Edit;
 use super::error::{Fault, IamError};
 use super::managed;
+use super::page::Listed;
 use super::valid;
 use crate::identities::{Arn, Canned};
 use serde::Serialize;

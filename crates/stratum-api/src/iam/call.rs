@@ -202,7 +202,9 @@ impl Call {
         Ok(match self.row.about {
             About::Caller => None,
             About::Trust => self.form.get("RoleArn").map(str::to_owned),
-            About::Principal => self.form.get("PolicySourceArn").map(|arn| self.arn_of_principal(arn)).transpose()?,
+            About::Principal => {
+                self.form.get("PolicySourceArn").map(|arn| self.arn_of_principal(arn)).transpose()?
+            }
             About::Account => Some("*".to_owned()),
             About::Users => Some(self.arn_of_user()?),
             About::Groups => Some(self.arn_of("GroupName", IdentityKind::Group)?),

@@ -2,9 +2,9 @@
 
 use super::answer::{GroupElement, Members, Reply, UserElement, result};
 use super::call::Call;
-use super::page::Listed;
 use super::edit::Edit;
 use super::error::{Fault, IamError};
+use super::page::Listed;
 use super::users::made;
 use super::valid;
 use crate::identities::fresh_id;
@@ -69,6 +69,7 @@ pub async fn create(call: &Call) -> Result<Reply, IamError> {
 /// A group, with a page of the users in it.
 pub async fn get(call: &Call) -> Result<Reply, IamError> {
     let (group, at) = (call.identity(IdentityKind::Group)?, call.at(IdentityKind::Group)?);
+    let _leave = call.leave().await?;
     let users = call.identities(IdentityKind::User, move |user| is_in(user, &at));
     let Listed { items, marker } = users.await?;
     let users: Members<_> = items.iter().map(|user| UserElement::of(call.account_id(), user)).collect();
@@ -77,7 +78,7 @@ pub async fn get(call: &Call) -> Result<Reply, IamError> {
 }
 
 pub async fn list(call: &Call) -> Result<Reply, IamError> {
-    let is_below = call.is_below();
+    let (is_below, _leave) = (call.is_below(), call.leave().await?);
     let groups = call.identities(IdentityKind::Group, move |group| is_below(&group.path));
     page(call, groups.await?)
 }
@@ -211,7 +212,8 @@ async fn users_of(call: &Call, group: &AccountName) -> Result<Vec<IdentityRecord
         if *bytes > RENAMED_BYTES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let kind = IdentityKind::User;
-    let (users, bytes) = call.view.visit_identities(kind, call.account_id(), "", (Vec::new(), 0), gather).await?;
+    let (users, bytes) =
+        call.view.visit_identities(kind, call.account_id(), "", (Vec::new(), 0), gather).await?;
     if bytes > RENAMED_BYTES {
         return Err(Fault::LimitExceeded.because(
             "Too many users are in the group to rename it, which changes each of them. Make another group, and move them \
@@ -223,7 +225,8 @@ async fn users_of(call: &Call, group: &AccountName) -> Result<Vec<IdentityRecord
 
 /// About how many bytes a user's record takes.
 fn record_bytes(user: &IdentityRecord) -> usize {
-    let named = [&user.id, &user.name, &user.path].into_iter().chain(&user.attached).chain(user.access_keys());
+    let named =
+        [&user.id, &user.name, &user.path].into_iter().chain(&user.attached).chain(user.access_keys());
     let named = named.map(String::len).chain(user.groups().map(str::len));
     let texts = user.inline.iter().chain(&user.tags).map(|(name, text)| name.len() + text.len());
     RECORD_BYTES + named.chain(texts).sum::<usize>()

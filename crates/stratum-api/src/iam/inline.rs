@@ -2,9 +2,9 @@
 
 use super::answer::{Encoded, Members, Reply, result};
 use super::call::Call;
-use super::page::Listed;
 use super::edit::Edit;
 use super::error::{Fault, IamError};
+use super::page::Listed;
 use super::valid;
 use serde::Serialize;
 use stratum_metadata::record::IdentityKind;

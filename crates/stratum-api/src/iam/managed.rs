@@ -2,9 +2,9 @@
 
 use super::answer::{Encoded, Members, PolicyElement, Reply, result};
 use super::call::Call;
-use super::page::{Gathered, Listed, Wanted};
 use super::edit::Edit;
 use super::error::{Fault, IamError};
+use super::page::{Gathered, Listed, Wanted};
 use super::valid;
 use crate::identities::{Arn, CANNED, Canned, fresh_id};
 use crate::number;
@@ -92,8 +92,8 @@ struct RoleName<'a> {
 }
 
 /// The parts of a list of policies, in their order.
-const OURS: &str = "account";
 const EVERYBODYS: &str = "aws";
+const OURS: &str = "own";
 
 /// A managed policy that exists.
 enum Found {
@@ -177,15 +177,15 @@ pub async fn list(call: &Call) -> Result<Reply, IamError> {
     let is_meant =
         move |arn: &str, path: &str| is_below(path) && (!only_attached || attached.contains_key(arn));
     let mut page = wanted.begin();
-    if let Some(after) = wanted.after_in(OURS).filter(|_| ours) {
-        page = gather(call, after, page, is_meant.clone()).await?;
-    }
-    if let Some(after) = wanted.after_in(EVERYBODYS).filter(|_| aws && !page.is_cut) {
+    if let Some(after) = wanted.after_in(EVERYBODYS).filter(|_| aws) {
         for canned in CANNED.iter().filter(|canned| canned.name > after && is_meant(&canned.arn(), "/")) {
             if page.take(Found::Canned(canned), 0).is_break() {
                 break;
             }
         }
+    }
+    if let Some(after) = wanted.after_in(OURS).filter(|_| ours && !page.is_cut) {
+        page = gather(call, after, page, is_meant).await?;
     }
     let Gathered { items, is_cut, .. } = page;
     let Listed { items, marker } = wanted.page(call, items, is_cut, Found::place);
@@ -269,9 +269,11 @@ pub async fn get_version(call: &Call) -> Result<Reply, IamError> {
 
 pub async fn list_versions(call: &Call) -> Result<Reply, IamError> {
     let found = find(call, call.required("PolicyArn")?)?;
-    let versions = versions_of(&found).into_iter().map(|version| VersionElement { document: None, ..version });
+    let versions =
+        versions_of(&found).into_iter().map(|version| VersionElement { document: None, ..version });
     // Filled up with zeros, their numbers come in the order of their texts.
-    let Listed { items, marker } = call.page(versions.collect(), |version| format!("{:0>11}", version.version_id))?;
+    let Listed { items, marker } =
+        call.page(versions.collect(), |version| format!("{:0>11}", version.version_id))?;
     result(&Versions { versions: items.into(), is_truncated: marker.is_some(), marker })
 }
 
@@ -315,7 +317,8 @@ pub async fn entities(call: &Call) -> Result<Reply, IamError> {
         let after = wanted.after_in(kind.name()).filter(|_| meant.is_none_or(|meant| meant == kind));
         let (Some(after), false) = (after, page.is_cut) else { continue };
         let (arn, is_below) = (arn.clone(), call.is_below());
-        let is_meant = move |record: &IdentityRecord| record.attached.contains(&arn) && is_below(&record.path);
+        let is_meant =
+            move |record: &IdentityRecord| record.attached.contains(&arn) && is_below(&record.path);
         page = call.gather(kind, after, page, is_meant).await?;
     }
     let Gathered { items, is_cut, .. } = page;

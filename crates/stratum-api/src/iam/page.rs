@@ -52,7 +52,8 @@ pub struct Gathered<T> {
     most: usize,
 }
 
-/// Leave to make a page of what lies in the state: memory for it, and a turn of the caller's.
+/// Leave to make a page of what lies in the state: memory for it, and a turn of the caller's. Keep it until the page is
+/// written.
 #[derive(Debug)]
 #[must_use = "the memory is given back on drop"]
 pub struct Leave {
@@ -67,7 +68,9 @@ impl Wanted {
     pub fn of(call: &Call) -> Result<Self, IamError> {
         let wrong = || Fault::ValidationError.because("MaxItems must be a number from 1 to 1000.");
         let most = match call.form.get("MaxItems") {
-            Some(text) => number::parse(text).filter(|most| (1..=MOST_ITEMS).contains(most)).ok_or_else(wrong)?,
+            Some(text) => {
+                number::parse(text).filter(|most| (1..=MOST_ITEMS).contains(most)).ok_or_else(wrong)?
+            }
             None => USUAL_ITEMS,
         };
         let unknown =
@@ -99,7 +102,13 @@ impl Wanted {
 
     /// The page of these entries, which are in the order of their names and all come after the marker's; `is_cut` says
     /// whether there are more behind them.
-    pub fn page<T>(&self, call: &Call, mut items: Vec<T>, is_cut: bool, name: impl Fn(&T) -> String) -> Listed<T> {
+    pub fn page<T>(
+        &self,
+        call: &Call,
+        mut items: Vec<T>,
+        is_cut: bool,
+        name: impl Fn(&T) -> String,
+    ) -> Listed<T> {
         let is_last = items.len() <= self.most && !is_cut;
         items.truncate(self.most);
         let marker = items.last().filter(|_| !is_last).map(|last| marker::write(call.row.name, &name(last)));
@@ -143,19 +152,18 @@ impl Call {
     }
 
     /// The page that the form asks for of the account's users, groups or roles that `is_meant` chooses. What no list
-    /// tells of an identity is left out of the records: policies and tags.
+    /// tells of an identity is left out of the records: policies and tags. The caller has leave.
     ///
     /// # Errors
-    /// As [`Wanted::of`]; `SlowDown`; failures of the store.
+    /// As [`Wanted::of`]; failures of the store.
     pub async fn identities(
         &self,
         kind: IdentityKind,
         is_meant: impl Fn(&IdentityRecord) -> bool + Send + 'static,
     ) -> Result<Listed<IdentityRecord>, IamError> {
-        let (wanted, _leave) = (Wanted::of(self)?, self.leave().await?);
+        let wanted = Wanted::of(self)?;
         let page = wanted.begin();
-        let Gathered { items, is_cut, .. } =
-            self.gather(kind, wanted.after(), page, is_meant).await?;
+        let Gathered { items, is_cut, .. } = self.gather(kind, wanted.after(), page, is_meant).await?;
         Ok(wanted.page(self, items, is_cut, |record| record.name.to_ascii_lowercase()))
     }
 
@@ -173,7 +181,10 @@ impl Call {
         let visit = move |page: &mut Gathered<_>, record: IdentityRecord| match is_meant(&record) {
             true => {
                 let documents = document_bytes(&record.detail);
-                page.take(IdentityRecord { inline: [].into(), attached: [].into(), tags: [].into(), ..record }, documents)
+                page.take(
+                    IdentityRecord { inline: [].into(), attached: [].into(), tags: [].into(), ..record },
+                    documents,
+                )
             }
             false => ControlFlow::Continue(()),
         };

@@ -2,9 +2,9 @@
 
 use super::answer::{Members, Reply, RoleElement, result};
 use super::call::Call;
-use super::page::Listed;
 use super::edit::Edit;
 use super::error::{Fault, IamError};
+use super::page::Listed;
 use super::valid;
 use crate::identities::fresh_id;
 use crate::number;
@@ -64,7 +64,7 @@ pub async fn get(call: &Call) -> Result<Reply, IamError> {
 }
 
 pub async fn list(call: &Call) -> Result<Reply, IamError> {
-    let is_below = call.is_below();
+    let (is_below, _leave) = (call.is_below(), call.leave().await?);
     let roles = call.identities(IdentityKind::Role, move |role| is_below(&role.path));
     let Listed { items, marker } = roles.await?;
     let roles = items.iter().filter_map(|role| RoleElement::of(call.account_id(), role)).collect();

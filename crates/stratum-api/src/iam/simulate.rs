@@ -134,7 +134,9 @@ fn source(call: &Call) -> Result<Option<IpAddr>, IamError> {
     let wrong = || Fault::InvalidInput.because("aws:SourceIp must be one IP address.");
     match (said("ContextKeyName"), said("ContextKeyType"), said("ContextKeyValues.member.1")) {
         (None, None, None) => Ok(None),
-        (Some("aws:SourceIp"), None | Some("ip" | "ipList"), Some(address)) => address.parse().map(Some).map_err(|_| wrong()),
+        (Some("aws:SourceIp"), None | Some("ip" | "ipList"), Some(address)) => {
+            address.parse().map(Some).map_err(|_| wrong())
+        }
         _ => Err(Fault::NotImplemented
             .because("Of the context keys only aws:SourceIp can be given, and only once.")),
     }
@@ -175,7 +177,9 @@ fn judged(
         name if name.starts_with("s3:") && resource == ALL => return judge(&Resource::Service),
         name if name.starts_with("s3:") => {}
         "sts:AssumeRole" if resource != ALL => {
-            let role = call.known(IdentityKind::Role, resource)?.filter(|role| role.at.account() == call.account_id());
+            let role = call
+                .known(IdentityKind::Role, resource)?
+                .filter(|role| role.at.account() == call.account_id());
             return role.map_or(Ok(Verdict::NotAllowed), |role| assumed(&role, judge));
         }
         _ if resource == ALL || resource.starts_with("arn:") => return judge(&Resource::Iam(resource)),

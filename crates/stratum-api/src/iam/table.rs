@@ -486,11 +486,8 @@ mod tests {
             row.check_parameters(&form).map_err(|error| error.code())
         };
         let create = "Action=CreateUser&Version=2010-05-08&UserName=a";
-        for taken in [
-            "",
-            "&Path=/&Tags.member.1.Key=a&Tags.member.1.Value=b&Tags.member.22.Key=c",
-            "&Tags=",
-        ] {
+        for taken in ["", "&Path=/&Tags.member.1.Key=a&Tags.member.1.Value=b&Tags.member.22.Key=c", "&Tags="]
+        {
             assert_eq!(check(&format!("{create}{taken}")), Ok(()), "{taken}");
         }
         assert_eq!(check(&format!("{create}&UserName=b")), Err("InvalidInput"));

@@ -2,10 +2,10 @@
 
 use super::answer::{Members, Reply, TagElement, result, tags};
 use super::call::Call;
-use super::page::Listed;
 use super::edit::Edit;
 use super::error::IamError;
 use super::managed;
+use super::page::Listed;
 use super::valid;
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -2,9 +2,9 @@
 
 use super::answer::{Members, Reply, UserElement, result};
 use super::call::{Call, Named, of_the_configuration};
-use super::page::{Gathered, Listed, Wanted};
 use super::edit::Edit;
 use super::error::{Fault, IamError};
+use super::page::{Gathered, Listed, Wanted};
 use super::valid;
 use crate::identities::fresh_id;
 use serde::Serialize;
@@ -63,21 +63,29 @@ pub async fn get(call: &Call) -> Result<Reply, IamError> {
 pub async fn list(call: &Call) -> Result<Reply, IamError> {
     let (wanted, _leave) = (Wanted::of(call)?, call.leave().await?);
     let (is_below, is_owner_below) = (call.is_below(), call.is_below());
-    let made = call.gather(IdentityKind::User, wanted.after(), wanted.begin(), move |user| is_below(&user.path));
+    let made =
+        call.gather(IdentityKind::User, wanted.after(), wanted.begin(), move |user| is_below(&user.path));
     let Gathered { items: made, is_cut, .. } = made.await?;
     // An owner who comes after the last of a page that is cut comes on a later one.
     let last = made.last().filter(|_| is_cut).map(|user| user.name.to_ascii_lowercase());
     let is_here = |owner: &Arc<User>| {
-        let name = owner.display_name.to_ascii_lowercase();
-        name.as_str() > wanted.after() && last.as_ref().is_none_or(|last| name <= *last) && is_owner_below("/")
+        let place = place(&UserElement::owner(owner));
+        place.as_str() > wanted.after()
+            && last.as_ref().is_none_or(|last| place <= *last)
+            && is_owner_below("/")
     };
     let owners: Vec<_> = call.owners().filter(is_here).collect();
     let mut all: Vec<UserElement<'_>> = owners.iter().map(|owner| UserElement::owner(owner)).collect();
     all.extend(made.iter().map(|user| UserElement::of(call.account_id(), user)));
-    all.sort_by_key(|user| user.user_name.to_ascii_lowercase());
-    let Listed { items, marker } =
-        wanted.page(call, all, is_cut, |user| user.user_name.to_ascii_lowercase());
+    all.sort_by_key(place);
+    let Listed { items, marker } = wanted.page(call, all, is_cut, place);
     result(&Page { users: items.into(), is_truncated: marker.is_some(), marker })
+}
+
+/// Where a user stands in a list: by the name in lower case. An owner comes right behind a user of the same name.
+fn place(user: &UserElement<'_>) -> String {
+    let is_owner = user.create_date.is_none();
+    format!("{}{}", user.user_name.to_ascii_lowercase(), if is_owner { "\0" } else { "" })
 }
 
 pub async fn update(call: &Call) -> Result<Reply, IamError> {

@@ -7,8 +7,7 @@ use crate::cors::{CorsRules, CrossOrigin};
 use crate::documents::Document;
 use crate::error::{Code, S3Error, S3Result};
 use crate::level;
-use crate::ops::configure::configure;
-use crate::ops::no_content;
+use crate::ops::configure::{configure, unset_document};
 use crate::xml;
 use axum::body::Body;
 use http::{HeaderMap, Response};
@@ -28,21 +27,13 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
     let document = body.document(MAX_BODY).await?;
     let rules = document.read(xml::cors::read).await?;
     level::require(ctx, "Rules for cross-origin requests")?;
-    change(ctx, bucket, Some(xml::cors::text(&rules)?)).await?;
+    let document = Some(BucketDocument(xml::cors::text(&rules)?));
+    configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Cors, document }).await?;
     Ok(Response::new(Body::empty()))
 }
 
 pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
-    change(ctx, bucket, None).await?;
-    Ok(no_content())
-}
-
-async fn change(ctx: &Context, bucket: &BucketRecord, text: Option<String>) -> Result<(), S3Error> {
-    if text.is_none() && !bucket.configuration.documents.contains_key(&DocumentKind::Cors) {
-        return Ok(());
-    }
-    let document = text.map(BucketDocument);
-    configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Cors, document }).await
+    unset_document(ctx, bucket, DocumentKind::Cors).await
 }
 
 impl Document for CorsRules {

@@ -9,8 +9,7 @@ use crate::context::Context;
 use crate::encryption;
 use crate::error::{Code, S3Error, S3Result};
 use crate::level;
-use crate::ops::configure::configure;
-use crate::ops::no_content;
+use crate::ops::configure::{configure, unset};
 use crate::xml;
 use crate::xml::encryption::{BlockedEncryption, ServerSideEncryptionConfiguration};
 use axum::body::Body;
@@ -42,9 +41,5 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
 }
 
 pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
-    // A bucket without a configuration needs no change, which a store of an older level might refuse.
-    if bucket.configuration.encryption.is_some() {
-        configure(ctx, bucket, BucketChange::Encryption(None)).await?;
-    }
-    Ok(no_content())
+    unset(ctx, bucket, bucket.configuration.encryption.is_some(), BucketChange::Encryption(None)).await
 }

@@ -8,8 +8,7 @@ use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
 use crate::level;
-use crate::ops::configure::configure;
-use crate::ops::no_content;
+use crate::ops::configure::{configure, unset_document};
 use crate::xml;
 use crate::xml::lifecycle::LifecycleConfiguration;
 use axum::body::Body;
@@ -56,7 +55,8 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
     };
     let (rules, text) = document.read(read).await?;
     level::require(ctx, "A lifecycle")?;
-    change(ctx, bucket, Some(text)).await?;
+    let document = Some(BucketDocument(text));
+    configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Lifecycle, document }).await?;
     let mut response = Response::new(Body::empty());
     tell_minimum(&rules, response.headers_mut());
     Ok(response)
@@ -80,15 +80,7 @@ fn tell_minimum(rules: &Rules, out: &mut HeaderMap) {
 }
 
 pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
-    if bucket.configuration.documents.contains_key(&DocumentKind::Lifecycle) {
-        change(ctx, bucket, None).await?;
-    }
-    Ok(no_content())
-}
-
-async fn change(ctx: &Context, bucket: &BucketRecord, text: Option<String>) -> Result<(), S3Error> {
-    let document = text.map(BucketDocument);
-    configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Lifecycle, document }).await
+    unset_document(ctx, bucket, DocumentKind::Lifecycle).await
 }
 
 impl Document for Rules {

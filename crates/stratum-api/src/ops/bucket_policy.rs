@@ -6,7 +6,7 @@ use crate::body::RequestBody;
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::level;
-use crate::ops::configure::configure;
+use crate::ops::configure::{configure, unset_document};
 use crate::ops::no_content;
 use crate::ownership;
 use crate::xml;
@@ -52,12 +52,13 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
     level::require(ctx, "A bucket policy")?;
     // Nothing is lost: the document has been parsed as JSON, and so is UTF-8.
     let text = String::from_utf8_lossy(document.bytes()).into_owned();
-    change(ctx, bucket, Some(BucketDocument(text))).await
+    let document = Some(BucketDocument(text));
+    configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Policy, document }).await?;
+    Ok(no_content())
 }
 
 pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
-    level::require(ctx, "A bucket policy")?;
-    change(ctx, bucket, None).await
+    unset_document(ctx, bucket, DocumentKind::Policy).await
 }
 
 /// Whether the bucket is public, by its policy or by its access control list.
@@ -68,9 +69,4 @@ pub async fn status(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let list = bucket.configuration.acl.as_deref().filter(|_| has_lists && !ignores);
     let is_public = policy.is_some_and(|policy| policy.is_public()) || list.is_some_and(acl::is_public);
     xml::answer(&PolicyStatus { xmlns: xml::Namespace, is_public })
-}
-
-async fn change(ctx: &Context, bucket: &BucketRecord, document: Option<BucketDocument>) -> S3Result {
-    configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Policy, document }).await?;
-    Ok(no_content())
 }

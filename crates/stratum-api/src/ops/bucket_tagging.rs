@@ -4,7 +4,7 @@ use crate::body::RequestBody;
 use crate::context::Context;
 use crate::error::{Code, S3Result};
 use crate::level;
-use crate::ops::configure::configure;
+use crate::ops::configure::{configure, unset};
 use crate::ops::no_content;
 use crate::tags::{self, Tagged};
 use crate::xml;
@@ -30,7 +30,5 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
 }
 
 pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
-    level::require(ctx, "Tagging a bucket")?;
-    configure(ctx, bucket, BucketChange::Tags(None)).await?;
-    Ok(no_content())
+    unset(ctx, bucket, bucket.configuration.tags.is_some(), BucketChange::Tags(None)).await
 }

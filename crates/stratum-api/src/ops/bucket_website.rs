@@ -6,8 +6,7 @@ use crate::context::Context;
 use crate::documents::Document;
 use crate::error::{Code, S3Error, S3Result};
 use crate::level;
-use crate::ops::configure::configure;
-use crate::ops::no_content;
+use crate::ops::configure::{configure, unset_document};
 use crate::website::Website;
 use crate::xml;
 use axum::body::Body;
@@ -29,20 +28,13 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
     let document = body.document(MAX_BODY).await?;
     let website = document.read(xml::website::read).await?;
     level::require(ctx, "A website")?;
-    change(ctx, bucket, Some(xml::website::text(&website)?)).await?;
+    let document = Some(BucketDocument(xml::website::text(&website)?));
+    configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Website, document }).await?;
     Ok(Response::new(Body::empty()))
 }
 
 pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
-    if bucket.configuration.documents.contains_key(&DocumentKind::Website) {
-        change(ctx, bucket, None).await?;
-    }
-    Ok(no_content())
-}
-
-async fn change(ctx: &Context, bucket: &BucketRecord, text: Option<String>) -> Result<(), S3Error> {
-    let document = text.map(BucketDocument);
-    configure(ctx, bucket, BucketChange::Document { kind: DocumentKind::Website, document }).await
+    unset_document(ctx, bucket, DocumentKind::Website).await
 }
 
 impl Document for Website {

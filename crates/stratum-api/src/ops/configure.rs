@@ -1,12 +1,12 @@
 //! Changes one part of a bucket's configuration, or of a version's attributes. Many operations end in that.
 
 use crate::context::Context;
-use crate::error::{Code, S3Error};
+use crate::error::{Code, S3Error, S3Result};
 use crate::key::ObjectKey;
-use crate::ops::notices;
+use crate::ops::{no_content, notices};
 use crate::version;
 use stratum_metadata::command::{BucketChange, Command, ObjectChange, Outcome, Proposed};
-use stratum_metadata::record::{BucketRecord, EventKind, Notice, ObjectRecord};
+use stratum_metadata::record::{BucketRecord, DocumentKind, EventKind, Notice, ObjectRecord};
 
 /// Changes a bucket.
 ///
@@ -14,6 +14,27 @@ use stratum_metadata::record::{BucketRecord, EventKind, Notice, ObjectRecord};
 /// `NoSuchBucket`, and failures of the store.
 pub async fn configure(ctx: &Context, bucket: &BucketRecord, change: BucketChange) -> Result<(), S3Error> {
     configure_telling(ctx, bucket, change, None).await
+}
+
+/// Takes a part of its configuration from a bucket: `change` does, if the bucket `has` the part. Where it hasn't, nothing is
+/// changed, so that nothing is asked of the store that one of an older level refuses.
+///
+/// # Errors
+/// As [`configure`].
+pub async fn unset(ctx: &Context, bucket: &BucketRecord, has: bool, change: BucketChange) -> S3Result {
+    if has {
+        configure(ctx, bucket, change).await?;
+    }
+    Ok(no_content())
+}
+
+/// Takes the document of a kind from a bucket, if the bucket has one.
+///
+/// # Errors
+/// As [`configure`].
+pub async fn unset_document(ctx: &Context, bucket: &BucketRecord, kind: DocumentKind) -> S3Result {
+    let has = bucket.configuration.documents.contains_key(&kind);
+    unset(ctx, bucket, has, BucketChange::Document { kind, document: None }).await
 }
 
 /// Changes a bucket, and tells those whom the notice names.

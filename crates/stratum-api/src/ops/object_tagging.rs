@@ -50,9 +50,14 @@ async fn change(
 ) -> S3Result {
     // Looked up first, so that an absent object and a delete marker get the same errors as in a read.
     let target = Target::of(bucket, key, &ctx.query, ctx.operation.method)?;
-    target.look_up(&ctx.view)?;
-    level::require(ctx, "Tagging an object")?;
-    let object = configure_object(ctx, bucket, key, ObjectChange::Tags(tags::some(tags))).await?;
+    let Looked { object, .. } = target.look_up(&ctx.view)?;
+    let object = match tags::some(tags) {
+        None if object.attributes.tags.is_none() => object,
+        tags => {
+            level::require(ctx, "Tagging an object")?;
+            configure_object(ctx, bucket, key, ObjectChange::Tags(tags)).await?
+        }
+    };
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     target.describe(&object, response.headers_mut());

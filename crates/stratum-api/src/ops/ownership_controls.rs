@@ -5,8 +5,7 @@ use crate::body::RequestBody;
 use crate::context::Context;
 use crate::error::{Code, S3Error, S3Result};
 use crate::level;
-use crate::ops::configure::configure;
-use crate::ops::no_content;
+use crate::ops::configure::{configure, unset};
 use crate::xml;
 use crate::xml::acl::OwnershipControls;
 use axum::body::Body;
@@ -34,9 +33,8 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
 
 pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     check(ctx.store.settings.object_ownership, bucket)?;
-    level::require(ctx, "Object ownership")?;
-    configure(ctx, bucket, BucketChange::Ownership(None)).await?;
-    Ok(no_content())
+    let has = bucket.configuration.ownership.is_some();
+    unset(ctx, bucket, has, BucketChange::Ownership(None)).await
 }
 
 /// Refuses to disable access control lists while the bucket has one that gives grants. The grants must be taken back

@@ -4,8 +4,7 @@ use crate::body::RequestBody;
 use crate::context::Context;
 use crate::error::{Code, S3Result};
 use crate::level;
-use crate::ops::configure::configure;
-use crate::ops::no_content;
+use crate::ops::configure::{configure, unset};
 use crate::xml;
 use crate::xml::acl::PublicAccessBlockConfiguration;
 use axum::body::Body;
@@ -30,7 +29,6 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
 }
 
 pub async fn delete(ctx: &Context, bucket: &BucketRecord) -> S3Result {
-    level::require(ctx, "A public access block")?;
-    configure(ctx, bucket, BucketChange::PublicAccess(None)).await?;
-    Ok(no_content())
+    let has = bucket.configuration.public_access.is_some();
+    unset(ctx, bucket, has, BucketChange::PublicAccess(None)).await
 }

@@ -291,7 +291,9 @@ mod tests {
         let asks = |method: Method, path: &str| Told::of(&method, path, Some("bucket=b")).is_some();
         for path in ["objects/b/k", "tier/report"] {
             assert!(asks(Method::GET, path) && asks(Method::HEAD, path), "{path}");
-            assert!(![Method::POST, Method::PUT, Method::DELETE].into_iter().any(|method| asks(method, path)));
+            assert!(
+                ![Method::POST, Method::PUT, Method::DELETE].into_iter().any(|method| asks(method, path))
+            );
         }
     }
 

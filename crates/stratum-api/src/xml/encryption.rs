@@ -188,6 +188,9 @@ mod tests {
         assert_eq!(blocked("NONE"), Ok(BlockedEncryption::None));
         assert_eq!(blocked("SSE-C"), Ok(BlockedEncryption::Customer));
         assert_eq!(blocked("other"), Err(Malformed::WrongText));
-        assert_eq!(blocked("NONE</EncryptionType><Except>SSE-C</Except><EncryptionType>NONE"), Err(Malformed::Unknown("Except".into())));
+        assert_eq!(
+            blocked("NONE</EncryptionType><Except>SSE-C</Except><EncryptionType>NONE"),
+            Err(Malformed::Unknown("Except".into()))
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Buckets: creating, finding, listing, deleting.
 
 use crate::client::Client;
-use crate::rig::Choices;
+use crate::rig::{Age, Choices};
 use bytes::Bytes;
 use stratum_metadata::command::{Command, NewBucket};
 
@@ -157,4 +157,24 @@ async fn the_owner_has_full_control_and_without_lists_that_cannot_be_changed() {
     }
     client.get("/bucket/none?acl").await.refused(404, "NoSuchKey");
     client.get("/bucket/key").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_store_can_t_have_is_deleted_as_what_isn_t_there() {
+    let client = Client::with(Choices { age: Age::Old, ..Choices::default() }).await;
+    client.put("/bucket", "").await.expect(200);
+    client.put("/bucket/a", "x").await.expect(200);
+    for part in [
+        "policy",
+        "tagging",
+        "publicAccessBlock",
+        "ownershipControls",
+        "cors",
+        "encryption",
+        "lifecycle",
+        "website",
+    ] {
+        client.delete(&format!("/bucket?{part}")).await.expect(204);
+    }
+    client.delete("/bucket/a?tagging").await.expect(204);
 }

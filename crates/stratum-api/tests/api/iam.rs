@@ -211,13 +211,15 @@ async fn the_right_to_lift_a_retention_may_be_denied_of_a_version() {
     );
     let policy = [("UserName", "Ann"), ("PolicyName", "p"), ("PolicyDocument", text.as_str())];
     done(root().iam(&rig, "PutUserPolicy", &policy).await);
-    let each = [guarded, other].map(|version| format!("<Object><Key>k</Key><VersionId>{version}</VersionId></Object>"));
+    let each = [guarded, other]
+        .map(|version| format!("<Object><Key>k</Key><VersionId>{version}</VersionId></Object>"));
     let document = format!("<Delete>{}</Delete>", each.concat());
     let md5 = BASE64.encode(Md5::digest(&document));
     let bypass = ("x-amz-bypass-governance-retention", "true");
     let headers = [bypass, ("content-md5", md5.as_str())];
     let answer =
-        done(rig.signed(ann.signer("s3"), "POST", "/locked?delete", &headers, document.as_bytes()).await).text();
+        done(rig.signed(ann.signer("s3"), "POST", "/locked?delete", &headers, document.as_bytes()).await)
+            .text();
     let (deleted, refused) = answer.split_once("<Error>").expect("one is refused");
     assert!(deleted.contains(other.as_str()) && refused.contains(guarded.as_str()), "{answer}");
     for (version, status) in [(guarded, 403), (last, 204)] {
@@ -453,8 +455,14 @@ async fn what_a_user_may_is_told_as_their_request_would_be_judged() {
     // Whether a role may be assumed is said by the role.
     session(&rig, "Bobs", &bob, r#"{"AWS":"arn:aws:iam::root:user/bob"}"#).await;
     session(&rig, "Anns", &ann, r#"{"AWS":"arn:aws:iam::root:user/ann"}"#).await;
-    for (role, decided) in [("Bobs", "allowed"), ("bobs", "allowed"), ("Anns", "implicitDeny"), ("None", "implicitDeny")] {
-        assert_eq!(of_bob("sts:AssumeRole", &format!("arn:aws:iam::root:role/{role}")).await, decided, "{role}");
+    for (role, decided) in
+        [("Bobs", "allowed"), ("bobs", "allowed"), ("Anns", "implicitDeny"), ("None", "implicitDeny")]
+    {
+        assert_eq!(
+            of_bob("sts:AssumeRole", &format!("arn:aws:iam::root:role/{role}")).await,
+            decided,
+            "{role}"
+        );
     }
 }
 
@@ -462,9 +470,8 @@ async fn what_a_user_may_is_told_as_their_request_would_be_judged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_is_found_though_the_configuration_has_one_of_the_same_name_since() {
     let rig = closed().await;
-    let arn = async || {
-        done(root().iam(&rig, "GetUser", &[("UserName", "other")]).await).element("Arn").unwrap()
-    };
+    let arn =
+        async || done(root().iam(&rig, "GetUser", &[("UserName", "other")]).await).element("Arn").unwrap();
     assert_eq!(arn().await, "arn:aws:iam::other:root");
     let record = IdentityRecord {
         id: "AIDA".into(),
@@ -751,8 +758,11 @@ async fn what_is_not_understood_is_refused() {
         refused(&root().iam(&rig, "CreateUser", &tagged).await, 400, "ValidationError");
     }
     // A session whose bounds weren't understood would have more rights than it was to have.
-    let misspelt =
-        [("RoleArn", "arn:aws:iam::root:role/r"), ("RoleSessionName", "monday"), ("PolicyArns.member.1.Arn", "a")];
+    let misspelt = [
+        ("RoleArn", "arn:aws:iam::root:role/r"),
+        ("RoleSessionName", "monday"),
+        ("PolicyArns.member.1.Arn", "a"),
+    ];
     refused(&root().sts(&rig, "AssumeRole", &misspelt).await, 501, "NotImplemented");
     for document in [
         "{}",
@@ -881,7 +891,9 @@ async fn a_list_page_by_page_is_the_list() {
 /// What a list takes is counted, so that lists of many don't take all the memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_takes_its_part_of_the_memory() {
-    let rig = Rig::with(Choices { age: Age::New, anonymous: false, admission: 1 << 20, ..Choices::default() }).await;
+    let rig =
+        Rig::with(Choices { age: Age::New, anonymous: false, admission: 1 << 20, ..Choices::default() })
+            .await;
     refused(&root().iam(&rig, "ListUsers", &[]).await, 503, "SlowDown");
     done(root().iam(&rig, "GetUser", &[]).await);
 }

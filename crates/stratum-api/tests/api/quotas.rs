@@ -48,7 +48,8 @@ async fn what_is_too_much_for_a_bucket_is_refused() {
 async fn what_takes_the_place_of_a_version_is_no_growth() {
     let client = with_bucket().await;
     let versioning = async |status: &str| {
-        let document = format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");
+        let document =
+            format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");
         client.put("/bucket?versioning", document).await.expect(200);
     };
     versioning("Enabled").await;

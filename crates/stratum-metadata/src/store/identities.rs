@@ -4,7 +4,8 @@ use super::ReadView;
 use crate::keys::{self, Tag};
 use crate::machine::ReadError;
 use crate::record::{
-    AccessKeyRecord, AccountName, IdentitiesRecord, IdentityKind, IdentityRecord, ManagedPolicyRecord, Migrate,
+    AccessKeyRecord, AccountName, IdentitiesRecord, IdentityKind, IdentityRecord, ManagedPolicyRecord,
+    Migrate,
 };
 use std::ops::ControlFlow;
 

@@ -40,7 +40,7 @@ async fn identities_are_visited_by_their_folded_names_and_counted() {
     assert_eq!(names("ann", 9).await, ["Bob", "carl"]);
     assert_eq!(names("bo", 9).await, ["Bob", "carl"]);
     assert_eq!(names("carl", 9).await, [""; 0]);
-    let count = async |kind, account| view.count_identities(kind, account).await.unwrap();
+    let count = async |kind: IdentityKind, account: &str| view.count_identities(kind, account).await.unwrap();
     assert_eq!(count(IdentityKind::User, "a").await, 3);
     assert_eq!(count(IdentityKind::User, "b").await, 1);
     assert_eq!(count(IdentityKind::Group, "a").await, 0);
