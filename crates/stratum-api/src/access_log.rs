@@ -196,16 +196,17 @@ impl AccessLogs {
     pub fn tell(&self, bucket: BucketId, line: &Line<'_>, now: Duration) {
         let mut waiting = self.0.lock();
         let Waiting { logs, bytes } = &mut *waiting;
+        let of_one = logs.get(&bucket).map_or(0, |log| log.lines.len());
+        if of_one >= MAX_WAITING_OF_ONE || *bytes >= MAX_WAITING {
+            dropped(1);
+            return;
+        }
         let log = logs.entry(bucket).or_insert_with(|| Log {
             lines: String::new(),
             count: 0,
             first: line.time,
             began: now,
         });
-        if log.lines.len() >= MAX_WAITING_OF_ONE || *bytes >= MAX_WAITING {
-            dropped(1);
-            return;
-        }
         let before = log.lines.len();
         line.write(&mut log.lines);
         log.count += 1;
@@ -321,7 +322,9 @@ mod tests {
         for bucket in 2..20 {
             (0..3000).for_each(|_| logs.tell(BucketId(bucket), &line(&agent), at(80)));
         }
-        let all: usize = logs.due(at(80), true).iter().map(|(_, log)| log.lines.len()).sum();
+        let due = logs.due(at(80), true);
+        assert!(due.iter().all(|(_, log)| log.count > 0), "no log without a line is delivered");
+        let all: usize = due.iter().map(|(_, log)| log.lines.len()).sum();
         assert!(all < MAX_WAITING + MAX_WAITING_OF_ONE, "{all}");
         assert_eq!(logs.0.lock().bytes, 0);
     }

@@ -66,17 +66,24 @@ impl Audit {
     /// Puts the line about a request into the queue.
     pub fn tell(&self, record: &AuditRecord<'_>) {
         let Some(queue) = &self.0 else { return };
-        let Ok(mut line) = serde_json::to_string(record) else { return };
+        let Ok(mut line) = serde_json::to_string(record) else { return queue.drop_one() };
         line.push('\n');
         let most = if record.is_refusal() { MAX_REFUSALS } else { MAX_WAITING };
         let room = queue.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
             waiting.checked_add(line.len()).filter(|bytes| *bytes <= most)
         });
         if room.is_err() || queue.lines.send(line).is_err() {
-            queue.dropped.fetch_add(1, Ordering::Relaxed);
-            metrics::counter!("stratum_audit_dropped_total", "at" => "queue").increment(1);
+            queue.drop_one();
         }
         queue.woken.notify_one();
+    }
+}
+
+impl Queue {
+    /// Counts a line that nobody will store.
+    fn drop_one(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("stratum_audit_dropped_total", "at" => "queue").increment(1);
     }
 }
 

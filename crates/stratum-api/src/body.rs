@@ -258,20 +258,26 @@ impl RequestBody {
         {
             return Err(too_large(length, limit));
         }
-        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        let Some(first) = self.next_within(limit).await? else { return Ok(Bytes::new()) };
         arrived(first.len() as u64)?;
         if self.length == Length::Declared(first.len() as u64) {
             return self.expect_end().await.map(|()| first);
         }
         let mut whole = BytesMut::from(first);
-        while let Some(piece) = self.next().await? {
-            if self.received > limit {
-                return Err(too_large(self.received, limit));
-            }
+        while let Some(piece) = self.next_within(limit).await? {
             arrived(piece.len() as u64)?;
             whole.extend_from_slice(&piece);
         }
         Ok(whole.freeze())
+    }
+
+    /// As [`RequestBody::next`]; `EntityTooLarge` where more than `limit` has arrived.
+    async fn next_within(&mut self, limit: u64) -> Result<Option<Bytes>, S3Error> {
+        let piece = self.next().await?;
+        if self.received > limit {
+            return Err(too_large(self.received, limit));
+        }
+        Ok(piece)
     }
 
     /// The next bytes of the payload: `length` of them or a little more, and fewer only at the end of the payload.
@@ -307,13 +313,13 @@ impl RequestBody {
         Ok(Document { bytes, admitted })
     }
 
-    /// As [`RequestBody::document`], where the digests in headers speak of an object and not of the document itself
-    /// (CompleteMultipartUpload): only the digest that the signature declared is checked.
+    /// As [`RequestBody::document`], where a checksum in a header is of an object and not of the document itself
+    /// (CompleteMultipartUpload): it isn't checked here.
     ///
     /// # Errors
     /// As [`RequestBody::document`].
-    pub async fn signed_document(mut self, limit: u64) -> Result<Document, S3Error> {
-        self.expected = self.expected.signature_only();
+    pub async fn document_about_an_object(mut self, limit: u64) -> Result<Document, S3Error> {
+        self.expected = std::mem::take(&mut self.expected).of_payload_alone();
         self.document(limit).await
     }
 

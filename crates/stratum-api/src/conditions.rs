@@ -9,7 +9,7 @@ use crate::headers;
 use crate::number;
 use crate::operation::Operation;
 use http::HeaderMap;
-use stratum_metadata::command::{Match, Refusal, WriteCondition};
+use stratum_metadata::command::{Condition, Match, Refusal, WriteCondition};
 use stratum_metadata::record::ObjectRecord;
 
 /// The names of the four condition headers of a read, as S3 spells them in its errors. The capitals matter: clients
@@ -65,24 +65,17 @@ pub fn check_copy_source(headers: &HeaderMap, source: &ObjectRecord) -> Result<(
     violated(headers, &OF_COPIES, source).map_or(Ok(()), |name| Err(failed(name)))
 }
 
-/// The S3 error for a write that the state machine refused. Where a condition didn't hold, the error names `condition`,
-/// which is the first one of the request: the state machine doesn't tell which one failed.
-pub fn refused(refusal: Refusal, condition: Option<&'static str>) -> S3Error {
-    match (refusal, condition) {
-        (Refusal::PreconditionFailed, Some(condition)) => failed(condition),
-        (refusal, _) => refusal.into(),
+/// The S3 error for a write that the state machine refused. Where a condition didn't hold, the error names its header.
+pub fn refused(refusal: Refusal) -> S3Error {
+    match refusal {
+        Refusal::PreconditionFailed(condition) => failed(match condition {
+            Condition::IfMatch => OF_READS.if_match,
+            Condition::IfNoneMatch => OF_READS.if_none_match,
+            Condition::ModifiedAt => MODIFIED_AT,
+            Condition::Size => SIZE,
+        }),
+        refusal => refusal.into(),
     }
-}
-
-/// The header of the first condition on a write.
-pub fn first(condition: &WriteCondition) -> Option<&'static str> {
-    let names = [
-        (condition.if_match.is_some(), OF_READS.if_match),
-        (condition.if_none_match.is_some(), OF_READS.if_none_match),
-        (condition.if_modified_at.is_some(), MODIFIED_AT),
-        (condition.if_size.is_some(), SIZE),
-    ];
-    names.into_iter().find(|(given, _)| *given).map(|(_, name)| name)
 }
 
 fn failed(condition: &'static str) -> S3Error {
@@ -265,10 +258,11 @@ mod tests {
         assert_eq!(violated(&map(&[("if-match", "\"other\"")]), &OF_READS, &object()), Some("If-Match"));
         let copy = map(&[("x-amz-copy-source-if-match", "\"other\"")]);
         assert_eq!(violated(&copy, &OF_COPIES, &object()), Some("x-amz-copy-source-If-Match"));
-        assert_eq!(first(&on_write(&map(&[("if-none-match", "*")]))), Some("If-None-Match"));
-        assert_eq!(first(&on_write(&map(&[]))), None);
-        assert_eq!(named(refused(Refusal::PreconditionFailed, Some("If-Match"))).status(), 412);
-        assert_eq!(named(refused(Refusal::NoSuchKey, Some("If-Match"))).status(), 404);
+        let unmet = |condition| refused(Refusal::PreconditionFailed(condition));
+        assert_eq!(named(unmet(Condition::IfMatch)).status(), 412);
+        let text = unmet(Condition::Size).document(&crate::request_id::RequestId::from_u64(1), "/");
+        assert!(text.contains("<Condition>x-amz-if-match-size</Condition>"), "{text}");
+        assert_eq!(named(refused(Refusal::NoSuchKey)).status(), 404);
     }
 
     #[test]

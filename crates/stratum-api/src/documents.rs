@@ -2,19 +2,14 @@
 //! until another document is stored.
 
 use crate::error::S3Error;
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use crate::kept::{Kept, Parsed, kept};
 use std::sync::Arc;
 use stratum_metadata::ReadView;
 use stratum_metadata::record::{BucketId, BucketRecord, DocumentKind};
 use stratum_storage::blob::Index;
 
-/// The most bytes of text that the kept documents of one kind were parsed from. A parsed document takes up to 40 times
-/// its text.
-const KEPT_BYTES: u64 = 1 << 20;
-
-/// How many documents of a usual length that is, for the cache to be laid out for.
-const KEPT: usize = 1024;
+/// The most bytes of text that the kept documents of one kind were parsed from.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// A document, parsed.
 pub trait Document: Sized {
@@ -27,35 +22,32 @@ pub trait Document: Sized {
 
 /// A cache of the documents of one kind that were asked for last.
 #[derive(Debug)]
-pub struct Documents<T>(Cache<BucketId, Kept<T>, ByText>);
+pub struct Documents<T>(Kept<BucketId, Read<T>>);
 
 #[derive(Debug)]
-struct Kept<T> {
+struct Read<T> {
     /// The entry of the journal that put the document.
     put: Index,
     text_bytes: u64,
     document: Arc<T>,
 }
 
-impl<T> Clone for Kept<T> {
+impl<T> Clone for Read<T> {
     fn clone(&self) -> Self {
-        let Kept { put, text_bytes, document } = self;
-        Kept { put: *put, text_bytes: *text_bytes, document: document.clone() }
+        let Read { put, text_bytes, document } = self;
+        Read { put: *put, text_bytes: *text_bytes, document: document.clone() }
     }
 }
 
-#[derive(Clone, Debug)]
-struct ByText;
-
-impl<T> Weighter<BucketId, Kept<T>> for ByText {
-    fn weight(&self, _: &BucketId, kept: &Kept<T>) -> u64 {
-        kept.text_bytes
+impl<T> Parsed for Read<T> {
+    fn text_bytes(&self) -> u64 {
+        self.text_bytes
     }
 }
 
 impl<T> Default for Documents<T> {
     fn default() -> Self {
-        Self(Cache::with_weighter(KEPT, KEPT_BYTES, ByText))
+        Self(kept(MOST_BYTES))
     }
 }
 
@@ -66,16 +58,16 @@ impl<T: Document> Documents<T> {
     /// As [`Document::parse`], and failures of the store.
     pub fn of(&self, view: &ReadView, bucket: &BucketRecord) -> Result<Option<Arc<T>>, S3Error> {
         let Some(put) = bucket.configuration.documents.get(&T::KIND) else { return Ok(None) };
-        if let Some(kept) = self.0.get(&bucket.id)
-            && kept.put == *put
+        if let Some(read) = self.0.get(&bucket.id)
+            && read.put == *put
         {
-            return Ok(Some(kept.document));
+            return Ok(Some(read.document));
         }
         // The document may have been deleted since the bucket was looked up.
         let Some(text) = view.document(bucket.id, T::KIND)? else { return Ok(None) };
         let document = Arc::new(T::parse(&text, bucket)?);
-        let kept = Kept { put: *put, text_bytes: text.len() as u64, document: document.clone() };
-        self.0.insert(bucket.id, kept);
+        let read = Read { put: *put, text_bytes: text.len() as u64, document: document.clone() };
+        self.0.insert(bucket.id, read);
         Ok(Some(document))
     }
 }

@@ -27,7 +27,9 @@ use std::sync::Arc;
 use stratum_cipher::{DataKey, Salt};
 use stratum_frames::Seal;
 use stratum_metadata::declared::Hints;
-use stratum_metadata::record::{BucketRecord, Encryption, EncryptionMode, ObjectHeaders, UploadRecord};
+use stratum_metadata::record::{
+    BucketId, BucketRecord, Encryption, EncryptionMode, ObjectHeaders, ObjectRecord, UploadRecord,
+};
 use stratum_storage::ambient::Entropy;
 
 const MODE: HeaderName = HeaderName::from_static("x-amz-server-side-encryption");
@@ -101,11 +103,34 @@ impl Sealing {
     /// when an upload is completed, but S3 asks for the client's key there, too.
     ///
     /// # Errors
-    /// `InvalidRequest` for a client's key that isn't the upload's, and where the upload's is missing; failures of the
-    /// key service.
+    /// `InvalidRequest` for a client's key that isn't the upload's, and where the upload's is missing;
+    /// `InvalidArgument` for headers that ask for another encryption than the upload's; failures of the key service.
     pub async fn of_upload(ctx: &Context, upload: &UploadRecord) -> Result<Sealing, S3Error> {
+        Sealing::decided(ctx, upload.bucket, &upload.key, upload.attributes.encryption.as_deref()).await
+    }
+
+    /// The sealing that the upload had of which this object was made.
+    ///
+    /// # Errors
+    /// As [`Sealing::of_upload`].
+    pub async fn of_completed(
+        ctx: &Context,
+        bucket: BucketId,
+        key: &ObjectKey,
+        object: &ObjectRecord,
+    ) -> Result<Sealing, S3Error> {
+        Sealing::decided(ctx, bucket, key.as_bytes(), object.attributes.encryption.as_deref()).await
+    }
+
+    async fn decided(
+        ctx: &Context,
+        bucket: BucketId,
+        key: &[u8],
+        encryption: Option<&Encryption>,
+    ) -> Result<Sealing, S3Error> {
+        refuse_another(&ctx.headers, encryption.map(|encryption| &encryption.mode))?;
         let customer = CustomerKey::of(&ctx.headers, customer::OWN, &ctx.scheme)?;
-        let Some(encryption) = upload.attributes.encryption.as_deref() else {
+        let Some(encryption) = encryption else {
             return match customer {
                 Some(_) => Err(S3Error::new(Code::InvalidRequest).message(NOT_APPLICABLE)),
                 None => Ok(Sealing::Clear),
@@ -117,7 +142,7 @@ impl Sealing {
                  appropriate encryption parameters.",
             ));
         }
-        let name = encryption.mode.name_of_key(upload.bucket, &upload.key);
+        let name = encryption.mode.name_of_key(bucket, key);
         let data = opening::unwrap(ctx, encryption, customer.as_ref(), &name).await?;
         let (mode, wrapped) = (encryption.mode.clone(), encryption.key.clone());
         Ok(Sealing::Sealed(Box::new(Sealer::new(ctx, mode, data, wrapped, customer))))
@@ -173,6 +198,32 @@ impl Sealer {
         let (usual, entropy) = (ctx.store.keys.usual().to_owned(), ctx.store.entropy.clone());
         Sealer { mode, key, wrapped, customer, usual, entropy }
     }
+}
+
+/// Refuses headers of a part, or of the completion of an upload, that ask for another encryption than the upload's.
+///
+/// S3 documents no header there but those of a client's key. Clients repeat the upload's, and ceph's suite has them name
+/// any key where the upload is the key service's; the answer tells which key it is.
+fn refuse_another(asked: &HeaderMap, upload: Option<&EncryptionMode>) -> Result<(), S3Error> {
+    let (method, context, has_key) = match upload {
+        None | Some(EncryptionMode::Customer) => (None, None, false),
+        Some(EncryptionMode::S3) => (Some(AES256), None, false),
+        Some(EncryptionMode::Kms { context, .. }) => (Some(KMS), context.as_deref(), true),
+    };
+    let differs = |name: &HeaderName, own: Option<&str>| {
+        asked.get(name).is_some_and(|value| own.is_none_or(|own| value != own))
+    };
+    let others = [
+        (MODE, differs(&MODE, method)),
+        (CONTEXT, differs(&CONTEXT, context)),
+        (KEY_ID, !has_key && asked.contains_key(&KEY_ID)),
+        (BUCKET_KEY, !has_key && asked.contains_key(&BUCKET_KEY)),
+    ];
+    let Some((name, _)) = others.into_iter().find(|(_, is_other)| *is_other) else { return Ok(()) };
+    let value = asked.get(&name).map(headers::text).unwrap_or_default();
+    let message =
+        "The upload was created with another encryption, which its parts and its completion follow.";
+    Err(S3Error::invalid_argument(name.as_str(), value, message))
 }
 
 /// Writes the headers that say how an object is encrypted.

@@ -61,11 +61,6 @@ impl S3Error {
         self
     }
 
-    /// The message for people.
-    pub fn words(&self) -> &str {
-        &self.0.message
-    }
-
     /// Adds an element that the code carries, such as `Key` or `ArgumentName`.
     pub fn with(mut self, element: &'static str, value: impl Into<String>) -> Self {
         self.0.extra.push((element, value.into()));

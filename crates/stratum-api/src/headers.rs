@@ -8,7 +8,7 @@ mod fold;
 mod known;
 
 pub use directive::Directive;
-pub use fold::hoist;
+pub use fold::{fold, hoist};
 pub use known::{CONDITIONAL, is_heeded, refuse_unheeded};
 
 use crate::checksum;
@@ -290,13 +290,15 @@ pub fn text(value: &HeaderValue) -> String {
     }
 }
 
-/// The header whose bytes [`text`] read. Text that was read from a header becomes that header again. Characters beyond
-/// Latin-1 lose their upper bits, and what HTTP allows in no header becomes an empty one.
+/// The header whose bytes [`text`] read. Text that was read from a header becomes that header again. Text with
+/// characters beyond Latin-1 never was in a header (the name of a key of the key service may come in a document): it is
+/// written in UTF-8. What HTTP allows in no header becomes an empty one.
 pub fn value(text: &str) -> HeaderValue {
     let value = if text.is_ascii() {
         HeaderValue::from_str(text)
     } else {
-        HeaderValue::from_bytes(&text.chars().map(|char| char as u8).collect::<Vec<u8>>())
+        let latin1: Option<Vec<u8>> = text.chars().map(|char| u8::try_from(char).ok()).collect();
+        HeaderValue::from_bytes(latin1.as_deref().unwrap_or(text.as_bytes()))
     };
     value.unwrap_or(HeaderValue::from_static(""))
 }
@@ -319,6 +321,13 @@ mod tests {
         let kept = kept.unwrap().user;
         assert_eq!(value(&kept["name"]).as_bytes(), b"caf\xe9 \xc3\xa9");
         assert_eq!(kept["none"], "");
+    }
+
+    #[test]
+    fn text_that_never_was_in_a_header_is_written_in_utf8() {
+        assert_eq!(value("klucz-\u{17c}").as_bytes(), "klucz-\u{17c}".as_bytes());
+        assert_eq!(value("caf\u{e9}").as_bytes(), b"caf\xe9");
+        assert_eq!(value("\u{10d}\n"), "");
     }
 
     #[test]

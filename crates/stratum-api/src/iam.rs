@@ -37,7 +37,7 @@ use crate::admission::Memory;
 use crate::audit::Trail;
 use crate::body::{Leftover, RequestBody};
 use crate::context::{Account, Caller, Store};
-use crate::error::S3Error;
+use crate::headers;
 use crate::identities::Keys;
 use crate::on_behalf::OnBehalf;
 use crate::query::Query;
@@ -154,6 +154,8 @@ async fn answer(
     store.members.open(&keys.view, store.keys.as_ref(), keys.now).await;
     let now_seconds = (keys.now / 1000).cast_signed();
     let request = Request::from(&head);
+    let mut headers = head.headers.clone();
+    headers::fold(&mut headers)?;
     let signer = match OnBehalf::of(&head) {
         Some(inside) => Signer::Inside(inside.caller(&head, &keys)?),
         None => {
@@ -190,7 +192,7 @@ async fn answer(
         scheme: head.extensions.remove::<Scheme>().unwrap_or(Scheme::HTTP),
         tls: head.extensions.get().copied(),
         peer: head.extensions.get::<SocketAddr>().map(SocketAddr::ip),
-        headers: head.headers,
+        headers,
         now: store.clock.now(),
         memory,
         trail,

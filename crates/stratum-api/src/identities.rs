@@ -17,10 +17,9 @@ pub use arn::{Arn, access_key_id, fresh_id, secret_key};
 pub use canned::{CANNED, Canned};
 pub use member::{Member, MemberKind};
 pub use sealing::Sealing;
-pub use session::{Session, Subject};
+pub use session::{OwnersSession, Session, Subject};
 
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use crate::kept::{Kept, Parsed, kept};
 use std::sync::Arc;
 use stratum_auth::{AuthError, Identities, Keyring, SecretKey, User};
 use stratum_cipher::{DataKey, KeyService};
@@ -30,22 +29,17 @@ use stratum_storage::ambient::UnixMillis;
 use subtle::ConstantTimeEq;
 use tracing_mutex::parkinglot::RwLock;
 
-/// The most bytes of text that the policies of kept members were parsed from. A parsed policy takes up to 40 times its
-/// text.
-const KEPT_BYTES: u64 = 2 << 20;
-/// The bytes that a kept member without any policy counts for.
-const LEAST_BYTES: u64 = 256;
+/// The most bytes of text that the policies of kept members were parsed from.
+const MOST_BYTES: u64 = 2 << 20;
 /// How long after a failure to get the key that opens secrets it is asked for again.
 const RETRY_MILLIS: u64 = 10_000;
 const SHUT: &str = "users' secrets can't be opened";
-/// How many members the cache is laid out for.
-const KEPT: usize = 1024;
 
 /// Who sent a request.
 #[derive(Clone, Debug)]
 pub enum Caller {
-    /// The owner of an account.
-    User(Arc<User>),
+    /// The owner of an account: with their own key, or with the key of a session that they began.
+    User(Arc<User>, Option<Arc<OwnersSession>>),
     /// A user that was made in an account, or a session.
     Member(Arc<Member>),
     /// The request isn't signed.
@@ -56,16 +50,17 @@ impl Caller {
     /// The owner of the account that the caller belongs to.
     pub fn owner(&self) -> Option<&Arc<User>> {
         match self {
-            Caller::User(user) => Some(user),
+            Caller::User(user, _) => Some(user),
             Caller::Member(member) => Some(&member.account),
             Caller::Nobody => None,
         }
     }
 
-    /// The access key of the caller.
+    /// The access key that the caller signs with: a session's, if the caller has one.
     pub fn access_key(&self) -> Option<&str> {
         match self {
-            Caller::User(user) => Some(user.access_key.as_str()),
+            Caller::User(_, Some(session)) => Some(&session.access_key),
+            Caller::User(user, None) => Some(user.access_key.as_str()),
             Caller::Member(member) => Some(&member.access_key),
             Caller::Nobody => None,
         }
@@ -74,8 +69,17 @@ impl Caller {
     /// What the caller is called in logs and counted by: the id of an owner, the ARN of a member.
     pub fn id(&self) -> Option<&str> {
         match self {
-            Caller::User(user) => Some(&user.id),
+            Caller::User(user, _) => Some(&user.id),
             Caller::Member(member) => Some(member.arn.as_str()),
+            Caller::Nobody => None,
+        }
+    }
+
+    /// When the caller's session began; `None` for a caller who has none.
+    pub fn session_began(&self) -> Option<UnixMillis> {
+        match self {
+            Caller::User(_, session) => session.as_ref().map(|session| session.issued),
+            Caller::Member(member) => member.issued,
             Caller::Nobody => None,
         }
     }
@@ -84,7 +88,7 @@ impl Caller {
 /// The members who asked for something last, and the key that opens their secrets.
 #[derive(Debug)]
 pub struct Members {
-    known: Cache<String, Arc<Known>, ByText>,
+    known: Kept<String, Arc<Known>>,
     opened: RwLock<Opened>,
     /// Held by whoever reads identities in order to change them.
     changing: tokio::sync::Mutex<()>,
@@ -120,22 +124,15 @@ enum Lock {
     Shut(UnixMillis),
 }
 
-#[derive(Clone, Debug)]
-struct ByText;
-
-impl Weighter<String, Arc<Known>> for ByText {
-    fn weight(&self, _: &String, known: &Arc<Known>) -> u64 {
-        known.text_bytes.max(LEAST_BYTES)
+impl Parsed for Known {
+    fn text_bytes(&self) -> u64 {
+        self.text_bytes
     }
 }
 
 impl Default for Members {
     fn default() -> Self {
-        Self {
-            known: Cache::with_weighter(KEPT, KEPT_BYTES, ByText),
-            opened: RwLock::default(),
-            changing: tokio::sync::Mutex::default(),
-        }
+        Self { known: kept(MOST_BYTES), opened: RwLock::default(), changing: tokio::sync::Mutex::default() }
     }
 }
 
@@ -227,14 +224,14 @@ impl Keyring for Keys<'_> {
     fn find(&self, access_key: &str, session_token: Option<&str>) -> Result<(Caller, SecretKey), AuthError> {
         let token = session_token.filter(|token| !token.is_empty());
         match (self.configured.by_access_key(access_key), token) {
-            (Some((user, secret)), None) => Ok((Caller::User(user.clone()), secret.clone())),
+            (Some((user, secret)), None) => Ok((Caller::User(user.clone(), None), secret.clone())),
             (Some(_), Some(_)) => Err(AuthError::InvalidToken),
             (None, token) => self.find_member(access_key, token),
         }
     }
 
     fn is_root(caller: &Caller) -> bool {
-        matches!(caller, Caller::User(user) if user.root)
+        matches!(caller, Caller::User(user, _) if user.root)
     }
 }
 
@@ -310,7 +307,12 @@ impl Keys<'_> {
         }
         let Some(account) = self.configured.by_id(session.subject.account()) else { return Ok(None) };
         let found = match &session.subject {
-            Subject::Owner { .. } => Some((Caller::User(account.clone()), 0)),
+            Subject::Owner { .. } => {
+                let is_of_todays_key =
+                    Subject::owner(self.configured, account).as_ref() == Some(&session.subject);
+                let of_owner = OwnersSession { access_key: access_key.to_owned(), issued: session.issued };
+                is_of_todays_key.then(|| (Caller::User(account.clone(), Some(Arc::new(of_owner))), 0))
+            }
             Subject::User { name, .. } | Subject::Role { name, .. } => {
                 let member = match &session.subject {
                     Subject::Role { .. } => Member::role(&self.view, account, name, &session),

@@ -230,7 +230,15 @@ pub fn encoding(query: &Query) -> Result<Option<EncodingType>, S3Error> {
 
 /// Reads `max-keys`, `max-parts` or `max-uploads`: a number from 0 to 2147483647, cut to [`MAX_ENTRIES`].
 pub fn max_entries(query: &Query, name: &'static str) -> Result<usize, S3Error> {
-    match query.get(name) {
+    most(name, query.get(name))
+}
+
+/// As [`max_entries`], of a header or a parameter of that name.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub fn most(name: &'static str, text: Option<&str>) -> Result<usize, S3Error> {
+    match text {
         None | Some("") => Ok(MAX_ENTRIES),
         Some(text) => match number::parse::<i32>(text).and_then(|max| usize::try_from(max).ok()) {
             Some(max) => Ok(max.min(MAX_ENTRIES)),

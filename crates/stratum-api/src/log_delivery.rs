@@ -48,7 +48,7 @@ impl AccessLogTask {
         for (bucket, log) in store.access_logs.due(store.clock.monotonic(), all) {
             if let Err(error) = deliver(store, bucket, &log).await {
                 access_log::dropped(log.count);
-                let cause = error.cause().unwrap_or(error.words());
+                let cause = error.cause().unwrap_or(error.text());
                 tracing::info!(
                     bucket = bucket.0,
                     lines = log.count,
@@ -62,8 +62,11 @@ impl AccessLogTask {
 
 async fn deliver(store: &Arc<Store>, bucket: BucketId, log: &Log) -> Result<(), S3Error> {
     let view = store.metadata.fresh().await?;
-    let Some(source) = view.bucket_of(bucket)? else { return Ok(()) };
-    let Some(logging) = store.logging.of(&view, &source)? else { return Ok(()) };
+    let gone = |what| S3Error::new(Code::NoSuchBucket).because(what);
+    let source =
+        view.bucket_of(bucket)?.ok_or_else(|| gone("the bucket is gone that the lines are about"))?;
+    let logging = store.logging.of(&view, &source)?;
+    let logging = logging.ok_or_else(|| gone("the bucket's requests are no longer logged"))?;
     let Logging { target, prefix, .. } = &*logging;
     let target = view.bucket(target)?.ok_or(Code::NoSuchBucket)?;
     if !rights::may_deliver_logs(store, &view, &source, &target, prefix)? {

@@ -48,6 +48,20 @@ pub fn parse_part_number(text: &str) -> Result<u16, S3Error> {
     }
 }
 
+/// Reads the number after which a page of parts begins, of the header or parameter `name`. A marker above all part
+/// numbers gives an empty page.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub fn marker(name: &'static str, text: Option<&str>) -> Result<u16, S3Error> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(0) };
+    let marker = number::parse::<i32>(text).ok_or_else(|| {
+        let message = format!("Argument {name} must be an integer between 0 and 2147483647");
+        S3Error::invalid_argument(name, text, message)
+    })?;
+    Ok(u16::try_from(marker).unwrap_or(u16::MAX))
+}
+
 /// Reads `uploadId`. A text that can't be the id of an upload names one that doesn't exist.
 ///
 /// # Errors
@@ -271,6 +285,18 @@ mod tests {
             "partNumber=x",
         ] {
             assert_eq!(number(wrong).unwrap_err().code(), Code::InvalidArgument, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_marker_above_all_part_numbers_is_one() {
+        let of = |text| marker("m", Some(text)).map_err(|error| error.code());
+        assert_eq!(
+            (of(""), of("7"), of("65536"), of("2147483647")),
+            (Ok(0), Ok(7), Ok(u16::MAX), Ok(u16::MAX))
+        );
+        for wrong in ["-1", "x", "2147483648"] {
+            assert_eq!(of(wrong), Err(Code::InvalidArgument), "{wrong}");
         }
     }
 

@@ -135,7 +135,7 @@ impl fmt::Display for Verdict {
 
 /// Whether the caller may operate the server: only root may.
 pub fn may_operate(caller: &Caller) -> bool {
-    matches!(caller, Caller::User(user) if user.root)
+    matches!(caller, Caller::User(user, _) if user.root)
 }
 
 /// Whether `asker` may do `action` to `resource`.
@@ -205,7 +205,7 @@ pub fn check_token(caller: &Caller, headers: &HeaderMap) -> Result<(), S3Error> 
 /// The account that a request acts for: it owns the buckets that the request lists, and what the request creates.
 pub fn account(caller: &Caller, store: &Store) -> Account {
     match caller {
-        Caller::User(user) => Account::User(user.clone()),
+        Caller::User(user, _) => Account::User(user.clone()),
         Caller::Member(member) => Account::User(member.account.clone()),
         Caller::Nobody => {
             let root = store.root().filter(|_| store.settings.anonymous);
@@ -284,7 +284,7 @@ fn assuming(
     };
     let own = match asker.caller {
         Caller::Member(member) => Some(member.may(asker, named, &arn, &facts)),
-        Caller::User(_) | Caller::Nobody => None,
+        Caller::User(..) | Caller::Nobody => None,
     };
     match (own, trusted) {
         (Some(Own::Denied(statement)), _) => Verdict::Denied(statement),

@@ -265,7 +265,7 @@ async fn answer(
     // `AccessDenied`.
     let is_nobodys = matches!(account, Account::Nobody);
     let shut = |error: S3Error| {
-        if is_nobodys { S3Error::new(Code::AccessDenied).because(error.words()) } else { error }
+        if is_nobodys { S3Error::new(Code::AccessDenied).because(error.text()) } else { error }
     };
     let (address, mut query) = (address.map_err(shut)?, query.map_err(shut)?);
     let peer = head.extensions.get::<SocketAddr>().map(SocketAddr::ip);
@@ -353,7 +353,7 @@ impl Across {
 fn party(caller: &Caller, head: &http::request::Parts) -> Party {
     let connection = head.extensions.get::<Arc<Connection>>();
     match (caller, connection) {
-        (Caller::User(user), _) => Party::User(user.id.clone()),
+        (Caller::User(user, _), _) => Party::User(user.id.clone()),
         (Caller::Member(member), _) => Party::Member {
             account: member.account.id.clone(),
             principal: member.principal.as_str().to_owned(),

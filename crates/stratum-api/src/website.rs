@@ -151,6 +151,14 @@ pub fn everything(host: &str, protocol: Option<Protocol>, path: &str, came: Came
     Elsewhere { status: StatusCode::MOVED_PERMANENTLY, location: address(protocol, Some(host), path, came) }
 }
 
+/// The redirect from a folder's path without the slash at its end to the folder. Browsers take what begins with two
+/// slashes, or with a slash and a backslash, for another host's; with a dot between the two it is a path of this host's.
+pub fn folder(path: &str) -> Elsewhere {
+    let names_a_host = path.starts_with("//") || path.starts_with("/\\");
+    let location = format!("{}{path}/", if names_a_host { "/." } else { "" });
+    Elsewhere { status: StatusCode::FOUND, location }
+}
+
 /// The redirect that an object's own metadata asks for.
 pub fn of_object(location: &str) -> Elsewhere {
     Elsewhere { status: StatusCode::MOVED_PERMANENTLY, location: location.to_owned() }
@@ -209,6 +217,16 @@ mod tests {
         assert_eq!(leads("a b", Some(404)), Some((302, "https://h/a%20b".into())));
         assert_eq!(leads("older", Some(403)), Some((301, format!("{here}/gone%20%C3%A9.html"))));
         assert_eq!(leads("new", Some(403)), None);
+    }
+
+    #[test]
+    fn a_redirect_to_a_folder_stays_at_its_host() {
+        let to = |path| folder(path).location;
+        assert_eq!((to("/a"), to("/a//b%20c")), ("/a/".into(), "/a//b%20c/".into()));
+        assert_eq!(
+            (to("//example.com"), to("/\\example.com")),
+            ("/.//example.com/".into(), "/./\\example.com/".into())
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -40,6 +41,12 @@ impl fmt::Debug for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// The state of HMAC-SHA-256 with a key.
+pub(crate) fn hmac(key: &[u8]) -> Hmac<Sha256> {
+    #[allow(clippy::expect_used)] // HMAC is defined for keys of any length (RFC 2104)
+    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 
 /// The lower-case hex of a digest, on the stack.

@@ -6,8 +6,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use hmac::Mac;
 use subtle::ConstantTimeEq;
 
+use crate::digest::{Sha256Digest, hmac};
 use crate::error::AuthError;
 
 /// An access key's public half: 1 to 128 visible ASCII characters, none of them `/` or `,`, which delimit it in
@@ -58,6 +60,16 @@ impl SecretKey {
     /// The secret itself, for deriving keys and for the one file that stores it.
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// The HMAC-SHA-256 of `words` with this secret: whoever keeps it can tell later whether a secret is still the
+    /// same one.
+    ///
+    /// Who knows it and the words can try guesses of the secret, so it is kept where only the server reads it.
+    pub fn mark(&self, words: &[u8]) -> Sha256Digest {
+        let mut mac = hmac(self.0.as_bytes());
+        mac.update(words);
+        Sha256Digest(mac.finalize().into_bytes().into())
     }
 }
 
@@ -231,6 +243,15 @@ mod tests {
             );
         }
         assert!(matches!(Identities::new([user("", "AK1", "")]), Err(IdentityError::EmptyId { .. })));
+    }
+
+    #[test]
+    fn a_mark_is_of_one_secret_and_of_one_text() {
+        let secret = |text| SecretKey::new(text).expect("a secret");
+        let mark = secret("a secret of somebody").mark(b"words");
+        assert_eq!(mark, secret("a secret of somebody").mark(b"words"));
+        assert_ne!(mark, secret("a secret of another").mark(b"words"));
+        assert_ne!(mark, secret("a secret of somebody").mark(b"others"));
     }
 
     #[test]

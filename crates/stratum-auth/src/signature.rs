@@ -18,9 +18,6 @@ use crate::timestamp::Timestamp;
 /// The name of the service in the scope of a request to S3.
 pub(crate) const S3: &str = "s3";
 
-/// A request may be signed this many seconds before or after now.
-const MAX_SKEW_SECONDS: i64 = 15 * 60;
-
 /// Checks claims for one region. All requests share one verifier, which caches the signing keys.
 #[derive(Debug)]
 pub struct Verifier {
@@ -105,6 +102,9 @@ impl<Holder> SignedForm<Holder> {
 }
 
 impl Verifier {
+    /// A request may be signed this many seconds before or after now.
+    pub const MAX_SKEW_SECONDS: i64 = 15 * 60;
+
     /// Checks claims whose scope must name `region`, and refuses version 2, which names none.
     pub fn new(region: impl Into<String>) -> Self {
         Self {
@@ -355,7 +355,7 @@ fn verify_version_2(
 /// A signature in a header is valid for some minutes before and after its date.
 fn check_skew(signed_at: Timestamp, now: i64) -> Result<(), AuthError> {
     match now.saturating_sub(signed_at.unix()).saturating_abs() {
-        ..=MAX_SKEW_SECONDS => Ok(()),
+        ..=Verifier::MAX_SKEW_SECONDS => Ok(()),
         _ => Err(AuthError::RequestTimeTooSkewed { signed_at, now }),
     }
 }
@@ -366,7 +366,7 @@ fn check_time(signed: &Signed<'_>, now: i64) -> Result<(), AuthError> {
     let age = now.saturating_sub(signed_at.unix());
     match signed.carried {
         Carried::Header => check_skew(signed_at, now),
-        Carried::Presigned { .. } if age < -MAX_SKEW_SECONDS => {
+        Carried::Presigned { .. } if age < -Verifier::MAX_SKEW_SECONDS => {
             Err(AuthError::NotYetValid { signed_at, now })
         }
         Carried::Presigned { expires } if age >= i64::from(expires) => {

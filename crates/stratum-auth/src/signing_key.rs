@@ -10,7 +10,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use tracing_mutex::parkinglot::RwLock;
 
-use crate::digest::{Hex, Sha256Digest};
+use crate::digest::{Hex, Sha256Digest, hmac};
 use crate::identity::SecretKey;
 use crate::request::Scope;
 
@@ -42,11 +42,6 @@ impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SigningKey(..)")
     }
-}
-
-fn hmac(key: &[u8]) -> Hmac<Sha256> {
-    #[allow(clippy::expect_used)] // HMAC is defined for keys of any length (RFC 2104)
-    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 
 /// The keys that were derived, by access key, day and the rest of the scope.

@@ -32,6 +32,15 @@ pub struct WriteCondition {
     pub if_size: Option<u64>,
 }
 
+/// Which condition of a [`WriteCondition`] didn't hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    IfMatch,
+    IfNoneMatch,
+    ModifiedAt,
+    Size,
+}
+
 /// `*`, or any of these ETags (without quotes).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Match {
@@ -559,7 +568,8 @@ pub enum Refusal {
     NoSuchKey,
     /// A change of a version that doesn't exist, or that is a delete marker.
     NoSuchVersion,
-    PreconditionFailed,
+    /// This condition doesn't hold; of several that don't, the first in the order of [`WriteCondition`].
+    PreconditionFailed(Condition),
     /// The version is retained, or under a legal hold.
     Locked,
     /// Versioning can't be suspended in a bucket with object lock, and object lock can't be enabled without
@@ -611,7 +621,12 @@ impl fmt::Display for Refusal {
             Refusal::BucketNotEmpty => f.write_str("the bucket is not empty"),
             Refusal::NoSuchKey => f.write_str("there is no such key"),
             Refusal::NoSuchVersion => f.write_str("there is no such version"),
-            Refusal::PreconditionFailed => f.write_str("a condition does not hold"),
+            Refusal::PreconditionFailed(Condition::IfMatch) => f.write_str("the object's ETag is another"),
+            Refusal::PreconditionFailed(Condition::IfNoneMatch) => f.write_str("there is such an object"),
+            Refusal::PreconditionFailed(Condition::ModifiedAt) => {
+                f.write_str("the object was modified at another time")
+            }
+            Refusal::PreconditionFailed(Condition::Size) => f.write_str("the object is of another size"),
             Refusal::Locked => f.write_str("object lock keeps the version"),
             Refusal::BucketState => f.write_str("object lock and versioning go together"),
             Refusal::NoSuchUpload => f.write_str("there is no such upload"),

@@ -80,16 +80,26 @@ impl std::fmt::Debug for BodyReader {
 #[derive(Debug)]
 struct Budget {
     memory: Memory,
-    /// What was already admitted for the read.
     admitted: Option<Admitted>,
+    /// How many bytes the read has had admitted itself; `None` where the request brought what it needs.
+    own: Option<u64>,
 }
 
 impl Budget {
-    /// Admits `bytes` for the read, unless something was already admitted.
+    fn new(memory: &Memory, brought: Option<Admitted>) -> Budget {
+        Budget { memory: memory.clone(), own: brought.is_none().then_some(0), admitted: brought }
+    }
+
+    /// Sees to it that `bytes` are admitted for the read, unless the request brought what it needs. An attempt that finds
+    /// the body coded, after one that found it plain, may need more than that one had admitted.
     fn admit(&mut self, bytes: u64) -> Result<(), S3Error> {
-        if self.admitted.is_none() {
-            self.admitted = Some(self.memory.admit(bytes)?);
+        let Some(own) = &mut self.own else { return Ok(()) };
+        let more = bytes.saturating_sub(*own);
+        match &mut self.admitted {
+            Some(admitted) => admitted.grow(more)?,
+            None => self.admitted = Some(self.memory.admit(more)?),
         }
+        *own += more;
         Ok(())
     }
 }
@@ -174,7 +184,7 @@ impl Bodies {
         admitted: Option<Admitted>,
         choose: impl Fn(&ObjectRecord) -> Result<Selection, S3Error>,
     ) -> Result<Opened, S3Error> {
-        let (mut budget, mut last) = (Budget { memory: memory.clone(), admitted }, None);
+        let (mut budget, mut last) = (Budget::new(memory, admitted), None);
         for _ in 0..ATTEMPTS {
             let (object, selection) = match self.attempt(view, target, &mut budget, &choose)? {
                 Attempt::Opened(opened) => return Ok(opened),
@@ -520,5 +530,25 @@ impl BodyReader {
             whole.extend_from_slice(&piece);
         }
         Ok(whole.freeze())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admission::{Admission, Party};
+
+    #[test]
+    fn a_later_attempt_is_admitted_what_it_needs_more() {
+        const POOL: u64 = 256 << 20;
+        let memory = Admission::new(POOL).enter(Party::User("ann".into())).unwrap();
+        let mut budget = Budget::new(&memory, None);
+        budget.admit(1 << 20).unwrap();
+        budget.admit(2 << 20).unwrap();
+        budget.admit(1 << 20).unwrap();
+        assert_eq!(budget.own, Some(2 << 20));
+        assert_eq!(budget.admit(POOL).unwrap_err().code(), Code::SlowDown);
+        let mut brought = Budget::new(&memory, Some(memory.admit(1).unwrap()));
+        assert!(brought.admit(POOL).is_ok());
     }
 }

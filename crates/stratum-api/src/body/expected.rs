@@ -53,9 +53,11 @@ impl Expected {
         Ok(Self { md5, sha256, checksum: declared, trailer, named })
     }
 
-    /// Only the digest that the signature declared.
-    pub fn signature_only(&self) -> Self {
-        Self { md5: None, checksum: None, ..self.clone() }
+    /// Without the checksum of a header, which is of an object and not of the payload. `Content-MD5`, the signature's
+    /// digest and a trailer are of the payload in any request.
+    pub fn of_payload_alone(mut self) -> Self {
+        self.checksum = self.checksum.filter(|(_, declared)| *declared == Declared::Trailer);
+        self
     }
 
     /// The algorithm that the client chose, if it did.
@@ -103,10 +105,13 @@ impl Expected {
     ///
     /// # Errors
     /// `XAmzContentSHA256Mismatch`, `BadDigest`, what [`Expected::check_value`] refuses of a header and the same of a
-    /// trailer, or `MalformedTrailerError` when the announced trailer is missing.
+    /// trailer, or `MalformedTrailerError` when the announced trailer is missing; `InternalError` where a SHA-256 was
+    /// declared and none was computed.
     pub fn check(&self, digests: &Digests, trailers: &Trailers) -> Result<(), S3Error> {
-        if let (Some(declared), Some(computed)) = (self.sha256, digests.sha256) {
-            declared.check(Sha256Digest(computed))?;
+        if let Some(declared) = self.sha256 {
+            let uncomputed =
+                || S3Error::new(Code::InternalError).because("the payload's SHA-256 wasn't computed");
+            declared.check(Sha256Digest(digests.sha256.ok_or_else(uncomputed)?))?;
         }
         if self.md5.is_some_and(|md5| md5 != digests.md5) {
             return Err(S3Error::new(Code::BadDigest)
@@ -221,6 +226,27 @@ mod tests {
             let named = [("x-amz-checksum-crc32", wrong), ("x-amz-sdk-checksum-algorithm", "CRC32")];
             assert_eq!(check(&named), Err(Code::BadDigest), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_signed_digest_that_nobody_computed_is_refused() {
+        let payload = Payload::Sha256(Sha256Digest::of(b"123456789"));
+        let expected = Expected::of(&headers(&[]), &payload).unwrap();
+        let check = |with_sha256| {
+            let mut digester = Digester::new(ChecksumAlgorithm::Crc64Nvme, with_sha256);
+            digester.update(b"123456789");
+            expected.check(&digester.finish(), &Trailers::default()).map_err(|error| error.code())
+        };
+        assert_eq!((check(true), check(false)), (Ok(()), Err(Code::InternalError)));
+    }
+
+    #[test]
+    fn a_checksum_of_an_object_is_not_the_payloads() {
+        let of = |pairs| Expected::of(&headers(pairs), &Payload::Unsigned).unwrap().of_payload_alone();
+        assert_eq!(of(&[("x-amz-checksum-crc32", "y/Q5Jw==")]).algorithm(), None);
+        let trailer = of(&[("x-amz-trailer", "x-amz-checksum-crc32")]);
+        assert_eq!(trailer.algorithm(), Some(ChecksumAlgorithm::Crc32));
+        assert!(of(&[("content-md5", "JfnnlDI7RTiF9RgfG2JNCw==")]).is_declared());
     }
 
     #[test]

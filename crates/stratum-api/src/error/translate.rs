@@ -2,7 +2,7 @@
 
 use super::{Code, S3Error};
 use http::HeaderValue;
-use stratum_auth::{AuthError, Carrier, ChunkError, Fault, Mismatch};
+use stratum_auth::{AuthError, Carrier, ChunkError, Fault, Mismatch, Verifier};
 use stratum_bodies::BodyError;
 use stratum_cipher::KeyError;
 use stratum_frames::FrameError;
@@ -23,16 +23,15 @@ impl From<Refusal> for S3Error {
             Refusal::Locked => S3Error::new(Code::AccessDenied)
                 .message("Access Denied because object protected by object lock."),
             Refusal::BucketState => Code::InvalidBucketState.into(),
-            Refusal::PreconditionFailed => Code::PreconditionFailed.into(),
+            Refusal::PreconditionFailed(_) => Code::PreconditionFailed.into(),
             Refusal::NoSuchUpload => Code::NoSuchUpload.into(),
             Refusal::QuotaExceeded => S3Error::quota_exceeded("bucket"),
             Refusal::UserQuotaExceeded => S3Error::quota_exceeded("user"),
-            Refusal::UploadChanged | Refusal::IdentitiesChanged | Refusal::Indispensable => {
-                Code::OperationAborted.into()
-            }
-            Refusal::VolumeGone | Refusal::VolumeState | Refusal::LevelIs(_) => {
-                S3Error::new(Code::SlowDown).because("the volume is being dropped")
-            }
+            Refusal::UploadChanged
+            | Refusal::IdentitiesChanged
+            | Refusal::Indispensable
+            | Refusal::LevelIs(_) => S3Error::new(Code::OperationAborted).because(refusal),
+            Refusal::VolumeGone | Refusal::VolumeState => S3Error::new(Code::SlowDown).because(refusal),
         }
     }
 }
@@ -231,7 +230,7 @@ impl From<AuthError> for S3Error {
             AuthError::RequestTimeTooSkewed { signed_at, now } => of(Code::RequestTimeTooSkewed)
                 .with("RequestTime", signed_at.as_str())
                 .with("ServerTime", iso(now))
-                .with("MaxAllowedSkewMilliseconds", "900000"),
+                .with("MaxAllowedSkewMilliseconds", (Verifier::MAX_SKEW_SECONDS * 1000).to_string()),
             AuthError::InvalidAccessKeyId { access_key } => {
                 of(Code::InvalidAccessKeyId).with("AWSAccessKeyId", access_key)
             }

@@ -3,15 +3,16 @@
 //!
 //! By RFC 9110, 5.3, the lines of a list are one list, however they were split on the way. Two different lines of a
 //! header that holds one value leave open which of them counts, and a proxy in between may have used the other one.
-//! Operations and the policies that are asked for them read headers after this. Only the check of the signature, IAM,
-//! CORS and the logs read them as they were sent.
+//! Operations and all policies read headers after this. Only the check of the signature, CORS and the logs read them
+//! as they were sent.
 
 use crate::checksum;
 use crate::error::{Code, S3Error};
 use crate::query::Query;
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, DATE, EXPECT,
-    EXPIRES, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+    EXPIRES, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, REFERER,
+    USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use stratum_auth::Version;
@@ -21,7 +22,8 @@ use stratum_auth::Version;
 enum Arity {
     /// It holds a list, so its lines are joined by commas.
     List,
-    /// It comes once, or several times with the same value.
+    /// It comes once, or several times with the same value. Policies ask about the referer and the user agent, and one
+    /// that denies by the second line must not be shown the first.
     One,
     /// Any other header. Its lines stay as they are, and whoever reads such a header takes the first.
     Unread,
@@ -30,7 +32,7 @@ enum Arity {
 fn arity(name: &HeaderName) -> Arity {
     const LISTS: [HeaderName; 6] =
         [CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, EXPECT, IF_MATCH, IF_NONE_MATCH];
-    const ONES: [HeaderName; 9] = [
+    const ONES: [HeaderName; 11] = [
         CONTENT_DISPOSITION,
         CONTENT_TYPE,
         DATE,
@@ -40,6 +42,8 @@ fn arity(name: &HeaderName) -> Arity {
         IF_RANGE,
         IF_UNMODIFIED_SINCE,
         RANGE,
+        REFERER,
+        USER_AGENT,
     ];
     match name.as_str().strip_prefix("x-amz-") {
         Some("copy-source-if-match" | "copy-source-if-none-match" | "object-attributes" | "trailer") => {
@@ -176,6 +180,8 @@ mod tests {
             "x-amz-content-sha256",
             "x-amz-acl",
             "if-modified-since",
+            "referer",
+            "user-agent",
         ] {
             assert_eq!(folded(&[(name, "a"), (name, "b")]).unwrap_err(), Code::InvalidArgument, "{name}");
             assert_eq!(

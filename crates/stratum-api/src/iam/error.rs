@@ -179,14 +179,14 @@ impl From<S3Error> for IamError {
     fn from(error: S3Error) -> Self {
         let status = error.code().status();
         if status == StatusCode::FORBIDDEN {
-            let mut denied = Fault::AccessDenied.because(error.words());
+            let mut denied = Fault::AccessDenied.because(error.text());
             denied.cause = error.cause().map(str::to_owned);
             return denied;
         }
         IamError {
             code: error.code().name(),
             status,
-            message: error.words().to_owned(),
+            message: error.text().to_owned(),
             cause: error.cause().map(str::to_owned),
         }
     }

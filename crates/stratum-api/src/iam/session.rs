@@ -7,8 +7,7 @@ use super::error::{Fault, IamError};
 use super::managed;
 use super::valid;
 use crate::context::Caller;
-use crate::identities::{Arn, MemberKind, Session, Subject, access_key_id, secret_key};
-use crate::number;
+use crate::identities::{Arn, Member, MemberKind, Session, Subject, access_key_id, secret_key};
 use crate::rights::Resource;
 use crate::text::Timestamp;
 use serde::Serialize;
@@ -72,32 +71,35 @@ pub async fn get_caller_identity(call: &Call) -> Result<Reply, IamError> {
         Caller::Member(member) => {
             result(&Identity { user_id: &member.id, account, arn: member.arn.to_string() })
         }
-        Caller::User(_) | Caller::Nobody => {
+        Caller::User(..) | Caller::Nobody => {
             result(&Identity { user_id: account, account, arn: Arn::root(account).to_string() })
         }
     }
 }
 
-/// Begins a session of the caller's own, which takes no right. A session can't begin another.
+/// Begins a session of the caller's own, which takes no right. A session can't begin another, so that it can't be
+/// renewed without end.
 pub async fn get_session_token(call: &Call) -> Result<Reply, IamError> {
-    let account = call.account_id().to_owned();
-    let (subject, most) = match &call.caller {
-        Caller::Member(member) => match (&member.kind, member.issued) {
-            (MemberKind::User(name), None) => {
-                let name = name.to_ascii_lowercase();
-                (Subject::User { account, name, id: member.id.clone() }, MOST_OF_USER)
-            }
-            (MemberKind::User(_) | MemberKind::Role, _) => {
-                return Err(
-                    Fault::AccessDenied.because("Cannot call GetSessionToken with session credentials")
-                );
-            }
-        },
-        Caller::User(_) | Caller::Nobody => (Subject::Owner { account }, MOST_OF_OWNER),
+    let caller = Some(&call.caller).filter(|caller| caller.session_began().is_none());
+    let begun = match caller {
+        Some(Caller::User(owner, _)) => {
+            Subject::owner(&call.store.identities, owner).map(|subject| (subject, MOST_OF_OWNER))
+        }
+        Some(Caller::Member(member)) => user(member).map(|subject| (subject, MOST_OF_USER)),
+        Some(Caller::Nobody) | None => None,
     };
+    let (subject, most) = begun
+        .ok_or_else(|| Fault::AccessDenied.because("Cannot call GetSessionToken with session credentials"))?;
     let seconds = seconds(call, USUAL_OF_USER.min(most), most)?;
     let credentials = begin(call, subject, None, Vec::new(), seconds).await?;
     result(&Token { credentials })
+}
+
+/// The user that a session of the member's own is of; `None` for a role, which only sessions have.
+fn user(member: &Member) -> Option<Subject> {
+    let MemberKind::User(name) = &member.kind else { return None };
+    let (account, name) = (member.account.id.clone(), name.to_ascii_lowercase());
+    Some(Subject::User { account, name, id: member.id.clone() })
 }
 
 /// Begins a session of a role whose trust policy lets the caller assume it.

@@ -102,7 +102,7 @@ fn words(verdict: &Verdict, user: &Caller) -> String {
 /// The user of the caller's account whom the ARN names, as the caller of a request that the user sends.
 fn user(call: &Call, arn: &str) -> Result<Caller, IamError> {
     if arn == Arn::root(call.account_id()).as_str() {
-        return Ok(Caller::User(call.account.clone()));
+        return Ok(Caller::User(call.account.clone(), None));
     }
     let named = Arn::parse(arn, "user").filter(|(at, _)| at.account() == call.account_id());
     let (at, _) = named.ok_or_else(|| {

@@ -76,7 +76,7 @@ mod tests {
         let session = Session {
             access_key: "ASIA1".into(),
             secret: "a long secret".into(),
-            subject: Subject::Owner { account: "root".into() },
+            subject: Subject::Owner { account: "root".into(), mark: String::new() },
             policy: None,
             policy_arns: Vec::new(),
             issued: 1,

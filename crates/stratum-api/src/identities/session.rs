@@ -2,10 +2,12 @@
 //!
 //! Nothing is written when a session begins and nothing is to be swept when it ends, so nobody can fill the state by
 //! asking for many. What a session may do is looked up anew after each change of identities, so a session ends with the
-//! user or the role that it is of.
+//! user or the role that it is of. A session of an account's owner ends with the key that the owner began it with:
+//! when the configuration gives the owner another access key or another secret.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use stratum_auth::{Identities, User};
 use stratum_storage::ambient::UnixMillis;
 
 /// What the token of a session holds.
@@ -26,13 +28,28 @@ pub struct Session {
 /// Whom a session is of. Names are in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Subject {
-    /// The owner of an account.
-    Owner { account: String },
+    /// The owner of an account. The mark is what the owner's key made of [`MARKED`] when the session began; sessions
+    /// of an earlier version have none, and have ended.
+    Owner {
+        account: String,
+        #[serde(default)]
+        mark: String,
+    },
     /// The user with that id.
     User { account: String, name: String, id: String },
     /// The role with that id; `session` is the name that whoever assumed the role gave to the session.
     Role { account: String, name: String, id: String, session: String },
 }
+
+/// What is known of a caller who is the owner of an account and signs with a session's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnersSession {
+    pub access_key: String,
+    pub issued: UnixMillis,
+}
+
+/// What an owner's secret marks, before the owner's access key.
+const MARKED: &str = "session\0";
 
 impl fmt::Debug for Session {
     /// Leaves out the secret and the access key.
@@ -45,8 +62,16 @@ impl fmt::Debug for Session {
 }
 
 impl Subject {
+    /// The owner of an account, with the mark of the key that the configuration gives them; `None` if it gives none.
+    pub fn owner(configured: &Identities, owner: &User) -> Option<Subject> {
+        let access_key = owner.access_key.as_str();
+        let (_, secret) = configured.by_access_key(access_key)?;
+        let mark = secret.mark(format!("{MARKED}{access_key}").as_bytes()).to_string();
+        Some(Subject::Owner { account: owner.id.clone(), mark })
+    }
+
     pub fn account(&self) -> &str {
-        let (Subject::Owner { account } | Subject::User { account, .. } | Subject::Role { account, .. }) =
+        let (Subject::Owner { account, .. } | Subject::User { account, .. } | Subject::Role { account, .. }) =
             self;
         account
     }

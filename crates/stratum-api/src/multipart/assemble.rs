@@ -41,7 +41,7 @@ pub fn assemble(upload: &UploadRecord, named: &[Named], stored: &[PartRecord]) -
         // uploaded last.
         let again = named.get(at + 1).is_some_and(|next| next.number == name.number);
         if !again {
-            parts.push(find(upload, name, stored)?);
+            parts.push(find(name, stored)?);
         }
     }
     if let Some((_, all_but_last)) = parts.split_last() {
@@ -74,11 +74,7 @@ fn kind_of(upload: &UploadRecord, parts: &[&PartRecord]) -> Option<(ChecksumAlgo
     algorithms.all(|other| other == Some(first)).then_some((first, kind))
 }
 
-fn find<'a>(
-    upload: &UploadRecord,
-    named: &Named,
-    stored: &'a [PartRecord],
-) -> Result<&'a PartRecord, S3Error> {
+fn find<'a>(named: &Named, stored: &'a [PartRecord]) -> Result<&'a PartRecord, S3Error> {
     let refused = || {
         S3Error::new(Code::InvalidPart)
             .with("PartNumber", named.number.to_string())
@@ -94,11 +90,9 @@ fn find<'a>(
         match part.checksum.as_ref().filter(|checksum| checksum.algorithm == *algorithm) {
             Some(checksum) if checksum::encode(&checksum.value) != *value => return Err(refused()),
             Some(_) => {}
-            // An upload that was created without an algorithm takes parts with any: this part was stored with a
-            // checksum of another algorithm, so that there is nothing to compare the client's with.
-            None if upload.checksum.is_none() => {}
+            // There is nothing to compare the client's with, so that nobody knows whether it is right.
             None => {
-                let message = "A part's checksum is of another algorithm than the upload was created with.";
+                let message = "A part's checksum is of another algorithm than the part was stored with.";
                 return Err(S3Error::new(Code::InvalidRequest).message(message));
             }
         }
@@ -231,6 +225,6 @@ mod tests {
         assert_eq!(assemble(&created, &wrong, &stored).unwrap_err().code(), Code::InvalidPart);
         let other = with(ChecksumAlgorithm::Sha256, &crc(1));
         assert_eq!(assemble(&created, &other, &stored).unwrap_err().code(), Code::InvalidRequest);
-        assert!(assemble(&upload(None), &other, &stored).is_ok());
+        assert_eq!(refusal(&other, &stored), Code::InvalidRequest);
     }
 }

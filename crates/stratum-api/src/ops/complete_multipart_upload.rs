@@ -27,12 +27,12 @@ use crate::xml::multipart::{
     ChecksumElement, CompleteMultipartUpload, CompleteMultipartUploadResult, MAX_BODY,
 };
 use std::sync::Arc;
-use stratum_metadata::PartsToComplete;
 use stratum_metadata::command::{Command, Outcome, Proposed, Refusal, WriteCondition};
 use stratum_metadata::record::{
     Body, BucketRecord, Checksum, ChecksumType, Completion, ETag, EventKind, LastPart, ObjectRecord,
-    UploadId, UploadRecord, VersionId,
+    UploadId, UploadRecord, Version, VersionId,
 };
+use stratum_metadata::{KeyVersion, PartsToComplete};
 
 /// How often the parts are read anew before the client is told to try again.
 const ATTEMPTS: usize = 5;
@@ -46,28 +46,25 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     {
         return Err(unknown());
     }
-    // Checksum headers are of the whole object here, and not of this document, which only its signature protects.
-    let document = body.signed_document(MAX_BODY).await?;
-    let request = document.read(CompleteMultipartUpload::read).await?;
+    // Checksum headers are of the whole object here, and not of this document.
+    let document = body.document_about_an_object(MAX_BODY).await?;
+    let request = xml::long::read(&ctx.memory, &document, CompleteMultipartUpload::read).await?;
     let request = Arc::new(request);
     for _ in 0..ATTEMPTS {
         let Some(record) = multipart::find(&ctx.view, bucket, key, upload)? else {
-            return match completed(ctx, bucket, key, upload)? {
-                Some(first) => answer(ctx, bucket, key, first.version, first.etag, first.checksum.as_ref()),
-                None => Err(unknown()),
-            };
+            let first = completed(ctx, bucket, key, upload)?.ok_or_else(unknown)?;
+            return answer_again(ctx, bucket, key, upload, &first).await;
         };
         let sealing = Sealing::of_upload(ctx, &record).await?;
         let (last_part, assembled) = assemble(ctx, upload, &record, &request).await?;
         check_object(ctx, &record, &assembled)?;
         let condition = conditions::on_write(&ctx.headers);
-        let named = conditions::first(&condition);
         let command = complete(ctx, bucket, upload, record, assembled, condition, last_part);
         let kinds = [EventKind::ObjectCreatedCompleteMultipartUpload];
         let notice = notices::of_object(ctx, bucket, key, None, &kinds)?;
         match ctx.commit(Proposed::telling(command, notice)).await? {
             Outcome::Refused(Refusal::UploadChanged | Refusal::NoSuchUpload) => continue,
-            Outcome::Refused(refusal) => return Err(conditions::refused(refusal, named)),
+            Outcome::Refused(refusal) => return Err(conditions::refused(refusal)),
             Outcome::Object(object) => {
                 if object.attributes.encryption.is_none() {
                     ctx.offer_stored(bucket.id, key, object.modified);
@@ -114,6 +111,29 @@ fn completed(
 ) -> Result<Option<Completion>, S3Error> {
     let first = ctx.view.completed(upload)?;
     Ok(first.filter(|first| first.bucket == bucket.id && first.key == key.as_bytes()))
+}
+
+/// The answer of the first CompleteMultipartUpload. What that told of the object besides is told as long as the object
+/// is there.
+async fn answer_again(
+    ctx: &Context,
+    bucket: &BucketRecord,
+    key: &ObjectKey,
+    upload: UploadId,
+    first: &Completion,
+) -> S3Result {
+    let mut response = answer(ctx, bucket, key, first.version, first.etag, first.checksum.as_ref())?;
+    let found = ctx.view.version(bucket.id, key.as_bytes(), first.version)?;
+    if let Some(KeyVersion { version: Version::Object(object), is_current }) = found
+        && matches!(&object.body, Body::Parts { upload: of, .. } if *of == upload)
+    {
+        let out = response.headers_mut();
+        Sealing::of_completed(ctx, bucket.id, key, &object).await?.describe(out);
+        if is_current {
+            tell_expiration(ctx, bucket, key, &object, out)?;
+        }
+    }
+    Ok(response)
 }
 
 /// The command that makes an object of the parts.

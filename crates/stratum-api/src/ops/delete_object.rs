@@ -17,9 +17,7 @@ use stratum_metadata::record::{BucketRecord, EventKind, VersionId};
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let version = version::asked(&ctx.query)?;
     let condition = conditions::on_delete(&ctx.headers)?;
-    let named = conditions::first(&condition);
-    let deleted = delete(ctx, bucket, key, version, condition);
-    let deleted = deleted.await?.map_err(|refusal| conditions::refused(refusal, named))?;
+    let deleted = delete(ctx, bucket, key, version, condition).await?.map_err(conditions::refused)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     match (deleted, version) {

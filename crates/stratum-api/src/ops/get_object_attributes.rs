@@ -8,9 +8,8 @@ use crate::encryption::Opening;
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
-use crate::listing::MAX_ENTRIES;
+use crate::listing;
 use crate::multipart;
-use crate::number;
 use crate::version::Target;
 use crate::xml;
 use crate::xml::Namespace;
@@ -54,19 +53,9 @@ impl Wanted {
         for value in ctx.headers.get_all(ATTRIBUTES) {
             names.extend(value.to_str().unwrap_or_default().split(',').map(str::trim));
         }
-        let number = |name: &'static str| match ctx.header(name) {
-            None | Some("") => Ok(None),
-            Some(text) => number::parse::<u16>(text).map(Some).ok_or_else(|| {
-                S3Error::invalid_argument(
-                    name,
-                    text,
-                    format!("Argument {name} must be an integer, and no less than 0"),
-                )
-            }),
-        };
         let wanted = Self::named(&names)?;
-        let max_parts = number(MAX_PARTS)?.map_or(MAX_ENTRIES, |max| usize::from(max).min(MAX_ENTRIES));
-        Ok(Self { max_parts, marker: number(MARKER)?.unwrap_or_default(), ..wanted })
+        let max_parts = listing::most(MAX_PARTS, ctx.header(MAX_PARTS))?;
+        Ok(Self { max_parts, marker: multipart::marker(MARKER, ctx.header(MARKER))?, ..wanted })
     }
 
     fn named(names: &[&str]) -> Result<Self, S3Error> {
@@ -125,7 +114,8 @@ impl Wanted {
             part_number_marker: self.marker,
             next_part_number_marker: parts.last().map_or(self.marker, |last| last.part_number),
             max_parts: self.max_parts,
-            is_truncated: after.count() > parts.len(),
+            // Whoever asks for no part can't go on from here: there is no next page, as with all of S3's lists.
+            is_truncated: self.max_parts > 0 && after.count() > parts.len(),
             parts,
         }
     }
@@ -191,6 +181,8 @@ mod tests {
         assert_eq!(numbers(&first), [4]);
         let last = page(10, 4);
         assert_eq!((numbers(&last), last.is_truncated), (vec![5, 6], false));
+        let none = page(0, 4);
+        assert_eq!((none.next_part_number_marker, none.is_truncated), (4, false));
     }
 
     #[test]

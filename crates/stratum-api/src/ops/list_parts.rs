@@ -7,9 +7,7 @@ use crate::headers;
 use crate::key::ObjectKey;
 use crate::listing;
 use crate::multipart;
-use crate::number;
 use crate::ops::bucket_lifecycle::tell_abortion;
-use crate::query::Query;
 use crate::text::{Name, Quoted, Timestamp};
 use crate::xml;
 use crate::xml::Namespace;
@@ -18,10 +16,12 @@ use crate::xml::multipart::{ChecksumElement, ListPartsResult, Part};
 use http::HeaderMap;
 use stratum_metadata::record::{BucketRecord, ETag, PartRecord, UploadId};
 
+const MARKER: &str = "part-number-marker";
+
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
     let upload = multipart::upload_id(&ctx.query)?;
     let max = listing::max_entries(&ctx.query, "max-parts")?;
-    let marker = marker(&ctx.query)?;
+    let marker = multipart::marker(MARKER, ctx.query.get(MARKER))?;
     let encoding = listing::encoding(&ctx.query)?;
     let record = multipart::existing(&ctx.view, bucket, key, upload)?;
     let identities = &ctx.store.identities;
@@ -79,20 +79,5 @@ fn line(part: &PartRecord) -> Part {
         size: part.size,
         checksum: checksum
             .map(|checksum| ChecksumElement::new(checksum.algorithm, checksum::encode(&checksum.value))),
-    }
-}
-
-/// `part-number-marker`: the page has parts with higher numbers than this. A marker above all part numbers gives an
-/// empty page.
-fn marker(query: &Query) -> Result<u16, S3Error> {
-    match query.get("part-number-marker") {
-        None | Some("") => Ok(0),
-        Some(text) => match number::parse::<i32>(text) {
-            Some(marker) => Ok(u16::try_from(marker).unwrap_or(u16::MAX)),
-            None => {
-                let message = "Argument part-number-marker must be an integer between 0 and 2147483647";
-                Err(S3Error::invalid_argument("part-number-marker", text, message))
-            }
-        },
     }
 }

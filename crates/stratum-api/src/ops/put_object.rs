@@ -98,7 +98,7 @@ pub async fn commit(
         committed: 0,
         attributes: Attributes { encryption, ..attributes },
     };
-    let (named, ends) = (conditions::first(&condition), std::mem::take(&mut stored.ends));
+    let ends = std::mem::take(&mut stored.ends);
     let command = Command::PutObject { bucket: bucket.id, key: key.as_bytes().to_vec(), record, condition };
     let _committing = ctx.trace.stage("commit");
     match ctx.store.bodies.commit(Proposed::telling(command, notice), stored).await? {
@@ -106,7 +106,7 @@ pub async fn commit(
             ctx.offer_kept(bucket.id, key, &object, ends);
             Ok(*object)
         }
-        Outcome::Refused(refusal) => Err(conditions::refused(refusal, named)),
+        Outcome::Refused(refusal) => Err(conditions::refused(refusal)),
         other => {
             Err(S3Error::new(Code::InternalError)
                 .because(format_args!("the outcome of PutObject was: {other}")))

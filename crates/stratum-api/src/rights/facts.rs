@@ -13,7 +13,7 @@ use http::header::{AsHeaderName, IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT};
 use http::uri::Scheme;
 use std::borrow::Cow;
 use std::net::IpAddr;
-use stratum_auth::{Mechanism, Place, Version};
+use stratum_auth::{Mechanism, Place, Timestamp, Version};
 use stratum_metadata::ReadView;
 use stratum_metadata::record::BucketRecord;
 use stratum_policy::{Key, Requester, Value, Values};
@@ -130,7 +130,7 @@ impl<'a> Asker<'a> {
 
     pub(super) fn requester(&self) -> Requester<'a> {
         match self.caller {
-            Caller::User(user) => Requester::User { account: &user.id, name: &user.display_name },
+            Caller::User(user, _) => Requester::User { account: &user.id, name: &user.display_name },
             Caller::Member(member) => Requester::Member { account: &member.account.id, names: &member.names },
             Caller::Nobody => Requester::Nobody,
         }
@@ -142,13 +142,17 @@ impl<'a> Asker<'a> {
         Some(String::from_utf8_lossy(value.as_bytes()))
     }
 
-    /// How long ago the request was signed, in milliseconds.
+    /// How long ago the request was signed, in milliseconds; `None` where the signature doesn't say when it was made,
+    /// as one of version 2 in a URL doesn't.
     fn signature_age(&self) -> Option<i64> {
-        let text = self.headers.get("x-amz-date").and_then(|value| value.to_str().ok());
-        let of_query = || self.query.iter().find(|(name, _)| name.eq_ignore_ascii_case("X-Amz-Date"));
-        let text = text.or_else(|| of_query().map(|(_, value)| value))?;
-        let format = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
-        let signed = time::PrimitiveDateTime::parse(text, format).ok()?.assume_utc().unix_timestamp();
+        let header = |name| self.headers.get(name).and_then(|value| value.to_str().ok());
+        let parameter = || self.query.iter().find(|(name, _)| name.eq_ignore_ascii_case("X-Amz-Date"));
+        let text = match self.mechanism?.place {
+            Place::Header => header("x-amz-date").or_else(|| header("date"))?,
+            Place::Query => parameter()?.1,
+            Place::Form => header("x-amz-date")?,
+        };
+        let signed = Timestamp::parse(text).or_else(|| Timestamp::parse_http(text))?.unix();
         i64::try_from(self.now).ok()?.checked_sub(signed.checked_mul(1000)?)
     }
 }
@@ -172,7 +176,7 @@ impl stratum_policy::Facts for Facts<'_> {
         let user = asker.caller.owner();
         let member = match asker.caller {
             Caller::Member(member) => Some(member.as_ref()),
-            Caller::User(_) | Caller::Nobody => None,
+            Caller::User(..) | Caller::Nobody => None,
         };
         let parameter =
             |name: &str| Values::from(asker.query.get(name).filter(|text| text.len() <= MAX_ASKED));
@@ -212,11 +216,11 @@ impl stratum_policy::Facts for Facts<'_> {
             }
             // Nobody has a second factor here, so that it is false for a session. For an access key without an end
             // the key is absent, as at Amazon.
-            Key::MultiFactorAuthPresent => match member.and_then(|member| member.issued) {
+            Key::MultiFactorAuthPresent => match asker.caller.session_began() {
                 Some(_) => Values::One(Value::Flag(false)),
                 None => Values::None,
             },
-            Key::TokenIssueTime => match member.and_then(|member| member.issued) {
+            Key::TokenIssueTime => match asker.caller.session_began() {
                 Some(issued) => Values::One(Value::Time(issued.cast_signed())),
                 None => Values::None,
             },

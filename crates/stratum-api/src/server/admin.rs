@@ -9,6 +9,7 @@ use crate::address::Address;
 use crate::audit::{Asked, Came, Trail};
 use crate::authenticate::{Authenticated, authenticate};
 use crate::context::{Caller, Store};
+use crate::headers;
 use crate::key::ObjectKey;
 use crate::query::Query;
 use crate::request_id::RequestIds;
@@ -65,7 +66,7 @@ impl Admin {
         Self { router }
     }
 
-    /// Answers a request whose sender may ask it (see [`refused`]).
+    /// Answers a request whose sender may ask it (see [`sender`]).
     pub(crate) async fn respond(&self, peer: SocketAddr, mut request: Request<Body>) -> Response<Body> {
         request.extensions_mut().insert(peer);
         match self.router.clone().call(request).await {
@@ -92,20 +93,21 @@ pub(super) async fn administer(
     let (head, body) = request.into_parts();
     let audit = &store.audit;
     let asked = audit.is_kept().then(|| Asked::of(&head.method, &head.uri, &head.headers, Some(peer.ip())));
-    let is_write = head.method == Method::POST;
-    let response = match refused(store, &head).await {
-        Some(refusal) => refusal,
+    let is_post = head.method == Method::POST;
+    let sender = sender(store, &head).await;
+    let response = match &sender.problem {
+        Some(problem) => refusal(StatusCode::FORBIDDEN, problem),
         None => admin.respond(peer, Request::from_parts(head, body)).await,
     };
     if let Some(asked) = asked {
         let id = ids.next();
-        let root = store.root().filter(|_| response.status() != StatusCode::FORBIDDEN);
+        // Whoever isn't known changes nothing: beside the operator's routes there is nothing to change.
+        let is_write = is_post && sender.problem.is_none() && !matches!(sender.caller, Caller::Nobody);
         let came = Came {
             request: id.as_str(),
             now: store.clock.now(),
-            // Only root may change anything here.
-            user: root.map(|root| root.id.as_str()),
-            access_key: root.map(|root| root.access_key.as_str()),
+            user: sender.caller.id(),
+            access_key: sender.caller.access_key(),
             operation: "Operate",
             version: None,
             target: None,
@@ -119,30 +121,48 @@ pub(super) async fn administer(
     response
 }
 
-/// The refusal of a request to the operator's routes whose sender may not ask it. Other paths aren't refused here.
-async fn refused(store: &Store, head: &http::request::Parts) -> Option<Response<Body>> {
-    let path = head.uri.path().strip_prefix(OPERATORS)?;
-    let problem = may(store, head, path).await.err()?;
-    Some(refusal(StatusCode::FORBIDDEN, &problem))
+/// Who sent a request, and why they may not ask it, if they may not.
+struct Sender {
+    caller: Caller,
+    problem: Option<String>,
+}
+
+/// The sender of a request. Signatures are looked at only where the request is for the operator's routes; other paths
+/// are everybody's.
+async fn sender(store: &Store, head: &http::request::Parts) -> Sender {
+    let Some(path) = head.uri.path().strip_prefix(OPERATORS) else {
+        return Sender { caller: Caller::Nobody, problem: None };
+    };
+    match authenticate(store, head).await {
+        Ok(known) => {
+            let problem = may(store, head, path, &known).err().map(str::to_owned);
+            Sender { caller: known.caller, problem }
+        }
+        Err(error) => Sender { caller: Caller::Nobody, problem: Some(error.text().to_owned()) },
+    }
 }
 
 /// Checks that the sender may ask a request to the operator's routes; `path` follows `/_stratum/v1/`. The error says
 /// why not.
-async fn may(store: &Store, head: &http::request::Parts, path: &str) -> Result<(), String> {
-    let Authenticated { caller, mechanism, .. } =
-        authenticate(store, head).await.map_err(|error| error.words().to_owned())?;
+fn may(
+    store: &Store,
+    head: &http::request::Parts,
+    path: &str,
+    sender: &Authenticated,
+) -> Result<(), &'static str> {
+    let Authenticated { caller, mechanism, .. } = sender;
     if mechanism.is_some_and(|mechanism| mechanism.version == Version::V2) {
-        return Err("a request to operate the store must be signed by version 4".into());
+        return Err("a request to operate the store must be signed by version 4");
     }
-    if may_operate(&caller) {
+    if may_operate(caller) {
         return Ok(());
     }
-    match Told::of(&head.method, path, head.uri.query()) {
-        None => Err("only the root user may operate the store, by a request that they have signed".into()),
-        Some(told) if told.may(&caller, mechanism, store, head) => Ok(()),
+    match Told::of(path, head.uri.query()) {
+        None => Err("only the root user may operate the store, by a request that they have signed"),
+        Some(told) if told.may(caller, *mechanism, store, head) => Ok(()),
         // The same words where the bucket or the object doesn't exist, so that they don't tell whether it does.
-        Some(Told::Object(..)) => Err("only who may read the object may ask where it lies".into()),
-        Some(Told::Bucket(_)) => Err("only who may list the bucket may ask for its report".into()),
+        Some(Told::Object(..)) => Err("only who may read the object may ask where it lies"),
+        Some(Told::Bucket(_)) => Err("only who may list the bucket may ask for its report"),
     }
 }
 
@@ -192,6 +212,10 @@ impl Told {
             Told::Bucket(_) => ("s3:ListBucket", Resource::Bucket(&bucket)),
         };
         let account = rights::account(caller, store);
+        let mut headers = head.headers.clone();
+        if headers::fold(&mut headers).is_err() {
+            return false;
+        }
         let asker = Asker {
             store,
             view: &view,
@@ -199,7 +223,7 @@ impl Told {
             account: &account,
             mechanism,
             query: &Query::default(),
-            headers: &head.headers,
+            headers: &headers,
             scheme: head.extensions.get().unwrap_or(&Scheme::HTTP),
             tls: head.extensions.get().copied(),
             creates: None,

@@ -147,8 +147,8 @@ impl Inside {
 /// The user whom the console shows as signed in; none for an anonymous caller.
 fn who(caller: &Caller) -> Option<Who> {
     let (name, id, is_role) = match caller {
-        Caller::User(user) if user.display_name.is_empty() => (user.id.clone(), user.id.as_str(), false),
-        Caller::User(user) => (user.display_name.clone(), user.id.as_str(), false),
+        Caller::User(user, _) if user.display_name.is_empty() => (user.id.clone(), user.id.as_str(), false),
+        Caller::User(user, _) => (user.display_name.clone(), user.id.as_str(), false),
         Caller::Member(member) => {
             let is_role = member.kind == MemberKind::Role;
             // The id of a role's session is the role's id, a colon, and the name of the session.

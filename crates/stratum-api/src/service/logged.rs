@@ -63,7 +63,7 @@ impl Logged {
             bucket,
             key,
             method: head.method.clone(),
-            target: format!("{} {}{} HTTP/1.1", head.method, head.uri.path(), shown(query)),
+            target: format!("{} {}{} {}", head.method, head.uri.path(), shown(query), protocol(head.version)),
             source: head.extensions.get::<SocketAddr>().map(|peer| peer.ip().to_string()),
             host: host.map(str::to_owned),
             referer: text(REFERER),
@@ -81,13 +81,13 @@ impl Logged {
         let Came { seen, request, sent, error, took } = *came;
         let whole = response.headers().get("content-range").and_then(|range| range.to_str().ok());
         let whole = whole.and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-        let is_read = matches!(self.method, Method::GET | Method::HEAD);
-        let is_object = self.key.is_some() && response.status().is_success();
-        let object_size = match (is_object, is_read) {
-            (true, true) => whole.or(Some(sent)),
-            (true, false) => self.length.filter(|length| *length > 0),
-            (false, _) => None,
+        // The bodies of other operations are documents, whose lengths are no object's.
+        let object_size = match seen.operation {
+            "GetObject" | "HeadObject" => whole.or(Some(sent)),
+            "PutObject" | "UploadPart" => self.length.filter(|length| *length > 0),
+            _ => None,
         };
+        let object_size = object_size.filter(|_| response.status().is_success());
         let line = Line {
             owner: &self.bucket.owner,
             bucket: &self.bucket.name,
@@ -139,6 +139,17 @@ fn of_one<'a>(request: &Line<'a>, touched: &'a Touched) -> Line<'a> {
         object_size: None,
         version: touched.version.as_deref(),
         ..request.clone()
+    }
+}
+
+/// The version of HTTP that a request came by, as the log names it.
+fn protocol(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_09 => "HTTP/0.9",
+        http::Version::HTTP_10 => "HTTP/1.0",
+        http::Version::HTTP_2 => "HTTP/2.0",
+        http::Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
     }
 }
 

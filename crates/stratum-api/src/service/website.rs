@@ -124,8 +124,7 @@ impl Visit<'_> {
         let is_folder = !path.is_empty() && !path.ends_with('/');
         let index = format!("{path}/{}", site.index_suffix);
         if is_folder && self.object(&index, &Method::HEAD, false, seen).await.is_ok() {
-            let location = format!("{}/", self.head.uri.path());
-            return elsewhere(&Elsewhere { status: StatusCode::FOUND, location });
+            return elsewhere(&website::folder(self.head.uri.path()));
         }
         if let Some(to) = site.elsewhere(path, Some(status), came) {
             return elsewhere(&to);

@@ -2,10 +2,14 @@
 
 use crate::client::Client;
 use crate::rig::{Age, Answer, Choices, OTHER, ROOT};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use stratum_api::log_delivery::AccessLogTask;
 use stratum_metadata::record::ObjectOwnership;
 use stratum_storage::task::Task;
+use tokio::runtime::Handle;
 
 const LOGGING: &str = "<BucketLoggingStatus><LoggingEnabled><TargetBucket>logs</TargetBucket>\
     <TargetPrefix>of-site/</TargetPrefix></LoggingEnabled></BucketLoggingStatus>";
@@ -89,9 +93,11 @@ async fn requests_become_lines_of_objects_in_the_target() {
     let put = root(&client, "PUT", "/site/a%20key", "12345").await;
     root(&client, "GET", "/site/a%20key", "").await;
     client.rig.send("GET", "/site/a%20key?X-Amz-Signature=hush", &[], b"").await;
+    root(&client, "GET", "/site/a%20key?acl", "").await;
+    client.rig.raw(b"GET /site/a%20key HTTP/1.0\r\nhost: localhost\r\n\r\n", false).await;
     deliver(&client).await;
     let lines = lines(&client).await;
-    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!(lines.len(), 5, "{lines:?}");
     let request = put.header("x-amz-request-id").unwrap();
     let line = &lines[0];
     assert!(line.starts_with("root site ["), "{line}");
@@ -106,10 +112,61 @@ async fn requests_become_lines_of_objects_in_the_target() {
         "{}",
         lines[2]
     );
+    let (_, of_acl) = lines[3].split_once("?acl HTTP/1.1\" 200 - ").unwrap();
+    let sizes: Vec<_> = of_acl.split(' ').take(2).collect();
+    assert!(sizes[0] != "-" && sizes[1] == "-", "a document's length is no object's size: {}", lines[3]);
+    assert!(lines[4].contains("\"GET /site/a%20key HTTP/1.0\" 403 "), "{}", lines[4]);
     assert!(lines.iter().all(|line| !line.contains("unlogged")));
 }
 
-/// A request that deletes many objects has a line of its own, and one for each object with the outcome.
+/// Counts what is told of dropped lines.
+#[derive(Default)]
+struct Dropped(Arc<AtomicU64>);
+
+impl Recorder for Dropped {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        match key.name() {
+            "stratum_access_log_lines_dropped_total" => Counter::from_arc(self.0.clone()),
+            _ => Counter::noop(),
+        }
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_what_is_logged_no_more_are_counted() {
+    let client = client().await;
+    root(&client, "PUT", "/logs?policy", POLICY).await;
+    let dropped = Dropped::default();
+    let count = || {
+        let deliver = || Handle::current().block_on(deliver(&client));
+        tokio::task::block_in_place(|| metrics::with_local_recorder(&dropped, deliver));
+        dropped.0.swap(0, Ordering::Relaxed)
+    };
+    root(&client, "PUT", "/site?logging", LOGGING).await;
+    root(&client, "PUT", "/site/a", "x").await;
+    assert_eq!(count(), 0);
+    root(&client, "GET", "/site/a", "").await;
+    root(&client, "PUT", "/site?logging", "<BucketLoggingStatus/>").await;
+    assert_eq!(count(), 2, "of the read, and of the end of the logging");
+    root(&client, "PUT", "/site?logging", LOGGING).await;
+    root(&client, "DELETE", "/site/a", "").await;
+    root(&client, "DELETE", "/site", "").await;
+    assert_eq!(count(), 2, "of both deletions");
+}
+
+/// The request has its line, and each object that it names has one with what became of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_many_that_are_deleted_has_a_line() {
     let client = client().await;

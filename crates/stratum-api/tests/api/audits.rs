@@ -89,7 +89,15 @@ async fn what_operators_do_and_others_may_not_is_told() {
     assert_eq!(rig.signed(OTHER, "GET", "/_stratum/v1/status?a=b", &[], b"").await.status, 403);
     let [line] = told(&client).try_into().expect("the refusal alone");
     assert_eq!((&line["operation"], &line["target"]), (&"Operate".into(), &"/_stratum/v1/status?a=b".into()));
-    assert_eq!((&line["user"], line["status"].as_u64()), (&Value::Null, Some(403)));
+    assert_eq!((&line["user"], &line["access_key"]), (&"other".into(), &OTHER.0.into()));
+    assert_eq!(line["status"].as_u64(), Some(403));
+    rig.send("POST", "/_stratum/v1/status", &[], b"").await;
+    let [line] = told(&client).try_into().expect("the refusal of whom nobody knows");
+    assert_eq!((&line["user"], &line["access_key"]), (&Value::Null, &Value::Null));
+    for beside in ["/_stratum/health/live", "/_stratum/x"] {
+        rig.send("POST", beside, &[], b"").await;
+        assert_eq!(told(&client), Vec::<Value>::new(), "{beside} changes nothing");
+    }
     rig.signed(ROOT, "POST", "/_stratum/v1/status", &[], b"").await;
     let [line] = told(&client).try_into().expect("what may change something");
     assert_eq!((&line["user"], &line["method"]), (&"root".into(), &"POST".into()));

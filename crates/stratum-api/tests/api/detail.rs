@@ -289,6 +289,20 @@ async fn a_body_without_a_length_may_have_any() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_document_without_a_length_is_no_longer_than_others() {
+    let client = Client::with_bucket().await;
+    let document = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let long = format!("{document}{}", " ".repeat(5000));
+    let framed = |text: &str| format!("{:x}\r\n{text}\r\n0\r\n\r\n", text.len());
+    let put = async |text: &str| {
+        client.send("PUT", "/bucket?versioning", &[("transfer-encoding", "chunked")], framed(text)).await
+    };
+    put(&long).await.refused(400, "EntityTooLarge");
+    client.put("/bucket?versioning", &long).await.refused(400, "EntityTooLarge");
+    put(document).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_is_what_every_header_says_of_it() {
     let client = Client::with_bucket().await;
     let chunked = ("transfer-encoding", "chunked");

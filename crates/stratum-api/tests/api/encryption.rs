@@ -292,7 +292,15 @@ async fn parts_are_encrypted_as_their_upload() {
         } else {
             client.send("PUT", &part(1), &Own::new(1).headers(), &first).await.refused(400, "InvalidRequest");
         }
-        // The part is sent twice. The second one replaces the first, and is sealed differently.
+        // Headers may repeat what the upload was created with, and ask for nothing else.
+        for (name, headers) in [("s3", S3), ("kms", KMS)] {
+            let sent = client.with_headers("PUT", &part(9), &[&read, headers], "x").await;
+            match mode.name == name {
+                true => drop(sent.expect(200)),
+                false => sent.refused(400, "InvalidArgument"),
+            }
+        }
+        // Sent twice: no two bodies are sealed alike.
         client.send("PUT", &part(1), &read, noise(3, 5 * MIB)).await.expect(200);
         let sent = client.send("PUT", &part(1), &read, &first).await.expect(200);
         let copied = client.with_headers("PUT", &part(2), &[&copy, &read], "").await.expect(200);
@@ -309,7 +317,17 @@ async fn parts_are_encrypted_as_their_upload() {
             refused.refused(400, "InvalidRequest");
             client.post(&complete, &document).await.refused(400, "InvalidRequest");
         }
-        client.send("POST", &complete, &read, &document).await.expect(200);
+        let other = if mode.name == "s3" { KMS } else { S3 };
+        client
+            .with_headers("POST", &complete, &[&read, other], &document)
+            .await
+            .refused(400, "InvalidArgument");
+        let first = client.send("POST", &complete, &read, &document).await.expect(200);
+        let again = client.send("POST", &complete, &read, &document).await.expect(200);
+        for name in ["", "-aws-kms-key-id", "-customer-algorithm", "-customer-key-MD5"] {
+            let name = format!("x-amz-server-side-encryption{name}");
+            assert_eq!(first.header(&name), again.header(&name), "{} {name}", mode.name);
+        }
         let head = client.reads_with(&target, &read, &body).await;
         assert_eq!(head.header("x-amz-meta-kept"), Some("yes"));
         let second_part = client.send("GET", &format!("{target}?partNumber=2"), &read, "").await.expect(206);

@@ -9,8 +9,7 @@ use md5::{Digest as _, Md5};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use stratum_metadata::command::{Command, IdentityChanges, IdentityWrite};
-use stratum_metadata::record::{AccountName, IdentityDetail, IdentityKind, IdentityRecord};
+use stratum_auth::{AccessKey, AuthError, Identities, Keyring, SecretKey, User};
 
 const IAM: (&str, &str) = ("iam", "2010-05-08");
 const STS: (&str, &str) = ("sts", "2011-06-15");
@@ -598,6 +597,59 @@ async fn a_session_ends_with_its_role_and_its_user() {
     done(root().iam(&rig, "CreateUser", &own[..1]).await);
     done(root().iam(&rig, "PutUserPolicy", &own).await);
     refused(&of_ann.s3(&rig, "GET", "/bucket/k", b"").await, 403, "InvalidAccessKeyId");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_of_one_value_comes_once() {
+    let rig = closed().await;
+    let form = form(STS.1, "GetCallerIdentity", &[]);
+    let twice = [FORM, ("user-agent", "a"), ("user-agent", "b")];
+    let answer = rig.signed(root().signer("sts"), "POST", "/", &twice, form.as_bytes()).await;
+    refused(&answer, 400, "InvalidArgument");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owners_session_is_known_for_one() {
+    let rig = closed().await;
+    let session = Holder::of(&root().sts(&rig, "GetSessionToken", &[]).await);
+    refused(&session.sts(&rig, "GetSessionToken", &[]).await, 403, "AccessDenied");
+
+    assert_eq!(session.s3(&rig, "PUT", "/bucket/of-session", b"body").await.status, 200);
+    let lines: Vec<serde_json::Value> =
+        rig.audit.lock().take(usize::MAX).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let line = lines.iter().find(|line| line["key"] == "of-session").unwrap();
+    assert_eq!((&line["user"], &line["access_key"]), (&"root".into(), &session.key.as_str().into()));
+
+    let sessions_are_denied = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*","Condition":{"Null":{"aws:TokenIssueTime":"false"}}}}"#;
+    let put = root().s3(&rig, "PUT", "/bucket?policy", sessions_are_denied.as_bytes()).await;
+    assert_eq!(put.status, 204, "{}", put.text());
+    refused(&session.s3(&rig, "GET", "/bucket/k", b"").await, 403, "AccessDenied");
+    assert_eq!(root().s3(&rig, "GET", "/bucket/k", b"").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owners_session_ends_with_the_owners_key() {
+    let rig = closed().await;
+    let session = Holder::of(&root().sts(&rig, "GetSessionToken", &[]).await);
+    let found = |access_key: &str, secret: &str| {
+        let mut owner = rig.store.root().map(|root| User::clone(root)).unwrap();
+        owner.access_key = AccessKey::new(access_key).unwrap();
+        let identities = Identities::new([(owner, SecretKey::new(secret).unwrap())]).unwrap();
+        let members = Default::default();
+        let mut keys = rig.store.access_keys();
+        (keys.configured, keys.members) = (&identities, &members);
+        futures_util::future::FutureExt::now_or_never(keys.members.open(
+            &keys.view,
+            rig.store.keys.as_ref(),
+            keys.now,
+        ))
+        .unwrap();
+        keys.find(&session.key, session.token.as_deref()).map(|_| ())
+    };
+    assert!(found(ROOT.0, ROOT.1).is_ok());
+    let ended = Err(AuthError::InvalidAccessKeyId { access_key: session.key.clone() });
+    assert_eq!(found(ROOT.0, "another secret"), ended);
+    assert_eq!(found("AKIAANOTHER", ROOT.1), ended);
 }
 
 #[tokio::test(flavor = "multi_thread")]

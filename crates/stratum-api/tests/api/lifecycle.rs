@@ -54,6 +54,15 @@ async fn answers_tell_when_and_by_which_rule() {
     for name in ["x-amz-abort-date", "x-amz-abort-rule-id"] {
         assert_eq!(parts.header(name), begun.header(name), "{name}");
     }
+    let part = client.put(&format!("/bucket/logs/parts?uploadId={upload}&partNumber=1"), "x").await;
+    let etag = part.expect(200).header("etag").unwrap().to_owned();
+    let document = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    );
+    let complete = async || client.post(&format!("/bucket/logs/parts?uploadId={upload}"), &document).await;
+    let (first, again) = (complete().await.expect(200), complete().await.expect(200));
+    assert!(first.header("x-amz-expiration").is_some_and(|told| told.contains("a%20rule")));
+    assert_eq!(again.header("x-amz-expiration"), first.header("x-amz-expiration"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -196,6 +196,19 @@ async fn conditions_hold_for_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_document_of_complete_is_what_its_md5_says() {
+    let client = Client::with_bucket().await;
+    let id = create(&client, "key", &[]).await;
+    let etag = upload(&client, &id, 1, noise(1, 10)).await;
+    let named = [(1, etag.as_str())];
+    let md5 = |text: &str| BASE64.encode(md5::Md5::digest(text));
+    let other = md5("another document");
+    complete(&client, &id, &named, &[("content-md5", &other)]).await.refused(400, "BadDigest");
+    let own = md5(&complete_document(&named));
+    complete(&client, &id, &named, &[("content-md5", &own)]).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn parts_are_copied_from_objects() {
     let client = Client::with_bucket().await;
     let source = noise(5, 200_000);

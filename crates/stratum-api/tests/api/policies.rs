@@ -234,6 +234,23 @@ async fn conditions_ask_about_the_request() {
     assert!(may("s3:PutObject", created, "PUT", "/bucket/b", &[("if-none-match", "*")]).await);
 }
 
+/// By the first of two lines a policy would allow what it denies by the second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_line_is_no_way_around_a_policy() {
+    let rig = shut().await;
+    let condition = r#"{"StringLike":{"aws:UserAgent":"curl/*"}}"#;
+    let deny = statement("Deny", THE_OTHER, "s3:GetObject", condition);
+    let_in(&rig, &format!("{},{deny}", allow(THE_OTHER, "s3:GetObject", "{}"))).await;
+    let get = async |agents: &[&str]| {
+        let lines: Vec<_> = agents.iter().map(|agent| ("user-agent", *agent)).collect();
+        rig.signed(OTHER, "GET", "/bucket/k", &lines, b"").await
+    };
+    assert_eq!(get(&["tool/1"]).await.status, 200);
+    refused(&get(&["curl/8"]).await, 403, "AccessDenied");
+    refused(&get(&["tool/1", "curl/8"]).await, 400, "InvalidArgument");
+    assert_eq!(get(&["tool/1", "tool/1"]).await.status, 200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_is_judged_by_its_source() {
     let rig = shut().await;

@@ -137,6 +137,26 @@ async fn where_it_is_taken_a_header_signs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn policies_know_how_old_a_signature_is_that_has_a_date() {
+    let rig = rig(Version2::Taken).await;
+    let young = |most: i64| {
+        format!(
+            r#"{{"Statement":{{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*","Condition":{{"NumericLessThan":{{"s3:signatureAge":"{most}"}}}}}}}}"#
+        )
+    };
+    let get = async |most: i64| {
+        let put = rig.signed(ROOT, "PUT", "/bucket?policy", &[], young(most).as_bytes()).await;
+        assert_eq!(put.status, 204, "{}", put.text());
+        let signed = send(&rig, OTHER, "GET", ("/bucket/k", "/bucket/k"), &[], "").await;
+        let url = presigned(OTHER, "GET", "/bucket/k", &[], 60);
+        (signed.status, rig.send("GET", &url, &[], b"").await.status)
+    };
+    // A URL of version 2 says when it ends, and not when it was signed.
+    assert_eq!(get(800_000).await, (200, 403));
+    assert_eq!(get(-800_000).await, (403, 403));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_header_is_good_for_a_quarter_of_an_hour() {
     let rig = rig(Version2::Taken).await;
     let get = async |date: &str| {

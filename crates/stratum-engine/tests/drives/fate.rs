@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use std::path::Path;
 use std::time::Duration;
-use stratum_metadata::command::{Command, Match, Outcome, Refusal, WriteCondition};
+use stratum_metadata::command::{Command, Condition, Match, Outcome, Refusal, WriteCondition};
 use stratum_metadata::record::Body;
 use stratum_metadata::{CommitError, NewBytes, NotWritten};
 use stratum_storage::writepath::Written;
@@ -73,7 +73,7 @@ async fn a_body_is_freed_when_its_command_is_refused() {
     assert!(matches!(store.propose(1, absent()).await, Ok(Outcome::Object(_))));
     assert_eq!(store.punched().await, 0);
     let refused = store.propose(1, absent()).await;
-    assert_eq!(refused, Ok(Outcome::Refused(Refusal::PreconditionFailed)));
+    assert_eq!(refused, Ok(Outcome::Refused(Refusal::PreconditionFailed(Condition::IfNoneMatch))));
     assert!(store.punched().await > LENGTH as u64);
     assert_eq!(store.read(1).await, Some(large()));
 }

@@ -319,7 +319,7 @@ impl Life<'_> {
         let content = Some(Content::plain(piece));
         match self.run.put(&key, piece, condition).await {
             Wrote::Done if holds => self.model.set(&key, content),
-            Wrote::Refused(Refusal::PreconditionFailed | Refusal::NoSuchKey) if !holds => {}
+            Wrote::Refused(Refusal::PreconditionFailed(_) | Refusal::NoSuchKey) if !holds => {}
             Wrote::Unknown(_) if holds => self.model.may_be(&key, content),
             Wrote::Unknown(_) | Wrote::Nothing(_) | Wrote::Refused(Refusal::VolumeGone) => {}
             other => {

@@ -227,7 +227,7 @@ async fn put_if_absent(life: &mut Life<'_>) -> String {
         Wrote::Done | Wrote::Unknown(_) if is_absent => {
             life.model.versions.wrote(&key, answers.unanswered.get(), answers.made.get(), Some(content));
         }
-        Wrote::Refused(Refusal::PreconditionFailed) if !is_absent => {}
+        Wrote::Refused(Refusal::PreconditionFailed(_)) if !is_absent => {}
         Wrote::Unknown(_) | Wrote::Nothing(_) | Wrote::Refused(Refusal::VolumeGone) => {}
         other => panic!("a put if nothing is there, of {kept:?}, gives {other:?}"),
     }

@@ -2,12 +2,13 @@
 
 use super::view::View;
 use super::{ApplyError, Step, bodies, buckets, locks, tiers, usage, versions};
-use crate::command::{Deleted, Deletion, Match, ObjectChange, Outcome, Refusal, WriteCondition};
+use crate::command::{Condition, Deleted, Deletion, Match, ObjectChange, Outcome, Refusal, WriteCondition};
 use crate::keys;
 use crate::owned::{self, Found};
 use crate::record::{
     Body, BucketId, DeleteMarker, ETag, ObjectRecord, Owner, Version, VersionId, Versioning,
 };
+use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Index;
 
 pub(super) fn put(
@@ -128,7 +129,7 @@ pub(super) fn configure(
         }
         ObjectChange::LegalHold(hold) => attributes.legal_hold = Some(hold),
         ObjectChange::StorageClass { modified, .. } if modified != record.modified => {
-            return Err(Refusal::PreconditionFailed.into());
+            return Err(Refusal::PreconditionFailed(Condition::ModifiedAt).into());
         }
         ObjectChange::StorageClass { class, .. } => record.storage_class = class,
     }
@@ -184,31 +185,36 @@ pub(super) fn replace(
 
 /// Evaluates a condition on the object that is now under the key.
 pub(super) fn check(condition: &WriteCondition, current: Option<&ObjectRecord>) -> Step<()> {
-    match (&condition.if_match, current) {
-        (Some(_), None) => return Err(Refusal::NoSuchKey.into()),
-        (Some(wanted), Some(current)) if !matches(wanted, current.etag) => {
-            return Err(Refusal::PreconditionFailed.into());
-        }
-        _ => {}
-    }
-    let unwanted = |current: &ObjectRecord| {
-        condition.if_none_match.as_ref().is_some_and(|unwanted| matches(unwanted, current.etag))
-            || condition.if_modified_at.is_some_and(|seconds| current.modified / 1_000 != seconds)
-            || condition.if_size.is_some_and(|size| current.size != size)
+    let Some(current) = current else {
+        return if condition.if_match.is_some() { Err(Refusal::NoSuchKey.into()) } else { Ok(()) };
     };
-    match current {
-        Some(current) if unwanted(current) => Err(Refusal::PreconditionFailed.into()),
-        _ => Ok(()),
-    }
+    let is = |etags: &Match| matches(etags, current.etag);
+    first_unmet([
+        (Condition::IfMatch, condition.if_match.as_ref().is_none_or(is)),
+        (Condition::IfNoneMatch, !condition.if_none_match.as_ref().is_some_and(is)),
+        (Condition::ModifiedAt, is_modified_at(condition, current.modified)),
+        (Condition::Size, condition.if_size.is_none_or(|size| current.size == size)),
+    ])
 }
 
 /// Evaluates a condition on a delete marker, which exists and has neither an ETag nor a size.
 fn check_marker(condition: &WriteCondition, marker: &DeleteMarker) -> Step<()> {
-    let is_unmet = matches!(condition.if_match, Some(Match::ETags(_)))
-        || matches!(condition.if_none_match, Some(Match::Any))
-        || condition.if_modified_at.is_some_and(|seconds| marker.modified / 1_000 != seconds)
-        || condition.if_size.is_some();
-    if is_unmet { Err(Refusal::PreconditionFailed.into()) } else { Ok(()) }
+    first_unmet([
+        (Condition::IfMatch, !matches!(condition.if_match, Some(Match::ETags(_)))),
+        (Condition::IfNoneMatch, !matches!(condition.if_none_match, Some(Match::Any))),
+        (Condition::ModifiedAt, is_modified_at(condition, marker.modified)),
+        (Condition::Size, condition.if_size.is_none()),
+    ])
+}
+
+/// Refuses by the first condition that doesn't hold.
+fn first_unmet(conditions: [(Condition, bool); 4]) -> Step<()> {
+    let unmet = conditions.into_iter().find(|(_, holds)| !holds);
+    unmet.map_or(Ok(()), |(condition, _)| Err(Refusal::PreconditionFailed(condition).into()))
+}
+
+fn is_modified_at(condition: &WriteCondition, modified: UnixMillis) -> bool {
+    condition.if_modified_at.is_none_or(|seconds| modified / 1_000 == seconds)
 }
 
 fn matches(wanted: &Match, etag: ETag) -> bool {

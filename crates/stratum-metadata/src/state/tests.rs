@@ -10,7 +10,7 @@ mod usage;
 mod versions;
 
 use super::*;
-use crate::command::{CompletedPart, Deleted, Deletion, Match, Move, WriteCondition};
+use crate::command::{CompletedPart, Condition, Deleted, Deletion, Match, Move, WriteCondition};
 use crate::keys::{self, Tag};
 use crate::record::*;
 use crate::tree::memory::Memory;
@@ -252,7 +252,9 @@ fn only_if(tag: u8) -> WriteCondition {
     WriteCondition { if_match: Some(Match::ETags(vec![etag])), ..WriteCondition::default() }
 }
 
-const FAILED: Outcome = Outcome::Refused(Refusal::PreconditionFailed);
+fn failed(condition: Condition) -> Outcome {
+    Outcome::Refused(Refusal::PreconditionFailed(condition))
+}
 
 #[test]
 fn two_racing_conditions_in_one_group_have_one_winner() {
@@ -264,9 +266,9 @@ fn two_racing_conditions_in_one_group_have_one_winner() {
         put("a", 4, small(), only_if(1)),
     ]);
     assert!(matches!(outcomes[0], Outcome::Object(_)));
-    assert_eq!(outcomes[1], FAILED);
+    assert_eq!(outcomes[1], failed(Condition::IfNoneMatch));
     assert!(matches!(outcomes[2], Outcome::Object(_)));
-    assert_eq!(outcomes[3], FAILED);
+    assert_eq!(outcomes[3], failed(Condition::IfMatch));
     assert_eq!(store.object("a").unwrap().etag, ETag::Md5([3; 16]));
 }
 
@@ -278,16 +280,17 @@ fn conditions_are_those_of_s3() {
     assert_eq!(store.apply(put("a", 1, small(), only_if(1))), Outcome::Refused(Refusal::NoSuchKey));
     store.apply(put("a", 1, small(), only_if_absent()));
     assert!(matches!(store.apply(put("a", 1, small(), any)), Outcome::Object(_)));
-    assert_eq!(store.apply(put("a", 2, small(), only_if(5))), FAILED);
+    assert_eq!(store.apply(put("a", 2, small(), only_if(5))), failed(Condition::IfMatch));
     let remove = |condition| {
         Command::DeleteObject(Deletion { condition, ..Deletion::of(BUCKET, b"a".to_vec(), 5_000) })
     };
-    for condition in [
-        only_if(5),
-        WriteCondition { if_modified_at: Some(8), ..WriteCondition::default() },
-        WriteCondition { if_size: Some(11), ..WriteCondition::default() },
+    for (condition, unmet) in [
+        (only_if(5), Condition::IfMatch),
+        (WriteCondition { if_modified_at: Some(8), ..only_if(1) }, Condition::ModifiedAt),
+        (WriteCondition { if_size: Some(11), if_modified_at: Some(7), ..only_if(1) }, Condition::Size),
+        (WriteCondition { if_size: Some(11), ..only_if_absent() }, Condition::IfNoneMatch),
     ] {
-        assert_eq!(store.apply(remove(condition)), FAILED);
+        assert_eq!(store.apply(remove(condition)), failed(unmet));
     }
     let fits = WriteCondition { if_modified_at: Some(7), if_size: Some(10), ..only_if(1) };
     assert_eq!(store.apply(remove(fits)), Outcome::Deleted(Deleted::Current));
@@ -645,9 +648,11 @@ struct Model(BTreeMap<u8, u8>);
 impl Model {
     fn refuses(&self, key: u8, cond: &Cond) -> Option<Refusal> {
         match (cond, self.0.get(&key)) {
-            (Cond::Absent, Some(_)) => Some(Refusal::PreconditionFailed),
+            (Cond::Absent, Some(_)) => Some(Refusal::PreconditionFailed(Condition::IfNoneMatch)),
             (Cond::Is(_), None) => Some(Refusal::NoSuchKey),
-            (Cond::Is(tag), Some(current)) if tag != current => Some(Refusal::PreconditionFailed),
+            (Cond::Is(tag), Some(current)) if tag != current => {
+                Some(Refusal::PreconditionFailed(Condition::IfMatch))
+            }
             _ => None,
         }
     }
@@ -738,7 +743,7 @@ proptest! {
                     }
                 }
                 Op::Delete(key, cond) => match model.refuses(*key, cond) {
-                    Some(Refusal::PreconditionFailed) => prop_assert_eq!(outcome, FAILED),
+                    Some(unmet @ Refusal::PreconditionFailed(_)) => prop_assert_eq!(outcome, Outcome::Refused(unmet)),
                     _ => {
                         let existed = model.0.remove(key).is_some();
                         let deleted = if existed { Deleted::Current } else { Deleted::Nothing };

@@ -11,7 +11,7 @@ mod outage;
 mod panics;
 
 use super::*;
-use crate::command::{Deleted, Deletion, Match, Refusal, WriteCondition};
+use crate::command::{Condition, Deleted, Deletion, Match, Refusal, WriteCondition};
 use crate::listing::{ListRequest, Listed, Position};
 use crate::log::Usage;
 use crate::log::memory::MemoryLog;
@@ -189,7 +189,9 @@ async fn of_racing_conditions_one_wins() {
         for racer in racers {
             match racer.await.unwrap() {
                 Outcome::Object(_) => won += 1,
-                outcome => assert_eq!(outcome, Outcome::Refused(Refusal::PreconditionFailed)),
+                outcome => {
+                    assert_eq!(outcome, Outcome::Refused(Refusal::PreconditionFailed(Condition::IfNoneMatch)))
+                }
             }
         }
         assert_eq!(won, 1);

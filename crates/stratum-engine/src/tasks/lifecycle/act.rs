@@ -114,7 +114,7 @@ impl Lifecycle {
 fn refused(refusal: &Refusal) -> Done {
     match refusal {
         Refusal::Locked => Done::Locked,
-        Refusal::PreconditionFailed
+        Refusal::PreconditionFailed(_)
         | Refusal::NoSuchBucket
         | Refusal::NoSuchKey
         | Refusal::NoSuchVersion

@@ -54,7 +54,7 @@ fn what_is_refused_is_not_told() {
     store.tell(put("a", 1, small(), only_if_absent()), &PUT);
     let [event] = store.events().try_into().unwrap();
     assert_eq!((event.kind, event.sequencer, event.object.unwrap().size), (PUT[0], store.index, 10));
-    assert_eq!(store.tell(put("a", 2, small(), only_if_absent()), &PUT), FAILED);
+    assert_eq!(store.tell(put("a", 2, small(), only_if_absent()), &PUT), failed(Condition::IfNoneMatch));
     assert_eq!(store.tell(delete("b"), &REMOVED), Outcome::Deleted(Deleted::Nothing));
     assert_eq!((store.events().len(), store.queue()), (1, EventQueue { waiting: 1, lost: 0 }));
 }

@@ -402,14 +402,14 @@ fn a_marker_counts_as_no_object_for_a_write_and_as_a_version_for_a_delete() {
         let of = Deletion::of(BUCKET, b"a".to_vec(), 5_000);
         Command::DeleteObject(Deletion { condition, version, ..of })
     };
-    assert_eq!(store.apply(remove(only_if(1), None)), FAILED);
+    assert_eq!(store.apply(remove(only_if(1), None)), failed(Condition::IfMatch));
     let of_another_size = WriteCondition { if_size: Some(10), ..WriteCondition::default() };
-    assert_eq!(store.apply(remove(of_another_size, None)), FAILED);
+    assert_eq!(store.apply(remove(of_another_size, None)), failed(Condition::Size));
     let any = WriteCondition { if_match: Some(Match::Any), ..WriteCondition::default() };
     assert!(matches!(deleted(store.apply(remove(any, None))), Deleted::Marked(_)));
     assert!(matches!(store.apply(put("a", 2, small(), only_if_absent())), Outcome::Object(_)));
     let version = store.object("a").map(|record| record.version);
-    assert_eq!(store.apply(remove(only_if(1), version)), FAILED);
+    assert_eq!(store.apply(remove(only_if(1), version)), failed(Condition::IfMatch));
     assert_eq!(deleted(store.apply(remove(only_if(2), version))), Deleted::Current);
     assert_eq!(deleted(store.apply(remove(only_if(2), version))), Deleted::Nothing);
 }
@@ -421,7 +421,7 @@ fn of_racing_writes_over_a_marker_one_wins() {
     let puts = (1..=8).map(|tag| put("a", tag, small(), only_if_absent())).collect();
     let outcomes = store.apply_group(puts);
     assert!(matches!(outcomes[0], Outcome::Object(_)));
-    assert!(outcomes[1..].iter().all(|outcome| *outcome == FAILED));
+    assert!(outcomes[1..].iter().all(|outcome| *outcome == failed(Condition::IfNoneMatch)));
 }
 
 /// A bucket from before the raise can be versioned like any other.

@@ -110,7 +110,7 @@ async fn what_one_node_proposes_both_apply_and_it_alone_answers() {
     assert!(matches!(other.commit(put_if_absent("b", 2), body()).await, Ok(Outcome::Object(_))));
     // They share one state: a condition sees what the other node has written.
     let refused = other.commit(put_if_absent("a", 3), body()).await;
-    assert_eq!(refused, Ok(Outcome::Refused(Refusal::PreconditionFailed)));
+    assert_eq!(refused, Ok(Outcome::Refused(Refusal::PreconditionFailed(Condition::IfNoneMatch))));
     assert_eq!((one.applied_index(), keys_of(other).await), (4, vec!["a".into(), "b".into()]));
     assert_eq!(one.inner.machine.applied(), other.inner.machine.applied());
 }
@@ -126,7 +126,7 @@ async fn two_that_propose_at_once_come_to_the_same_state() {
                 let written =
                     metadata.commit(put_if_absent(&format!("{number}"), writer), Bytes::from_static(b"x"));
                 match written.await {
-                    Ok(Outcome::Object(_) | Outcome::Refused(Refusal::PreconditionFailed)) => {}
+                    Ok(Outcome::Object(_) | Outcome::Refused(Refusal::PreconditionFailed(_))) => {}
                     other => panic!("{other:?}"),
                 }
             }
