@@ -2,8 +2,9 @@
 //!
 //! For `s3://` in AWS's own order: what the command line says, then the environment, then the profile in the files of
 //! `~/.aws`. Where none of them has a key, the Stratum server of this machine is asked, if its credentials lie where
-//! the operator's commands find them. An alias names its endpoint, region and key alone: of the others only the
-//! certificates to trust and the setting of checksums count for it.
+//! the operator's commands find them. They are root's, so that no other machine gets a request signed by them. An alias
+//! names its endpoint, region and key alone: of the others only the certificates to trust and the setting of checksums
+//! count for it.
 
 mod alias;
 mod aws;
@@ -84,6 +85,11 @@ pub enum ConnectError {
          endpoint with its key by `stratum alias set NAME URL ACCESS_KEY`"
     )]
     NoKeys,
+    #[error(
+        "no access key for {0}: that of this machine's own server signs for no other machine. Set AWS_ACCESS_KEY_ID and \
+         AWS_SECRET_ACCESS_KEY, or name a profile of ~/.aws by --profile"
+    )]
+    NoKeysFor(Endpoint),
     #[error("{0}")]
     Profile(#[from] ProfileError),
     #[error("{0}")]
@@ -121,26 +127,31 @@ impl Connection {
 
     fn of_default(args: &ConnectArgs, machine: &Machine) -> Result<Connection, ConnectError> {
         let aws = Aws::of(args, machine)?;
-        let mut endpoint = aws.endpoint()?;
-        let found = match (args.anonymous, aws.keys()?) {
-            (true, _) => Some((None, "--anonymous".to_owned())),
-            (false, Some((keys, origin))) => Some((Some(keys), origin)),
-            (false, None) => None,
-        };
-        let (keys, origin) = match found {
-            Some(found) => found,
-            None => {
+        let region = aws.region().unwrap_or_else(|| DEFAULT_REGION.to_owned());
+        let parsed =
+            |(said, url): (String, String)| Endpoint::parse(&url).ok_or(ConnectError::Endpoint { said, url });
+        let named = aws.endpoint()?.map(parsed).transpose()?;
+        // Where no key is wanted none is looked up, which could run a credential_process.
+        let found = if args.anonymous { None } else { aws.keys()? };
+        let (endpoint, keys, origin) = match (found, args.anonymous) {
+            (Some((keys, origin)), _) => (named, Some(keys), origin),
+            (None, true) => (named, None, "--anonymous".to_owned()),
+            (None, false) => {
                 let server = (machine.local)().ok_or(ConnectError::NoKeys)?;
+                let its_own = parsed(("the server".into(), server.endpoint))?;
+                let endpoint = match named {
+                    Some(named) if named != its_own && !named.is_loopback() => {
+                        return Err(ConnectError::NoKeysFor(named));
+                    }
+                    named => named.unwrap_or(its_own),
+                };
                 let (access_key, secret_key) = (server.access_key, server.secret_key);
-                endpoint = endpoint.or(Some(("the server".into(), server.endpoint)));
-                (Some(Keys { access_key, secret_key, session_token: None }), server.origin)
+                (Some(endpoint), Some(Keys { access_key, secret_key, session_token: None }), server.origin)
             }
         };
-        let region = aws.region().unwrap_or_else(|| DEFAULT_REGION.to_owned());
-        let (said, url) =
-            endpoint.unwrap_or_else(|| ("AWS".into(), format!("https://s3.{region}.amazonaws.com")));
+        let of_aws = || parsed(("AWS".into(), format!("https://s3.{region}.amazonaws.com")));
         Ok(Connection {
-            endpoint: Endpoint::parse(&url).ok_or(ConnectError::Endpoint { said, url })?,
+            endpoint: endpoint.map_or_else(of_aws, Ok)?,
             region,
             keys,
             origin,

@@ -119,7 +119,12 @@ impl Problem {
         match (self, self.kind()) {
             (Problem::Closed, _) => Outcome::Done,
             (Problem::Usage(_), _) => Outcome::Usage,
-            (Problem::Connect(ConnectError::NoKeys | ConnectError::Profile(_)), _) => Outcome::Denied,
+            (
+                Problem::Connect(
+                    ConnectError::NoKeys | ConnectError::NoKeysFor(_) | ConnectError::Profile(_),
+                ),
+                _,
+            ) => Outcome::Denied,
             (Problem::Connect(_), _) => Outcome::Usage,
             (Problem::Missing(_) | Problem::OnlyFolder(_), _) => Outcome::Missing,
             (_, Some(Kind::NoBucket | Kind::NoObject | Kind::NotFound)) => Outcome::Missing,

@@ -580,6 +580,14 @@ fn without_an_endpoint_the_server_on_this_machine_is_asked() {
     command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
     let said = words(&command.output().unwrap().stderr);
     assert!(said.contains("nothing listens at http://127.0.0.1:1"), "{said}");
+    // Its root's key signs for no other machine.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.args(["ls", "--endpoint", "http://stranger.invalid"]).current_dir(home.path()).env_clear();
+    command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let said = words(&output.stderr);
+    assert!(said.contains("no access key for http://stranger.invalid"), "{said}");
 }
 
 #[test]
@@ -628,6 +636,14 @@ fn keys_and_endpoints_are_found_in_the_order_of_the_aws_cli() {
     let (code, said) = lists(&[], &[("AWS_ACCESS_KEY_ID", ACCESS_KEY)]);
     assert!(code == 4 && said.contains("set both"), "{said}");
     assert_eq!(lists(&["--anonymous"], &[]).0, 4);
+    // Where no key is wanted, none is made.
+    let made = person.path("made");
+    let config =
+        format!("[default]\ncredential_process = touch {}\nendpoint_url = {endpoint}\n", made.display());
+    person.write(".aws/config", config.as_bytes());
+    fs::remove_file(person.path(".aws/credentials")).unwrap();
+    assert_eq!((lists(&["--anonymous"], &[]).0, made.exists()), (4, false));
+    assert_eq!((lists(&[], &[]).0, made.exists()), (4, true));
 }
 
 #[test]

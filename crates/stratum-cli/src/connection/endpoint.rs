@@ -28,8 +28,10 @@ impl Endpoint {
         let usual = if is_tls { 443 } else { 80 };
         let authority = match authority.port_u16() {
             Some(port) if port != usual => format!("{}:{port}", authority.host()),
-            _ if authority.as_str().ends_with(':') => return None,
-            _ => authority.host().to_owned(),
+            Some(_) => authority.host().to_owned(),
+            // What follows the host is no port: another one isn't asked in its place.
+            None if authority.as_str() != authority.host() => return None,
+            None => authority.host().to_owned(),
         };
         Some(Endpoint { is_tls, authority, base: uri.path().trim_end_matches('/').to_owned() })
     }
@@ -40,6 +42,14 @@ impl Endpoint {
 
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// Whether it is this machine, whatever the port.
+    pub fn is_loopback(&self) -> bool {
+        let Ok(authority) = self.authority.parse::<http::uri::Authority>() else { return false };
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
     }
 
     /// Whether it is AWS itself.
@@ -70,9 +80,36 @@ mod tests {
         ] {
             assert_eq!(Endpoint::parse(url).unwrap().to_string(), told);
         }
-        for url in ["localhost:9000", "ftp://x", "http://", "http://a@b", "http://x/?q", "http://x:", "x", ""]
-        {
+        for url in [
+            "localhost:9000",
+            "ftp://x",
+            "http://",
+            "http://a@b",
+            "http://x/?q",
+            "http://x:",
+            "http://x:99999",
+            "https://x:65536",
+            "http://[::1]:99999",
+            "http://x:-1",
+            "x",
+            "",
+        ] {
             assert!(Endpoint::parse(url).is_none(), "{url}");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_names() {
+        let is_loopback = |url: &str| Endpoint::parse(url).unwrap().is_loopback();
+        for url in
+            ["http://localhost:9000", "http://127.0.0.1", "http://127.9.9.9:1", "https://[::1]:9000/s3"]
+        {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in
+            ["http://localhost.example", "http://10.0.0.1:9000", "https://[::2]", "http://127.0.0.1.example"]
+        {
+            assert!(!is_loopback(url), "{url}");
         }
     }
 }
