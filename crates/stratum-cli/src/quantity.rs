@@ -80,6 +80,19 @@ pub fn machine_moment(moment: OffsetDateTime) -> String {
     moment.format(format).unwrap_or_else(|_| moment.unix_timestamp().to_string())
 }
 
+/// A time of the machine's clock, or of a file, in whole seconds since 1970. A file may carry a time of which no calendar
+/// knows; it counts as the nearest there is.
+pub fn seconds(time: SystemTime) -> i64 {
+    let whole = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => whole(since),
+        Err(before) => {
+            let span = before.duration();
+            -whole(span) - i64::from(span.subsec_nanos() > 0)
+        }
+    }
+}
+
 /// The moment in UTC of a time of the machine's clock.
 pub fn moment(time: SystemTime) -> OffsetDateTime {
     OffsetDateTime::from(time)
@@ -103,6 +116,15 @@ mod tests {
         for text in ["", "5", "0s", "d", "-1d", "1y"] {
             assert!(span(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn times_are_whole_seconds_however_far_away() {
+        let (epoch, half) = (SystemTime::UNIX_EPOCH, Duration::from_millis(1500));
+        assert_eq!([epoch + half, epoch, epoch - half].map(seconds), [1, 0, -2]);
+        let far = Duration::from_secs(i64::MAX as u64);
+        assert_eq!((epoch + far, epoch - far).0.duration_since(epoch), Ok(far));
+        assert_eq!((seconds(epoch + far), seconds(epoch - far)), (i64::MAX, -i64::MAX));
     }
 
     #[test]

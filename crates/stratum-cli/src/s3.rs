@@ -21,7 +21,7 @@ mod uploads;
 pub use attributes::Attributes;
 pub use client::{Client, S3Error};
 pub use lists::{Entry, Listed, Version};
-pub use objects::{Condition, DELETED_AT_ONCE, Info, Range};
+pub use objects::{Condition, DELETED_AT_ONCE, Info, Range, Undeleted};
 pub use refusal::Kind;
 pub use stretches::Same;
 pub use uploads::{OpenUpload, Part, Upload};

@@ -554,6 +554,47 @@ fn an_alias_names_an_endpoint_and_its_file_must_be_private() {
     assert_eq!(person.does(&["alias", "list"]), "");
 }
 
+/// A version is one object's, an age may be longer than time, and uploads are meant as objects are.
+#[test]
+fn nothing_is_deleted_but_what_is_named() {
+    let person = Person::new();
+    person.does(&["mb", "--versioning", "s3://box"]);
+    for key in ["a.log", "b.log", "d/c.log"] {
+        person.pipes(&["cp", "-", &format!("s3://box/{key}")], b"x");
+    }
+    let listed = person.does(&["ls", "--versions", "--json", "s3://box/a.log"]);
+    let version = serde_json::from_str::<Value>(&listed).unwrap()["version"].as_str().unwrap().to_owned();
+    assert!(
+        person.fails(&["rm", "--version-id", &version, "s3://box/*.log"], 2).contains("a version is of one")
+    );
+    let age = format!("{}s", u64::MAX);
+    person.fails(&["rm", "-r", "--older-than", &age, "s3://box"], 3);
+    person.does(&["rm", "--older-than", &age, "s3://box/a.log"]);
+    assert_eq!(person.keys("s3://box"), ["a.log", "b.log", "d/c.log"]);
+    let file = person.write("large", &body(160 * MIB));
+    for key in ["a", "d/b", "d2"] {
+        let mut process = person.command(&["cp", &file, &format!("s3://box/{key}")]).spawn().unwrap();
+        let shown = || person.does(&["ls", "--incomplete", &format!("s3://box/{key}")]);
+        person.waits("begin", || (!shown().is_empty()).then_some(()));
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+    let open = |url: &str| person.does(&["ls", "--incomplete", url]).lines().count();
+    assert_eq!((open("s3://box"), open("s3://box/d"), open("s3://box/?")), (3, 1, 1));
+    for refused in ["s3://box", "s3://box/d/"] {
+        assert!(person.fails(&["rm", "--incomplete", refused], 2).contains("--recursive"), "{refused}");
+    }
+    person.fails(&["rm", "--incomplete", "s3://box/nothing"], 3);
+    person.fails(&["rm", "--incomplete", "s3://box/d"], 3);
+    person.does(&["rm", "--incomplete", "--force", "s3://box/d"]);
+    assert_eq!(open("s3://box"), 3);
+    person.does(&["rm", "--incomplete", "s3://box/d/*"]);
+    assert_eq!((open("s3://box"), open("s3://box/d")), (2, 0));
+    person.does(&["rm", "--incomplete", "--recursive", "s3://box"]);
+    assert_eq!(open("s3://box"), 0);
+    assert_eq!(person.keys("s3://box").len(), 3, "no object goes");
+}
+
 #[test]
 fn a_reader_that_closes_the_pipe_early_causes_no_error() {
     let person = Person::with_bucket();

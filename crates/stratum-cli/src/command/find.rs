@@ -7,7 +7,7 @@ use crate::listing::objects;
 use crate::output::OutputArgs;
 use crate::place::Url;
 use crate::problem::Problem;
-use crate::quantity::{bytes, machine_moment, moment, span};
+use crate::quantity::{bytes, machine_moment, seconds, span};
 use crate::s3::Entry;
 use crate::sources::Meaning;
 use clap::Args;
@@ -53,7 +53,7 @@ pub async fn run(args: &FindArgs, with: &With) -> Result<(), Problem> {
     let wanted = Wanted {
         name: args.name.as_deref().map(Glob::new),
         args,
-        now: moment((with.sessions.machine().now)()).unix_timestamp(),
+        now: seconds((with.sessions.machine().now)()),
     };
     for url in &args.urls {
         match find(&wanted, url, with).await {
@@ -75,7 +75,7 @@ struct Wanted<'a> {
 
 impl Wanted<'_> {
     fn takes(&self, name: &str, entry: &Entry) -> bool {
-        let age = u64::try_from(self.now - entry.last_modified.unix_timestamp()).unwrap_or(0);
+        let age = u64::try_from(self.now.saturating_sub(entry.last_modified.unix_timestamp())).unwrap_or(0);
         self.name.as_ref().is_none_or(|glob| glob.fits_path(name))
             && self.args.larger.is_none_or(|size| entry.size > size)
             && self.args.smaller.is_none_or(|size| entry.size < size)

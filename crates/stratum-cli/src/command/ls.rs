@@ -9,6 +9,7 @@ use crate::place::{Url, shown};
 use crate::problem::Problem;
 use crate::quantity::{machine_moment, shown_moment};
 use crate::s3::{Client, Entry, Version};
+use crate::sources::Meaning;
 use clap::Args;
 use futures_util::StreamExt;
 use serde_json::json;
@@ -178,9 +179,17 @@ impl Listing<'_> {
     }
 
     async fn uploads(&self) -> Result<(), Problem> {
-        let prefix = &self.url.key;
-        let mut found = std::pin::pin!(uploads(self.client, self.url, prefix));
+        // The uploads to that very key, and those into the folder of that name; or those to the keys that fit.
+        let meaning = Meaning::of(self.url, self.args.raw);
+        let prefix = match &meaning {
+            Meaning::Folder(_) => self.url.key.clone(),
+            Meaning::Pattern(glob) => glob.prefix(),
+        };
+        let mut found = std::pin::pin!(uploads(self.client, self.url, &prefix));
         while let Some(upload) = found.next().await.transpose()? {
+            if upload.key != self.url.key && !meaning.takes(&upload.key) {
+                continue;
+            }
             if self.with.output.is_json() {
                 self.with.output.object(&json!({
                     "type": "upload",

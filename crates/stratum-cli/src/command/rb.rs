@@ -6,7 +6,7 @@ use crate::listing::{uploads, versions};
 use crate::output::OutputArgs;
 use crate::place::Url;
 use crate::problem::Problem;
-use crate::s3::{Client, DELETED_AT_ONCE, Upload};
+use crate::s3::{Client, DELETED_AT_ONCE, Undeleted, Upload};
 use clap::Args;
 use futures_util::StreamExt;
 use serde_json::json;
@@ -56,8 +56,9 @@ async fn empty(client: &Arc<Client>, url: &Url, with: &With) -> Result<(), Probl
         let doomed = chunk.into_iter().map(|version| version.map(|version| (version.key, Some(version.id))));
         let doomed = doomed.collect::<Result<Vec<_>, _>>()?;
         let undeleted = client.delete_many(&url.bucket, &doomed).await.map_err(Problem::s3(url))?;
-        for undeleted in undeleted {
-            with.output.problem(&Problem::at(url.with_key(undeleted.key), undeleted.problem));
+        for Undeleted { at, problem } in undeleted {
+            let key = doomed.get(at).map(|(key, _)| key.as_str()).unwrap_or_default();
+            with.output.problem(&Problem::at(url.with_key(key), problem));
         }
     }
     let mut open = std::pin::pin!(uploads(client, url, ""));

@@ -6,15 +6,16 @@ use crate::listing::{objects, uploads, versions};
 use crate::output::OutputArgs;
 use crate::place::Url;
 use crate::problem::{Outcome, Problem};
-use crate::quantity::span;
-use crate::s3::{Client, DELETED_AT_ONCE, Upload};
+use crate::quantity::{seconds, span};
+use crate::s3::{Client, DELETED_AT_ONCE, Undeleted, Upload};
 use crate::sources::{Meaning, unless_folder};
 use clap::Args;
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, FuturesUnordered};
 use serde_json::json;
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How many requests that delete [`DELETED_AT_ONCE`] objects each are in flight.
 const BATCHES: usize = 4;
@@ -65,10 +66,14 @@ type Doomed = (String, Option<String>);
 pub async fn run(args: &RmArgs, with: &With) -> Result<(), Problem> {
     // All URLs are checked before anything is deleted.
     for url in &args.urls {
-        if !args.recursive && url.is_folder() && !args.incomplete && !is_pattern(args, url) {
+        if !args.recursive && url.is_folder() && !is_pattern(args, url) {
             return Err(Problem::Usage(format!(
                 "{url}: it means everything in it, not one object: say --recursive"
             )));
+        }
+        if args.version_id.is_some() && is_pattern(args, url) {
+            let problem = "a version is of one object, and a pattern may mean many";
+            return Err(Problem::Usage(problem.into()));
         }
         if args.recursive && is_pattern(args, url) {
             let problem = "--recursive takes whole folders, and a pattern takes keys: use one of the two";
@@ -98,6 +103,11 @@ async fn remove(args: &RmArgs, url: &Url, with: &With) -> Result<(), Problem> {
         return removal.many().await;
     }
     removal.one().await
+}
+
+/// The time in seconds that lies an age before now. Nothing is as old as an age that no clock can show.
+fn before(now: SystemTime, age: Duration) -> i64 {
+    seconds(now).saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
 }
 
 struct Removal<'a> {
@@ -147,15 +157,20 @@ impl Removal<'_> {
         while let Some(done) = batches.next().await {
             done?;
         }
+        self.ended(is_any)
+    }
+
+    /// Nothing that is meant is an error, unless `--force` says otherwise.
+    fn ended(&self, is_any: bool) -> Result<(), Problem> {
         match is_any || self.args.force {
             true => Ok(()),
             false => Err(Problem::Missing(self.url.to_string())),
         }
     }
 
-    /// The objects or versions that are meant. Without `--recursive` and without a pattern these are all versions of
-    /// the one key.
-    fn found(&self) -> BoxStream<'static, Result<Doomed, Problem>> {
+    /// What the keys that are meant begin with, and whether a key is meant. Without `--recursive` and without a
+    /// pattern only the URL's own key is.
+    fn meant(&self) -> (String, impl Fn(&str) -> bool + Send + use<>) {
         let exact = (!self.args.recursive && !is_pattern(self.args, self.url)).then(|| self.url.key.clone());
         let meaning = Meaning::of(self.url, self.args.raw);
         let prefix = exact.clone().unwrap_or_else(|| meaning.prefix());
@@ -163,6 +178,12 @@ impl Removal<'_> {
             Some(exact) => key == exact,
             None => meaning.takes(key),
         };
+        (prefix, is_meant)
+    }
+
+    /// The objects or versions that are meant.
+    fn found(&self) -> BoxStream<'static, Result<Doomed, Problem>> {
+        let (prefix, is_meant) = self.meant();
         let latest = self.latest();
         let is_old = move |modified: i64| latest.is_none_or(|latest| modified <= latest);
         if self.args.versions {
@@ -192,39 +213,44 @@ impl Removal<'_> {
     }
 
     async fn batch(&self, doomed: Vec<Doomed>) -> Result<(), Problem> {
-        let mut failed = std::collections::HashSet::new();
+        let mut undeleted = Vec::new();
         if !self.args.dry_run {
-            let undeleted = self.client.delete_many(&self.url.bucket, &doomed).await;
-            for undeleted in undeleted.map_err(Problem::s3(self.url))? {
-                self.with.output.problem(&Problem::at(self.url.with_key(&undeleted.key), &undeleted.problem));
-                failed.insert(undeleted.key);
-            }
+            let answered = self.client.delete_many(&self.url.bucket, &doomed).await;
+            undeleted = answered.map_err(Problem::s3(self.url))?;
         }
-        doomed.iter().filter(|(key, _)| !failed.contains(key)).try_for_each(|doomed| self.tell(doomed))
+        for Undeleted { at, problem } in &undeleted {
+            let named = doomed.get(*at).map(|(key, version)| match version {
+                Some(version) => format!("{} version {version}", self.url.with_key(key)),
+                None => self.url.with_key(key).to_string(),
+            });
+            self.with.output.problem(&Problem::at(named.unwrap_or_default(), problem));
+        }
+        let failed: HashSet<usize> = undeleted.iter().map(|undeleted| undeleted.at).collect();
+        let deleted = doomed.iter().enumerate().filter(|(at, _)| !failed.contains(at));
+        deleted.map(|(_, doomed)| doomed).try_for_each(|doomed| self.tell(doomed))
     }
 
     async fn uploads(&self) -> Result<(), Problem> {
-        let meaning = Meaning::of(self.url, self.args.raw);
-        let prefix = if self.args.recursive { meaning.prefix() } else { self.url.key.clone() };
+        let (prefix, is_meant) = self.meant();
         let mut found = std::pin::pin!(uploads(self.client, self.url, &prefix));
+        let mut is_any = false;
         while let Some(upload) = found.next().await.transpose()? {
-            let is_named = self.args.recursive || self.url.key.is_empty() || upload.key == self.url.key;
-            if !is_named || self.is_too_young(Some(upload.initiated.unix_timestamp())) {
+            if !is_meant(&upload.key) || self.is_too_young(Some(upload.initiated.unix_timestamp())) {
                 continue;
             }
+            is_any = true;
             let open = Upload { bucket: self.url.bucket.clone(), key: upload.key, id: upload.upload_id };
             if !self.args.dry_run {
                 self.client.abort(&open).await.map_err(Problem::s3(self.url.with_key(&open.key)))?;
             }
             self.tell(&(open.key, None))?;
         }
-        Ok(())
+        self.ended(is_any)
     }
 
     /// With `--older-than`, the time in seconds before which an object must have been written to be deleted.
     fn latest(&self) -> Option<i64> {
-        let now = (self.with.sessions.machine().now)();
-        self.args.older_than.map(|age| crate::quantity::moment(now).unix_timestamp() - age.as_secs() as i64)
+        self.args.older_than.map(|age| before((self.with.sessions.machine().now)(), age))
     }
 
     fn is_too_young(&self, modified: Option<i64>) -> bool {
@@ -251,6 +277,21 @@ impl Removal<'_> {
         match told {
             Err(Problem::Closed) => Ok(()),
             told => told,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_older_than_time_itself() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        assert_eq!(before(now, Duration::from_secs(400)), 600);
+        let written_in_1970 = 0;
+        for age in [1001, i64::MAX as u64, i64::MAX as u64 + 1, u64::MAX] {
+            assert!(before(now, Duration::from_secs(age)) < written_in_1970, "{age}");
         }
     }
 }

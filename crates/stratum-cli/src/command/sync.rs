@@ -13,6 +13,7 @@ use crate::machine::Machine;
 use crate::output::{Output, OutputArgs};
 use crate::place::Place;
 use crate::problem::{Outcome, Problem};
+use crate::quantity::seconds;
 use crate::s3::DELETED_AT_ONCE;
 use crate::sessions::Sessions;
 use crate::sources::{Extent, FilterArgs, Found, find};
@@ -212,7 +213,7 @@ impl Target {
 /// The size of something, and when it was written, in seconds. A listing says no more.
 fn said(from: &From) -> (u64, i64) {
     match from {
-        From::File(file) => (file.size, OffsetDateTime::from(file.modified).unix_timestamp()),
+        From::File(file) => (file.size, seconds(file.modified)),
         From::Object(object) => (object.size, object.modified.map_or(0, OffsetDateTime::unix_timestamp)),
         From::Pipe => (0, 0),
     }

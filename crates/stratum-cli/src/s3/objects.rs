@@ -47,15 +47,16 @@ pub struct Found {
     pub info: Info,
 }
 
-/// A key that wasn't deleted, or one of whose versions wasn't, and why.
+/// An object or a version that wasn't deleted, and why.
 pub struct Undeleted {
-    pub key: String,
+    /// Which one it is of those that were to be deleted.
+    pub at: usize,
     pub problem: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Deleted {
+pub(super) struct Deleted {
     #[serde(default)]
     error: Vec<DeleteError>,
 }
@@ -65,6 +66,8 @@ struct Deleted {
 struct DeleteError {
     #[serde(default)]
     key: String,
+    #[serde(default)]
+    version_id: String,
     #[serde(default)]
     code: String,
     #[serde(default)]
@@ -79,6 +82,18 @@ pub(super) struct Copied {
     #[serde(deserialize_with = "moment")]
     #[expect(dead_code, reason = "it says that the answer is one to a copy")]
     last_modified: OffsetDateTime,
+}
+
+impl DeleteError {
+    /// Whether it may be about this key and version. Where one of the two sides names no version, the key decides;
+    /// blanks at a key's ends don't count, since the reader of XML leaves them out.
+    fn is_about(&self, (key, version): &(String, Option<String>)) -> bool {
+        let is_version = match version {
+            Some(version) if !self.version_id.is_empty() => *version == self.version_id,
+            _ => true,
+        };
+        is_version && (self.key == *key || self.key == key.trim())
+    }
 }
 
 impl Client {
@@ -210,18 +225,19 @@ impl Client {
         bucket: &str,
         keys: &[(String, Option<String>)],
     ) -> Result<Vec<Undeleted>, S3Error> {
-        let (named, unnameable): (Vec<_>, Vec<_>) = keys.iter().partition(|(key, _)| is_writable(key));
+        let (named, unnameable): (Vec<_>, Vec<_>) =
+            keys.iter().enumerate().partition(|(_, (key, _))| is_writable(key));
         let mut undeleted = Vec::new();
-        for (key, version) in unnameable {
+        for (at, (key, version)) in unnameable {
             if let Err(error) = self.delete(bucket, key, version.as_deref()).await {
-                undeleted.push(Undeleted { key: key.clone(), problem: error.to_string() });
+                undeleted.push(Undeleted { at, problem: error.to_string() });
             }
         }
         if named.is_empty() {
             return Ok(undeleted);
         }
         let mut document = "<Delete><Quiet>true</Quiet>".to_owned();
-        for (key, version) in named {
+        for (_, (key, version)) in named {
             let version = version.as_ref().map(|id| format!("<VersionId>{}</VersionId>", escaped(id)));
             document +=
                 &format!("<Object><Key>{}</Key>{}</Object>", escaped(key), version.unwrap_or_default());
@@ -234,10 +250,16 @@ impl Client {
             .header("content-type", "application/xml")
             .body(document.into());
         let deleted: Deleted = self.ask(call).await?;
-        undeleted.extend(deleted.error.into_iter().map(|error| Undeleted {
-            key: error.key,
-            problem: format!("the endpoint answered {} {}", error.code, error.message),
-        }));
+        for error in deleted.error {
+            let problem = format!("the endpoint answered {} {}", error.code, error.message);
+            let before = undeleted.len();
+            let meant = keys.iter().enumerate().filter(|(_, asked)| error.is_about(asked));
+            undeleted.extend(meant.map(|(at, _)| Undeleted { at, problem: problem.clone() }));
+            // Whatever it is about, it wasn't deleted, so that none of them is known to be.
+            if undeleted.len() == before {
+                return Err(self.nonsense(format!("{problem}, about a key that wasn't to be deleted")));
+            }
+        }
         Ok(undeleted)
     }
 

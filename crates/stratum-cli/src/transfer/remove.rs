@@ -1,8 +1,9 @@
 //! Deletes what a target has and its source hasn't, for `sync --delete`.
 
-use super::{Engine, From};
+use super::{Engine, From, RemoteObject};
 use crate::place::shown;
 use crate::problem::Problem;
+use crate::s3::Undeleted;
 use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,10 +28,10 @@ impl Engine {
     /// Deletes, tells what couldn't be deleted, and gives the names of that.
     async fn try_remove(&self, doomed: &[From]) -> Result<HashSet<String>, Problem> {
         let mut undeleted = HashSet::new();
-        let mut keys = Vec::new();
+        let mut objects = Vec::new();
         for from in doomed {
             match from {
-                From::Object(object) => keys.push((object.url.key.clone(), None)),
+                From::Object(object) => objects.push(object),
                 From::File(file) => {
                     if let Err(error) = std::fs::remove_file(&file.path) {
                         self.output.problem(&Problem::of_path(&file.path, error));
@@ -40,14 +41,16 @@ impl Engine {
                 From::Pipe => {}
             }
         }
-        if let Some(From::Object(first)) = doomed.first() {
-            let client = self.sessions.client(&first.url.site)?;
-            for failed in
-                client.delete_many(&first.url.bucket, &keys).await.map_err(Problem::s3(&first.url))?
+        if let Some(RemoteObject { url, .. }) = objects.first() {
+            let client = self.sessions.client(&url.site)?;
+            let keys: Vec<_> = objects.iter().map(|object| (object.url.key.clone(), None)).collect();
+            for Undeleted { at, problem } in
+                client.delete_many(&url.bucket, &keys).await.map_err(Problem::s3(url))?
             {
-                let url = first.url.with_key(failed.key);
-                self.output.problem(&Problem::at(&url, failed.problem));
-                undeleted.insert(url.plain());
+                if let Some(RemoteObject { url, .. }) = objects.get(at) {
+                    self.output.problem(&Problem::at(url, problem));
+                    undeleted.insert(url.plain());
+                }
             }
         }
         Ok(undeleted)
