@@ -21,6 +21,8 @@ mod quantity;
 mod s3;
 mod sessions;
 mod sources;
+#[cfg(test)]
+mod staged;
 mod transfer;
 mod trust;
 

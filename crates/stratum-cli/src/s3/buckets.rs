@@ -2,6 +2,7 @@
 
 use super::client::{Call, Client, S3Error};
 use super::documents::moment;
+use super::refusal::Kind;
 use http::Method;
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -17,7 +18,7 @@ pub struct Bucket {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct All {
+pub(super) struct AllBuckets {
     #[serde(default)]
     buckets: Buckets,
 }
@@ -31,7 +32,7 @@ struct Buckets {
 impl Client {
     /// All buckets of the key's owner.
     pub async fn buckets(&self) -> Result<Vec<Bucket>, S3Error> {
-        let all: All = self.ask(Call::new(Method::GET, "", "")).await?;
+        let all: AllBuckets = self.ask(Call::new(Method::GET, "", "")).await?;
         Ok(all.buckets.buckets)
     }
 
@@ -62,7 +63,13 @@ impl Client {
 
     /// Removes an empty bucket.
     pub async fn remove_bucket(&self, bucket: &str) -> Result<(), S3Error> {
-        self.tell(Call::new(Method::DELETE, bucket, "")).await.map(drop)
+        match self.tell(Call::new(Method::DELETE, bucket, "")).await {
+            // The request before it, whose answer was lost, removed it.
+            Err(S3Error::Refused(refusal)) if refusal.is_of_repeat && refusal.kind == Kind::NoBucket => {
+                Ok(())
+            }
+            told => told.map(drop),
+        }
     }
 
     /// Succeeds if the bucket is there and may be read.

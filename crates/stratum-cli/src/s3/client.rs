@@ -1,9 +1,10 @@
 //! A request: built, signed, sent, repeated where that may help, and answered.
 //!
 //! A request whose answer was lost is sent again, so it may be carried out twice. Mostly that changes nothing. But of
-//! an upload that is begun twice one stays without parts until a rule of the bucket's lifecycle aborts it, a bucket
-//! with versions has one more version or delete marker, and a conditional write is refused the second time, since the
-//! first one succeeded.
+//! an upload that is begun twice one stays without parts until a rule of the bucket's lifecycle aborts it, and a bucket
+//! with versions has one more version or delete marker. A request on a condition, or about what is gone once it was
+//! carried out, is refused the second time. Such a refusal says that it is one of a repeat, and whoever sent the
+//! request looks whether the first one did it.
 
 use super::documents;
 use super::refusal::Refusal;
@@ -90,12 +91,13 @@ pub(super) struct Call<'a> {
     query: Vec<(&'static str, String)>,
     headers: HeaderMap,
     body: Bytes,
+    is_sendable: bool,
 }
 
 impl<'a> Call<'a> {
     pub fn new(method: Method, bucket: &'a str, key: &'a str) -> Call<'a> {
         let (query, headers) = (Vec::new(), HeaderMap::new());
-        Call { method, bucket, key, query, headers, body: Bytes::new() }
+        Call { method, bucket, key, query, headers, body: Bytes::new(), is_sendable: true }
     }
 
     pub fn query(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -114,8 +116,14 @@ impl<'a> Call<'a> {
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         match HeaderValue::from_bytes(value.as_bytes()) {
             Ok(value) => drop(self.headers.insert(name, value)),
-            Err(_) => drop(self.headers.insert(name, HeaderValue::from_static(UNSENDABLE))),
+            Err(_) => return self.unsendable(),
         }
+        self
+    }
+
+    /// Marks a request that asks for what no header can say.
+    pub fn unsendable(mut self) -> Self {
+        self.is_sendable = false;
         self
     }
 
@@ -130,9 +138,6 @@ impl<'a> Call<'a> {
         self
     }
 }
-
-/// Stands in a request for a value that no header can have. A request with it is never sent.
-const UNSENDABLE: &str = "unsendable";
 
 /// The answer to a request, with its body not yet read.
 pub(super) struct Answer {
@@ -179,7 +184,13 @@ impl Client {
                 Err(error) => error,
             };
             if repeats == REPEATS || !self.helps(&error) {
-                return Err(error);
+                return Err(match error {
+                    S3Error::Refused(mut refusal) => {
+                        refusal.is_of_repeat = repeats > 0;
+                        S3Error::Refused(refusal)
+                    }
+                    error => error,
+                });
             }
             tokio::time::sleep(wait.unwrap_or_else(|| pause(repeats))).await;
             repeats += 1;
@@ -307,7 +318,7 @@ impl Client {
 
     fn request(&self, call: &Call<'_>) -> Result<http::Request<Full<Bytes>>, S3Error> {
         let nonsense = |error: http::Error| self.nonsense(error.to_string());
-        if call.headers.values().any(|value| value == UNSENDABLE) {
+        if !call.is_sendable {
             return Err(self.nonsense("a value can't be sent: it holds control characters".into()));
         }
         let mut request = http::Request::builder()

@@ -1,8 +1,10 @@
 //! The XML of answers and requests: what all documents have in common.
 
+use crate::place::shown;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -34,15 +36,36 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     quick_xml::de::from_str(text).map_err(|error| error.to_string())
 }
 
-/// Reads a key or prefix that is encoded as `encoding-type=url` asks for.
-pub(super) fn decoded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?.replace('+', " ");
-    let decoded = percent_decode_str(&text).decode_utf8().map_err(serde::de::Error::custom)?;
-    Ok(decoded.into_owned())
+/// How a listing writes keys and prefixes. It says so itself: not every endpoint heeds `encoding-type=url`, and a key
+/// that wasn't encoded would be another one if it were decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Encoding {
+    #[default]
+    Plain,
+    Url,
 }
 
-pub(super) fn decoded_some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    decoded(deserializer).map(|text| (!text.is_empty()).then_some(text))
+impl Encoding {
+    /// The encoding that the document's `EncodingType` names.
+    pub fn named(name: &str) -> Result<Encoding, String> {
+        match name {
+            "" => Ok(Encoding::Plain),
+            name if name.eq_ignore_ascii_case("url") => Ok(Encoding::Url),
+            name => Err(format!("nobody knows the encoding {}", shown(name))),
+        }
+    }
+
+    /// A key or prefix as it is.
+    pub fn read(self, text: String) -> Result<String, String> {
+        match self {
+            Encoding::Plain => Ok(text),
+            Encoding::Url => {
+                let text = text.replace('+', " ");
+                let decoded = percent_decode_str(&text).decode_utf8();
+                decoded.map(Cow::into_owned).map_err(|_| "a key in it isn't UTF-8".to_owned())
+            }
+        }
+    }
 }
 
 /// Reads a time as S3 writes it.
@@ -75,6 +98,14 @@ mod tests {
         let within = b"<DeleteResult><Error><Code>AccessDenied</Code></Error></DeleteResult>";
         assert!(error_within(within).is_none(), "an error of one key isn't one of all");
         assert!(error_within(b"<Other/>").is_none() && error_within(b"\xff").is_none());
+    }
+
+    #[test]
+    fn only_what_is_said_to_be_encoded_is_decoded() {
+        let read = |name: &str, text: &str| Encoding::named(name).unwrap().read(text.to_owned());
+        assert_eq!(read("url", "a%20%2B+b"), Ok("a + b".into()));
+        assert_eq!(read("", "a%20%2B+b"), Ok("a%20%2B+b".into()));
+        assert!(read("URL", "%ff").is_err() && Encoding::named("base64").is_err());
     }
 
     #[test]

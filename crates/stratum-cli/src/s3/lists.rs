@@ -1,7 +1,7 @@
 //! Listings of objects and versions, page by page.
 
 use super::client::{Call, Client, S3Error};
-use super::documents::{decoded, decoded_some, moment};
+use super::documents::{Encoding, moment};
 use http::Method;
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -10,7 +10,6 @@ use time::OffsetDateTime;
 #[derive(Deserialize, Clone, Debug)]
 #[serde(rename_all = "PascalCase")]
 pub struct Entry {
-    #[serde(deserialize_with = "decoded")]
     pub key: String,
     pub size: u64,
     #[serde(rename = "ETag", default)]
@@ -42,7 +41,7 @@ pub struct Listed<T> {
 }
 
 #[derive(Deserialize)]
-struct Page {
+pub(super) struct Page {
     #[serde(rename = "$value", default)]
     items: Vec<PageItem>,
 }
@@ -52,6 +51,7 @@ struct Page {
 enum PageItem {
     Contents(Entry),
     CommonPrefixes(CommonPrefix),
+    EncodingType(String),
     IsTruncated(bool),
     NextContinuationToken(String),
     #[serde(other)]
@@ -60,12 +60,12 @@ enum PageItem {
 
 #[derive(Deserialize)]
 struct CommonPrefix {
-    #[serde(rename = "Prefix", deserialize_with = "decoded")]
+    #[serde(rename = "Prefix")]
     prefix: String,
 }
 
 #[derive(Deserialize)]
-struct VersionsPage {
+pub(super) struct VersionsPage {
     #[serde(rename = "$value", default)]
     items: Vec<Item>,
 }
@@ -76,8 +76,8 @@ enum Item {
     Version(VersionItem),
     DeleteMarker(VersionItem),
     CommonPrefixes(CommonPrefix),
+    EncodingType(String),
     IsTruncated(bool),
-    #[serde(deserialize_with = "decoded_some")]
     NextKeyMarker(Option<String>),
     NextVersionIdMarker(Option<String>),
     #[serde(other)]
@@ -87,7 +87,6 @@ enum Item {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct VersionItem {
-    #[serde(deserialize_with = "decoded")]
     key: String,
     version_id: String,
     is_latest: bool,
@@ -112,7 +111,8 @@ impl Client {
             .query("encoding-type", "url")
             .query("list-type", "2")
             .query("prefix", prefix);
-        Ok(listed(self.ask(call).await?))
+        let page: Page = self.ask(call).await?;
+        page.listed(next).map_err(|problem| self.nonsense(problem))
     }
 
     /// A page of versions and delete markers.
@@ -131,38 +131,80 @@ impl Client {
             .query_if("version-id-marker", next.map(|(_, id)| id.as_str()).filter(|id| !id.is_empty()))
             .query("versions", "");
         let page: VersionsPage = self.ask(call).await?;
+        page.listed(next).map_err(|problem| self.nonsense(problem))
+    }
+}
+
+/// Where the next page begins, if the page says that there is one. A page that begins where the one before it did, or
+/// anywhere, would be asked for for ever or leave out what is there.
+pub(super) fn next_page<T: PartialEq>(
+    is_truncated: bool,
+    begun: Option<&T>,
+    next: Option<T>,
+) -> Result<Option<T>, String> {
+    match next {
+        _ if !is_truncated => Ok(None),
+        None => Err("it says that there is more, but not where".into()),
+        Some(next) if begun == Some(&next) => Err("the next page begins where this one does".into()),
+        next => Ok(next),
+    }
+}
+
+impl Page {
+    pub(super) fn listed(self, begun: Option<&(String, String)>) -> Result<Listed<Entry>, String> {
         let mut listed = Listed { entries: Vec::new(), prefixes: Vec::new(), next: None };
-        let (mut is_truncated, mut next_key, mut next_id) = (false, None, String::new());
-        for item in page.items {
+        let (mut is_truncated, mut token, mut encoding) = (false, None, Encoding::Plain);
+        for item in self.items {
+            match item {
+                PageItem::Contents(entry) => listed.entries.push(entry),
+                PageItem::CommonPrefixes(common) => listed.prefixes.push(common.prefix),
+                PageItem::EncodingType(name) => encoding = Encoding::named(&name)?,
+                PageItem::IsTruncated(truncated) => is_truncated = truncated,
+                PageItem::NextContinuationToken(next) => token = Some((next, String::new())),
+                PageItem::Other => {}
+            }
+        }
+        let next = token.filter(|(token, _)| !token.is_empty());
+        listed.next = next_page(is_truncated, begun, next)?;
+        listed.decoded(encoding, |entry| &mut entry.key)
+    }
+}
+
+impl VersionsPage {
+    pub(super) fn listed(self, begun: Option<&(String, String)>) -> Result<Listed<Version>, String> {
+        let mut listed = Listed { entries: Vec::new(), prefixes: Vec::new(), next: None };
+        let (mut is_truncated, mut encoding) = (false, Encoding::Plain);
+        let (mut next_key, mut next_id) = (None, String::new());
+        for item in self.items {
             match item {
                 Item::Version(item) => listed.entries.push(version(item, false)),
                 Item::DeleteMarker(item) => listed.entries.push(version(item, true)),
                 Item::CommonPrefixes(common) => listed.prefixes.push(common.prefix),
+                Item::EncodingType(name) => encoding = Encoding::named(&name)?,
                 Item::IsTruncated(truncated) => is_truncated = truncated,
-                Item::NextKeyMarker(key) => next_key = key,
+                Item::NextKeyMarker(key) => next_key = key.filter(|key| !key.is_empty()),
                 Item::NextVersionIdMarker(id) => next_id = id.unwrap_or_default(),
                 Item::Other => {}
             }
         }
-        listed.next = next_key.filter(|_| is_truncated).map(|key| (key, next_id));
-        Ok(listed)
+        let next = next_key.map(|key| encoding.read(key)).transpose()?.map(|key| (key, next_id));
+        listed.next = next_page(is_truncated, begun, next)?;
+        listed.decoded(encoding, |version| &mut version.key)
     }
 }
 
-fn listed(page: Page) -> Listed<Entry> {
-    let mut listed = Listed { entries: Vec::new(), prefixes: Vec::new(), next: None };
-    let (mut is_truncated, mut token) = (false, None);
-    for item in page.items {
-        match item {
-            PageItem::Contents(entry) => listed.entries.push(entry),
-            PageItem::CommonPrefixes(common) => listed.prefixes.push(common.prefix),
-            PageItem::IsTruncated(truncated) => is_truncated = truncated,
-            PageItem::NextContinuationToken(next) => token = Some((next, String::new())),
-            PageItem::Other => {}
+impl<T> Listed<T> {
+    /// The page with its keys and prefixes as they are.
+    pub(super) fn decoded(
+        mut self,
+        encoding: Encoding,
+        key: impl Fn(&mut T) -> &mut String,
+    ) -> Result<Listed<T>, String> {
+        for name in self.entries.iter_mut().map(key).chain(&mut self.prefixes) {
+            *name = encoding.read(std::mem::take(name))?;
         }
+        Ok(self)
     }
-    listed.next = token.filter(|_| is_truncated);
-    listed
 }
 
 fn version(item: VersionItem, is_marker: bool) -> Version {
@@ -178,20 +220,49 @@ mod tests {
 
     #[test]
     fn pages_are_read_with_their_names_decoded() {
-        let page = read(
+        let page: Page = read(
             b"<?xml version=\"1.0\"?><ListBucketResult xmlns=\"x\"><Name>b</Name><IsTruncated>true</IsTruncated>\
               <CommonPrefixes><Prefix>d%2F</Prefix></CommonPrefixes><Contents><Key>a%20%2B+b</Key><LastModified>\
               2024-01-02T03:04:05.000Z</LastModified><ETag>&quot;e&quot;</ETag><Size>7</Size><StorageClass>STANDARD\
               </StorageClass></Contents><CommonPrefixes><Prefix>e%2F</Prefix></CommonPrefixes>\
-              <NextContinuationToken>t</NextContinuationToken></ListBucketResult>",
-        );
-        let listed = listed(page.unwrap());
+              <NextContinuationToken>t</NextContinuationToken><EncodingType>url</EncodingType></ListBucketResult>",
+        )
+        .unwrap();
+        let listed = page.listed(None).unwrap();
         assert_eq!((listed.entries[0].key.as_str(), listed.entries[0].size), ("a + b", 7));
         assert_eq!(listed.entries[0].etag, "\"e\"");
         assert_eq!(
             (listed.prefixes, listed.next),
             (vec!["d/".into(), "e/".into()], Some(("t".into(), String::new())))
         );
+    }
+
+    #[test]
+    fn a_page_that_leads_nowhere_is_refused() {
+        let page = |rest: &str| -> Page {
+            read(
+                format!("<ListBucketResult><IsTruncated>true</IsTruncated>{rest}</ListBucketResult>")
+                    .as_bytes(),
+            )
+            .unwrap()
+        };
+        let token = "<NextContinuationToken>t</NextContinuationToken>";
+        let of = |token: &str| (token.to_owned(), String::new());
+        assert_eq!(page(token).listed(Some(&of("s"))).unwrap().next, Some(of("t")));
+        assert!(page(token).listed(Some(&of("t"))).is_err_and(|problem| problem.contains("begins where")));
+        assert!(page("").listed(None).is_err_and(|problem| problem.contains("but not where")));
+        let versions = |rest: &str| -> VersionsPage {
+            read(
+                format!("<ListVersionsResult><IsTruncated>true</IsTruncated>{rest}</ListVersionsResult>")
+                    .as_bytes(),
+            )
+            .unwrap()
+        };
+        let marker = "<NextKeyMarker>a%20b</NextKeyMarker><NextVersionIdMarker>1</NextVersionIdMarker>";
+        let begun = ("a%20b".to_owned(), "1".to_owned());
+        assert!(versions(marker).listed(Some(&begun)).is_err() && versions("").listed(None).is_err());
+        let encoded = format!("{marker}<EncodingType>url</EncodingType>");
+        assert_eq!(versions(&encoded).listed(Some(&begun)).unwrap().next, Some(("a b".into(), "1".into())));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::attributes::{Attributes, attributed};
 use super::client::{Answer, Call, Client, ESCAPED, ESCAPED_IN_KEYS, S3Error};
 use super::documents::{escaped, is_writable, moment};
+use super::refusal::Kind;
 use crate::checksum::{Crc, Sum, Verify};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -183,10 +184,21 @@ impl Client {
         attributes: &Attributes,
         condition: Condition,
     ) -> Result<String, S3Error> {
-        let call = Call::new(Method::PUT, bucket, key).body(bytes);
+        let call = Call::new(Method::PUT, bucket, key).body(bytes.clone());
         let call = summed(attributed(conditioned(call, condition), attributes), sum);
-        let headers = self.tell(call).await?;
-        Ok(text(&headers, "etag").unwrap_or_default())
+        match self.tell(call).await {
+            Ok(headers) => Ok(text(&headers, "etag").unwrap_or_default()),
+            Err(S3Error::Refused(refusal)) if refusal.is_of_repeat && refusal.kind == Kind::Changed => {
+                let there = self.head(bucket, key, None).await?;
+                let is_it = match &there.verify {
+                    Verify::Sum(there) => Sum::of(there.crc(), &bytes) == *there,
+                    Verify::Md5(digest) => <[u8; 16]>::from(Md5::digest(&bytes)) == *digest,
+                    Verify::Length => false,
+                };
+                if is_it { Ok(there.etag) } else { Err(S3Error::Refused(refusal)) }
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Has the endpoint copy an object, if the object still has that ETag.
@@ -215,7 +227,19 @@ impl Client {
 
     /// Deletes an object if it still has that ETag, as far as the endpoint heeds `If-Match`.
     pub async fn delete_same(&self, bucket: &str, key: &str, etag: &str) -> Result<(), S3Error> {
-        self.tell(Call::new(Method::DELETE, bucket, key).header("if-match", etag)).await.map(drop)
+        let refusal = match self.tell(Call::new(Method::DELETE, bucket, key).header("if-match", etag)).await {
+            Err(S3Error::Refused(refusal)) if refusal.is_of_repeat => refusal,
+            told => return told.map(drop),
+        };
+        let is_gone = match refusal.kind {
+            Kind::NoObject | Kind::NotFound => true,
+            Kind::Changed => match self.head(bucket, key, None).await {
+                Err(S3Error::Refused(now)) => matches!(now.kind, Kind::NoObject | Kind::NotFound),
+                _ => false,
+            },
+            _ => false,
+        };
+        if is_gone { Ok(()) } else { Err(S3Error::Refused(refusal)) }
     }
 
     /// Deletes up to [`DELETED_AT_ONCE`] objects or versions, and gives those that weren't deleted. A key that XML
@@ -341,6 +365,7 @@ pub(super) fn conditioned(call: Call<'_>, condition: Condition) -> Call<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::staged::{Answer, Staged, refused};
     use http::{HeaderName, HeaderValue};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -373,5 +398,87 @@ mod tests {
     #[test]
     fn a_copys_source_is_escaped_but_for_slashes() {
         assert_eq!(source(("b", "a b/../ü?", Some("v+1"))), "/b/a%20b/../%C3%BC%3F?versionId=v%2B1");
+    }
+
+    const MD5_OF_X: &str = "\"9dd4e461268c8034f5c8564e155c67a6\"";
+
+    /// Loses the first answer of each kind of request but HEAD, and says afterwards what `after` says.
+    async fn forgetful(after: (u16, &'static str), head: (u16, &'static str)) -> Staged {
+        Staged::new(move |before, request| match request.split(' ').next() {
+            Some("HEAD") => {
+                Answer::Said(head.0, format!("etag: {}\r\ncontent-length: 1\r\n", head.1), "".into())
+            }
+            _ if !before.iter().any(|seen| seen == request) => Answer::Lost,
+            _ => refused(after.0, after.1),
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_write_whose_answer_was_lost_counts_if_its_object_is_there() {
+        let attributes = Attributes::default();
+        for (etag, is_done) in [(MD5_OF_X, true), ("\"9dd4e461268c8034f5c8564e155c67a7\"", false)] {
+            let staged = forgetful((412, "PreconditionFailed"), (200, etag)).await;
+            let client = staged.client().await;
+            let put = client.put("b", "k", "x".into(), None, &attributes, Condition::Absent).await;
+            assert_eq!(put.is_ok(), is_done, "{:?}", staged.requests());
+        }
+        // Without a loss the object is another one's, whatever it is.
+        let staged = Staged::new(|_, request| match request.starts_with("HEAD") {
+            true => Answer::Said(200, format!("etag: {MD5_OF_X}\r\n"), "x".into()),
+            false => refused(412, "PreconditionFailed"),
+        })
+        .await;
+        let client = staged.client().await;
+        assert!(client.put("b", "k", "x".into(), None, &attributes, Condition::Absent).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_deletion_whose_answer_was_lost_counts_if_nothing_is_there() {
+        for (after, head, is_done) in [
+            ((404, "NoSuchKey"), (404, ""), true),
+            ((412, "PreconditionFailed"), (404, ""), true),
+            ((412, "PreconditionFailed"), (200, MD5_OF_X), false),
+            ((403, "AccessDenied"), (404, ""), false),
+        ] {
+            let staged = Staged::new(move |before, request| match request.split(' ').next() {
+                Some("HEAD") => Answer::Said(head.0, format!("etag: {}\r\n", head.1), String::new()),
+                Some("GET") => refused(404, "NoSuchKey"),
+                _ if !before.iter().any(|seen| seen == request) => Answer::Lost,
+                _ => refused(after.0, after.1),
+            })
+            .await;
+            let client = staged.client().await;
+            assert_eq!(client.delete_same("b", "k", MD5_OF_X).await.is_ok(), is_done, "{after:?} {head:?}");
+        }
+        let staged = forgetful((404, "NoSuchBucket"), (200, MD5_OF_X)).await;
+        assert!(staged.client().await.remove_bucket("b").await.is_ok());
+        let staged = forgetful((404, "NoSuchUpload"), (200, MD5_OF_X)).await;
+        let upload = super::super::Upload { bucket: "b".into(), key: "k".into(), id: "u".into() };
+        assert!(staged.client().await.abort(&upload).await.is_ok());
+        let staged = Staged::new(|_, _| refused(404, "NoSuchUpload")).await;
+        assert!(staged.client().await.abort(&upload).await.is_err(), "nobody aborted it for this client");
+    }
+
+    #[tokio::test]
+    async fn a_failed_version_leaves_the_other_ones_of_its_key_deleted() {
+        let failed = |error: &'static str| async move {
+            let staged = Staged::new(move |_, request| match request.starts_with("POST") {
+                true => Answer::Said(200, String::new(), format!("<DeleteResult>{error}</DeleteResult>")),
+                false => refused(404, "NoSuchBucket"),
+            })
+            .await;
+            let of = |key: &str, version: Option<&str>| (key.to_owned(), version.map(str::to_owned));
+            let keys = [of("k", Some("1")), of("k", Some("2")), of("l", None), of(" m ", None)];
+            let undeleted = staged.client().await.delete_many("b", &keys).await;
+            undeleted.map(|undeleted| undeleted.iter().map(|undeleted| undeleted.at).collect::<Vec<_>>())
+        };
+        assert_eq!(failed("").await.unwrap(), [0; 0]);
+        assert_eq!(failed("<Error><Key>k</Key><VersionId>2</VersionId></Error>").await.unwrap(), [1]);
+        assert_eq!(failed("<Error><Key>k</Key></Error>").await.unwrap(), [0, 1]);
+        assert_eq!(failed("<Error><Key>l</Key><VersionId>null</VersionId></Error>").await.unwrap(), [2]);
+        assert_eq!(failed("<Error><Key> m </Key></Error>").await.unwrap(), [3]);
+        assert!(failed("<Error><Key>other</Key></Error>").await.is_err());
+        assert!(failed("<Error><Code>InternalError</Code></Error>").await.is_err());
     }
 }

@@ -30,6 +30,8 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Refusal {
     pub kind: Kind,
+    /// Whether the request was sent before, so that what it asks for may have been done already.
+    pub is_of_repeat: bool,
     status: StatusCode,
     code: String,
     message: String,
@@ -50,7 +52,7 @@ impl Refusal {
     ) -> Refusal {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let kind = kind(status, &said.code);
-        let region = header("x-amz-bucket-region").or(said.region);
+        let region = header("x-amz-bucket-region").or(said.region.clone());
         let advice = match kind {
             Kind::Unknown => unknown(connection, &said.code, headers, now),
             Kind::Denied => denied(connection),
@@ -61,7 +63,8 @@ impl Refusal {
             _ => String::new(),
         };
         let request_id = header("x-amz-request-id").unwrap_or_default();
-        Refusal { kind, status, code: said.code, message: said.message, advice, request_id }
+        let ErrorDocument { code, message, .. } = said;
+        Refusal { kind, is_of_repeat: false, status, code, message, advice, request_id }
     }
 
     /// Whether the same request may succeed later without anybody doing anything.

@@ -2,8 +2,10 @@
 
 use super::attributes::{Attributes, attributed};
 use super::client::{Call, Client, S3Error};
-use super::documents::{decoded, decoded_some, moment};
+use super::documents::{Encoding, moment};
+use super::lists::{Listed, next_page};
 use super::objects::{Condition, Copied, Range, conditioned, source, summed, text};
+use super::refusal::Kind;
 use crate::checksum::{Crc, Sum};
 use bytes::Bytes;
 use http::Method;
@@ -32,7 +34,6 @@ pub struct Part {
 #[derive(Deserialize, Clone, Debug)]
 #[serde(rename_all = "PascalCase")]
 pub struct OpenUpload {
-    #[serde(deserialize_with = "decoded")]
     pub key: String,
     pub upload_id: String,
     #[serde(deserialize_with = "moment")]
@@ -41,20 +42,20 @@ pub struct OpenUpload {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Begun {
+pub(super) struct Begun {
     upload_id: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Completed {
+pub(super) struct Completed {
     #[serde(rename = "ETag", default)]
     etag: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Parts {
+pub(super) struct Parts {
     #[serde(default)]
     part: Vec<ListedPart>,
     #[serde(default)]
@@ -76,15 +77,29 @@ struct ListedPart {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Uploads {
+pub(super) struct Uploads {
     #[serde(default)]
     upload: Vec<OpenUpload>,
     #[serde(default)]
     is_truncated: bool,
-    #[serde(default, deserialize_with = "decoded_some")]
+    #[serde(default)]
+    encoding_type: String,
+    #[serde(default)]
     next_key_marker: Option<String>,
     #[serde(default)]
     next_upload_id_marker: Option<String>,
+}
+
+impl Uploads {
+    pub(super) fn listed(self, begun: Option<&(String, String)>) -> Result<Listed<OpenUpload>, String> {
+        let encoding = Encoding::named(&self.encoding_type)?;
+        let key =
+            self.next_key_marker.filter(|key| !key.is_empty()).map(|key| encoding.read(key)).transpose()?;
+        let next = key.map(|key| (key, self.next_upload_id_marker.unwrap_or_default()));
+        let next = next_page(self.is_truncated, begun, next)?;
+        let listed = Listed { entries: self.upload, prefixes: Vec::new(), next };
+        listed.decoded(encoding, |upload| &mut upload.key)
+    }
 }
 
 impl Client {
@@ -169,7 +184,13 @@ impl Client {
     /// Aborts an upload, by which the endpoint drops its parts.
     pub async fn abort(&self, upload: &Upload) -> Result<(), S3Error> {
         let call = Call::new(Method::DELETE, &upload.bucket, &upload.key).query("uploadId", &upload.id);
-        self.tell(call).await.map(drop)
+        match self.tell(call).await {
+            // The request before it, whose answer was lost, aborted it.
+            Err(S3Error::Refused(refusal)) if refusal.is_of_repeat && refusal.kind == Kind::NoUpload => {
+                Ok(())
+            }
+            told => told.map(drop),
+        }
     }
 
     /// All parts that an upload has.
@@ -186,7 +207,8 @@ impl Client {
                 size: Some(part.size),
                 sum: part.crc64nvme.and_then(|value| Sum::parse(Crc::Crc64Nvme, &value)),
             }));
-            marker = page.next_part_number_marker.filter(|_| page.is_truncated);
+            let next = next_page(page.is_truncated, marker.as_ref(), page.next_part_number_marker);
+            marker = next.map_err(|problem| self.nonsense(problem))?;
             if marker.is_none() {
                 return Ok(parts);
             }
@@ -199,7 +221,7 @@ impl Client {
         bucket: &str,
         prefix: &str,
         next: Option<&(String, String)>,
-    ) -> Result<super::Listed<OpenUpload>, S3Error> {
+    ) -> Result<Listed<OpenUpload>, S3Error> {
         let call = Call::new(Method::GET, bucket, "")
             .query("encoding-type", "url")
             .query_if("key-marker", next.map(|(key, _)| key.as_str()))
@@ -207,9 +229,7 @@ impl Client {
             .query_if("upload-id-marker", next.map(|(_, id)| id.as_str()))
             .query("uploads", "");
         let page: Uploads = self.ask(call).await?;
-        let key = page.next_key_marker.filter(|_| page.is_truncated);
-        let next = key.map(|key| (key, page.next_upload_id_marker.unwrap_or_default()));
-        Ok(super::Listed { entries: page.upload, prefixes: Vec::new(), next })
+        page.listed(next).map_err(|problem| self.nonsense(problem))
     }
 }
 

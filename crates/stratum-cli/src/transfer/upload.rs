@@ -280,7 +280,10 @@ impl Engine {
         let sum = sums.map(|sums| Sum::of_pieces(Crc::Crc64Nvme, sums));
         match client.complete(upload, &parts, sum, self.condition()).await {
             Ok(_) => Ok(()),
-            Err(S3Error::Refused(refusal)) if refusal.kind == Kind::NoUpload => {
+            Err(S3Error::Refused(refusal))
+                if refusal.kind == Kind::NoUpload
+                    || refusal.is_of_repeat && refusal.kind == Kind::Changed =>
+            {
                 let there = client.head(&to.bucket, &to.key, None).await.map_err(Problem::s3(to))?;
                 let is_it = there.size == size
                     && sum.is_some_and(|sum| there.verify == crate::checksum::Verify::Sum(sum));
