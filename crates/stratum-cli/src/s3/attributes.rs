@@ -1,7 +1,6 @@
 //! What a client says of an object beside its bytes: content type, caching, user metadata, as headers carry it.
 
 use super::client::Call;
-use super::objects::text;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 
@@ -21,23 +20,33 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    pub(super) fn of(headers: &HeaderMap) -> Attributes {
+    /// The attributes of an answer's headers.
+    ///
+    /// # Errors
+    /// One of them isn't UTF-8, so that no copy can have it. Why, in words.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Attributes, String> {
+        let read = |name: &str, value: &HeaderValue| {
+            String::from_utf8(value.as_bytes().into())
+                .map_err(|_| format!("its {name} isn't UTF-8, which no copy can have"))
+        };
+        let said = |name: &str| match headers.get(name) {
+            Some(value) if !value.is_empty() => read(name, value).map(Some),
+            _ => Ok(None),
+        };
         let metadata = headers.iter().filter_map(|(name, value)| {
-            Some((
-                name.as_str().strip_prefix(METADATA)?.to_owned(),
-                String::from_utf8(value.as_bytes().into()).ok()?,
-            ))
+            let meant = name.as_str().strip_prefix(METADATA)?;
+            Some(read(name.as_str(), value).map(|value| (meant.to_owned(), value)))
         });
-        Attributes {
-            content_type: text(headers, "content-type"),
-            cache_control: text(headers, "cache-control"),
-            content_disposition: text(headers, "content-disposition"),
-            content_encoding: text(headers, "content-encoding"),
-            content_language: text(headers, "content-language"),
-            expires: text(headers, "expires"),
-            storage_class: text(headers, "x-amz-storage-class"),
-            metadata: metadata.collect(),
-        }
+        Ok(Attributes {
+            content_type: said("content-type")?,
+            cache_control: said("cache-control")?,
+            content_disposition: said("content-disposition")?,
+            content_encoding: said("content-encoding")?,
+            content_language: said("content-language")?,
+            expires: said("expires")?,
+            storage_class: said("x-amz-storage-class")?,
+            metadata: metadata.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Whether no attribute is set.
@@ -78,9 +87,25 @@ pub(super) fn attributed<'a>(mut call: Call<'a>, attributes: &Attributes) -> Cal
     }
     for (name, value) in &attributes.metadata {
         let header = HeaderName::from_bytes(format!("{METADATA}{name}").as_bytes());
-        if let (Ok(name), Ok(value)) = (header, HeaderValue::from_bytes(value.as_bytes())) {
-            call = call.named_header(name, value);
-        }
+        call = match (header, HeaderValue::from_bytes(value.as_bytes())) {
+            (Ok(name), Ok(value)) => call.named_header(name, value),
+            _ => call.unsendable(),
+        };
     }
     call
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_copy_can_have_is_refused_by_name() {
+        let of = |value: &[u8]| {
+            let name = HeaderName::from_static("x-amz-meta-who");
+            Attributes::of(&HeaderMap::from_iter([(name, HeaderValue::from_bytes(value).unwrap())]))
+        };
+        assert_eq!(of("ü".as_bytes()).unwrap().metadata, [("who".to_owned(), "ü".to_owned())]);
+        assert!(of(b"\xfc").unwrap_err().contains("x-amz-meta-who"));
+    }
 }

@@ -26,7 +26,8 @@ pub struct Info {
     pub size: u64,
     pub etag: String,
     pub modified: Option<OffsetDateTime>,
-    pub attributes: Attributes,
+    /// The attributes, or why no copy can have them.
+    pub attributes: Result<Attributes, String>,
     /// What the whole body can be verified by.
     pub verify: Verify,
 }
@@ -300,20 +301,29 @@ impl Client {
     }
 
     fn info(&self, headers: &HeaderMap) -> Result<Info, S3Error> {
-        let modified = text(headers, "last-modified").and_then(|date| httpdate::parse_http_date(&date).ok());
-        Ok(Info {
-            size: self.length(headers)?,
-            etag: text(headers, "etag").unwrap_or_default(),
-            modified: modified.map(OffsetDateTime::from),
-            attributes: Attributes::of(headers),
-            verify: verify(headers),
-        })
+        info(headers).map_err(|problem| self.nonsense(problem))
     }
 
     pub(super) fn length(&self, headers: &HeaderMap) -> Result<u64, S3Error> {
-        let length = text(headers, "content-length").and_then(|length| length.parse().ok());
-        length.ok_or_else(|| self.nonsense("it doesn't say how long it is".into()))
+        length(headers).map_err(|problem| self.nonsense(problem))
     }
+}
+
+/// What an answer's headers say of an object.
+pub(super) fn info(headers: &HeaderMap) -> Result<Info, String> {
+    let modified = text(headers, "last-modified").and_then(|date| httpdate::parse_http_date(&date).ok());
+    Ok(Info {
+        size: length(headers)?,
+        etag: text(headers, "etag").unwrap_or_default(),
+        modified: modified.map(OffsetDateTime::from),
+        attributes: Attributes::of(headers),
+        verify: verify(headers),
+    })
+}
+
+fn length(headers: &HeaderMap) -> Result<u64, String> {
+    let length = text(headers, "content-length").and_then(|length| length.parse().ok());
+    length.ok_or_else(|| "it doesn't say how long it is".into())
 }
 
 /// What a body can be verified by: a checksum of the whole, or an ETag that is its MD5.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub type Tags = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
-struct Tagging {
+pub(super) struct Tagging {
     #[serde(rename = "TagSet", default)]
     set: TagSet,
 }

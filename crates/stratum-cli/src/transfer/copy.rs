@@ -1,6 +1,7 @@
 //! Copies objects to objects: the endpoint does it where source and target are asked in the same way, else the bytes
 //! come through this process.
 
+use super::download::verify;
 use super::pieces::{AT_ONCE, Body, WHOLE_BYTES, cut, piece_bytes};
 use super::upload::{Making, is_summed};
 use super::{Ended, Engine, RemoteObject};
@@ -54,7 +55,8 @@ impl Engine {
         let head = client.head(&from.url.bucket, &from.url.key, from.version.as_deref());
         let info = head.await.map_err(Problem::s3(&from.url))?;
         // A storage class says where one store keeps an object, so the copy doesn't take it over.
-        let of_source = Attributes { storage_class: None, ..info.attributes };
+        let said = info.attributes.map_err(|problem| Problem::at(&from.url, problem))?;
+        let of_source = Attributes { storage_class: None, ..said };
         Ok(self.options.attributes.or(&of_source))
     }
 
@@ -105,7 +107,9 @@ impl Engine {
             let _memory = self.memory(from.size).await;
             let url = &from.url;
             let found = source.get(&url.bucket, &url.key, from.version.as_deref(), WHOLE_BYTES).await;
-            self.put(target, to, found.map_err(Problem::s3(url))?.bytes, &attributes).await?;
+            let found = found.map_err(Problem::s3(url))?;
+            verify(&found.bytes, &found.info.verify).map_err(|problem| Problem::at(url, problem))?;
+            self.put(target, to, found.bytes, &attributes).await?;
             self.output.advance(from.size);
             return Ok(());
         }

@@ -341,7 +341,7 @@ async fn fetch(
     Ok(sum.sum())
 }
 
-fn verify(bytes: &[u8], verify: &Verify) -> Result<(), String> {
+pub(super) fn verify(bytes: &[u8], verify: &Verify) -> Result<(), String> {
     let is_right = match verify {
         Verify::Sum(expected) => Sum::of(expected.crc(), bytes) == *expected,
         Verify::Md5(digest) => <[u8; 16]>::from(Md5::digest(bytes)) == *digest,
