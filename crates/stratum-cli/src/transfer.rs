@@ -261,8 +261,7 @@ impl Engine {
     async fn let_go(&self, from: &From) -> Result<(), Problem> {
         match from {
             From::File(file) => {
-                let now = crate::local::look(&file.path)
-                    .map_err(|problem| Problem::of_path(&file.path, problem))?;
+                let now = file.again().map_err(|problem| Problem::of_path(&file.path, problem))?;
                 if (now.size, now.modified) != (file.size, file.modified) {
                     let problem = "it changed meanwhile: it stays, and its copy holds the old content";
                     return Err(Problem::of_path(&file.path, problem));

@@ -229,7 +229,8 @@ mod tests {
 
     fn found(name: &str, size: u64, written: u64) -> Result<Found, Problem> {
         let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(written);
-        Ok(Found { name: name.into(), from: From::File(LocalFile { path: name.into(), size, modified }) })
+        let file = LocalFile { path: name.into(), size, modified, follows: false };
+        Ok(Found { name: name.into(), from: From::File(file) })
     }
 
     async fn compared(

@@ -3,9 +3,13 @@
 
 use clap::ValueEnum;
 use futures_util::Stream;
+use rustix::fs::{Dir, OFlags};
+use rustix::io::Errno;
 use std::collections::VecDeque;
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use tokio::sync::mpsc;
@@ -31,6 +35,59 @@ pub struct LocalFile {
     pub path: PathBuf,
     pub size: u64,
     pub modified: SystemTime,
+    /// Whether a symbolic link in its place means the file that it leads to. One that somebody put there since the
+    /// file was found isn't followed otherwise.
+    pub follows: bool,
+}
+
+impl LocalFile {
+    /// Looks at what is at the path.
+    ///
+    /// # Errors
+    /// Why it is no file that can be read, in words.
+    fn at(path: &Path, follows: bool) -> Result<LocalFile, String> {
+        let looked = if follows { fs::metadata(path) } else { fs::symlink_metadata(path) };
+        let metadata = looked.map_err(|error| error.to_string())?;
+        match metadata.file_type() {
+            kind if kind.is_file() => Ok(file(path.to_owned(), &metadata, follows)),
+            kind if kind.is_dir() => Err("it is a folder: say --recursive".into()),
+            kind if kind.is_symlink() => Err(IS_LINK.into()),
+            _ => Err("it is no regular file: pipe its content through `-`".into()),
+        }
+    }
+
+    /// The file as it is now.
+    ///
+    /// # Errors
+    /// Why it is no file any more that can be read, in words.
+    pub fn again(&self) -> Result<LocalFile, String> {
+        LocalFile::at(&self.path, self.follows)
+    }
+
+    /// Opens the file, to read it.
+    ///
+    /// # Errors
+    /// Why it can't be read, in words.
+    pub fn open(&self) -> Result<File, String> {
+        // Without waiting, since a named pipe that was put in its place would wait for a writer.
+        let flags = if self.follows { OFlags::NONBLOCK } else { OFlags::NONBLOCK | OFlags::NOFOLLOW };
+        let file = opened(&self.path, flags)?;
+        match file.metadata() {
+            Ok(metadata) if metadata.is_file() => Ok(file),
+            Ok(_) => Err("it is no regular file any more".into()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+const IS_LINK: &str = "it is a symbolic link: say --symlinks follow, or --symlinks skip";
+
+fn opened(path: &Path, flags: OFlags) -> Result<File, String> {
+    let opened = File::options().read(true).custom_flags(flags.bits() as i32).open(path);
+    opened.map_err(|error| match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::LOOP) => IS_LINK.into(),
+        _ => error.to_string(),
+    })
 }
 
 /// Something that was found below the folder.
@@ -46,14 +103,7 @@ pub enum Walked {
 /// # Errors
 /// Why it can't be read, in words.
 pub fn look(path: &Path) -> Result<LocalFile, String> {
-    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
-    if metadata.is_dir() {
-        return Err("it is a folder: say --recursive".into());
-    }
-    if !metadata.is_file() {
-        return Err("it is no regular file: pipe its content through `-`".into());
-    }
-    Ok(file(path.to_owned(), &metadata))
+    LocalFile::at(path, true)
 }
 
 /// All files below a folder.
@@ -62,7 +112,7 @@ pub fn walk(root: &Path, symlinks: Symlinks) -> impl Stream<Item = Walked> + Sen
     let root = root.to_owned();
     tokio::task::spawn_blocking(move || {
         let mut walk = Walk { symlinks, sender, folders: Vec::new() };
-        walk.enter(&root, "");
+        walk.enter(&root, "", true);
         while walk.step() {}
     });
     futures_util::stream::poll_fn(move |context| receiver.poll_recv(context))
@@ -92,11 +142,12 @@ impl Walk {
             return true;
         };
         if name.ends_with('/') {
-            return self.enter(&path, &name);
+            return self.enter(&path, &name, self.follows());
         }
-        let walked = match fs::metadata(&path) {
-            Ok(metadata) => Walked::File(name, file(path, &metadata)),
-            Err(error) => Walked::Unusable { path, problem: error.to_string() },
+        // The folder was read a while ago, so that something else may be there by now.
+        let walked = match LocalFile::at(&path, self.follows()) {
+            Ok(file) => Walked::File(name, file),
+            Err(problem) => Walked::Unusable { path, problem },
         };
         self.sender.blocking_send(walked).is_ok()
     }
@@ -105,21 +156,22 @@ impl Walk {
         self.sender.blocking_send(Walked::Unusable { path, problem: problem.to_owned() }).is_ok()
     }
 
-    fn enter(&mut self, path: &Path, prefix: &str) -> bool {
-        let entered = fs::metadata(path).and_then(|metadata| {
-            Ok(((metadata.dev(), metadata.ino()), fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?))
-        });
-        let (identity, found) = match entered {
+    fn follows(&self) -> bool {
+        self.symlinks == Symlinks::Follow
+    }
+
+    fn enter(&mut self, path: &Path, prefix: &str, follows: bool) -> bool {
+        let (identity, found) = match entries_of(path, follows) {
             Ok(entered) => entered,
-            Err(error) => return self.unusable(path.to_owned(), &error.to_string()),
+            Err(problem) => return self.unusable(path.to_owned(), &problem),
         };
         if self.folders.iter().any(|folder| folder.identity == identity) {
             return self.unusable(path.to_owned(), "it leads back to a folder that it lies in");
         }
         let mut entries = Vec::with_capacity(found.len());
-        for entry in found {
-            let path = entry.path();
-            let Ok(name) = entry.file_name().into_string() else {
+        for name in found {
+            let path = path.join(&name);
+            let Ok(name) = name.into_string() else {
                 if !self.unusable(path, "its name isn't UTF-8, as keys are") {
                     return false;
                 }
@@ -146,7 +198,7 @@ impl Walk {
             (true, Symlinks::Follow) => fs::metadata(path).map_err(told)?,
             (true, Symlinks::Skip) => return Ok(Kind::Nothing),
             (true, Symlinks::Refuse) => {
-                return Err("it is a symbolic link: say --symlinks follow, or --symlinks skip".into());
+                return Err(IS_LINK.into());
             }
         };
         match metadata.file_type() {
@@ -163,18 +215,33 @@ enum Kind {
     Nothing,
 }
 
-fn file(path: PathBuf, metadata: &Metadata) -> LocalFile {
+/// A folder's device and inode, and the names in it. With `follows` the path may be a link to it.
+fn entries_of(path: &Path, follows: bool) -> Result<((u64, u64), Vec<OsString>), String> {
+    let flags = if follows { OFlags::DIRECTORY } else { OFlags::DIRECTORY | OFlags::NOFOLLOW };
+    let folder = opened(path, flags)?;
+    let metadata = folder.metadata().map_err(|error| error.to_string())?;
+    let mut names = Vec::new();
+    for entry in Dir::new(folder).map_err(|error| error.to_string())? {
+        let entry = entry.map_err(|error| error.to_string())?;
+        match entry.file_name().to_bytes() {
+            b"." | b".." => {}
+            name => names.push(OsString::from_vec(name.to_vec())),
+        }
+    }
+    Ok(((metadata.dev(), metadata.ino()), names))
+}
+
+fn file(path: PathBuf, metadata: &Metadata, follows: bool) -> LocalFile {
     // A file system that keeps no modification times has every file count as old, so only a difference in size has it
     // copied by `sync`.
     let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    LocalFile { path, size: metadata.len(), modified }
+    LocalFile { path, size: metadata.len(), modified, follows }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures_util::StreamExt;
-    use std::os::unix::ffi::OsStringExt;
     use std::os::unix::fs::symlink;
 
     async fn walked(root: &Path, symlinks: Symlinks) -> (Vec<String>, usize) {
@@ -198,6 +265,26 @@ mod tests {
         let mut sorted = names.clone();
         sorted.sort();
         assert_eq!((names.len(), &names), (5, &sorted));
+    }
+
+    #[test]
+    fn a_link_that_took_the_place_of_a_file_or_folder_is_not_followed() {
+        let home = tempfile::tempdir().unwrap();
+        let [secret, file, folder] = ["secret", "file", "folder"].map(|name| home.path().join(name));
+        fs::write(&secret, "x").unwrap();
+        fs::write(&file, "x").unwrap();
+        let found = LocalFile::at(&file, false).unwrap();
+        assert!(found.open().is_ok() && entries_of(home.path(), false).unwrap().1.len() == 2);
+        fs::remove_file(&file).unwrap();
+        symlink(&secret, &file).unwrap();
+        symlink(home.path(), &folder).unwrap();
+        for problem in
+            [found.open().unwrap_err(), found.again().unwrap_err(), LocalFile::at(&file, false).unwrap_err()]
+        {
+            assert_eq!(problem, IS_LINK);
+        }
+        assert!(entries_of(&folder, false).is_err() && entries_of(&folder, true).is_ok());
+        assert!(LocalFile { follows: true, ..found }.open().is_ok());
     }
 
     #[tokio::test]

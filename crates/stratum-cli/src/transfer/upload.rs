@@ -15,9 +15,8 @@ use futures_util::{StreamExt, TryStreamExt};
 use md5::{Digest, Md5};
 use serde_json::json;
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{Read, stdin};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -63,8 +62,8 @@ impl Engine {
         attributes: &Attributes,
     ) -> Result<(), Problem> {
         let _memory = self.memory(file.size).await;
-        let (path, size) = (file.path.clone(), file.size);
-        let bytes = apart(move || read_whole(&path, size))
+        let found = file.clone();
+        let bytes = apart(move || read_whole(&found))
             .await?
             .map_err(|problem| Problem::of_path(&file.path, problem))?;
         self.put(client, to, bytes, attributes).await?;
@@ -94,7 +93,7 @@ impl Engine {
     ) -> Result<(), Problem> {
         let subject = subject(client, file, to, attributes)?;
         let mut ledger = Ledger::open(self.sessions.machine(), &subject)?;
-        let open = File::open(&file.path).map_err(|error| Problem::of_path(&file.path, error))?;
+        let open = file.open().map_err(|problem| Problem::of_path(&file.path, problem))?;
         let body = Body::File(Arc::new(open), file.path.clone());
         let is_new = ledger.as_ref().is_some_and(|ledger| ledger.before.is_none());
         let begun = self.begin_or_go_on(client, &subject, to, attributes, ledger.as_mut()).await;
@@ -337,15 +336,15 @@ fn subject(client: &Client, file: &LocalFile, to: &Url, said: &Attributes) -> Re
 
 /// Fails if a file has changed since it was found.
 fn unchanged(file: &LocalFile) -> Result<(), Problem> {
-    let now = crate::local::look(&file.path).map_err(|problem| Problem::of_path(&file.path, problem))?;
+    let now = file.again().map_err(|problem| Problem::of_path(&file.path, problem))?;
     match (now.size, now.modified) == (file.size, file.modified) {
         true => Ok(()),
         false => Err(Problem::of_path(&file.path, "it changed while it was read: nothing was uploaded")),
     }
 }
 
-fn read_whole(path: &PathBuf, size: u64) -> Result<Bytes, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
+fn read_whole(found: &LocalFile) -> Result<Bytes, String> {
+    let (file, size) = (found.open()?, found.size);
     let mut bytes = Vec::with_capacity(size as usize + 1);
     file.take(size + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     match bytes.len() as u64 == size {
@@ -356,7 +355,8 @@ fn read_whole(path: &PathBuf, size: u64) -> Result<Bytes, String> {
 
 /// Reads `at_most` bytes of the standard input, or fewer if it ends before.
 fn read_pipe(at_most: u64) -> Result<Bytes, Problem> {
-    let mut bytes = Vec::new();
+    // As much as may come, since a buffer that grows as it is filled may become twice as large.
+    let mut bytes = Vec::with_capacity(at_most as usize);
     let read = stdin().lock().take(at_most).read_to_end(&mut bytes);
     read.map(|_| bytes.into()).map_err(|error| Problem::at("-", error))
 }
