@@ -111,7 +111,7 @@ impl Engine {
             && !matches!(&landed, Err(problem) if problem.may_pass())
         {
             if landed.is_err() {
-                let _ = std::fs::remove_file(passing(&to, ledger.name()));
+                let _ = std::fs::remove_file(ledger.partial(&to));
             }
             ledger.close();
         }
@@ -121,7 +121,7 @@ impl Engine {
     /// Opens the file under its temporary name: the one that an earlier process left, if that is to be gone on with.
     fn landing(&self, to: &Path, ledger: Option<&Ledger>, goes_on: bool) -> std::io::Result<Landing> {
         let Some(ledger) = ledger else { return Landing::new(to.to_owned(), self.options.clobbers) };
-        let passing = passing(to, ledger.name());
+        let passing = ledger.partial(to);
         if !goes_on && passing.symlink_metadata().is_ok() {
             std::fs::remove_file(&passing)?;
         }
@@ -286,11 +286,6 @@ fn subject(client: &Client, from: &RemoteObject, to: &Path) -> Result<Subject, P
         edition: from.etag.clone(),
         piece_bytes: piece_bytes(from.size),
     })
-}
-
-/// The temporary name of a file until it is whole.
-fn passing(to: &Path, name: &str) -> PathBuf {
-    to.with_file_name(format!(".stratum-{name}.partial"))
 }
 
 /// The checksum of a piece that an earlier process wrote, if the file still has its bytes.

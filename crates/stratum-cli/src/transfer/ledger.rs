@@ -8,12 +8,14 @@
 use crate::machine::Machine;
 use crate::problem::Problem;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -75,25 +77,28 @@ impl Ledger {
         let Some((folder, name)) = place(machine, subject) else { return Ok(None) };
         let path = folder.join(format!("{name}.json"));
         forget_old(machine, &folder);
-        let opened = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).and_then(|()| {
-            File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)
-        });
-        let Ok(mut file) = opened else { return Ok(None) };
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(Problem::at(
-                &subject.from,
-                "another stratum process is transferring it to the same target",
-            ));
+        if fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).is_err() {
+            return Ok(None);
         }
+        let mut file = match locked(&path) {
+            Ok(file) => file,
+            Err(Errno::WOULDBLOCK) => {
+                return Err(Problem::at(
+                    &subject.from,
+                    "another stratum process is transferring it to the same target",
+                ));
+            }
+            Err(_) => return Ok(None),
+        };
         let mut text = String::new();
         // A ledger that can't be read counts as empty, and the transfer begins anew.
         let before = file.read_to_string(&mut text).ok().and_then(|_| read(&text, subject));
         Ok(Some(Ledger { path, file, name, before }))
     }
 
-    /// A name for the transfer's temporary file, the same for every command with the same source and target.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// The temporary name of a file until it is whole, the same for every command with the same source and target.
+    pub fn partial(&self, to: &Path) -> PathBuf {
+        partial(to, &self.name)
     }
 
     /// Empties the ledger and writes its first line.
@@ -124,15 +129,54 @@ impl Ledger {
     }
 }
 
-/// Removes ledgers that no command has gone on with for long: few endpoints keep the parts of an upload so long.
+fn partial(to: &Path, name: &str) -> PathBuf {
+    to.with_file_name(format!(".stratum-{name}.partial"))
+}
+
+/// Opens the file at the path and locks it. The one that was opened may have been removed before it was locked, and its
+/// lock is none: another process would lock the one that came in its place.
+fn locked(path: &Path) -> Result<File, Errno> {
+    loop {
+        let mut options = File::options();
+        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+        let file = opened.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        if is_at(path, &file) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Whether the path still names that file.
+fn is_at(path: &Path, file: &File) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    match (fs::metadata(path), file.metadata()) {
+        (Ok(named), Ok(open)) => identity(named) == identity(open),
+        _ => false,
+    }
+}
+
+/// Forgets the transfers that no command has gone on with for long: few endpoints keep the parts of an upload so long.
 fn forget_old(machine: &Machine, folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
         let age = modified.ok().and_then(|modified| (machine.now)().duration_since(modified).ok());
         if age.is_some_and(|age| age > LONGEST_KEPT) {
-            let _ = fs::remove_file(entry.path());
+            forget(&entry.path());
         }
     }
+}
+
+/// Removes a ledger, and the file that its download has left under a temporary name. One that a process works by stays.
+fn forget(path: &Path) {
+    let (Some(name), Ok(mut file)) = (path.file_stem().and_then(OsStr::to_str), locked(path)) else { return };
+    let mut text = String::new();
+    let _ = file.read_to_string(&mut text);
+    let head = text.lines().next().and_then(|line| serde_json::from_str::<Head>(line).ok());
+    if let Some(Head { subject, upload: None }) = head {
+        let _ = fs::remove_file(partial(Path::new(&subject.to), name));
+    }
+    let _ = fs::remove_file(path);
 }
 
 fn place(machine: &Machine, subject: &Subject) -> Option<(PathBuf, String)> {
@@ -159,16 +203,49 @@ fn read(text: &str, subject: &Subject) -> Option<Before> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn noted_pieces_are_read_back_and_a_cut_line_is_left_out() {
-        let subject = Subject {
+    fn subject(to: &str) -> Subject {
+        Subject {
             endpoint: "http://h".into(),
             from: "s3://b/k".into(),
-            to: "/f".into(),
+            to: to.into(),
             size: 9,
             edition: "e".into(),
             piece_bytes: 4,
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_leaves_nothing_and_what_is_on_its_way_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let (ledger, to) = (home.path().join("abc.json"), home.path().join("large"));
+        let left = partial(&to, "abc");
+        let head = Head { subject: subject(to.to_str().unwrap()), upload: None };
+        fs::write(&ledger, serde_json::to_string(&head).unwrap() + "\n").unwrap();
+        fs::write(&left, "half").unwrap();
+        fs::write(&to, "whole").unwrap();
+        let lock = locked(&ledger).unwrap();
+        forget(&ledger);
+        assert!(ledger.exists() && left.exists(), "a process works by it");
+        drop(lock);
+        forget(&ledger);
+        assert!(!ledger.exists() && !left.exists() && to.exists());
+    }
+
+    #[test]
+    fn a_lock_of_a_ledger_that_is_gone_is_none() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("abc.json");
+        let gone = locked(&path).unwrap();
+        assert!(is_at(&path, &gone) && locked(&path).is_err_and(|error| error == Errno::WOULDBLOCK));
+        fs::remove_file(&path).unwrap();
+        assert!(!is_at(&path, &gone));
+        let again = locked(&path).unwrap();
+        assert!(is_at(&path, &again) && !is_at(&path, &gone));
+    }
+
+    #[test]
+    fn noted_pieces_are_read_back_and_a_cut_line_is_left_out() {
+        let subject = subject("/f");
         let head =
             serde_json::to_string(&Head { subject: subject.clone(), upload: Some("u".into()) }).unwrap();
         let text = format!("{head}\n{{\"piece\":2,\"sum\":\"s\"}}\n{{\"piece\":3,\"su");
