@@ -175,7 +175,10 @@ pub fn shown(name: &str) -> impl fmt::Display + '_ {
 /// Control characters, and those that turn the direction of what follows.
 fn disturbs(char: char) -> bool {
     char.is_control()
-        || matches!(char, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(
+            char,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
 }
 
 #[cfg(test)]
@@ -215,5 +218,6 @@ mod tests {
     fn what_disturbs_a_terminal_is_escaped() {
         let told = Url::parse("s3://b/a\u{1b}[2J\nü\"\u{202e}").unwrap().to_string();
         assert_eq!(told, "s3://b/a\\u{1b}[2J\\nü\"\\u{202e}");
+        assert_eq!(shown("\u{61c}\u{2028}").to_string(), "\\u{61c}\\u{2028}");
     }
 }

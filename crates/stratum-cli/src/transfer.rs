@@ -1,9 +1,9 @@
 //! The engine that brings bytes from files, objects and pipes into files, objects and pipes.
 //!
 //! A [`Step`] is one object or file. Many steps run at once, and of a large one several pieces are transferred at
-//! once. The memory that all pieces hold together is bounded, whatever their number and size; only a part of a very
-//! long pipe may be larger than the bound, and is then alone. When a kill or a lost connection cuts a large transfer
-//! off, the same command goes on with it by its [`ledger`].
+//! once. The memory that all pieces hold together is bounded, whatever their number and size; only a part of a file or
+//! object of more than 900 GiB is larger than the bound, since S3 takes no more parts, and is then alone. When a kill or
+//! a lost connection cuts a large transfer off, the same command goes on with it by its [`ledger`].
 
 mod copy;
 mod download;

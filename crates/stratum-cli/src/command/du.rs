@@ -71,7 +71,9 @@ async fn count(args: &DuArgs, url: &Url, with: &With) -> Result<(), Problem> {
         for end in std::iter::once(0).chain(name.match_indices('/').map(|(at, _)| at + 1).take(args.depth)) {
             // Looked up first, since most objects are in a folder that is known, whose name needn't be copied.
             match held.get_mut(&name[..end]) {
-                Some(held) => *held = Held { bytes: held.bytes + size, objects: held.objects + 1 },
+                Some(held) => {
+                    *held = Held { bytes: held.bytes.saturating_add(size), objects: held.objects + 1 }
+                }
                 None => drop(held.insert(name[..end].to_owned(), Held { bytes: size, objects: 1 })),
             }
         }

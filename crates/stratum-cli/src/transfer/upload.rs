@@ -1,13 +1,14 @@
 //! Uploads files and the standard input into objects.
 
 use super::ledger::{Ledger, Subject};
-use super::pieces::{AT_ONCE, Body, Piece, WHOLE_BYTES, cut, growing, piece_bytes};
+use super::pieces::{AT_ONCE, Body, MOST_PIECE_BYTES, Piece, WHOLE_BYTES, cut, growing, piece_bytes};
 use super::{Ended, Engine, apart};
 use crate::checksum::{Crc, Sum};
 use crate::connection::Checksums;
 use crate::local::LocalFile;
 use crate::place::Url;
 use crate::problem::Problem;
+use crate::quantity::shown_bytes;
 use crate::s3::{Attributes, Client, Condition, Kind, Part, S3Error, Upload};
 use bytes::Bytes;
 use futures_util::stream::{self, FuturesUnordered};
@@ -163,6 +164,10 @@ impl Engine {
         size: u64,
         piece_bytes: u64,
     ) -> Result<Vec<Part>, Problem> {
+        if piece_bytes > MOST_PIECE_BYTES {
+            let problem = format!("{} are more than an object can have", shown_bytes(size));
+            return Err(Problem::at(&making.upload.key, problem));
+        }
         let parts = stream::iter(cut(size, piece_bytes)).map(|piece| async move {
             let _memory = self.memory(piece.length()).await;
             let bytes = body.read(piece.range.clone()).await?;
