@@ -2,8 +2,10 @@
 //! outside it.
 
 mod landing;
+mod lasting;
 mod names;
 mod walk;
 
 pub use landing::{Landing, Root, Target, make_way};
+pub use lasting::Lasting;
 pub use walk::{LocalFile, Symlinks, Walked, look, walk};

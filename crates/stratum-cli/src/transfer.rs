@@ -15,7 +15,7 @@ mod upload;
 
 pub use copy::is_same;
 
-use crate::local::{LocalFile, Root};
+use crate::local::{Lasting, LocalFile, Root};
 use crate::output::Output;
 use crate::place::{Url, shown};
 use crate::problem::{Outcome, Problem};
@@ -53,6 +53,11 @@ impl RemoteObject {
     /// The URL and the version that name it.
     fn named(&self) -> (&Url, Option<&str>) {
         (&self.url, self.version.as_deref())
+    }
+
+    /// Whether it still has that ETag, which some endpoints put in quotes in one answer and not in another.
+    fn is_same_as(&self, etag: &str) -> bool {
+        self.etag.trim_matches('"') == etag.trim_matches('"')
     }
 }
 
@@ -120,6 +125,8 @@ pub struct Engine {
     options: Options,
     memory: Semaphore,
     open: OpenTransfers,
+    /// Has the files of a move outlast a power loss, since their sources are deleted. Other copies needn't.
+    lasting: Option<Arc<Lasting>>,
     /// Whether a problem was met by which all other work would fail, too.
     is_hopeless: AtomicBool,
     done: AtomicU64,
@@ -132,6 +139,7 @@ impl Engine {
         Engine {
             sessions,
             output,
+            lasting: options.moves.then(Arc::default),
             options,
             memory: Semaphore::new((MEMORY_BYTES / GRAIN_BYTES) as usize),
             open: OpenTransfers::default(),
@@ -244,7 +252,7 @@ impl Engine {
             (From::Object(from), To::File(path)) => self.download(from, path.clone()).await?,
             (From::Object(from), To::Below(root, name)) => self.download_below(from, root, name).await?,
             (From::Object(from), To::Stream(path)) => self.download_into(from, path).await?,
-            (From::Object(from), To::Pipe) => self.print(from, 0..from.size).await?,
+            (From::Object(from), To::Pipe) => self.print(from).await?,
             (From::File(_) | From::Pipe, _) => {
                 return Err(Problem::Usage(
                     "neither the source nor the target is in a bucket: use cp(1)".into(),
@@ -272,9 +280,8 @@ impl Engine {
                 let client = self.sessions.client(&object.url.site)?;
                 let Url { bucket, key, .. } = &object.url;
                 let now = client.head(bucket, key, None).await.map_err(Problem::s3(&object.url))?;
-                if now.etag != object.etag {
-                    let problem =
-                        "it was overwritten meanwhile: it stays, and its copy holds the old content";
+                if !object.is_same_as(&now.etag) {
+                    let problem = "it was overwritten meanwhile: it stays, beside its copy";
                     return Err(Problem::at(&object.url, problem));
                 }
                 client.delete_same(bucket, key, &object.etag).await.map_err(Problem::s3(&object.url))

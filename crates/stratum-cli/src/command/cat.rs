@@ -133,6 +133,8 @@ async fn print_what_fits(url: &Url, shown: &Shown, engine: &Engine, with: &With)
 }
 
 async fn print_one(url: &Url, shown: &Shown, engine: &Engine) -> Result<(), Problem> {
+    // It is looked at once, so that all that is printed is of one object.
+    let looked = engine.look(url, shown.version.as_deref()).await?;
     let mut left = shown.lines;
     // A few lines are seldom long, so the rest of the object is asked for only when they are.
     let first = match left {
@@ -143,7 +145,7 @@ async fn print_one(url: &Url, shown: &Shown, engine: &Engine) -> Result<(), Prob
         if left == 0 || range.is_empty() {
             break;
         }
-        let passed = engine.pass((url, shown.version.as_deref()), range, |bytes| {
+        let passed = engine.pass(&looked, range, |bytes| {
             let end = match left {
                 u64::MAX => bytes.len(),
                 _ => lines_end(bytes, &mut left),

@@ -5,6 +5,7 @@
 //! else who may write in the target folder could put a link there between the check and the use: don't download into
 //! such a folder.
 
+use super::lasting::Lasting;
 use super::names::relative_path;
 use std::collections::HashSet;
 use std::fs::{self, File, FileTimes};
@@ -212,10 +213,14 @@ impl Landing {
         }
     }
 
-    /// Renames the file to its place, where it replaces an older one if it may.
-    pub fn land(self, modified: Option<SystemTime>) -> io::Result<()> {
+    /// Renames the file to its place, where it replaces an older one if it may. With `lasting` it outlasts a power
+    /// loss from then on.
+    pub fn land(self, modified: Option<SystemTime>, lasting: Option<&Lasting>) -> io::Result<()> {
         if let Some(modified) = modified {
             self.file().set_times(FileTimes::new().set_modified(modified))?;
+        }
+        if lasting.is_some() {
+            self.file().sync_all()?;
         }
         match (self.passing, self.clobbers) {
             (Passing::Temporary(temporary), true) => {
@@ -230,7 +235,7 @@ impl Landing {
                 fs::remove_file(passing)?;
             }
         }
-        Ok(())
+        lasting.map_or(Ok(()), |lasting| lasting.keep(&self.to))
     }
 }
 
@@ -283,9 +288,10 @@ mod tests {
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing stays");
         let landing = Landing::new(to.clone(), true).unwrap();
         landing.write_at(b"new", 0).unwrap();
-        landing.land(Some(SystemTime::UNIX_EPOCH)).unwrap();
+        landing.land(Some(SystemTime::UNIX_EPOCH), Some(&Lasting::default())).unwrap();
         assert_eq!(fs::read_to_string(&to).unwrap(), "new");
         assert_eq!(fs::metadata(&to).unwrap().modified().unwrap(), SystemTime::UNIX_EPOCH);
-        assert_eq!(Landing::new(to, false).unwrap().land(None).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        let again = Landing::new(to, false).unwrap().land(None, None);
+        assert_eq!(again.unwrap_err().kind(), ErrorKind::AlreadyExists);
     }
 }

@@ -40,8 +40,13 @@ impl Engine {
                     "its name ends in a slash, as a folder's, but it holds bytes",
                 ));
             }
-            let made = apart(move || root.make_folder(&name)).await?;
-            return made.map(|()| Ended::Done).map_err(|problem| Problem::at(&from.url, problem));
+            let lasting = self.lasting.clone();
+            let made = apart(move || -> Result<(), String> {
+                root.make_folder(&name)?;
+                let Some(lasting) = lasting else { return Ok(()) };
+                lasting.keep(&root.path(&name)?).map_err(|error| error.to_string())
+            });
+            return made.await?.map(|()| Ended::Done).map_err(|problem| Problem::at(&from.url, problem));
         }
         let path =
             apart(move || root.prepare(&name)).await?.map_err(|problem| Problem::at(&from.url, problem))?;
@@ -68,13 +73,15 @@ impl Engine {
         let (url, version) = (&from.url, from.version.as_deref());
         let found =
             client.get(&url.bucket, &url.key, version, WHOLE_BYTES).await.map_err(Problem::s3(url))?;
-        let (shown, clobbers) = (to.clone(), self.options.clobbers);
+        let (shown, clobbers, lasting) = (to.clone(), self.options.clobbers, self.lasting.clone());
         let landed = apart(move || -> Result<(), String> {
             verify(&found.bytes, &found.info.verify)?;
             let landing = Landing::new(to, clobbers).map_err(|error| error.to_string())?;
             let written = landing.write_at(&found.bytes, 0);
             let modified = found.info.modified.map(SystemTime::from);
-            written.and_then(|()| landing.land(modified)).map_err(|error| error.to_string())
+            written
+                .and_then(|()| landing.land(modified, lasting.as_deref()))
+                .map_err(|error| error.to_string())
         });
         landed
             .await?
@@ -89,7 +96,7 @@ impl Engine {
         from: &RemoteObject,
         to: PathBuf,
     ) -> Result<(), Problem> {
-        let (from, info) = look(client, &from.url, from.version.as_deref()).await?;
+        let Looked { object: from, info } = look(client, from.named()).await?;
         let subject = subject(client, &from, &to)?;
         let mut ledger = Ledger::open(self.sessions.machine(), &subject)?;
         let before = ledger.as_mut().and_then(|ledger| ledger.before.take()).filter(|before| before.is_same);
@@ -176,6 +183,7 @@ impl Engine {
         sum: Sum,
         info: Info,
     ) -> Result<(), Problem> {
+        let lasting = self.lasting.clone();
         let landed = apart(move || -> Result<(), String> {
             let is_right = match &info.verify {
                 Verify::Sum(expected) => *expected == sum,
@@ -186,7 +194,8 @@ impl Engine {
                 return Err(DIFFERS.into());
             }
             let landing = Arc::into_inner(landing).ok_or("it is still being written")?;
-            landing.land(info.modified.map(SystemTime::from)).map_err(|error| error.to_string())
+            let modified = info.modified.map(SystemTime::from);
+            landing.land(modified, lasting.as_deref()).map_err(|error| error.to_string())
         });
         landed.await?.map_err(|problem| Problem::of_path(to, problem))
     }
@@ -196,30 +205,48 @@ impl Engine {
         let path = to.to_owned();
         let opened = apart(move || std::fs::OpenOptions::new().write(true).open(path)).await?;
         let mut file = opened.map_err(|error| Problem::of_path(to, error))?;
-        self.pass(from.named(), 0..from.size, |bytes| {
+        let looked = self.look_again(from).await?;
+        self.pass(&looked, 0..u64::MAX, |bytes| {
             file.write_all(bytes).map_err(|error| Problem::of_path(to, error))
         })
         .await?;
         Ok(Ended::Done)
     }
 
-    /// Writes a range of an object to the standard output.
-    pub(super) async fn print(&self, from: &RemoteObject, range: Range) -> Result<Ended, Problem> {
-        self.pass(from.named(), range, |bytes| self.output.bytes(bytes)).await?;
+    /// Writes an object to the standard output.
+    pub(super) async fn print(&self, from: &RemoteObject) -> Result<Ended, Problem> {
+        let looked = self.look_again(from).await?;
+        self.pass(&looked, 0..u64::MAX, |bytes| self.output.bytes(bytes)).await?;
         self.output.flush()?;
         Ok(Ended::Done)
+    }
+
+    /// Looks at an object, to pass it on.
+    pub async fn look(&self, url: &Url, version: Option<&str>) -> Result<Looked, Problem> {
+        let client = self.sessions.client(&url.site)?;
+        look(&client, (url, version)).await
+    }
+
+    /// Looks at an object that was found before. One that was overwritten since isn't passed on in its place: whoever
+    /// found it counts on the one that it found.
+    async fn look_again(&self, from: &RemoteObject) -> Result<Looked, Problem> {
+        let (url, version) = from.named();
+        let looked = self.look(url, version).await?;
+        match from.is_same_as(&looked.object.etag) {
+            true => Ok(looked),
+            false => Err(Problem::at(url, "it was overwritten meanwhile: nothing of it was written")),
+        }
     }
 
     /// Hands a range of an object to `take`, in order. If the range is the whole object, its checksum is verified at
     /// the end.
     pub async fn pass(
         &self,
-        (url, version): (&Url, Option<&str>),
+        Looked { object: from, info }: &Looked,
         range: Range,
         mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
-        let client = self.sessions.client(&url.site)?;
-        let (from, info) = look(&client, url, version).await?;
+        let client = self.sessions.client(&from.url.site)?;
         let whole = 0..from.size;
         let range = range.start.min(from.size)..range.end.min(from.size);
         let crc = match info.verify {
@@ -262,8 +289,13 @@ impl Engine {
 
 const DIFFERS: &str = "the bytes that came aren't the object's: their checksum differs from the endpoint's";
 
-/// The object as it is now, and what the endpoint says of it.
-async fn look(client: &Client, url: &Url, version: Option<&str>) -> Result<(RemoteObject, Info), Problem> {
+/// An object as it was when it was looked at, and what the endpoint said of it. Only that very object is read.
+pub struct Looked {
+    object: RemoteObject,
+    info: Info,
+}
+
+async fn look(client: &Client, (url, version): (&Url, Option<&str>)) -> Result<Looked, Problem> {
     let info = client.head(&url.bucket, &url.key, version).await.map_err(Problem::s3(url))?;
     let object = RemoteObject {
         url: url.clone(),
@@ -272,7 +304,7 @@ async fn look(client: &Client, url: &Url, version: Option<&str>) -> Result<(Remo
         etag: info.etag.clone(),
         modified: info.modified,
     };
-    Ok((object, info))
+    Ok(Looked { object, info })
 }
 
 fn subject(client: &Client, from: &RemoteObject, to: &Path) -> Result<Subject, Problem> {
@@ -354,4 +386,44 @@ fn hashed(landing: &Landing, size: u64) -> std::io::Result<[u8; 16]> {
         md5.update(bytes);
     }
     Ok(md5.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::ConnectArgs;
+    use crate::output::{Output, OutputArgs};
+    use crate::s3::Attributes;
+    use crate::sessions::Sessions;
+    use crate::staged::{Answer, Staged, machine};
+    use crate::transfer::Options;
+
+    /// What comes of an object that had another ETag when it was found.
+    async fn passed_on(found: &str, there: &'static str) -> Result<Ended, Problem> {
+        let staged =
+            Staged::new(move |_, _| Answer::Said(200, format!("etag: {there}\r\n"), String::new())).await;
+        let connect =
+            ConnectArgs { endpoint: Some(staged.url.clone()), anonymous: true, ..ConnectArgs::default() };
+        let options = Options {
+            attributes: Attributes::default(),
+            clobbers: true,
+            moves: false,
+            tells_each: false,
+            is_dry_run: false,
+            jobs: 1,
+        };
+        let output = Output::new(OutputArgs::default());
+        let engine = Engine::new(Sessions::new(connect, machine()), output, options);
+        let url = Url::parse("s3://b/k").unwrap();
+        let from = RemoteObject { url, version: None, size: 0, etag: found.into(), modified: None };
+        engine.download_into(&from, Path::new("/dev/null")).await
+    }
+
+    #[tokio::test]
+    async fn an_object_that_was_overwritten_since_it_was_found_is_not_passed_on() {
+        assert!(passed_on("\"one\"", "\"one\"").await.is_ok());
+        assert!(passed_on("one", "\"one\"").await.is_ok());
+        let problem = passed_on("\"one\"", "\"two\"").await.err().unwrap();
+        assert!(problem.to_string().contains("overwritten"), "{problem}");
+    }
 }
