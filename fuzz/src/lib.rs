@@ -1,6 +1,6 @@
-//! The fuzz targets. Each reads its bytes as the server reads bytes that it doesn't trust, and asserts what must hold
-//! whatever they are. Each file in `fuzz_targets` calls one of these functions; the test runs all of them over the
-//! corpus.
+//! The fuzz targets. Each reads its bytes as the server, or its client, reads bytes that it doesn't trust, and asserts
+//! what must hold whatever they are. Each file in `fuzz_targets` calls one of these functions; the test runs all of them
+//! over the corpus.
 
 // These modules are part of the binary, which has no library, so their files are included here. What only other parts
 // of the binary call is dead code here.
@@ -40,7 +40,8 @@ use stratum_storage::format::{directory, v1};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 23] = [
+    ("answer", stratum_cli::fuzzing::answer),
     ("backup", backup),
     ("chunked", chunked),
     ("checkpoint", stratum_metadata::fuzzing::checkpoint),

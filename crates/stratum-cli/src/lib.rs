@@ -29,4 +29,5 @@ mod trust;
 pub use command::{Command, run};
 pub use demo::{DEMO_BUCKET, fill};
 pub use machine::{LocalServer, Machine};
+pub use s3::fuzzing;
 pub use trust::{BUNDLE_VARIABLE, Trust, TrustError};

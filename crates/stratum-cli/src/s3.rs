@@ -9,6 +9,7 @@ mod attributes;
 mod buckets;
 mod client;
 mod documents;
+pub mod fuzzing;
 mod lists;
 mod objects;
 mod refusal;
