@@ -60,7 +60,11 @@
     }
 
     class Cancelled extends Error {}
-    class Refused extends Error {}
+    // The server said that it won't do it, however often it is asked.
+    class Refused extends Error {
+        constructor(message, status) { super(message); this.status = status; }
+    }
+    const isFinal = (status) => status >= 400 && status < 500 && status !== 408 && status !== 429;
 
     // Sends one of the console's own requests.
     async function ask(what, fields, signal) {
@@ -70,10 +74,18 @@
         });
         if (response.ok) return response.json();
         if (response.status === 401 || response.type === "opaqueredirect") {
-            throw new Refused("The session has ended: sign in again, and choose the files again to go on.");
+            throw new Refused("The session has ended: sign in again, and choose the files again to go on.", 401);
         }
         const page = new DOMParser().parseFromString(await response.text(), "text/html");
-        throw new Refused(page.querySelector(".notice")?.textContent || `It was refused (${response.status}).`);
+        const problem = page.querySelector(".notice")?.textContent || `It was refused (${response.status}).`;
+        throw isFinal(response.status) ? new Refused(problem, response.status) : new Error(problem);
+    }
+
+    // Calls `act` once `signal` is aborted, until the function that this returns is called.
+    function onAbort(signal, act) {
+        if (signal.aborted) act();
+        else signal.addEventListener("abort", act, { once: true });
+        return () => signal.removeEventListener("abort", act);
     }
 
     // Sends bytes to a presigned address, and calls `tell` with how many are sent.
@@ -86,20 +98,39 @@
             request.addEventListener("load", () => {
                 if (request.status === 200) return done(request.getResponseHeader("etag"));
                 const problem = /<Message>([^<]*)</.exec(request.responseText)?.[1] || `status ${request.status}`;
-                const final = request.status >= 400 && request.status < 500 && request.status !== 429;
-                fail(final ? new Refused(problem) : new Error(problem));
+                fail(isFinal(request.status) ? new Refused(problem, request.status) : new Error(problem));
             });
             request.addEventListener("error", () => fail(new Error("the connection was lost")));
             request.addEventListener("abort", () => fail(new Cancelled()));
-            signal.addEventListener("abort", () => request.abort());
+            if (signal.aborted) return fail(new Cancelled());
+            const forget = onAbort(signal, () => request.abort());
+            request.addEventListener("loadend", forget);
             request.send(body);
         });
     }
 
     const pause = (time, signal) => new Promise((done, fail) => {
-        const timer = setTimeout(done, time);
-        signal.addEventListener("abort", () => { clearTimeout(timer); fail(new Cancelled()); });
+        const timer = setTimeout(() => { forget(); done(); }, time);
+        const forget = onAbort(signal, () => { clearTimeout(timer); fail(new Cancelled()); });
     });
+
+    // Runs some workers, which all end when one fails; gives what made it fail.
+    async function together(signal, count, work) {
+        const group = new AbortController();
+        const forget = onAbort(signal, () => group.abort());
+        let problem;
+        const worker = async () => {
+            try {
+                await work(group.signal);
+            } catch (failure) {
+                problem ??= failure;
+                group.abort();
+            }
+        };
+        await Promise.all(Array.from({ length: count }, worker));
+        forget();
+        if (problem) throw problem;
+    }
 
     // Calls `act` again when a lost connection or a busy server made it fail.
     async function patiently(signal, act) {
@@ -183,14 +214,16 @@
             this.upload = localStorage.getItem(this.memory);
             if (this.upload) {
                 try {
-                    const { there } = await ask("parts", { key: this.key, upload: this.upload, from: 1, to: 0, known: "yes" }, signal);
+                    const fields = { key: this.key, upload: this.upload, from: 1, to: 0, known: "yes" };
+                    const { there } = await patiently(signal, () => ask("parts", fields, signal));
                     for (const part of there) {
                         const whole = Math.min(size, this.file.size - (part.number - 1) * size);
                         if (part.size === whole) { tags.set(part.number, part.etag); this.count(part.number, whole); }
                     }
                 } catch (problem) {
-                    if (signal.aborted) throw new Cancelled();
-                    this.upload = null; // whatever failed, the upload counts as expired or aborted
+                    // Only an upload that isn't there is begun anew: another one's parts may be all but complete.
+                    if (problem.status !== 404) throw problem;
+                    this.upload = null;
                 }
             }
             if (!this.upload) {
@@ -200,7 +233,7 @@
             }
             const missing = [];
             for (let number = 1; number <= count; number++) if (!tags.has(number)) missing.push(number);
-            const worker = async () => {
+            await together(signal, PARTS_AT_ONCE, async (signal) => {
                 for (let number = missing.shift(); number; number = missing.shift()) {
                     const piece = this.file.slice((number - 1) * size, number * size);
                     tags.set(number, await patiently(signal, async () => {
@@ -209,8 +242,7 @@
                         return send(urls[number], piece, "", signal, (bytes) => this.count(number, bytes));
                     }));
                 }
-            };
-            await Promise.all(Array.from({ length: PARTS_AT_ONCE }, worker));
+            });
             const whole = new URLSearchParams({ key: this.key, upload: this.upload });
             for (const [number, tag] of [...tags].sort(([one], [other]) => one - other)) whole.append("part", `${number} ${tag}`);
             await patiently(signal, () => ask("complete", whole, signal));
