@@ -39,6 +39,8 @@ pub struct Asking<'a> {
     query: String,
     headers: Vec<(String, String)>,
     body: Body,
+    /// Whether it is about an object without a key, of which there is none.
+    is_nameless: bool,
 }
 
 impl<'a> Ask<'a> {
@@ -54,6 +56,7 @@ impl<'a> Ask<'a> {
             query: String::new(),
             headers: Vec::new(),
             body: Body::empty(),
+            is_nameless: false,
         }
     }
 
@@ -67,9 +70,10 @@ impl<'a> Ask<'a> {
         self.asking(method, names::bucket_path(bucket))
     }
 
-    /// A request about an object.
+    /// A request about an object. Without a key it isn't sent, since its path would be that of the bucket.
     pub fn object(&self, method: Method, bucket: &str, key: &str) -> Asking<'a> {
-        self.asking(method, names::object_path(bucket, key))
+        let is_nameless = key.is_empty();
+        Asking { is_nameless, ..self.asking(method, names::object_path(bucket, key)) }
     }
 
     /// A request to the operator's API. `path` is what follows `/_stratum/v1`.
@@ -154,6 +158,9 @@ impl<'a> Asking<'a> {
     /// # Errors
     /// What the store refuses.
     pub async fn send(self) -> Result<Response<Body>, Trouble> {
+        if self.is_nameless {
+            return Err(Trouble::NoPage);
+        }
         let target = match self.query.is_empty() {
             true => self.path,
             false => format!("{}?{}", self.path, self.query),

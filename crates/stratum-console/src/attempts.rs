@@ -3,7 +3,7 @@
 //! Failures are counted by the network that they come from and by the access key that they name, in two tables of
 //! fixed size. The place in a table follows from a hash with a random seed, so that an attacker can't choose whose
 //! count to fill. Two that share a place share its count, which makes one of them wait at worst. Counts begin anew
-//! after a while. Requests to S3 aren't bounded here, so nobody can lock a program out by guessing secrets.
+//! after a while, by a clock that nobody sets. Requests to S3 aren't bounded here, so nobody can lock a program out by guessing secrets.
 
 use crate::door::Door;
 use siphasher::sip::SipHasher13;
@@ -55,6 +55,9 @@ impl Attempts {
     /// Counts an attempt as a failure before its secret is checked, so that many attempts at once can't get around
     /// the bound.
     ///
+    /// `now` is a time of the monotonic clock, in milliseconds: by the wall clock, which may be set back, somebody
+    /// would wait for longer.
+    ///
     /// # Errors
     /// There were too many failures: the attempt must wait.
     pub fn begin(&self, source: IpAddr, access_key: &str, now: u64) -> Result<(), Wait> {
@@ -80,7 +83,7 @@ fn take(table: &Mutex<Vec<Failures>>, place: usize, most: u32, now: u64) -> Resu
     let Some(failures) = table.get_mut(place) else { return Ok(()) };
     *failures = failures.now(now);
     if failures.count >= most {
-        return Err(Wait((failures.since + WINDOW).saturating_sub(now).div_ceil(1_000).max(1)));
+        return Err(Wait(failures.since.saturating_add(WINDOW).saturating_sub(now).div_ceil(1_000).max(1)));
     }
     if failures.count == 0 {
         failures.since = now;

@@ -119,6 +119,9 @@ pub trait Door: Send + Sync + 'static {
     /// Milliseconds of Unix time.
     fn now(&self) -> u64;
 
+    /// Milliseconds since some moment of the process. It never goes back, whatever is done to the clock.
+    fn monotonic(&self) -> u64;
+
     /// Fills with random bytes.
     fn fill(&self, bytes: &mut [u8]);
 }

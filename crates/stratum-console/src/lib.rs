@@ -36,6 +36,7 @@ mod visit;
 
 pub use door::{Answering, Door, Holder, Key, Link, SessionKeeper, Via, Who};
 pub use form::MOST_FORM_BYTES;
+pub use pages::Holds;
 
 use assets::Assets;
 use attempts::Attempts;
@@ -56,8 +57,8 @@ pub(crate) struct Console {
     sessions: Sessions,
     attempts: Attempts,
     assets: Assets,
-    /// Bounds how many archives are written at once. Each holds a list of all that is in it in memory, which is
-    /// written at its end.
+    /// Bounds how many archives are written at once. Each holds the names of all that is in it in memory ([`Holds`]),
+    /// which are written at its end.
     archives: Arc<Semaphore>,
 }
 

@@ -1,7 +1,7 @@
 //! Names of buckets and objects in addresses. A name may hold any character, so it is encoded such that no character
 //! of it has a meaning in the address.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::form_urlencoded;
 
 /// What isn't encoded in the path of a request to S3: unreserved characters and the slash.
@@ -62,6 +62,17 @@ pub fn parent(key: &str) -> &str {
     whole.rfind('/').and_then(|at| key.get(..=at)).unwrap_or_default()
 }
 
+/// The address, if a browser that is led to it asks for `below` or for something below that. It would take `.` and `..`
+/// out of a path, also encoded ones, and so come to any object at this origin.
+pub fn ours<'a>(address: &'a str, below: &str) -> Option<&'a str> {
+    let rest = address.strip_prefix(below)?;
+    let path = address.split(['?', '#']).next().unwrap_or_default();
+    let is_plain = address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let is_below = rest.is_empty() || rest.starts_with(['/', '?', '#']);
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    (is_plain && is_below && !has_steps(&decoded)).then_some(address)
+}
+
 /// Whether the key has a part `.` or `..`, so that no browser can ask for it by its path.
 pub fn has_steps(key: &str) -> bool {
     key.split('/').any(|segment| segment == "." || segment == "..")
@@ -88,6 +99,30 @@ mod tests {
             "/_stratum/console/b/b/object?key=a%2F..%2Fb%3F%26%3D%2B%20%25%22&version=1"
         );
         assert_eq!(query([("a", ""), ("b", "1"), ("c", "&")]), "b=1&c=%26");
+    }
+
+    #[test]
+    fn no_address_of_ours_leads_elsewhere() {
+        let is_ours = |rest: &str| ours(&format!("{}{rest}", crate::ROOT), crate::ROOT).is_some();
+        for rest in ["/buckets", "/b/media?prefix=../x&begins=%2e%2e", "/b/a..b/c%20d", "/b/media#..", ""] {
+            assert!(is_ours(rest), "{rest}");
+        }
+        for rest in [
+            "/../../public/page.html",
+            "/..",
+            "/%2e%2e/%2E%2e/public/page.html",
+            "/.%2e/x",
+            "/%2e/x",
+            "/b/..%2f..%2fx",
+            "/b/x\\..\\..",
+            "/b/x y",
+            "x/b",
+            ".evil.example/",
+        ] {
+            assert!(!is_ours(rest), "{rest}");
+        }
+        assert_eq!((ours("https://evil.example/", crate::ROOT), ours("//evil/", crate::ROOT)), (None, None));
+        assert!(ours("/c/b/media2", "/c/b/media").is_none() && ours("/c/b/media?x", "/c/b/media").is_some());
     }
 
     #[test]

@@ -30,6 +30,11 @@ use axum::response::Redirect;
 use axum::routing::get;
 use std::sync::Arc;
 
+/// How much memory an answer holds until it is sent, beside its body. It goes with the answer, as an extension, to the
+/// server, which counts it.
+#[derive(Clone, Copy, Debug)]
+pub struct Holds(pub u64);
+
 /// A path below the console's root.
 macro_rules! at {
     ($path:literal) => {

@@ -35,24 +35,17 @@ impl Kept {
         if encoded.len() > MOST_KEPT {
             return Kept::default();
         }
-        Kept { action: ours(action).unwrap_or_default().to_owned(), fields: encoded }
+        Kept { action: names::ours(action, crate::ROOT).unwrap_or_default().to_owned(), fields: encoded }
     }
 
     fn sent(fields: &Fields) -> Kept {
-        let action = ours(fields.get("kept-action")).unwrap_or_default();
+        let action = names::ours(fields.get("kept-action"), crate::ROOT).unwrap_or_default();
         Kept { action: action.to_owned(), fields: fields.get("kept-fields").to_owned() }
     }
 
     fn is_none(&self) -> bool {
         self.action.is_empty() || self.fields.is_empty()
     }
-}
-
-/// The address, if it begins with the console's path.
-fn ours(address: &str) -> Option<&str> {
-    let rest = address.strip_prefix(crate::ROOT)?;
-    let is_plain = address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    (is_plain && rest.starts_with('/')).then_some(address)
 }
 
 /// What the sign-in page is shown with.
@@ -116,7 +109,8 @@ pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Res
         Ok(fields) => fields,
         Err(trouble) => return crate::frame::trouble(&Frame::new(&console.assets, None), &trouble),
     };
-    let (to, kept) = (ours(fields.get("to")).unwrap_or(crate::HOME), Kept::sent(&fields));
+    let to = names::ours(fields.get("to"), crate::ROOT).unwrap_or(crate::HOME);
+    let kept = Kept::sent(&fields);
     let access_key = fields.get("access-key").trim();
     // A longer key can't exist, so it counts as none and isn't repeated in the log or the page.
     let access_key = if access_key.len() > MOST_KEY { "" } else { access_key };
@@ -125,7 +119,7 @@ pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Res
         (status, sheet(&console, &shown)).into_response()
     };
     let source = via.peer.ip();
-    if let Err(wait) = console.attempts.begin(source, access_key, console.door.now()) {
+    if let Err(wait) = console.attempts.begin(source, access_key, console.door.monotonic()) {
         let problem = format!("Too many attempts. Try again in {} seconds.", wait.0);
         let mut response = again(StatusCode::TOO_MANY_REQUESTS, problem);
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.0));
@@ -213,7 +207,7 @@ pub fn forget(via: &Via, mut response: Response) -> Response {
 
 /// Redirects to the sign-in page, which leads back to `at` afterwards.
 pub fn away(at: &str) -> Response {
-    let query = names::query([("to", ours(at).unwrap_or_default())]);
+    let query = names::query([("to", names::ours(at, crate::ROOT).unwrap_or_default())]);
     Redirect::to(&format!("{}/sign-in?{query}", crate::ROOT)).into_response()
 }
 

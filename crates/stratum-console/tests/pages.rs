@@ -7,10 +7,10 @@ use http::uri::Scheme;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use stratum_cipher::DataKey;
-use stratum_console::{Answering, Door, Holder, Key, Link, SessionKeeper, Via, Who};
+use stratum_console::{Answering, Door, Holder, Holds, Key, Link, SessionKeeper, Via, Who};
 use tower_service::Service;
 
 /// Names that have a meaning in HTML, addresses, headers or XML.
@@ -36,6 +36,7 @@ struct Script<F> {
     answer: F,
     asked: Mutex<Vec<String>>,
     sessions: Arc<Kept>,
+    monotonic: Arc<AtomicU64>,
 }
 
 /// Keeps what has ended of sessions in memory, and refuses to while `is_full`.
@@ -68,7 +69,7 @@ fn root() -> Who {
     Who { name: "<b>root</b>".into(), operates: true, holder }
 }
 
-impl<F: Fn(&str) -> Response<Body> + Send + Sync + 'static> Door for Script<F> {
+impl<F: Fn(&str, &str) -> Response<Body> + Send + Sync + 'static> Door for Script<F> {
     fn sign_in<'a>(&'a self, _: &'a Key, secret: &'a str) -> Answering<'a, Result<Option<Who>, String>> {
         let who = (secret == "secret").then(root);
         Box::pin(async move { Ok(who) })
@@ -83,9 +84,9 @@ impl<F: Fn(&str) -> Response<Body> + Send + Sync + 'static> Door for Script<F> {
         let (head, body) = request.into_parts();
         Box::pin(async move {
             let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-            let asked = format!("{} {} {}", head.method, head.uri, String::from_utf8_lossy(&body));
-            self.asked.lock().unwrap().push(asked.trim().to_owned());
-            (self.answer)(&format!("{} {}", head.method, head.uri))
+            let (line, body) = (format!("{} {}", head.method, head.uri), String::from_utf8_lossy(&body));
+            self.asked.lock().unwrap().push(format!("{line} {body}").trim().to_owned());
+            (self.answer)(&line, &body)
         })
     }
 
@@ -97,8 +98,13 @@ impl<F: Fn(&str) -> Response<Body> + Send + Sync + 'static> Door for Script<F> {
         self.sessions.clone()
     }
 
+    /// The clock was set back by as much as time has passed.
     fn now(&self) -> u64 {
-        1_795_961_109_000
+        1_795_961_109_000 - self.monotonic()
+    }
+
+    fn monotonic(&self) -> u64 {
+        self.monotonic.load(Ordering::Relaxed)
     }
 
     fn fill(&self, bytes: &mut [u8]) {
@@ -112,6 +118,8 @@ struct Browser {
     cookie: String,
     asked: Arc<dyn Fn() -> Vec<String>>,
     sessions: Arc<Kept>,
+    /// Milliseconds.
+    monotonic: Arc<AtomicU64>,
 }
 
 struct Page {
@@ -132,14 +140,21 @@ async fn send(routes: &Router, request: http::request::Builder, body: String) ->
 
 impl Browser {
     async fn of(answer: impl Fn(&str) -> Response<Body> + Send + Sync + 'static) -> Browser {
+        Browser::asked_with(move |asked, _| answer(asked)).await
+    }
+
+    /// A browser whose store sees the bodies of requests, too.
+    async fn asked_with(answer: impl Fn(&str, &str) -> Response<Body> + Send + Sync + 'static) -> Browser {
         let sessions = Arc::new(Kept::default());
-        let script = Arc::new(Script { answer, asked: Mutex::default(), sessions: sessions.clone() });
+        let monotonic = Arc::new(AtomicU64::new(5));
+        let (asked, kept) = (Mutex::default(), sessions.clone());
+        let script = Arc::new(Script { answer, asked, sessions: kept, monotonic: monotonic.clone() });
         let routes = stratum_console::routes(script.clone());
         let post = form("/sign-in", "");
         let page = send(&routes, post, "access-key=AKIA&secret=secret".into()).await;
         let cookie = page.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
         let asked = Arc::new(move || std::mem::take(&mut *script.asked.lock().unwrap()));
-        Browser { routes, cookie, asked, sessions }
+        Browser { routes, cookie, asked, sessions, monotonic }
     }
 
     async fn get(&self, path: &str) -> Page {
@@ -426,10 +441,156 @@ async fn what_was_chosen_is_deleted_and_nothing_else() {
         };
         assert_eq!(whole, name);
     }
-    // An address of another site to go back to is ignored.
-    let fields = [("key", "a"), ("back", "https://evil.example/")];
-    let page = browser.post("/b/media/deleted", &fields).await;
-    assert_eq!(page.headers["location"], "/_stratum/console/b/media?deleted=1");
+    // An address to go back to that isn't this bucket's page is ignored.
+    for back in [
+        "https://evil.example/",
+        "/_stratum/console/b/media2",
+        "/_stratum/console/b/media/../../../../media/page.html",
+        "/_stratum/console/b/media/%2e%2e/%2E%2e/%2e%2e/%2e%2e/media/page.html",
+    ] {
+        let page = browser.post("/b/media/deleted", &[("key", "a"), ("back", back)]).await;
+        assert_eq!(page.headers["location"], "/_stratum/console/b/media?deleted=1", "{back}");
+    }
+}
+
+#[tokio::test]
+async fn signing_in_leads_to_a_page_of_the_console_and_nowhere_else() {
+    let browser = Browser::of(|_| Response::new(Body::empty())).await;
+    for (to, led) in [
+        ("/_stratum/console/b/media?prefix=a%2F", "/_stratum/console/b/media?prefix=a%2F"),
+        ("/_stratum/console/../../media/page.html", "/_stratum/console/buckets"),
+        ("/_stratum/console/%2e%2e/.%2E/media/page.html", "/_stratum/console/buckets"),
+        ("//evil.example/", "/_stratum/console/buckets"),
+    ] {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs([("access-key", "AKIA"), ("secret", "secret"), ("to", to)])
+            .finish();
+        let page = send(&browser.routes, form("/sign-in", ""), body).await;
+        assert_eq!(page.headers["location"], led, "{to}");
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_lets_nobody_wait_for_longer() {
+    let browser = Browser::of(|_| Response::new(Body::empty())).await;
+    let attempt = async || {
+        let body = "access-key=AKIA&secret=wrong".into();
+        send(&browser.routes, form("/sign-in", ""), body).await.status
+    };
+    while attempt().await == StatusCode::FORBIDDEN {}
+    assert_eq!(attempt().await, StatusCode::TOO_MANY_REQUESTS);
+    browser.monotonic.fetch_add(5 * 60 * 1_000, Ordering::Relaxed);
+    assert_eq!(attempt().await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_name_that_is_searched_for_is_found_and_only_the_folder_itself_is_left_out() {
+    let object = |key: &str| {
+        format!("<Key>{key}</Key><LastModified>2026-11-29T14:05:09.000Z</LastModified><Size>1</Size>")
+    };
+    let (folder, exact) = (object("in%2F"), object("in%2Fnote"));
+    let browser = Browser::of(move |asked| match asked {
+        asked if asked.contains("list-type") => xml(format!(
+            "<ListBucketResult><Contents>{folder}</Contents><Contents>{exact}</Contents></ListBucketResult>"
+        )),
+        asked if asked.contains("?versions") => xml(format!(
+            "<ListVersionsResult><Version>{folder}</Version><Version>{exact}</Version></ListVersionsResult>"
+        )),
+        _ => xml("<VersioningConfiguration/>".into()),
+    })
+    .await;
+    for show in ["", "&show=versions"] {
+        let page = browser.get(&format!("/b/media?prefix=in%2F&begins=note{show}")).await;
+        assert!(page.text.contains("object?key=in%2Fnote"), "{}", page.text);
+        assert!(
+            !page.text.contains("object?key=in%2F\"") && !page.text.contains("object?key=in%2F&"),
+            "{}",
+            page.text
+        );
+        let asked = (browser.asked)();
+        assert!(asked.iter().any(|asked| asked.contains("prefix=in%2Fnote")), "{asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_is_shown_to_be_edited_with_its_text_as_it_is() {
+    let set = "<LifecycleConfiguration><Rule><Filter><Prefix>  a &amp; b</Prefix></Filter></Rule></LifecycleConfiguration>";
+    let browser = Browser::of(move |_| xml(set.into())).await;
+    let page = browser.get("/b/media/settings/lifecycle").await;
+    let shown = "\n      &lt;Prefix&gt;  a &amp;amp; b&lt;/Prefix&gt;\n    &lt;/Filter&gt;";
+    assert!(page.text.contains(shown), "{}", page.text);
+}
+
+#[tokio::test]
+async fn an_archive_that_fails_does_not_end_as_a_whole_one() {
+    let object = |key: &str| format!("<Contents><Key>{key}</Key><Size>4</Size></Contents>");
+    let list = format!("<ListBucketResult>{}{}</ListBucketResult>", object("a"), object("b"));
+    let of = |is_whole: bool| {
+        let list = list.clone();
+        Browser::of(move |asked| match asked {
+            asked if asked.contains("list-type") => xml(list.clone()),
+            asked if asked.contains("/media/b") && !is_whole => refused(403, "AccessDenied", "no"),
+            _ => xml("text".into()),
+        })
+    };
+    for is_whole in [true, false] {
+        let browser = of(is_whole).await;
+        let request = Request::get("/_stratum/console/b/media/zip").header("cookie", &browser.cookie);
+        let mut request = request.header("host", "store").body(Body::empty()).unwrap();
+        request.extensions_mut().insert(SocketAddr::from(([127, 0, 0, 1], 1)));
+        request.extensions_mut().insert(Scheme::HTTP);
+        let response = browser.routes.clone().call(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let held = response.extensions().get::<Holds>().expect("its names are counted").0;
+        assert!(held > 1000, "{held}");
+        assert_eq!(response.into_body().collect().await.is_ok(), is_whole);
+    }
+}
+
+#[tokio::test]
+async fn lists_that_are_cut_say_so_and_let_what_they_lack_be_entered() {
+    let cut = |action: &str, list: &str, item: &str| {
+        format!(
+            "<{action}Response><{action}Result><{list}><member>{item}</member></{list}><IsTruncated>true</IsTruncated>\
+             </{action}Result></{action}Response>"
+        )
+    };
+    let answers = move |body: &str| {
+        let policy = "<PolicyName>p</PolicyName><Arn>arn:p</Arn>";
+        let user = "<UserName>ada</UserName><Arn>arn:ada</Arn>";
+        match body.split('&').next().unwrap_or_default() {
+            "Action=ListUsers" => cut("ListUsers", "Users", user),
+            "Action=ListGroups" => cut("ListGroups", "Groups", "<GroupName>g</GroupName>"),
+            "Action=ListRoles" => cut("ListRoles", "Roles", "<RoleName>r</RoleName>"),
+            "Action=ListPolicies" => cut("ListPolicies", "Policies", policy),
+            "Action=ListAttachedGroupPolicies" => {
+                cut("ListAttachedGroupPolicies", "AttachedPolicies", policy)
+            }
+            _ => cut("GetGroup", "Users", user),
+        }
+    };
+    let browser = Browser::asked_with(move |_, body| xml(answers(body))).await;
+    let page = browser.get("/people").await;
+    assert_eq!(page.text.matches("There are more; the first 200 are shown").count(), 4, "{}", page.text);
+    let page = browser.get("/people/group?name=g").await;
+    assert_eq!(page.text.matches("There are more; the first 200 are shown").count(), 2, "{}", page.text);
+    assert!(page.text.contains("enter its ARN") && page.text.contains("enter its name"), "{}", page.text);
+    assert!(!page.text.contains("<select"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn what_is_done_to_a_disk_that_is_not_there_is_refused() {
+    let browser = Browser::of(|asked| match asked.contains("/status") {
+        true => Response::new(Body::from(status().to_string())),
+        false => Response::new(Body::empty()),
+    })
+    .await;
+    for what in ["drain", "replace"] {
+        (browser.asked)();
+        let page = browser.post("/store/act", &[("what", what), ("path", "/nowhere")]).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text);
+        assert!((browser.asked)().iter().all(|asked| asked.starts_with("GET")), "{what}");
+    }
 }
 
 #[tokio::test]
@@ -467,6 +628,34 @@ async fn no_file_of_a_form_is_taken_before_its_token() {
     assert!((browser.asked)().is_empty());
     assert_eq!(upload(&"07".repeat(16)).await.status, StatusCode::SEE_OTHER);
     assert_eq!((browser.asked)(), ["PUT /media/in/b.txt hello"]);
+}
+
+/// Its path would be that of the bucket, so that it would make one.
+#[tokio::test]
+async fn no_object_without_a_name_is_written() {
+    let browser = Browser::of(|_| Response::new(Body::empty())).await;
+    for name in ["a/", "a\\\\", "/"] {
+        let token = "07".repeat(16);
+        let body = format!(
+            "--x\r\ncontent-disposition: form-data; name=\"token\"\r\n\r\n{token}\r\n--x\r\ncontent-disposition: form-data; \
+             name=\"file\"; filename=\"{name}\"\r\n\r\nhello\r\n--x--\r\n"
+        );
+        let request = Request::post("/_stratum/console/b/media/upload")
+            .header("cookie", &browser.cookie)
+            .header("origin", "http://store")
+            .header("content-type", "multipart/form-data; boundary=x");
+        assert_eq!(send(&browser.routes, request, body).await.status, StatusCode::BAD_REQUEST, "{name}");
+    }
+    for what in ["begin", "parts", "complete", "abort"] {
+        for parts in ["yes", "no"] {
+            let page =
+                browser.post(&format!("/b/media/upload/{what}"), &[("parts", parts), ("upload", "u")]).await;
+            assert_eq!(page.status, StatusCode::BAD_REQUEST, "{what}");
+        }
+    }
+    browser.get("/b/media/download").await;
+    browser.post("/b/media/share", &[("seconds", "900")]).await;
+    assert!((browser.asked)().is_empty());
 }
 
 #[tokio::test]

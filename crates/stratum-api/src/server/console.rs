@@ -24,7 +24,7 @@ use http_body::Body as _;
 use std::fmt;
 use std::sync::Arc;
 use stratum_auth::{AccessKey, AuthError, Keyring, Presign};
-use stratum_console::{Answering, Door, Holder, Key, Link, SessionKeeper, Via, Who};
+use stratum_console::{Answering, Door, Holder, Holds, Key, Link, SessionKeeper, Via, Who};
 use tower_service::Service;
 
 /// The console with its routes.
@@ -107,7 +107,8 @@ impl Console {
             Ok(response) => response,
             Err(never) => match never {},
         };
-        let size = response.body().size_hint().exact().unwrap_or(0);
+        let held = response.extensions_mut().remove().map_or(0, |Holds(bytes)| bytes);
+        let size = response.body().size_hint().exact().unwrap_or(0).saturating_add(held);
         let Ok(admitted) = memory.admit(size.saturating_sub(LEAST_MEMORY)) else { return busy() };
         response.extensions_mut().insert(Arc::new(admitted));
         response
@@ -215,6 +216,10 @@ impl Door for Inside {
 
     fn now(&self) -> u64 {
         self.store.clock.now()
+    }
+
+    fn monotonic(&self) -> u64 {
+        u64::try_from(self.store.clock.monotonic().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn fill(&self, bytes: &mut [u8]) {

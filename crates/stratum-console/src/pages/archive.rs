@@ -3,6 +3,7 @@
 use crate::ask::{Object, ObjectList, decoded};
 use crate::bytes_of::attachment;
 use crate::names;
+use crate::pages::Holds;
 use crate::shown::count;
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit};
@@ -11,7 +12,7 @@ use async_zip::error::ZipError;
 use async_zip::{Compression, ZipDateTime, ZipDateTimeBuilder, ZipEntryBuilder};
 use axum::body::Body;
 use axum::response::Response;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 use std::collections::HashMap;
@@ -20,7 +21,13 @@ use tokio_util::compat::{Compat, FuturesAsyncWriteCompatExt, TokioAsyncWriteComp
 use tokio_util::io::{ReaderStream, StreamReader};
 
 /// How many objects an archive may hold. All of them are listed at its end, and the list is kept in memory until then.
-const MOST_ENTRIES: usize = 50_000;
+const MOST_ENTRIES: u64 = 50_000;
+/// What an entry takes in memory beside its name.
+const ENTRY_BYTES: u64 = 512;
+/// How often an entry's name is in memory.
+const NAME_COPIES: u64 = 3;
+/// What is counted for entries that come while the archive is written.
+const SPARE_BYTES: u64 = 64 << 10;
 /// How many bytes may wait between the reading of objects and the sending of the archive.
 const PIPE_BYTES: usize = 256 << 10;
 
@@ -32,20 +39,25 @@ pub async fn folder(visit: Visit) -> Page {
             "So many archives are being written that this one has to wait. Try again in a while.",
         ));
     };
-    let objects = all_under(&visit, &prefix).await?;
+    let held = measure(&visit, &prefix).await?;
     let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
     let name = match prefix.is_empty() {
         true => format!("{}.zip", visit.bucket),
         false => format!("{}.zip", names::last(&prefix).trim_matches('/')),
     };
-    tokio::spawn(async move {
+    let packing = tokio::spawn(async move {
         let _turn = turn;
-        if let Err(problem) = pack(&visit, &prefix, &objects, ours).await {
-            // The archive lacks its directory at the end, so no program takes it for a whole one.
-            tracing::warn!(problem, "an archive was not finished");
-        }
+        let packed = pack(&visit, &prefix, held, ours).await;
+        packed.inspect_err(|problem| tracing::warn!(problem, "an archive was not finished"))
     });
-    let mut response = Response::new(Body::from_stream(ReaderStream::new(theirs)));
+    // An archive that wasn't finished ends with its connection, so that the browser says that the download failed.
+    let end = stream::once(packing).filter_map(async |packed| match packed {
+        Ok(Ok(())) => None,
+        Ok(Err(problem)) => Some(Err(std::io::Error::other(problem))),
+        Err(error) => Some(Err(error.into())),
+    });
+    let mut response = Response::new(Body::from_stream(ReaderStream::new(theirs).chain(end)));
+    response.extensions_mut().insert(held);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/zip"));
     headers.insert(CONTENT_DISPOSITION, attachment(&name));
@@ -53,49 +65,83 @@ pub async fn folder(visit: Visit) -> Page {
     Ok(response)
 }
 
-async fn all_under(visit: &Visit, prefix: &str) -> Result<Vec<Object>, Trouble> {
-    let (mut objects, mut from) = (Vec::new(), String::new());
+/// A page of the objects under a prefix, and where the next one begins.
+async fn page(visit: &Visit, prefix: &str, from: &str) -> Result<(Vec<Object>, Option<String>), Trouble> {
+    let asked = visit.ask().bucket(Method::GET, &visit.bucket).query("list-type=2&encoding-type=url");
+    let list: ObjectList = asked.with([("prefix", prefix), ("continuation-token", from)]).xml().await?;
+    let next = list.is_truncated.then_some(list.next_continuation_token);
+    if next.as_deref().is_some_and(|next| next.is_empty() || next == from) {
+        return Err(Trouble::wrong("The server's list of the objects has no end."));
+    }
+    Ok((list.contents, next))
+}
+
+fn memory_of(object: &Object) -> u64 {
+    ENTRY_BYTES + object.key.len() as u64 * NAME_COPIES
+}
+
+/// What the archive's list of its entries will take in memory. The objects are listed again when they are written, so
+/// that nothing is kept until it is known that there is room for it.
+async fn measure(visit: &Visit, prefix: &str) -> Result<Holds, Trouble> {
+    let (mut objects, mut bytes, mut from) = (0, 0, String::new());
     loop {
-        let asked = visit.ask().bucket(Method::GET, &visit.bucket).query("list-type=2&encoding-type=url");
-        let list: ObjectList = asked.with([("prefix", prefix), ("continuation-token", &from)]).xml().await?;
-        objects.extend(list.contents);
-        if objects.len() > MOST_ENTRIES {
+        let (some, next) = page(visit, prefix, &from).await?;
+        objects += some.len() as u64;
+        bytes += some.iter().map(memory_of).sum::<u64>();
+        if objects > MOST_ENTRIES {
             return Err(Trouble::wrong(format!(
                 "There are more than {} objects, which is more than one archive holds here. Take a folder within it, or a \
                  program for the whole.",
-                count(MOST_ENTRIES as u64)
+                count(MOST_ENTRIES)
             )));
         }
-        if !list.is_truncated {
-            return Ok(objects);
+        match next {
+            Some(next) => from = next,
+            None => return Ok(Holds(bytes + SPARE_BYTES)),
         }
-        from = list.next_continuation_token;
     }
 }
 
 /// Writes the archive: the objects uncompressed, one after another.
-async fn pack(visit: &Visit, prefix: &str, objects: &[Object], to: DuplexStream) -> Result<(), String> {
+async fn pack(visit: &Visit, prefix: &str, Holds(held): Holds, to: DuplexStream) -> Result<(), String> {
     let mut archive = ZipFileWriter::new(TokioAsyncWriteCompatExt::compat_write(to));
-    let mut taken = Taken::default();
-    for object in objects {
-        let key = decoded(&object.key);
-        let Some(name) = entry_name(&key, names::parent(prefix).len()) else { continue };
-        let asked = visit.ask().object(Method::GET, &visit.bucket, &key);
-        let body = match asked.send().await {
-            Ok(response) => response.into_body(),
-            // The object was deleted since it was listed.
-            Err(trouble) if trouble.status() == StatusCode::NOT_FOUND => continue,
-            Err(trouble) => return Err(format!("{key}: {}", trouble.words())),
-        };
-        let name = taken.apart(name);
-        let pieces = TryStreamExt::map_err(body.into_data_stream(), std::io::Error::other);
-        let written = zip_time(&object.last_modified);
-        add(&mut archive, name, written, StreamReader::new(pieces))
-            .await
-            .map_err(|error| error.to_string())?;
+    let (mut taken, mut bytes, mut from) = (Taken::default(), 0, Some(String::new()));
+    while let Some(begin) = from {
+        let (some, next) = page(visit, prefix, &begin).await.map_err(|trouble| trouble.words())?;
+        for object in &some {
+            bytes += memory_of(object);
+            if bytes > held {
+                return Err("so many objects came meanwhile that there is no room for their names".into());
+            }
+            put(visit, prefix, object, &mut archive, &mut taken).await?;
+        }
+        from = next;
     }
     let mut end = archive.close().await.map_err(|error| error.to_string())?.into_inner();
     end.shutdown().await.map_err(|error| error.to_string())
+}
+
+/// Writes one object into an archive.
+async fn put(
+    visit: &Visit,
+    prefix: &str,
+    object: &Object,
+    archive: &mut ZipFileWriter<Compat<DuplexStream>>,
+    taken: &mut Taken,
+) -> Result<(), String> {
+    let key = decoded(&object.key);
+    let Some(name) = entry_name(&key, names::parent(prefix).len()) else { return Ok(()) };
+    let asked = visit.ask().object(Method::GET, &visit.bucket, &key);
+    let body = match asked.send().await {
+        Ok(response) => response.into_body(),
+        // The object was deleted since it was listed.
+        Err(trouble) if trouble.status() == StatusCode::NOT_FOUND => return Ok(()),
+        Err(trouble) => return Err(format!("{key}: {}", trouble.words())),
+    };
+    let pieces = TryStreamExt::map_err(body.into_data_stream(), std::io::Error::other);
+    let written = zip_time(&object.last_modified);
+    let added = add(archive, taken.apart(name), written, StreamReader::new(pieces)).await;
+    added.map_err(|error| error.to_string())
 }
 
 /// Writes one file of an archive. Its length needn't be known.

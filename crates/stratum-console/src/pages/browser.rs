@@ -73,11 +73,11 @@ pub async fn show(visit: Visit) -> Page {
         versions: query.get("show") == "versions",
     };
     let from = Mark { key: query.get("from").into(), version: query.get("from-version").into() };
-    let prefix = [place.folder, place.begins].concat();
+    let within = (place.folder, place.begins);
     let ask = visit.ask();
     let rows = match place.versions {
-        true => listing::versions(&ask, &visit.bucket, &prefix, &from).await?,
-        false => listing::objects(&ask, &visit.bucket, &prefix, &from).await?,
+        true => listing::versions(&ask, &visit.bucket, within, &from).await?,
+        false => listing::objects(&ask, &visit.bucket, within, &from).await?,
     };
     let asked = ask.bucket(Method::GET, &visit.bucket).query("versioning").xml::<Versioning>().await;
     let versioning = if_allowed(asked)?.unwrap_or_default();
@@ -163,10 +163,14 @@ pub fn visible(text: &str) -> String {
         '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + char as u32).unwrap_or('\u{fffd}'),
         '\u{7f}' => '\u{2421}',
         '\u{80}'..='\u{9f}'
+        | '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
         | '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}'
-        | '\u{feff}' => '\u{fffd}',
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{e0000}'..='\u{e007f}' => '\u{fffd}',
         char => char,
     };
     if text.is_empty() { "(no name)".into() } else { text.chars().map(seen).collect() }
@@ -320,4 +324,22 @@ pub async fn make_folder(visit: Visit, fields: Fields) -> Page {
     visit.ask().object(Method::PUT, &visit.bucket, &key).document("").done().await?;
     let place = Place { bucket: &visit.bucket, folder: &key, begins: "", versions: false };
     to(&place.address(None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_character_of_a_name_hides_or_turns_the_others() {
+        for hidden in
+            ["\u{61c}", "\u{200b}", "\u{2028}", "\u{2029}", "\u{202e}", "\u{2069}", "\u{ad}", "\u{e0041}"]
+        {
+            assert_eq!(visible(&format!("a{hidden}b")), "a\u{fffd}b", "{}", hidden.escape_unicode());
+        }
+        assert_eq!(
+            (visible("a\n\u{7f}").as_str(), visible("ü é 文").as_str()),
+            ("a\u{240a}\u{2421}", "ü é 文")
+        );
+    }
 }

@@ -63,9 +63,9 @@ impl Chosen {
 /// The address of the bucket's page that the form came from.
 fn back<'a>(visit: &Visit, fields: &'a Fields) -> std::borrow::Cow<'a, str> {
     let bucket = names::of_bucket(&visit.bucket, "");
-    match fields.get("back") {
-        back if back.starts_with(&bucket) => back.into(),
-        _ => bucket.into(),
+    match names::ours(fields.get("back"), &bucket) {
+        Some(back) => back.into(),
+        None => bucket.into(),
     }
 }
 

@@ -42,15 +42,22 @@ pub struct Rows {
     pub next: Option<Mark>,
 }
 
-/// Lists current objects and folders.
-pub async fn objects(ask: &Ask<'_>, bucket: &str, prefix: &str, from: &Mark) -> Result<Rows, Trouble> {
+/// Lists current objects and folders in `folder` whose names within it begin with `begins`. The object that stands for
+/// the folder itself is left out.
+pub async fn objects(
+    ask: &Ask<'_>,
+    bucket: &str,
+    (folder, begins): (&str, &str),
+    from: &Mark,
+) -> Result<Rows, Trouble> {
+    let prefix = [folder, begins].concat();
     let asked = ask.bucket(Method::GET, bucket).query("list-type=2&encoding-type=url&delimiter=%2F").with([
-        ("prefix", prefix),
+        ("prefix", prefix.as_str()),
         ("max-keys", ROWS),
         ("continuation-token", &from.key),
     ]);
     let list: ObjectList = asked.xml().await?;
-    let folders = list.common_prefixes.iter().map(folder);
+    let folders = list.common_prefixes.iter().map(folder_row);
     let found = list.contents.into_iter().map(|object| Found {
         key: decoded(&object.key),
         size: object.size,
@@ -58,15 +65,21 @@ pub async fn objects(ask: &Ask<'_>, bucket: &str, prefix: &str, from: &Mark) -> 
         class: object.storage_class,
         version: None,
     });
-    let objects = found.filter(|found| found.key != prefix).map(Row::Object);
+    let objects = found.filter(|found| found.key != folder).map(Row::Object);
     let next = list.is_truncated.then_some(Mark { key: list.next_continuation_token, ..Mark::default() });
     Ok(Rows { rows: folders.chain(objects).collect(), next })
 }
 
-/// Lists all versions and delete markers, and folders.
-pub async fn versions(ask: &Ask<'_>, bucket: &str, prefix: &str, from: &Mark) -> Result<Rows, Trouble> {
+/// The same as [`objects`], of all versions and delete markers.
+pub async fn versions(
+    ask: &Ask<'_>,
+    bucket: &str,
+    (folder, begins): (&str, &str),
+    from: &Mark,
+) -> Result<Rows, Trouble> {
+    let prefix = [folder, begins].concat();
     let asked = ask.bucket(Method::GET, bucket).query("versions&encoding-type=url&delimiter=%2F").with([
-        ("prefix", prefix),
+        ("prefix", prefix.as_str()),
         ("max-keys", ROWS),
         ("key-marker", &from.key),
         ("version-id-marker", &from.version),
@@ -75,10 +88,10 @@ pub async fn versions(ask: &Ask<'_>, bucket: &str, prefix: &str, from: &Mark) ->
     let (mut page, mut next, mut goes_on) = (Rows::default(), Mark::default(), false);
     for entry in list.entries {
         match entry {
-            VersionEntry::Version(version) if decoded(&version.key) == prefix => {}
+            VersionEntry::Version(version) if decoded(&version.key) == folder => {}
             VersionEntry::Version(version) => page.rows.push(version_row(version, false)),
             VersionEntry::DeleteMarker(version) => page.rows.push(version_row(version, true)),
-            VersionEntry::CommonPrefixes(prefix) => page.rows.push(folder(&prefix)),
+            VersionEntry::CommonPrefixes(prefix) => page.rows.push(folder_row(&prefix)),
             VersionEntry::IsTruncated(is_truncated) => goes_on = is_truncated,
             VersionEntry::NextKeyMarker(key) => next.key = decoded(&key),
             VersionEntry::NextVersionIdMarker(id) => next.version = id,
@@ -89,7 +102,7 @@ pub async fn versions(ask: &Ask<'_>, bucket: &str, prefix: &str, from: &Mark) ->
     Ok(page)
 }
 
-fn folder(prefix: &CommonPrefix) -> Row {
+fn folder_row(prefix: &CommonPrefix) -> Row {
     Row::Folder(decoded(&prefix.prefix))
 }
 

@@ -13,13 +13,18 @@ use crate::shown::time;
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown, to};
 pub use answers::SimulatedAnswer;
-use answers::{Group, GroupsAnswer, Managed, PoliciesAnswer, Role, RolesAnswer, User, UsersAnswer};
+use answers::{Group, GroupsAnswer, PoliciesAnswer, PoliciesResult, Role, RolesAnswer, User, UsersAnswer};
 use axum::response::IntoResponse;
 use holder::{Holder, Kind};
 use maud::{Markup, html};
 
 /// How many users, groups, roles or policies a page shows.
 const MOST: &str = "200";
+
+/// Says that a list is longer than what is shown of it.
+fn cut(is_cut: bool) -> Markup {
+    html! { @if is_cut { p.muted { "There are more; the first " (MOST) " are shown. IAM's own tools list all." } } }
+}
 
 /// `GET /people`
 pub async fn show(visit: Visit) -> Page {
@@ -38,25 +43,25 @@ async fn sheet(visit: &Visit, problem: Option<&str>, fields: &Fields) -> Result<
         @if let Some(problem) = problem { (notice(Tone::Bad, html! { p { (problem) } })) }
         @match &users {
             None => (notice(Tone::Plain, html! { p { "This key may not list users." } })),
-            Some(users) => section.card { h2 { "Users" } (users_table(&users.result.users.member)) (new_user(visit)) },
+            Some(users) => section.card { h2 { "Users" } (users_table(&users.result.users.member)) (cut(users.result.is_truncated)) (new_user(visit)) },
         }
         div.columns {
             div {
                 @if let Some(policies) = &policies { section.card { h2 { "Policies" } (policies_table(policies)) (new_policy(visit, fields)) } }
             }
             div {
-                @if let Some(groups) = &groups { section.card { h2 { "Groups" } (groups_list(&groups.result.groups.member)) (new_group(visit)) } }
-                @if let Some(roles) = &roles { section.card { h2 { "Roles" } (roles_list(&roles.result.roles.member)) (role::new(visit, fields)) } }
+                @if let Some(groups) = &groups { section.card { h2 { "Groups" } (groups_list(&groups.result.groups.member)) (cut(groups.result.is_truncated)) (new_group(visit)) } }
+                @if let Some(roles) = &roles { section.card { h2 { "Roles" } (roles_list(&roles.result.roles.member)) (cut(roles.result.is_truncated)) (role::new(visit, fields)) } }
             }
         }
     };
     Ok(visit.frame().page(Part::People, "Access", content))
 }
 
-async fn policies(visit: &Visit) -> Result<Option<Vec<Managed>>, Trouble> {
+async fn policies(visit: &Visit) -> Result<Option<PoliciesResult>, Trouble> {
     let asked = visit.ask().iam("ListPolicies", &[("MaxItems", MOST)]);
     let answer: Option<PoliciesAnswer> = if_allowed(asked.xml().await)?;
-    Ok(answer.map(|answer| answer.result.policies.member))
+    Ok(answer.map(|answer| answer.result))
 }
 
 fn users_table(users: &[User]) -> Markup {
@@ -74,15 +79,16 @@ fn users_table(users: &[User]) -> Markup {
     }
 }
 
-fn policies_table(policies: &[Managed]) -> Markup {
+fn policies_table(policies: &PoliciesResult) -> Markup {
     html! {
         table {
             thead { tr { th scope="col" { "Name" } th.number scope="col" { "Attached" } } }
-            tbody { @for policy in policies { tr {
+            tbody { @for policy in &policies.policies.member { tr {
                 th scope="row" { (policy.policy_name) p.hint { code.wrap { (policy.arn) } } }
                 td.number { (policy.attachment_count) }
             } } }
         }
+        (cut(policies.is_truncated))
     }
 }
 

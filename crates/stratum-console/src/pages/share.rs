@@ -23,6 +23,9 @@ pub async fn link(visit: Visit, fields: Fields) -> Page {
     let Some((lasts, seconds)) = chosen else {
         return Err(Trouble::wrong("A link lives for one of the times that can be chosen."));
     };
+    if key.is_empty() {
+        return Err(Trouble::NoPage);
+    }
     let (path, query) = (names::object_path(&visit.bucket, key), names::query([("versionId", version)]));
     let link = Link { method: "GET", host: visit.host(), path: &path, query: &query, seconds };
     let address = format!("{}{}", visit.origin(), visit.ask().link(&link).await?);

@@ -39,7 +39,7 @@ pub async fn show(visit: Visit) -> Page {
         _ => "Something can't be read or written",
     };
     let content = html! {
-        div.head { h1 { "Store" } p.muted { "Stratum " (status.version) ", up " (span(status.uptime_seconds * 1_000)) } }
+        div.head { h1 { "Store" } p.muted { "Stratum " (status.version) ", up " (span(status.uptime_seconds.saturating_mul(1_000))) } }
         (notice(tone(&status.state), html! {
             p { strong { (words) "." } }
             @if !status.notes.is_empty() { ul { @for note in &status.notes { li { (note) } } } }
@@ -58,7 +58,7 @@ pub async fn show(visit: Visit) -> Page {
 
 fn figures(status: &Status) -> Markup {
     let Status { space, journal, admission, connections, .. } = status;
-    let all = space.used + space.free;
+    let all = space.used.saturating_add(space.free);
     html! {
         div.cards {
             div.figure {
@@ -67,7 +67,7 @@ fn figures(status: &Status) -> Markup {
                     Some(held) => {
                         p.value { (count(held.objects)) }
                         p.muted { (bytes(held.logical)) " in " (counted(held.buckets, "bucket")) @if held.versions > 0 { ", and " (counted(held.versions, "older version")) } }
-                        @if held.counted_seconds_ago > 0 { p.muted { "counted " (span(held.counted_seconds_ago * 1_000)) " ago" } }
+                        @if held.counted_seconds_ago > 0 { p.muted { "counted " (span(held.counted_seconds_ago.saturating_mul(1_000))) " ago" } }
                     }
                     None => p.muted { "being counted" },
                 }
@@ -201,7 +201,7 @@ fn figure(named: &str, number: u64) -> String {
         return format!("{} {}", bytes(number), what.replace("per", "a"));
     }
     if let Some(what) = named.strip_prefix("seconds ") {
-        return format!("{} {what}", span(number * 1_000));
+        return format!("{} {what}", span(number.saturating_mul(1_000)));
     }
     match named.strip_suffix(" at") {
         Some(what) => format!("{what} {}", crate::shown::moment(number)),
@@ -225,20 +225,27 @@ fn redundancy(status: &Status) -> Markup {
 }
 
 /// The title and explanation of an action, if it must be confirmed.
-fn meaning(what: &str, path: &str, status: &Status) -> Option<(&'static str, Markup)> {
+///
+/// # Errors
+/// The action is about a disk that isn't there.
+fn meaning(what: &str, path: &str, status: &Status) -> Result<Option<(&'static str, Markup)>, Trouble> {
     let all = disks(&status.drives);
-    let disk = all.iter().find(|disk| disk.name == path);
-    Some(match what {
+    let disk = || {
+        let found = all.iter().find(|disk| disk.name == path);
+        found.ok_or_else(|| Trouble::wrong("The store has no such disk any more."))
+    };
+    Ok(Some(match what {
         "scrub-start" => (
             "Start a scrub?",
             html! { p { "Every live fragment is read and compared: " (bytes(status.space.live)) " of payload and its parity. Requests go first, and at most "
             (bytes(status.background.bytes_per_second)) " a second are read"
-            @if status.background.bytes_per_second > 0 { ", so it takes at least " (span(status.space.live * 1_000 / status.background.bytes_per_second)) }
+            @if status.background.bytes_per_second > 0 { ", so it takes at least " (span(status.space.live.saturating_mul(1_000) / status.background.bytes_per_second)) }
             "." } },
         ),
         "drain" => {
-            let disk = disk?;
-            let elsewhere: u64 = all.iter().filter(|other| other.name != path).map(Disk::free).sum();
+            let disk = disk()?;
+            let others = all.iter().filter(|other| other.name != path).map(Disk::free);
+            let elsewhere = others.fold(0, u64::saturating_add);
             (
                 "Drain this disk?",
                 html! {
@@ -249,7 +256,7 @@ fn meaning(what: &str, path: &str, status: &Status) -> Option<(&'static str, Mar
             )
         }
         "replace" => {
-            let disk = disk?;
+            let disk = disk()?;
             (
                 "Replace this disk?",
                 html! {
@@ -263,15 +270,15 @@ fn meaning(what: &str, path: &str, status: &Status) -> Option<(&'static str, Mar
             "Let background work hurry?",
             html! { p { "It works as fast as the drives allow, and requests wait longer meanwhile." } },
         ),
-        _ => return None,
-    })
+        _ => return Ok(None),
+    }))
 }
 
 /// `POST /store/act`: `what` is to be done, to the disk at `path`, and `sure` once its explanation was shown.
 pub async fn act_on(visit: Visit, fields: Fields) -> Page {
     let (what, path) = (fields.get("what"), fields.get("path"));
     if !fields.has("sure")
-        && let Some((title, meaning)) = meaning(what, path, &status(&visit).await?)
+        && let Some((title, meaning)) = meaning(what, path, &status(&visit).await?)?
     {
         let content = html! {
             div.narrow {

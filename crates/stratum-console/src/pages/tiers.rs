@@ -64,7 +64,7 @@ fn address(bucket: &str, prefix: &str) -> String {
 
 /// The folders and objects directly under a prefix, counted as far as there is time, and whether all of them are.
 async fn pieces(visit: &Visit, prefix: &str) -> Result<(Vec<Piece>, bool), Trouble> {
-    let list = listing::objects(&visit.ask(), &visit.bucket, prefix, &Mark::default()).await?;
+    let list = listing::objects(&visit.ask(), &visit.bucket, (prefix, ""), &Mark::default()).await?;
     let (mut pieces, mut is_all, mut left) = (Vec::new(), list.next.is_none(), COUNTED_PAGES);
     let mut files = Held::default();
     let mut file_count = 0;

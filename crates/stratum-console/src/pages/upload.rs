@@ -83,16 +83,27 @@ async fn text(mut field: Field<'_>) -> Result<String, Trouble> {
 async fn put(visit: &Visit, prefix: &str, name: &str, field: Field<'static>) -> Result<(), Trouble> {
     // Some browsers send the path on their machine.
     let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    if name.is_empty() {
+        return Err(Trouble::wrong("A file came without a name. It and those after it were not uploaded."));
+    }
     let kind = field.content_type().map(ToString::to_string).unwrap_or_default();
     let asked = visit.ask().object(Method::PUT, &visit.bucket, &format!("{prefix}{name}"));
     let body = Body::from_stream(field.map_err(std::io::Error::other));
     asked.header("content-type", kind).stream(body).done().await.map(drop)
 }
 
+/// The key that an upload goes to. Without one, the path would be that of the bucket.
+fn key(fields: &Fields) -> Result<&str, Trouble> {
+    match fields.get("key") {
+        "" => Err(Trouble::wrong("An object has a name.")),
+        key => Ok(key),
+    }
+}
+
 /// `POST /b/{bucket}/upload/begin`: `key`, `type`, and whether it has `parts`. Answers with the address to send a
 /// small file to, or with the id of a multipart upload.
 pub async fn begin(visit: Visit, fields: Fields) -> Page {
-    let (key, kind) = (fields.get("key"), fields.get("type"));
+    let (key, kind) = (key(&fields)?, fields.get("type"));
     if names::has_steps(key) {
         let problem =
             "A browser can't send to a name with the part \".\" or \"..\": use the form without script.";
@@ -111,7 +122,7 @@ pub async fn begin(visit: Visit, fields: Fields) -> Page {
 /// `POST /b/{bucket}/upload/parts`: answers with addresses for the parts `from` to `to`, and with `known` also with
 /// the parts that the store has.
 pub async fn parts(visit: Visit, fields: Fields) -> Page {
-    let (key, upload) = (fields.get("key"), fields.get("upload"));
+    let (key, upload) = (key(&fields)?, fields.get("upload"));
     let number = |name: &str| fields.get(name).parse::<u32>().unwrap_or(1);
     let (from, to) = (number("from"), number("to"));
     let mut there = Vec::new();
@@ -150,7 +161,7 @@ pub async fn complete(visit: Visit, fields: Fields) -> Page {
         .map(|part| part.split_once(' ').and_then(|(number, tag)| Some((number.parse().ok()?, tag))))
         .collect();
     let parts = parts.ok_or_else(|| Trouble::wrong("A part is a number and a tag."))?;
-    let asked = visit.ask().object(Method::POST, &visit.bucket, fields.get("key"));
+    let asked = visit.ask().object(Method::POST, &visit.bucket, key(&fields)?);
     let asked = asked.with([("uploadId", fields.get("upload"))]).text_body(documents::complete(parts));
     asked.text().await?;
     Ok(Json(json!({ "done": true })).into_response())
@@ -158,7 +169,7 @@ pub async fn complete(visit: Visit, fields: Fields) -> Page {
 
 /// `POST /b/{bucket}/upload/abort`
 pub async fn abort(visit: Visit, fields: Fields) -> Page {
-    let asked = visit.ask().object(Method::DELETE, &visit.bucket, fields.get("key"));
+    let asked = visit.ask().object(Method::DELETE, &visit.bucket, key(&fields)?);
     asked.with([("uploadId", fields.get("upload"))]).done().await?;
     Ok(Json(json!({ "done": true })).into_response())
 }

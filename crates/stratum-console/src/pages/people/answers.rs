@@ -42,12 +42,14 @@ answers! {
 #[serde(rename_all = "PascalCase", default)]
 pub struct UsersResult {
     pub users: Members<User>,
+    pub is_truncated: bool,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct GroupsResult {
     pub groups: Members<Group>,
+    pub is_truncated: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -83,6 +85,7 @@ pub struct GroupResult {
 #[serde(rename_all = "PascalCase", default)]
 pub struct RolesResult {
     pub roles: Members<Role>,
+    pub is_truncated: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -95,18 +98,21 @@ pub struct RoleResult {
 #[serde(rename_all = "PascalCase", default)]
 pub struct PoliciesResult {
     pub policies: Members<Managed>,
+    pub is_truncated: bool,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct KeysResult {
     pub access_key_metadata: Members<AccessKey>,
+    pub is_truncated: bool,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct AttachedResult {
     pub attached_policies: Members<Managed>,
+    pub is_truncated: bool,
 }
 
 #[derive(Deserialize, Default)]

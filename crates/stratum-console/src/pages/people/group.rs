@@ -1,10 +1,10 @@
 //! The page of a group: its members and policies.
 
-use super::answers::{GroupAnswer, User, UsersAnswer};
+use super::answers::{GroupAnswer, GroupResult, Members, User, UsersAnswer};
 use super::holder::{Holder, Kind};
-use super::{MOST, form, policies};
+use super::{MOST, cut, form, policies};
 use crate::ask::if_allowed;
-use crate::frame::{Part, crumbs, field};
+use crate::frame::{Part, crumbs, field, text_field};
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown};
 use maud::{Markup, html};
@@ -19,8 +19,9 @@ pub(super) async fn sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Re
     let group = Holder::new(Kind::Group, name);
     let ask = visit.ask();
     let found: GroupAnswer = ask.iam("GetGroup", &[("GroupName", name), ("MaxItems", MOST)]).xml().await?;
-    let members = found.result.users.member;
+    let GroupResult { users: Members { member: members }, is_truncated } = found.result;
     let users: Option<UsersAnswer> = if_allowed(ask.iam("ListUsers", &[("MaxItems", MOST)]).xml().await)?;
+    let are_all = !is_truncated && users.as_ref().is_some_and(|users| !users.result.is_truncated);
     let others: Vec<User> = users
         .into_iter()
         .flat_map(|users| users.result.users.member)
@@ -35,7 +36,7 @@ pub(super) async fn sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Re
         div.head { h1 { (name) } }
         @if let Some(told) = told { (told) }
         div.columns {
-            section.card { h2 { "Members" } (members_table(visit, &group, &members, found.result.is_truncated)) (join(visit, &group, &others)) }
+            section.card { h2 { "Members" } (members_table(visit, &group, &members)) (cut(is_truncated)) (join(visit, &group, &others, are_all)) }
             div {
                 @if let Some(attached) = &attached { section.card { h2 { "Policies" }
                     (group.policies(visit, attached, &all, "There are none: being in this group gives nothing."))
@@ -47,7 +48,7 @@ pub(super) async fn sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Re
     Ok(visit.frame().page(Part::People, name, content))
 }
 
-fn members_table(visit: &Visit, group: &Holder<'_>, members: &[User], is_cut: bool) -> Markup {
+fn members_table(visit: &Visit, group: &Holder<'_>, members: &[User]) -> Markup {
     let fields = group.fields();
     html! {
         @if members.is_empty() { p.muted { "Nobody is in it." } }
@@ -58,17 +59,18 @@ fn members_table(visit: &Visit, group: &Holder<'_>, members: &[User], is_cut: bo
                 td.acts { (form(visit, "leave", &[fields[0], fields[1], ("user", &user.user_name)], html! { button type="submit" { "Remove" span.hidden { " " (user.user_name) } } })) }
             } } }
         } }
-        @if is_cut { p.muted { "These are the first of them; " code { "stratum group" } " shows all." } }
     }
 }
 
-fn join(visit: &Visit, group: &Holder<'_>, others: &[User]) -> Markup {
+/// The form that adds a user. It offers those who aren't in the group, if it is known who they all are.
+fn join(visit: &Visit, group: &Holder<'_>, others: &[User], are_all: bool) -> Markup {
     html! {
-        @if others.is_empty() { p.hint { "There is no other user to add." } }
+        @if others.is_empty() && are_all { p.hint { "There is no other user to add." } }
         @else { (form(visit, "join", &group.fields(), html! {
-            (field("user", "Add a user", "", html! {
+            @if are_all { (field("user", "Add a user", "", html! {
                 select id="user" name="user" { @for user in others { option value=(user.user_name) { (user.user_name) } } }
-            }))
+            })) }
+            @else { (text_field("user", "Add a user", "There are too many to choose from: enter its name.", "")) }
             button type="submit" { "Add" }
         })) }
     }

@@ -1,9 +1,11 @@
 //! Users, groups and roles, to which policies are attached by actions that differ only in their names.
 
-use super::answers::{AttachedAnswer, AttachedGroupAnswer, AttachedRoleAnswer, Managed};
-use super::form;
+use super::answers::{
+    AttachedAnswer, AttachedGroupAnswer, AttachedResult, AttachedRoleAnswer, PoliciesResult,
+};
+use super::{MOST, cut, form};
 use crate::ask::if_allowed;
-use crate::frame::field;
+use crate::frame::{field, text_field};
 use crate::names;
 use crate::trouble::Trouble;
 use crate::visit::Visit;
@@ -93,6 +95,11 @@ impl<'a> Holder<'a> {
         [(self.kind.parameter(), self.name)]
     }
 
+    /// The parameters by which an IAM action lists the first of what the holder has.
+    pub fn first_of(&self) -> [(&'a str, &'a str); 2] {
+        [(self.kind.parameter(), self.name), ("MaxItems", MOST)]
+    }
+
     /// The IAM action for what a form of any kind of holder may ask.
     pub fn asked(&self, what: &str) -> Option<&'static str> {
         match what {
@@ -104,8 +111,8 @@ impl<'a> Holder<'a> {
     }
 
     /// The policies that are attached to the holder, if the key may list them.
-    pub async fn attached(&self, visit: &Visit) -> Result<Option<Vec<Managed>>, Trouble> {
-        let (ask, of) = (visit.ask(), self.of());
+    pub async fn attached(&self, visit: &Visit) -> Result<Option<AttachedResult>, Trouble> {
+        let (ask, of) = (visit.ask(), self.first_of());
         Ok(match self.kind {
             Kind::User => {
                 let asked = ask.iam("ListAttachedUserPolicies", &of);
@@ -119,26 +126,33 @@ impl<'a> Holder<'a> {
                 let asked = ask.iam("ListAttachedRolePolicies", &of);
                 if_allowed(asked.xml().await)?.map(|answer: AttachedRoleAnswer| answer.result)
             }
-        }
-        .map(|result| result.attached_policies.member))
+        })
     }
 
     /// The holder's policies, with forms that detach one and attach another of `all`.
-    pub fn policies(&self, visit: &Visit, attached: &[Managed], all: &[Managed], none: &str) -> Markup {
-        let fields = self.fields();
+    pub fn policies(
+        &self,
+        visit: &Visit,
+        attached: &AttachedResult,
+        all: &PoliciesResult,
+        none: &str,
+    ) -> Markup {
+        let (fields, policies) = (self.fields(), &attached.attached_policies.member);
         html! {
-            @if attached.is_empty() { p.muted { (none) } }
+            @if policies.is_empty() { p.muted { (none) } }
             @else { table {
                 thead.hidden { tr { th scope="col" { "Policy" } th scope="col" { "What can be done" } } }
-                tbody { @for policy in attached { tr {
+                tbody { @for policy in policies { tr {
                     th scope="row" { (policy.policy_name) p.hint { code.wrap { (policy.arn) } } }
                     td.acts { (form(visit, "detach", &[fields[0], fields[1], ("policy", &policy.arn)], html! { button type="submit" { "Detach" span.hidden { " " (policy.policy_name) } } })) }
                 } } }
             } }
-            @if !all.is_empty() { (form(visit, "attach", &fields, html! {
-                (field("policy", "Attach a policy", "", html! {
-                    select id="policy" name="policy" { @for policy in all { option value=(policy.arn) { (policy.policy_name) } } }
-                }))
+            (cut(attached.is_truncated))
+            @if !all.policies.member.is_empty() { (form(visit, "attach", &fields, html! {
+                @if all.is_truncated { (text_field("policy", "Attach a policy", "There are too many to choose from: enter its ARN.", "")) }
+                @else { (field("policy", "Attach a policy", "", html! {
+                    select id="policy" name="policy" { @for policy in &all.policies.member { option value=(policy.arn) { (policy.policy_name) } } }
+                })) }
                 button type="submit" { "Attach" }
             })) }
         }

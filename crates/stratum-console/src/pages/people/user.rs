@@ -1,8 +1,8 @@
 //! The page of a user: its keys, its policies, and its groups.
 
-use super::answers::{AccessKey, Group, GroupsOfAnswer, KeysAnswer, NewKey, NewKeyAnswer};
+use super::answers::{GroupsOfAnswer, GroupsResult, KeysAnswer, KeysResult, NewKey, NewKeyAnswer};
 use super::holder::{Holder, Kind};
-use super::{form, groups_list, policies};
+use super::{cut, form, groups_list, policies};
 use crate::ask::if_allowed;
 use crate::frame::{Part, Tone, badge, crumbs, notice};
 use crate::shown::time;
@@ -18,8 +18,8 @@ pub async fn show(visit: Visit) -> Page {
 
 pub(super) async fn sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Result<Markup, Trouble> {
     let user = Holder::new(Kind::User, name);
-    let (ask, of) = (visit.ask(), user.of());
-    ask.iam("GetUser", &of).done().await?;
+    let (ask, of) = (visit.ask(), user.first_of());
+    ask.iam("GetUser", &user.of()).done().await?;
     let keys: Option<KeysAnswer> = if_allowed(ask.iam("ListAccessKeys", &of).xml().await)?;
     let attached = user.attached(visit).await?;
     let groups: Option<GroupsOfAnswer> = if_allowed(ask.iam("ListGroupsForUser", &of).xml().await)?;
@@ -30,13 +30,13 @@ pub(super) async fn sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Re
         @if let Some(told) = told { (told) }
         div.columns {
             div {
-                @if let Some(keys) = &keys { section.card { h2 { "Access keys" } (keys_table(visit, &user, &keys.result.access_key_metadata.member)) } }
+                @if let Some(keys) = &keys { section.card { h2 { "Access keys" } (keys_table(visit, &user, &keys.result)) } }
                 @if let Some(attached) = &attached { section.card { h2 { "Policies" }
                     (user.policies(visit, attached, &all, "There are none: without one, or a group's, this user may do nothing."))
                 } }
             }
             div {
-                @if let Some(groups) = &groups { section.card { h2 { "Groups" } (of_groups(&groups.result.groups.member)) } }
+                @if let Some(groups) = &groups { section.card { h2 { "Groups" } (of_groups(&groups.result)) } }
                 (user.end(visit, "A user goes when nothing of it is left: first its keys, policies and groups."))
             }
         }
@@ -44,12 +44,12 @@ pub(super) async fn sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Re
     Ok(visit.frame().page(Part::People, name, content))
 }
 
-fn of_groups(groups: &[Group]) -> Markup {
-    html! { (groups_list(groups)) p.hint { "Who is in a group is said on the group's page." } }
+fn of_groups(groups: &GroupsResult) -> Markup {
+    html! { (groups_list(&groups.groups.member)) (cut(groups.is_truncated)) p.hint { "Who is in a group is said on the group's page." } }
 }
 
-fn keys_table(visit: &Visit, user: &Holder<'_>, keys: &[AccessKey]) -> Markup {
-    let fields = user.fields();
+fn keys_table(visit: &Visit, user: &Holder<'_>, found: &KeysResult) -> Markup {
+    let (fields, keys) = (user.fields(), &found.access_key_metadata.member);
     html! {
         @if !keys.is_empty() { div.scroll tabindex="0" role="region" aria-label="Access keys" { table {
             thead { tr { th scope="col" { "Key" } th scope="col" { "State" } th scope="col" { "Made" } th scope="col" { span.hidden { "What can be done" } } } }
@@ -68,6 +68,7 @@ fn keys_table(visit: &Visit, user: &Holder<'_>, keys: &[AccessKey]) -> Markup {
                 }
             } }
         } } } @else { p.muted { "There are none: this user can't sign in." } }
+        (cut(found.is_truncated))
         (form(visit, "new-key", &fields, html! { button type="submit" { "New access key" } }))
     }
 }

@@ -1,6 +1,8 @@
 //! A bucket's configuration documents, edited as text. When one is saved, the server says what is wrong with it, and
 //! this page looks for the line.
 
+mod layout;
+
 use crate::ask::if_there;
 use crate::form::Fields;
 use crate::frame::{Part, Tone, crumbs, field, notice, token};
@@ -9,6 +11,7 @@ use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown, to};
 use axum::response::IntoResponse;
 use http::Method;
+use layout::laid_out;
 use maud::{Markup, html};
 use serde::de::IgnoredAny;
 
@@ -201,27 +204,6 @@ fn is_empty(text: &str) -> bool {
     let inside = text.split_once("?>").map_or(text, |(_, inside)| inside);
     !inside.trim().trim_start_matches('<').contains("><") && !inside.contains("</")
         || inside.matches('<').count() <= 2
-}
-
-/// Elements on lines of their own, as people edit them.
-fn laid_out(text: &str) -> String {
-    use quick_xml::events::Event;
-    let mut reader = quick_xml::Reader::from_str(text);
-    reader.config_mut().trim_text(true);
-    let mut writer = quick_xml::Writer::new_with_indent(Vec::new(), b' ', 2);
-    loop {
-        match reader.read_event() {
-            Ok(Event::Eof) => break,
-            Ok(Event::Decl(_)) => {}
-            Ok(event) => {
-                if writer.write_event(event).is_err() {
-                    return text.to_owned();
-                }
-            }
-            Err(_) => return text.to_owned(),
-        }
-    }
-    String::from_utf8(writer.into_inner()).unwrap_or_else(|_| text.to_owned())
 }
 
 fn laid_out_json(text: &str) -> String {

@@ -41,7 +41,7 @@ fn line(failure: &Failure) -> Markup {
     let Failure { seconds_ago, id, operation, path, status, code, cause } = failure;
     html! {
         tr {
-            td.muted { (span(seconds_ago * 1_000)) " ago" }
+            td.muted { (span(seconds_ago.saturating_mul(1_000))) " ago" }
             th.name scope="row" { (operation) " " code.wrap { (visible(path)) } }
             td { (status) @if let Some(code) = code { " " (code) } }
             td { (cause.as_deref().unwrap_or("-")) }
