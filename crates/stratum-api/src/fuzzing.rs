@@ -6,13 +6,12 @@ use crate::conditions::parse_etags;
 use crate::form::Form;
 use crate::headers;
 use crate::iam;
-use crate::operation::{Qualifier, Scope, on};
+pub use crate::operation::{Bearer, Because, Brings};
+use crate::operation::{Need, Qualifier, Scope, on};
 use crate::operations;
 use crate::post_policy::PostPolicy;
 use crate::query::Query;
 use crate::range;
-use crate::rights::BRINGS;
-pub use crate::rights::{Because, Brings};
 use crate::tags::Tagged;
 use crate::xml;
 use crate::xml::acl::{Grantees, OwnershipControls, PublicAccessBlockConfiguration};
@@ -113,6 +112,7 @@ pub struct Example {
     pub method: &'static str,
     pub target: String,
     pub headers: Vec<(&'static str, &'static str)>,
+    pub body: &'static str,
     pub actions: Vec<&'static str>,
 }
 
@@ -145,12 +145,14 @@ pub fn examples() -> Vec<Example> {
         if names_version && of_version {
             query.push("versionId=null".into());
         }
-        let of_each = row.actions_on_each(false);
+        let of_each: Vec<_> = row.actions_on_each(false).collect();
         Some(Example {
             operation: row.name,
             method: row.method.name(),
             target: format!("{path}?{}", query.join("&")),
             headers,
+            // What is to be done to each takes one that it is done to.
+            body: if of_each.is_empty() { "" } else { "<Delete><Object><Key>k</Key></Object></Delete>" },
             actions: [here(names_version && of_version), of_source(names_version)]
                 .into_iter()
                 .flatten()
@@ -163,28 +165,45 @@ pub fn examples() -> Vec<Example> {
         .collect()
 }
 
-/// A request of each operation with each header that it heeds and that brings a right. The right has the name that it
-/// has for that request.
-pub fn examples_with_headers() -> Vec<(Example, Brings)> {
-    let heeds = |example: &Example, brings: &Brings| {
-        let row = operations::all().find(|row| row.name == example.operation);
-        // On a bucket, a header with an access control list takes the right of the operation itself.
-        let is_about = brings.because == Because::Lifts || row.is_some_and(|row| row.scope == Scope::Object);
-        is_about && row.is_some_and(|row| row.is_write() && headers::is_heeded(brings.header, row))
-    };
-    let with = |example: &Example, brings: Brings| {
-        let action = on(brings.action, example.target.contains("versionId"));
-        let headers = [example.headers.as_slice(), &[(brings.header, brings.example)]].concat();
-        (Example { headers, ..example.clone() }, Brings { action, ..brings })
-    };
+/// A request of an operation with what brings more rights than the operation's own.
+#[derive(Clone, Debug)]
+pub struct Laden {
+    pub example: Example,
+    pub brings: Brings,
+    /// The rights that it takes beside those of the example.
+    pub actions: Vec<&'static str>,
+}
+
+/// A request of each operation with each thing that it can bring.
+pub fn laden_examples() -> Vec<Laden> {
     let of = |example: Example| {
-        let heeded = BRINGS.iter().copied().filter(|brings| heeds(&example, brings));
-        heeded.map(|brings| with(&example, brings)).collect::<Vec<_>>()
+        let row = operations::all()
+            .find(|row| row.name == example.operation && row.method.name() == example.method);
+        let brings = row.into_iter().flat_map(|row| row.brings());
+        brings.map(|brings| laden(&example, *brings)).collect::<Vec<_>>()
     };
     examples().into_iter().flat_map(of).collect()
 }
 
-/// Reads from the raw parts of a request which operation it asks for.
+fn laden(bare: &Example, brings: Brings) -> Laden {
+    let mut example = bare.clone();
+    match brings.by {
+        Bearer::Header { name, example: value, .. } => example.headers.push((name, value)),
+        Bearer::Document(text) => example.body = text,
+        // The source is the example's object, which isn't copied to itself.
+        Bearer::TaggedSource => example.target = example.target.replacen("/k", "/copy", 1),
+    }
+    let of_version = |text: &str| text.contains("versionId");
+    let action = |need: &Need| match *need {
+        Need::Here(action) => on(action, of_version(&example.target)),
+        Need::OfSource(action) => on(action, example.headers.iter().any(|(_, value)| of_version(value))),
+        Need::OfEach(action) => action,
+    };
+    let actions = brings.needs.iter().map(action).collect();
+    Laden { example, brings, actions }
+}
+
+/// What a request asks for, from its raw parts.
 pub fn operation(method: &str, path: &str, query: &str, host: &str) {
     let domains = ["s3.example.com".to_owned()];
     let (Ok(method), Ok(query)) = (method.parse::<Method>(), Query::parse(query)) else { return };

@@ -8,8 +8,10 @@ mod fold;
 mod known;
 
 pub use directive::Directive;
-pub use fold::{fold, hoist};
-pub use known::{CONDITIONAL, is_heeded, refuse_unheeded};
+pub use fold::hoist;
+#[cfg(test)]
+pub use known::is_heeded;
+pub use known::{CONDITIONAL, refuse_unheeded};
 
 use crate::checksum;
 use crate::error::{Code, S3Error};

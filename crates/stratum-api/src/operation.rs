@@ -46,7 +46,61 @@ pub enum Need {
     OfEach(&'static str),
 }
 
-/// What the body of an operation's request is.
+/// What a request needs beside its operation's own rights, and because of what.
+#[derive(Clone, Copy, Debug)]
+pub struct Brings {
+    pub by: Bearer,
+    pub needs: &'static [Need],
+    pub because: Because,
+}
+
+/// What in a request brings a need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearer {
+    /// A header, with a value such as the example's. The idle value, if there is one, says what is so without it and brings nothing.
+    Header { name: &'static str, example: &'static str, idle: Option<&'static str> },
+    /// The document, where it is such as this one.
+    Document(&'static str),
+    /// The object that is copied, where it has tags.
+    TaggedSource,
+}
+
+/// Why it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// It gives to what is made what takes a right to give.
+    Gives,
+    /// It lets others in, where lists are in use. Who will own what is written may, unless a policy denies it.
+    LetsIn,
+    /// It asks what the object is, and the answer tells. That there is one at all (`*`) isn't that.
+    Asks,
+    /// It lifts what would keep the request from being done. Without the right it lifts nothing, and what it lifts refuses.
+    Lifts,
+}
+
+impl Brings {
+    /// The actions that it takes to what the path names.
+    pub fn actions(&self) -> impl Iterator<Item = &'static str> {
+        self.needs.iter().filter_map(|need| match need {
+            Need::Here(action) => Some(*action),
+            Need::OfSource(_) | Need::OfEach(_) => None,
+        })
+    }
+}
+
+impl Bearer {
+    /// Whether it is this header of a request.
+    pub fn is_header(&self, header: &str, value: &[u8]) -> bool {
+        match self {
+            Bearer::Header { name, idle, .. } if *name == header => {
+                !idle.is_some_and(|idle| idle.as_bytes().eq_ignore_ascii_case(value))
+            }
+            Bearer::Header { .. } | Bearer::Document(_) | Bearer::TaggedSource => false,
+        }
+    }
+}
+
+/// What the body of a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
     None,
@@ -72,6 +126,8 @@ pub struct Operation {
     /// The query parameters that the operation takes, besides those that select it.
     pub parameters: &'static [&'static str],
     pub needs: &'static [Need],
+    /// What a request for it can bring beside, which takes more rights.
+    pub brings: &'static [&'static [Brings]],
     pub body: Body,
 }
 
@@ -81,8 +137,12 @@ impl Operation {
         matches!(self.method, Method::Put | Method::Post | Method::Delete)
     }
 
-    /// The actions that the operation needs the right to, on what the path names, or on the version of it that the
-    /// request names.
+    /// All that a request for it can bring.
+    pub fn brings(&self) -> impl Iterator<Item = &'static Brings> {
+        self.brings.iter().copied().flatten()
+    }
+
+    /// The rights that it needs to what its path names, or to a version of it that the request names.
     pub fn actions(&self, names_version: bool) -> impl Iterator<Item = &'static str> {
         self.needs.iter().filter_map(move |need| match need {
             Need::Here(action) => Some(on(action, names_version)),

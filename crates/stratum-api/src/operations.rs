@@ -9,6 +9,7 @@
 //! Source: the S3 model (`service-2.json`) from which the SDKs are generated; `s3-operations.txt` has the names in
 //! it. For the rights: the Service Authorization Reference, "Actions, resources, and condition keys for Amazon S3".
 
+mod brought;
 mod buckets;
 mod configurations;
 mod objects;
@@ -24,7 +25,7 @@ use crate::body::RequestBody;
 use crate::context::Context;
 use crate::error::S3Result;
 use crate::key::ObjectKey;
-use crate::operation::{Body, Method, Need, Operation, Qualifier, Scope};
+use crate::operation::{Body, Brings, Method, Need, Operation, Qualifier, Scope};
 use std::ops::Deref;
 use std::pin::Pin;
 use stratum_metadata::record::BucketRecord;
@@ -108,6 +109,7 @@ impl Row {
             qualifiers: &[],
             parameters: &[],
             needs,
+            brings: &[],
             body: Body::None,
         };
         Self { operation, handler: Handler::Unbuilt }
@@ -125,6 +127,11 @@ impl Row {
 
     const fn takes(mut self, parameters: &'static [&'static str]) -> Self {
         self.operation.parameters = parameters;
+        self
+    }
+
+    const fn bringing(mut self, brings: &'static [&'static [Brings]]) -> Self {
+        self.operation.brings = brings;
         self
     }
 

@@ -34,8 +34,7 @@ mod grants;
 mod own;
 
 pub use beside::{
-    BRINGS, Because, Brings, authorise_copied_tags, authorise_headers, authorise_reading, authorise_said,
-    bypasses_governance,
+    BYPASS, authorise_copied_tags, authorise_headers, authorise_reading, authorise_said, bypasses_governance,
 };
 pub use delivery::may_deliver_logs;
 pub use facts::{Asker, Said};

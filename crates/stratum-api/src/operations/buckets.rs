@@ -2,6 +2,7 @@
 
 use super::Handler::{Bucket, BucketBody, NewBucket};
 use super::Need::{Here, OfEach};
+use super::brought::{BYPASSING, CONDITIONS_ON_EACH, OF_A_NEW_BUCKET};
 use super::objects::PUT_OBJECT;
 use super::{Qualifier, Row, Scope};
 use crate::ops;
@@ -11,6 +12,7 @@ const BUCKET: Scope = Scope::Bucket;
 pub const ROWS: &[Row] = &[
     BUCKET
         .put("CreateBucket", &[Here("s3:CreateBucket")])
+        .bringing(&[OF_A_NEW_BUCKET])
         .document()
         .does(NewBucket(|ctx, name, body| Box::pin(ops::create_bucket::handle(ctx, name, body)))),
     BUCKET.get("CreateSession", &[Here("s3express:CreateSession")]).at("session"),
@@ -19,6 +21,7 @@ pub const ROWS: &[Row] = &[
         .does(Bucket(|ctx, bucket| Box::pin(ops::delete_bucket::handle(ctx, bucket)))),
     BUCKET
         .post("DeleteObjects", &[OfEach("s3:DeleteObject")])
+        .bringing(&[CONDITIONS_ON_EACH, BYPASSING])
         .at("delete")
         .document()
         .does(BucketBody(|ctx, bucket, body| Box::pin(ops::delete_objects::handle(ctx, bucket, body)))),

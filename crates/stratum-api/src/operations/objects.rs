@@ -2,6 +2,7 @@
 
 use super::Handler::{Object, ObjectBody};
 use super::Need::{Here, OfSource};
+use super::brought::{BYPASSING, CONDITIONS, CONDITIONS_OF_DELETION, OF_A_COPY, OF_A_VERSION};
 use super::{Qualifier, Row, Scope};
 use crate::ops;
 
@@ -22,6 +23,7 @@ const OBJECT: Scope = Scope::Object;
 /// Apart from the list, since PostObject is judged and carried out as a PutObject.
 pub const PUT_OBJECT: Row = OBJECT
     .put("PutObject", &[Here("s3:PutObject")])
+    .bringing(&[OF_A_VERSION, CONDITIONS])
     .payload()
     .does(ObjectBody(|ctx, bucket, key, body| Box::pin(ops::put_object::handle(ctx, bucket, key, body))));
 
@@ -29,9 +31,11 @@ pub const ROWS: &[Row] = &[
     OBJECT
         .put("CopyObject", &[Here("s3:PutObject"), OfSource("s3:GetObject")])
         .when(&[Qualifier::Header("x-amz-copy-source")])
+        .bringing(&[OF_A_VERSION, OF_A_COPY, CONDITIONS])
         .does(Object(|ctx, bucket, key| Box::pin(ops::copy_object::handle(ctx, bucket, key)))),
     OBJECT
         .delete("DeleteObject", &[Here("s3:DeleteObject")])
+        .bringing(&[CONDITIONS_OF_DELETION, BYPASSING])
         .takes(&["versionId"])
         .does(Object(|ctx, bucket, key| Box::pin(ops::delete_object::handle(ctx, bucket, key)))),
     OBJECT
@@ -110,6 +114,7 @@ pub const ROWS: &[Row] = &[
         })),
     OBJECT
         .put("PutObjectRetention", &[Here("s3:PutObjectRetention")])
+        .bringing(&[BYPASSING])
         .at("retention")
         .takes(&["versionId"])
         .document()

@@ -2,6 +2,7 @@
 
 use super::Handler::{Object, ObjectBody};
 use super::Need::{Here, OfSource};
+use super::brought::{CONDITIONS, OF_A_VERSION};
 use super::{Qualifier, Row, Scope};
 use crate::ops;
 
@@ -12,14 +13,18 @@ pub const ROWS: &[Row] = &[
         .delete("AbortMultipartUpload", &[Here("s3:AbortMultipartUpload")])
         .at("uploadId")
         .does(Object(|ctx, bucket, key| Box::pin(ops::abort_multipart_upload::handle(ctx, bucket, key)))),
-    OBJECT.post("CompleteMultipartUpload", &[Here("s3:PutObject")]).at("uploadId").document().does(
-        ObjectBody(|ctx, bucket, key, body| {
+    OBJECT
+        .post("CompleteMultipartUpload", &[Here("s3:PutObject")])
+        .at("uploadId")
+        .bringing(&[CONDITIONS])
+        .document()
+        .does(ObjectBody(|ctx, bucket, key, body| {
             Box::pin(ops::complete_multipart_upload::handle(ctx, bucket, key, body))
-        }),
-    ),
+        })),
     OBJECT
         .post("CreateMultipartUpload", &[Here("s3:PutObject")])
         .at("uploads")
+        .bringing(&[OF_A_VERSION])
         .does(Object(|ctx, bucket, key| Box::pin(ops::create_multipart_upload::handle(ctx, bucket, key)))),
     OBJECT
         .get("ListParts", &[Here("s3:ListMultipartUploadParts")])

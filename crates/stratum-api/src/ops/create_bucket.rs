@@ -31,6 +31,7 @@ pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
     check_location(&asked, region)?;
     let tags = tags::some(tags::checked(Tagged::Bucket, asked.tags)?);
     if tags.is_some() {
+        rights::authorise(&Asker::of(ctx), "s3:PutBucketTagging", &Resource::NewBucket(name.as_str()))?;
         level::require(ctx, "Tagging a bucket")?;
     }
     let (acl, ownership) = lists(ctx)?;
@@ -45,7 +46,6 @@ pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
         versioning,
         ..BucketConfiguration::default()
     };
-    authorise(ctx, name.as_str(), &configuration)?;
     let new = NewBucket {
         chosen: None,
         name: name.as_str().to_owned(),
@@ -66,23 +66,7 @@ pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
     }
 }
 
-/// A configuration that CreateBucket gives takes the same rights as putting it later would.
-fn authorise(ctx: &Context, name: &str, configuration: &BucketConfiguration) -> Result<(), S3Error> {
-    let BucketConfiguration { tags, acl, ownership, object_lock, versioning, .. } = configuration;
-    let takes = [
-        (acl.is_some(), "s3:PutBucketAcl"),
-        (ownership.is_some(), "s3:PutBucketOwnershipControls"),
-        (object_lock.is_some(), "s3:PutBucketObjectLockConfiguration"),
-        (versioning.is_some(), "s3:PutBucketVersioning"),
-        (tags.is_some(), "s3:PutBucketTagging"),
-    ];
-    for (_, action) in takes.into_iter().filter(|(is_asked, _)| *is_asked) {
-        rights::authorise(&Asker::of(ctx), action, &Resource::NewBucket(name))?;
-    }
-    Ok(())
-}
-
-/// The access control list and the object ownership that the request's headers give the bucket.
+/// The access control list and the object ownership that it begins with.
 fn lists(ctx: &Context) -> Result<(Option<Vec<Grant>>, Option<ObjectOwnership>), S3Error> {
     let ownership = ctx.header(ownership::HEADER).map(|name| {
         let unknown =

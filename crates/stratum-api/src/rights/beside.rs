@@ -8,74 +8,17 @@ use crate::conditions;
 use crate::context::{Caller, Context};
 use crate::error::S3Error;
 use crate::key::ObjectKey;
-use crate::operation::{self, Operation};
+use crate::operation::{self, Because, Brings, Operation};
 use crate::ownership;
-use crate::tags::{self, Tags};
+use crate::tags::Tags;
 use crate::version;
-use http::HeaderName;
+use http::HeaderMap;
 use stratum_metadata::record::{BucketRecord, Grantee, ObjectOwnership};
 
-/// A header that makes a request need a right beside those of its operation.
-#[derive(Clone, Copy, Debug)]
-pub struct Brings {
-    pub header: &'static str,
-    pub action: &'static str,
-    pub because: Because,
-    /// A value of the header with which the request needs the right. A test tries it.
-    pub example: &'static str,
-}
+/// Lifts a retention in governance mode.
+pub const BYPASS: &str = "x-amz-bypass-governance-retention";
 
-/// Why a header needs a right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
-    /// The header gives tags or a lock to the version that is written, which takes a right of its own.
-    Gives,
-    /// The header gives others access to the object that is written, where access control lists are in use. The
-    /// account that will own the object may do that unless a policy denies it.
-    LetsIn,
-    /// The header compares something with the object's content, and the answer tells whether it is the same. The
-    /// condition `*`, which asks only whether the object exists, isn't one of these.
-    Asks,
-    /// The header lifts a lock that would refuse the request. Without the right it lifts nothing, and the lock
-    /// refuses the request.
-    Lifts,
-}
-
-/// All such headers. No other header of a request that writes objects takes a right.
-pub const BRINGS: &[Brings] = {
-    const EVERYBODY: &str = "uri=\"http://acs.amazonaws.com/groups/global/AllUsers\"";
-    const fn gives(header: &'static str, example: &'static str, action: &'static str) -> Brings {
-        Brings { header, action, because: Because::Gives, example }
-    }
-    const fn lets_in(header: &'static str, example: &'static str) -> Brings {
-        Brings { header, action: "s3:PutObjectAcl", because: Because::LetsIn, example }
-    }
-    const fn asks(header: &'static str, example: &'static str) -> Brings {
-        Brings { header, action: "s3:GetObject", because: Because::Asks, example }
-    }
-    &[
-        gives(tags::HEADER, "a=b", "s3:PutObjectTagging"),
-        gives("x-amz-object-lock-mode", "GOVERNANCE", "s3:PutObjectRetention"),
-        gives("x-amz-object-lock-retain-until-date", "2099-01-01T00:00:00Z", "s3:PutObjectRetention"),
-        gives("x-amz-object-lock-legal-hold", "ON", "s3:PutObjectLegalHold"),
-        lets_in("x-amz-acl", "public-read"),
-        lets_in("x-amz-grant-full-control", EVERYBODY),
-        lets_in("x-amz-grant-read", EVERYBODY),
-        lets_in("x-amz-grant-read-acp", EVERYBODY),
-        lets_in("x-amz-grant-write", EVERYBODY),
-        lets_in("x-amz-grant-write-acp", EVERYBODY),
-        asks("if-match", "\"0123456789abcdef0123456789abcdef\""),
-        asks("if-none-match", "\"0123456789abcdef0123456789abcdef\""),
-        asks("x-amz-if-match-last-modified-time", "Sun, 06 Nov 1994 08:49:37 GMT"),
-        asks("x-amz-if-match-size", "1"),
-        Brings { header: BYPASS, action: BYPASSING, because: Because::Lifts, example: "true" },
-    ]
-};
-
-const BYPASS: &str = "x-amz-bypass-governance-retention";
-const BYPASSING: &str = "s3:BypassGovernanceRetention";
-
-/// Whether the caller has the rights that the headers of a write need.
+/// Whether the caller may give to what is made what the headers of a write say, and ask of what is there what they ask.
 ///
 /// # Errors
 /// As [`authorise`].
@@ -84,28 +27,45 @@ pub fn authorise_headers(
     operation: &Operation,
     resource: &Resource<'_>,
 ) -> Result<(), S3Error> {
-    let named = |name: &HeaderName| BRINGS.iter().find(|brings| name == brings.header);
-    let brought: Vec<&Brings> = asker.headers.keys().filter_map(named).collect();
-    let is_there = |because| brought.iter().any(|brings| brings.because == because);
-    if is_there(Because::Asks) && conditions::are_of_content(operation, asker.headers) {
-        authorise_reading(asker, resource)?;
-    }
-    if is_there(Because::LetsIn) && gives_to_others(asker, resource) {
-        authorise_list(asker, resource)?;
-    }
-    for brings in brought.iter().filter(|brings| brings.because == Because::Gives) {
-        let said = Said::of(asker.headers, asker.now);
-        authorise(&Asker { said: Some(&said), ..*asker }, brings.action, resource)?;
+    for (because, action) in brought(operation, asker.headers) {
+        match because {
+            Because::Gives => {
+                let said = Said::of(asker.headers, asker.now);
+                authorise(&Asker { said: Some(&said), ..*asker }, action, resource)?;
+            }
+            Because::LetsIn if gives_to_others(asker, resource) => authorise_list(asker, action, resource)?,
+            Because::Asks if conditions::are_of_content(operation, asker.headers) => {
+                authorise(asker, on(action, resource), resource)?;
+            }
+            Because::LetsIn | Because::Asks | Because::Lifts => {}
+        }
     }
     Ok(())
 }
 
-/// Whether this request may delete or shorten what a retention in governance mode protects: its header asks to bypass
-/// the retention, and its caller has the right to.
+/// What the headers bring, each once: a list may stand in five of them.
+fn brought(operation: &Operation, headers: &HeaderMap) -> Vec<(Because, &'static str)> {
+    let mut all = Vec::new();
+    if operation.brings.is_empty() {
+        return all;
+    }
+    for (name, value) in headers {
+        let is_it = |brings: &&Brings| brings.by.is_header(name.as_str(), value.as_bytes());
+        let Some(brings) = operation.brings().find(is_it) else { continue };
+        for one in brings.actions().map(|action| (brings.because, action)) {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+    }
+    all
+}
+
+/// Whether a retention in governance mode doesn't bind this request: it says so, and its caller may.
 pub fn bypasses_governance(asker: &Asker<'_>, resource: &Resource<'_>) -> bool {
     let value = asker.headers.get(BYPASS).and_then(|value| value.to_str().ok());
     value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
-        && authorise(asker, BYPASSING, resource).is_ok()
+        && authorise(asker, "s3:BypassGovernanceRetention", resource).is_ok()
 }
 
 /// Whether the headers give access to anybody but the bucket's owner and the account that will own the object.
@@ -122,10 +82,10 @@ fn gives_to_others(asker: &Asker<'_>, resource: &Resource<'_>) -> bool {
     !grants.iter().all(|grant| is_theirs(&grant.grantee))
 }
 
-/// Whether the caller may give an access control list to the object that it writes. The owner of the account that
-/// will own the object may unless a policy denies it. A member of that account needs a policy that allows it.
-fn authorise_list(asker: &Asker<'_>, resource: &Resource<'_>) -> Result<(), S3Error> {
-    let action = on("s3:PutObjectAcl", resource);
+/// Whether the caller may give its list to what it writes. Whoever will own it may, unless a policy denies it; a member of an account,
+/// who owns nothing, has to be given the right.
+fn authorise_list(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_>) -> Result<(), S3Error> {
+    let action = on(action, resource);
     match judge(asker, action, resource)? {
         Verdict::NotAllowed if !matches!(asker.caller, Caller::Member(_)) => Ok(()),
         _ => authorise(asker, action, resource),
@@ -178,60 +138,4 @@ pub fn authorise_said(
         authorise(&asker, action, &Resource::Object(bucket, key, version))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::headers::is_heeded;
-    use crate::operation::Scope;
-    use crate::operations;
-
-    /// How the names of headers begin that operations on objects heed and that take no right: they say how the bytes
-    /// are sent and stored, describe the object, or are about the request as a whole. The object that is copied takes
-    /// the rights of the operation's row, and the key service decides who may use a key of KMS.
-    const BRING_NOTHING: [&str; 16] = [
-        "bucket-namespace",
-        "checksum-",
-        "copy-source",
-        "expected-bucket-owner",
-        "meta-",
-        "metadata-directive",
-        "mp-object-size",
-        "object-annotation-directive",
-        "optional-object-attributes",
-        "request-payer",
-        "sdk-checksum-algorithm",
-        "server-side-encryption",
-        "source-expected-bucket-owner",
-        "storage-class",
-        "tagging-directive",
-        "website-redirect-location",
-    ];
-
-    /// A header that an operation comes to heed must be entered in one of the two lists: so nobody forgets to decide
-    /// whether it takes a right. The API's tests try every header of `BRINGS`.
-    #[test]
-    fn every_header_that_a_write_heeds_brings_a_right_or_is_known_to_bring_none() {
-        let names = include_str!("../headers/s3-headers.txt").lines();
-        let of_http = ["if-match", "if-none-match", "if-unmodified-since"];
-        let writes = || operations::all().filter(|row| row.scope == Scope::Object && row.is_write());
-        for name in names.chain(of_http).filter(|name| writes().any(|row| is_heeded(name, row))) {
-            let rest = name.trim_start_matches("x-amz-");
-            let brings_none = BRING_NOTHING.iter().any(|begin| rest.starts_with(begin));
-            let brings = BRINGS.iter().any(|brings| brings.header == name);
-            assert!(brings != brings_none, "{name}: {brings} {brings_none}");
-        }
-    }
-
-    #[test]
-    fn each_header_that_brings_a_right_is_heeded_by_a_write_and_listed_once() {
-        for brings in BRINGS {
-            assert!(
-                operations::all().any(|row| row.is_write() && is_heeded(brings.header, row)),
-                "{brings:?}"
-            );
-            assert_eq!(BRINGS.iter().filter(|other| other.header == brings.header).count(), 1, "{brings:?}");
-        }
-    }
 }

@@ -6,7 +6,7 @@ use crate::iam::{Holder, root, session, user};
 use crate::policies::{md5, put, shut};
 use crate::rig::{Age, Answer, Choices, OTHER, ROOT, Rig, Signer};
 use std::collections::BTreeMap;
-use stratum_api::fuzzing::{Because, Example, examples, examples_with_headers};
+use stratum_api::fuzzing::{Bearer, Because, Example, Laden, examples, laden_examples};
 use stratum_metadata::record::ObjectOwnership;
 
 /// Who sends a request.
@@ -17,14 +17,11 @@ enum Who {
     Nobody,
 }
 
-/// The body of DeleteObjects, whose rights depend on the keys in it.
-const DELETE: &[u8] = b"<Delete><Object><Key>k</Key></Object></Delete>";
-
-/// The operations on the bucket and its object that need a right of S3.
+/// The operations on a bucket and its object that need a right of S3's own.
 fn rows() -> Vec<Example> {
     let judged = |example: &Example| {
-        // These are left out: a bucket that is to be created has no owner yet, a preflight needs no right, and a form
-        // has its signature in the body.
+        // A bucket that is to be is nobody's yet (it is asked about below), a preflight asks for nothing, and a form says in its body
+        // who sends it.
         let apart = ["CreateBucket", "Preflight", "PostObject"].contains(&example.operation);
         !apart && example.actions.iter().all(|action| action.starts_with("s3:"))
     };
@@ -42,8 +39,8 @@ async fn ask(rig: &Rig, who: Who, row: &Example) -> Answer {
 }
 
 async fn ask_as(rig: &Rig, signer: Option<Signer<'_>>, row: &Example) -> Answer {
-    let (digest, mut headers) = (md5(DELETE), row.headers.clone());
-    let body = if row.operation == "DeleteObjects" { DELETE } else { b"" };
+    let body = row.body.as_bytes();
+    let (digest, mut headers) = (md5(body), row.headers.clone());
     if !body.is_empty() {
         headers.push(("content-md5", &digest));
     }
@@ -169,7 +166,7 @@ async fn give(rig: &Rig, statement: Option<&str>) {
 /// A statement of a member's policy, about everything in the bucket.
 fn own(effect: &str, element: &str, actions: &[&str]) -> String {
     let actions: Vec<String> = actions.iter().map(|action| format!("\"{action}\"")).collect();
-    let resources = r#"["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]"#;
+    let resources = r#"["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*","arn:aws:s3:::new"]"#;
     format!(r#"{{"Effect":"{effect}","{element}":[{}],"Resource":{resources}}}"#, actions.join(","))
 }
 
@@ -245,52 +242,118 @@ async fn give_user(rig: &Rig, statements: &[String]) {
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
-/// For each header that needs a right: without that right, the request is allowed without the header and refused with
-/// it.
+/// A request for a bucket that isn't there yet, in place of the one that is.
+fn for_a_new_bucket(row: &mut Example) {
+    if row.operation == "CreateBucket" {
+        row.target = row.target.replacen("/bucket", "/new", 1);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_header_takes_the_right_that_it_brings() {
+async fn a_bucket_is_made_by_who_has_an_account_and_by_members_who_may() {
+    let rig = shut().await;
+    let members = members(&rig).await;
+    let mut row = examples().into_iter().find(|row| row.operation == "CreateBucket").unwrap();
+    for_a_new_bucket(&mut row);
+    let prepare = async || drop(rig.signed(ROOT, "DELETE", "/new", &[], b"").await);
+    assert!(is_refused(&row, &ask(&rig, Who::Nobody, &row).await));
+    for who in [Who::Other, Who::Owner] {
+        assert_eq!(ask(&rig, who, &row).await.status, 200, "{who:?}");
+        let answer =
+            rig.signed(if who == Who::Other { OTHER } else { ROOT }, "DELETE", "/new", &[], b"").await;
+        assert_eq!(answer.status, 204, "{who:?}");
+    }
+    for (given, expected) in [
+        (None, false),
+        (Some(own("Allow", "Action", &row.actions)), true),
+        (Some(own("Allow", "NotAction", &row.actions)), false),
+    ] {
+        if given.is_some() {
+            give(&rig, given.as_deref()).await;
+        }
+        for member in &members {
+            prepare().await;
+            let answer = ask_as(&rig, Some(member.signer("s3")), &row).await;
+            assert_eq!(!is_refused(&row, &answer), expected, "{given:?} {}", answer.text());
+        }
+    }
+}
+
+/// A bucket with an object, which has a tag where that is what is looked at, and none of what another request has made.
+async fn prepare(rig: &Rig, laden: &Laden) {
+    let tag = [("x-amz-tagging", "a=b")];
+    let headers = if laden.brings.by == Bearer::TaggedSource { &tag[..] } else { &[] };
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket/k", headers, b"body").await.status, 200);
+    for made in ["/bucket/copy", "/new"] {
+        let status = rig.signed(ROOT, "DELETE", made, &[], b"").await.status;
+        assert!([204, 404].contains(&status), "{made} {status}");
+    }
+}
+
+/// Of everything in a request that takes more rights: without each of them the request is refused which is allowed bare.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_request_brings_takes_its_rights() {
     let rig = with_lists(&[]).await;
     let member = user(&rig, "own").await;
     let mut tried = 0;
-    for (row, brings) in examples_with_headers() {
+    for mut laden in laden_examples() {
+        for_a_new_bucket(&mut laden.example);
+        let Laden { example: row, brings, .. } = &laden;
         if brings.because == Because::Lifts {
             continue;
         }
-        let may = async |statements: &[String]| {
-            object(&rig).await;
+        let may = async |row: &Example, statements: &[String]| {
+            prepare(&rig, &laden).await;
             give_user(&rig, statements).await;
-            !is_refused(&row, &ask_as(&rig, Some(member.signer("s3")), &row).await)
+            !is_refused(row, &ask_as(&rig, Some(member.signer("s3")), row).await)
         };
-        let (base, right) = (own("Allow", "Action", &row.actions), own("Allow", "Action", &[brings.action]));
-        let denied = own("Deny", "Action", &[brings.action]);
-        // The header needs the same right as the operation itself.
-        if row.actions.contains(&brings.action) {
-            assert!(may(&[base]).await, "{row:?} {brings:?}");
+        let base = own("Allow", "Action", &row.actions);
+        let actions: Vec<_> =
+            laden.actions.iter().copied().filter(|action| !row.actions.contains(action)).collect();
+        // The operation takes it anyhow.
+        if actions.is_empty() {
+            assert!(may(row, &[base]).await, "{laden:?}");
             continue;
         }
         tried += 1;
-        assert!(!may(std::slice::from_ref(&base)).await, "{row:?} {brings:?}");
-        assert!(may(&[base.clone(), right.clone()]).await, "{row:?} {brings:?}");
-        assert!(!may(&[base, right, denied]).await, "{row:?} {brings:?}");
+        let rights = own("Allow", "Action", &actions);
+        assert!(may(row, &[base.clone(), rights.clone()]).await, "{laden:?}");
+        for action in &actions {
+            let others: Vec<_> = actions.iter().copied().filter(|other| other != action).collect();
+            let (others, denied) = (own("Allow", "Action", &others), own("Deny", "Action", &[*action]));
+            let without = if actions.len() == 1 { vec![base.clone()] } else { vec![base.clone(), others] };
+            assert!(!may(row, &without).await, "{action} {laden:?}");
+            assert!(!may(row, &[base.clone(), rights.clone(), denied]).await, "{action} {laden:?}");
+        }
+        if let Bearer::Header { name, idle: Some(idle), .. } = brings.by {
+            let mut row = row.clone();
+            row.headers.retain(|(header, _)| *header != name);
+            row.headers.push((name, idle));
+            assert!(may(&row, &[base]).await, "{row:?}");
+        }
 
-        // A user of another account, allowed by the bucket's policy. As the owner of what it writes, it may grant
-        // others access.
+        // Somebody of another account, by the bucket's policy; who will own what they write may say who else reads it.
+        if row.operation == "CreateBucket" {
+            continue;
+        }
         let may = async |statements: String| {
             assert_eq!(rig.signed(ROOT, "DELETE", "/bucket?policy", &[], b"").await.status, 204);
-            object(&rig).await;
+            prepare(&rig, &laden).await;
             assert_eq!(put(&rig, &statements).await.status, 204);
-            !is_refused(&row, &ask(&rig, Who::Other, &row).await)
+            !is_refused(row, &ask(&rig, Who::Other, row).await)
         };
         let to_other =
             |effect: &str, actions: &[&str]| statement(effect, r#"{"AWS":"other"}"#, "Action", actions);
-        let (base, denied) = (to_other("Allow", &row.actions), to_other("Deny", &[brings.action]));
+        let (base, rights) = (to_other("Allow", &row.actions), to_other("Allow", &actions));
         let is_owners = brings.because == Because::LetsIn;
-        assert_eq!(may(base.clone()).await, is_owners, "{row:?} {brings:?}");
-        let right = to_other("Allow", &[brings.action]);
-        assert!(may(format!("{base},{right}")).await, "{row:?} {brings:?}");
-        assert!(!may(format!("{base},{right},{denied}")).await, "{row:?} {brings:?}");
+        assert_eq!(may(base.clone()).await, is_owners, "{laden:?}");
+        assert!(may(format!("{base},{rights}")).await, "{laden:?}");
+        for action in &actions {
+            let denied = to_other("Deny", &[*action]);
+            assert!(!may(format!("{base},{rights},{denied}")).await, "{action} {laden:?}");
+        }
     }
-    assert!(tried > 30, "{tried}");
+    assert!(tried > 40, "{tried}");
 }
 
 /// A header that lifts a restriction has no effect for whoever lacks the right to lift it.
@@ -298,11 +361,12 @@ async fn a_header_takes_the_right_that_it_brings() {
 async fn a_header_lifts_nothing_without_its_right() {
     let rig = with_lists(&[("x-amz-bucket-object-lock-enabled", "true")]).await;
     let member = user(&rig, "own").await;
-    let lifting = examples_with_headers().into_iter().filter(|(_, brings)| brings.because == Because::Lifts);
+    let lifting = laden_examples().into_iter().filter(|laden| laden.brings.because == Because::Lifts);
     let lifting: BTreeMap<_, _> =
-        lifting.map(|(row, brings)| ((row.operation, row.method), brings)).collect();
+        lifting.map(|laden| ((laden.example.operation, laden.example.method), laden)).collect();
     assert_eq!(lifting.len(), 3, "{lifting:?}");
-    for ((operation, method), brings) in lifting {
+    for ((operation, method), laden) in lifting {
+        let Bearer::Header { name, example, .. } = laden.brings.by else { panic!("{laden:?}") };
         let may = async |statements: &[String]| {
             let lock = [
                 ("x-amz-object-lock-mode", "GOVERNANCE"),
@@ -324,7 +388,7 @@ async fn a_header_lifts_nothing_without_its_right() {
                 other => panic!("{other} lifts something: it is to be tried here"),
             };
             let digest = md5(body.as_bytes());
-            let headers = [(brings.header, brings.example), ("content-md5", digest.as_str())];
+            let headers = [(name, example), ("content-md5", digest.as_str())];
             let answer = rig.signed(member.signer("s3"), method, &target, &headers, body.as_bytes()).await;
             let is_refused = answer.text().contains("<Code>AccessDenied</Code>");
             assert!(is_refused || answer.status / 100 == 2, "{operation}: {}", answer.text());
@@ -332,8 +396,7 @@ async fn a_header_lifts_nothing_without_its_right() {
         };
         let base =
             own("Allow", "Action", &["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObjectRetention"]);
-        let (right, denied) =
-            (own("Allow", "Action", &[brings.action]), own("Deny", "Action", &[brings.action]));
+        let (right, denied) = (own("Allow", "Action", &laden.actions), own("Deny", "Action", &laden.actions));
         assert!(!may(std::slice::from_ref(&base)).await, "{operation}");
         assert!(may(&[base.clone(), right.clone()]).await, "{operation}");
         assert!(!may(&[base, right, denied]).await, "{operation}");
