@@ -118,9 +118,10 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::classifier::BUILT_IN;
     use proptest::prelude::*;
     use sha2::{Digest, Sha256};
+
+    const BUILT_IN: &[u8] = include_bytes!("../model/standard_v3_3.onnx");
 
     #[test]
     fn the_model_is_the_one_that_was_published() {

@@ -6,12 +6,9 @@ use crate::error::{Failed, ModelError};
 use crate::features::{Features, features};
 use crate::labels::{Kind, Made};
 use crate::lines::is_log;
-use crate::session::Session;
+use crate::session::{self, Session};
 use std::path::Path;
 use stratum_tiering::content::{ContentClass, Sample, Seen, Shrinks};
-
-/// The model that is used unless the configuration names another.
-pub(crate) const BUILT_IN: &[u8] = include_bytes!("../model/standard_v3_3.onnx");
 
 /// What a sample was classified as.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +34,7 @@ impl Classifier {
     /// # Errors
     /// `NotBuilt`.
     pub fn built_in() -> Result<Classifier, ModelError> {
-        Classifier::of(BUILT_IN, ModelConfig::built_in()?)
+        Classifier::of(session::BUILT_IN.ok_or(ModelError::NotBuilt)?, ModelConfig::built_in()?)
     }
 
     /// A classifier with the model in a file. Its description must lie beside it under the same name with the

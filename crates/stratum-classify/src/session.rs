@@ -1,12 +1,12 @@
 //! Runs a model: through the interface of ONNX Runtime (`ort`), with `tract`, which is pure Rust, behind it. No other
 //! module names either.
 //!
-//! tract runs one input at a time in a session, on the calling thread. A build without it has no sessions.
+//! tract runs one input at a time in a session, on the calling thread. A build without it has no sessions, and no model.
 
 #[cfg(feature = "onnx")]
-pub use onnx::Session;
+pub use onnx::{BUILT_IN, Session};
 #[cfg(not(feature = "onnx"))]
-pub use without::Session;
+pub use without::{BUILT_IN, Session};
 
 #[cfg(feature = "onnx")]
 mod onnx {
@@ -14,6 +14,9 @@ mod onnx {
     use ort::environment::Environment;
     use ort::value::Tensor;
     use std::sync::OnceLock;
+
+    /// The model that is used unless the configuration names another.
+    pub const BUILT_IN: Option<&[u8]> = Some(include_bytes!("../model/standard_v3_3.onnx"));
 
     /// One for the process.
     static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
@@ -55,6 +58,9 @@ mod onnx {
 #[cfg(not(feature = "onnx"))]
 mod without {
     use crate::error::{Failed, ModelError};
+
+    /// It would be three megabytes that nothing runs.
+    pub const BUILT_IN: Option<&[u8]> = None;
 
     /// There can be no session: nothing could run it.
     pub enum Session {}

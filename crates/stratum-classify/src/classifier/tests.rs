@@ -62,7 +62,7 @@ fn a_model_that_cannot_be_used_is_refused_in_words() {
     assert!(refused().contains("m.json"), "{}", refused());
     std::fs::write(&described, include_str!("../../model/standard_v3_3.json")).unwrap();
     assert!(refused().starts_with("it is no model that can be run"), "{}", refused());
-    std::fs::write(&model, BUILT_IN).unwrap();
+    std::fs::write(&model, session::BUILT_IN.unwrap()).unwrap();
     assert!(Classifier::from_file(&model).is_ok());
     // The description of another model: one label is missing.
     let fewer = include_str!("../../model/standard_v3_3.json").replace("\"3gp\",", "");
