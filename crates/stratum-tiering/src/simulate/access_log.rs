@@ -7,7 +7,7 @@
 //!
 //! Source: Amazon S3 User Guide, "Amazon S3 server access log format".
 
-use super::trace::{Lines, Trace, TraceError, TraceRead, unpacked};
+use super::trace::{Lines, Sizes, Trace, TraceError, TraceRead, unpacked};
 use crate::day::Day;
 use crate::signals::Read;
 use crate::usage::Usage;
@@ -31,7 +31,7 @@ pub struct AccessLog {
     buckets: HashMap<String, u64>,
     numbers: HashMap<(u64, String), u32>,
     names: Vec<(u64, String)>,
-    sizes: Vec<u64>,
+    sizes: Sizes,
     reads: Vec<TraceRead>,
     lines: u64,
 }
@@ -70,23 +70,19 @@ impl AccessLog {
     pub fn into_trace(mut self) -> Result<Trace, TraceError> {
         self.reads.sort_by_key(|read| read.time);
         let groups = self.groups();
-        Trace::in_groups(self.reads, self.sizes, groups).ok_or(TraceError::Empty)
+        Trace::in_groups(self.reads, self.sizes.into_vec(), groups).ok_or(TraceError::Empty)
     }
 
     fn take(&mut self, told: &Told<'_>) -> Result<(), String> {
         let known = self.buckets.len() as u64;
         let bucket = *self.buckets.entry(told.bucket.to_owned()).or_insert(known);
         let name = (bucket, told.key.to_owned());
-        let next = u32::try_from(self.sizes.len()).map_err(|_| "there are too many objects".to_owned())?;
+        let next = self.sizes.next()?;
         let object = *self.numbers.entry(name.clone()).or_insert(next);
         // A log may tell a smaller size than the bytes that it says were sent; the object had at least those.
-        let size = told.size.max(told.bytes);
-        match self.sizes.get_mut(object as usize) {
-            Some(known) => *known = size.max(*known),
-            None => {
-                self.sizes.push(size);
-                self.names.push(name);
-            }
+        self.sizes.tell(object, told.size.max(told.bytes))?;
+        if object == next {
+            self.names.push(name);
         }
         self.reads.push(TraceRead { time: told.time, object, bytes: told.bytes });
         Ok(())
@@ -97,11 +93,11 @@ impl AccessLog {
         let usage = Usage::new(GROUPS_MEMORY, Day::REAL, Seed([0; 16]));
         for read in &self.reads {
             let (Some((bucket, key)), Some(size)) =
-                (self.names.get(read.object as usize), self.sizes.get(read.object as usize))
+                (self.names.get(read.object as usize), self.sizes.get(read.object))
             else {
                 continue;
             };
-            let whole = Read { bytes: read.bytes, offset: 0, size: *size };
+            let whole = Read { bytes: read.bytes, offset: 0, size };
             usage.record(*bucket, key, whole, false, read.time);
         }
         let mut numbers = HashMap::new();
@@ -161,12 +157,10 @@ fn moment(text: &str) -> Result<u64, String> {
 
 /// A number of bytes; `None` where the log has a dash.
 fn number(what: &str, text: &str) -> Result<Option<u64>, String> {
-    // No store holds an object of more, and the sum of all sizes is to fit into the type.
-    const MOST: u64 = 1 << 50;
-    match text.parse::<u64>() {
+    match text.parse() {
         _ if text == "-" => Ok(None),
-        Ok(number) if number <= MOST => Ok(Some(number)),
-        _ => Err(format!("{what} is '{}', and no number of bytes", text.escape_debug())),
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(format!("{what} is '{}', and no number of bytes", text.escape_debug())),
     }
 }
 
@@ -225,6 +219,10 @@ mod tests {
         assert!(at("06/Feb", "06/Nov2").contains("its time is '06/Nov2/2019:00:00:01 +0000'"));
         assert!(at("200 - 1 1", "200 - 1 x").contains("the object's size is 'x', and no number of bytes"));
         assert!(at("200 - 1 1", "200 - -1 1").contains("the bytes sent is '-1'"));
+        assert!(
+            at("200 - 1 1", "200 - 1 1125899906842625")
+                .contains("line 2 of the trace: an object of 1125899906842625")
+        );
         assert_eq!(trace(&[String::new()]).unwrap_err().to_string(), "the trace holds no reads");
     }
 

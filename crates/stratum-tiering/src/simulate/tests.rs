@@ -52,7 +52,9 @@ fn bad_lines_are_refused_with_their_number_and_their_fault() {
         ("100,a,ten,5", "size_bytes is 'ten'"),
         ("100,a,10,-5", "read_bytes is '-5'"),
         ("100,a,10,5.5", "read_bytes is '5.5'"),
-        ("100,a,18446744073709551615,5", "more than an object can hold"),
+        ("100,a,18446744073709551615,5", "an object of 18446744073709551615 bytes is larger than any store"),
+        ("100,b,1125899906842625,5", "an object of 1125899906842625 bytes"),
+        ("100,a,18446744073709551616,5", "no whole number"),
         ("100,a,10,11", "a read of 11 bytes"),
         ("49,a,10,5", "before that of the line above"),
     ] {
@@ -69,6 +71,25 @@ fn bad_lines_are_refused_with_their_number_and_their_fault() {
     assert!(
         Trace::read(&foreign[..]).unwrap_err().to_string().starts_with("line 3 of the trace: it is no UTF-8")
     );
+}
+
+#[test]
+fn sizes_that_no_store_holds_together_are_refused_where_they_pass_that() {
+    // Each object is as large as one may be; the 1025th is the first that is too much.
+    let largest = 1u64 << 50;
+    let row = |object: u64| format!("{object},{object},{largest},0\n");
+    let rows: String = (0..1_024).map(row).collect();
+    let whole = parse(&format!("{HEAD}{rows}")).unwrap();
+    assert_eq!(whole.bytes(), 1 << 60);
+    let report = simulate(&whole, &Prices::CLOUD, &Contender::all());
+    assert!(report.json()["optimum"].as_f64().is_some_and(f64::is_finite));
+    let refused = parse(&format!("{HEAD}{rows}{}", row(1_024))).unwrap_err().to_string();
+    assert!(refused.starts_with("line 1026 of the trace: with its 1125899906842624 bytes"), "{refused}");
+    // What is told of an object again is no other object.
+    assert_eq!(parse(&format!("{HEAD}{rows}2000,7,{largest},5\n")).unwrap().bytes(), 1 << 60);
+    // Put together, even such traces have a sum.
+    let many = Trace::together(&vec![whole; 20], false).unwrap();
+    assert_eq!(many.bytes(), u64::MAX);
 }
 
 #[test]

@@ -34,6 +34,56 @@ pub struct Trace {
     groups: Vec<u32>,
 }
 
+/// The sizes of objects by their numbers, each the largest that was told of the object.
+///
+/// What is too large for a store is refused where it is told, since a line of a file can be named there: everything
+/// behind counts on it that sums of sizes are numbers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sizes {
+    of: Vec<u64>,
+    sum: u64,
+}
+
+impl Sizes {
+    /// No store holds an object of more bytes, nor all objects together.
+    const MOST_OF_ONE: u64 = 1 << 50;
+    const MOST_OF_ALL: u64 = 1 << 60;
+
+    /// The number of the next object.
+    pub fn next(&self) -> Result<u32, String> {
+        u32::try_from(self.of.len()).map_err(|_| "there are too many objects".to_owned())
+    }
+
+    /// Takes what is told of the size of an object, which was told of before or is the next.
+    pub fn tell(&mut self, object: u32, size: u64) -> Result<(), String> {
+        if size > Self::MOST_OF_ONE {
+            return Err(format!("an object of {size} bytes is larger than any store can hold"));
+        }
+        let known = self.of.get(object as usize).copied();
+        let sum = self.sum.saturating_add(size.saturating_sub(known.unwrap_or(0)));
+        if sum > Self::MOST_OF_ALL {
+            let most = Self::MOST_OF_ALL;
+            return Err(format!(
+                "with its {size} bytes the objects have {sum} together, and no store holds more than {most}"
+            ));
+        }
+        match self.of.get_mut(object as usize) {
+            Some(known) => *known = size.max(*known),
+            None => self.of.push(size),
+        }
+        self.sum = sum;
+        Ok(())
+    }
+
+    pub fn get(&self, object: u32) -> Option<u64> {
+        self.of.get(object as usize).copied()
+    }
+
+    pub fn into_vec(self) -> Vec<u64> {
+        self.of
+    }
+}
+
 #[derive(Debug, Error)]
 pub enum TraceError {
     #[error("the trace can't be read after line {line}: {error}")]
@@ -62,7 +112,7 @@ impl Trace {
             let taken = if text.trim().is_empty() { Ok(()) } else { collected.take(&fields(text)) };
             taken.map_err(|fault| TraceError::Line { line: lines.number(), fault })?;
         }
-        Self::new(collected.reads, collected.sizes).ok_or(TraceError::Empty)
+        Self::new(collected.reads, collected.sizes.into_vec()).ok_or(TraceError::Empty)
     }
 
     /// A trace of reads in the order of time, of objects with the given sizes; `None` if there is no read.
@@ -84,9 +134,9 @@ impl Trace {
         self.sizes.len()
     }
 
-    /// The sum of the sizes of all objects.
+    /// The sum of the sizes of all objects. Of traces that were put together it may be more than the type holds.
     pub fn bytes(&self) -> u64 {
-        self.sizes.iter().sum()
+        self.sizes.iter().fold(0, |sum, size| sum.saturating_add(*size))
     }
 
     pub fn size(&self, object: u32) -> u64 {
@@ -159,12 +209,12 @@ impl Trace {
     }
 }
 
-/// The rows read so far. An object's size is the largest that any row tells.
+/// The rows read so far.
 #[derive(Default)]
 struct Collected {
     numbers: HashMap<String, u32>,
     reads: Vec<TraceRead>,
-    sizes: Vec<u64>,
+    sizes: Sizes,
 }
 
 impl Collected {
@@ -184,12 +234,9 @@ impl Collected {
         if self.reads.last().is_some_and(|last| time < last.time) {
             return Err("its time is before that of the line above: sort the trace by time".to_owned());
         }
-        let next = u32::try_from(self.sizes.len()).map_err(|_| "there are too many objects".to_owned())?;
+        let next = self.sizes.next()?;
         let object = *self.numbers.entry(field(1).to_owned()).or_insert(next);
-        match self.sizes.get_mut(object as usize) {
-            Some(known) => *known = size.max(*known),
-            None => self.sizes.push(size),
-        }
+        self.sizes.tell(object, size)?;
         self.reads.push(TraceRead { time, object, bytes });
         Ok(())
     }
@@ -205,14 +252,7 @@ fn milliseconds(text: &str) -> Result<u64, String> {
 }
 
 fn whole(column: &str, text: &str) -> Result<u64, String> {
-    let refused = || format!("{column} is '{}', and no whole number from 0 up", text.escape_debug());
-    // No store holds an object of more, and the sum of all sizes is to fit into the type.
-    const MOST: u64 = 1 << 50;
-    match text.parse::<u64>() {
-        Ok(number) if number <= MOST => Ok(number),
-        Ok(number) => Err(format!("{column} is {number}, and more than an object can hold")),
-        Err(_) => Err(refused()),
-    }
+    text.parse().map_err(|_| format!("{column} is '{}', and no whole number from 0 up", text.escape_debug()))
 }
 
 /// A file's bytes, unpacked where it begins as gzip does.

@@ -16,6 +16,9 @@ const CLEARLY: u8 = 8;
 const MOST_LEAD: u8 = 32;
 /// The longest extension, in bytes, with its dot.
 const MOST_ENDING: usize = 9;
+/// By how much a time may seem to lie ahead of now before it counts as one of long ago, in units of [`time_of`]: some
+/// 50 days. Objects are seen in about the order in which they were written, and clocks may differ a little.
+const MOST_AHEAD: u32 = 1 << 28;
 /// What stands between folder and extension in the name of all siblings. S3 clients don't send keys with it; a key
 /// that has it could only spoil a guess.
 const BESIDE: &str = "\0*";
@@ -40,8 +43,14 @@ impl Look {
 impl Entry for Look {
     const NONE: Look = Look { seen: 0, weight: 0, time: 0 };
 
+    /// The later it was written the more. The time wraps, so what is older than two years counts as later than it was:
+    /// it stays a little longer.
     fn worth(&self, now: u64, _: Day) -> f64 {
-        f64::from(self.time.wrapping_sub(time_of(now)) as i32)
+        let now = time_of(now);
+        match self.time.wrapping_sub(now) {
+            ahead if ahead < MOST_AHEAD => f64::from(ahead),
+            _ => -f64::from(now.wrapping_sub(self.time)),
+        }
     }
 }
 
@@ -79,8 +88,8 @@ impl Looks {
             most.seen = look.seen;
         }
         most.weight = match most.seen == look.seen {
-            true => (most.weight + 1).min(MOST_LEAD),
-            false => most.weight - 1,
+            true => most.weight.saturating_add(1).min(MOST_LEAD),
+            false => most.weight.saturating_sub(1),
         };
         most.time = look.time;
     }
@@ -150,6 +159,26 @@ mod tests {
         assert_eq!(siblings(&looks, "v/new.mp4"), None);
         (0..100).for_each(|_| looks.note(&SEED, 1, "v/x.mp4", NOW, LOG, Day::REAL));
         assert_eq!(siblings(&looks, "v/new.mp4"), Some(ContentClass::Log));
+    }
+
+    #[test]
+    fn what_was_written_later_is_worth_more_for_two_years() {
+        const DAY: u64 = 86_400_000;
+        let worth = |written: u64| Look { time: time_of(written), ..Look::NONE }.worth(NOW, Day::REAL);
+        let from_old_to_new: Vec<f64> =
+            [740, 500, 396, 394, 30, 0].map(|days| worth(NOW - days * DAY)).into_iter().collect();
+        assert!(from_old_to_new.is_sorted_by(|old, new| old < new), "{from_old_to_new:?}");
+        assert!(worth(NOW + DAY) > worth(NOW) && worth(NOW) == 0.0);
+    }
+
+    #[test]
+    fn a_lead_that_a_file_tells_is_no_more_than_there_can_be() {
+        let mut looks = looks();
+        *looks.table.entry(beside(&SEED, 1, "v/a.mp4"), NOW, Day::REAL) =
+            Look { seen: VIDEO.to_byte(), weight: u8::MAX, time: 0 };
+        looks.note(&SEED, 1, "v/a.mp4", NOW, VIDEO, Day::REAL);
+        (0..MOST_LEAD).for_each(|_| looks.note(&SEED, 1, "v/a.mp4", NOW, LOG, Day::REAL));
+        assert_eq!(looks.of(&SEED, 1, "v/b.mp4", NOW).siblings, None);
     }
 
     #[test]
