@@ -38,6 +38,8 @@ const AT_ONCE: usize = 64;
 const RESTS: u32 = 2;
 /// The pause after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
+/// How often a page that can't be read is tried in a pass.
+const TRIES: u32 = 3;
 
 /// The task, one for a store.
 pub struct Lifecycle {
@@ -53,14 +55,47 @@ pub struct Lifecycle {
 /// How far a pass has come.
 #[derive(Default)]
 struct Pass {
-    left: VecDeque<BucketRecord>,
-    bucket: Option<Underway>,
+    left: VecDeque<Underway>,
     /// Whether a pass is under way, for which the buckets with rules were listed.
     is_begun: bool,
 }
 
+/// A bucket with rules, and how far a pass has come in it.
 struct Underway {
     bucket: BucketRecord,
+    /// `None` before its rules are read.
+    at: Option<At>,
+    /// How often the page that comes next could not be read in this pass.
+    failures: u32,
+}
+
+/// Until when a page is put off that can't be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PutOff {
+    UntilOthersAreDone,
+    UntilNextPass,
+}
+
+impl Pass {
+    /// A page of a bucket can't be read: the other buckets go first, then it is tried again. A page that fails again and
+    /// again is left out, and all behind it of its kind, since only it says where the next one begins.
+    fn put_off(&mut self, underway: Underway) -> PutOff {
+        let Underway { bucket, at, failures } = underway;
+        let failures = failures + 1;
+        if failures < TRIES {
+            self.left.push_back(Underway { bucket, at, failures });
+            return PutOff::UntilOthersAreDone;
+        }
+        let behind = at.and_then(|at| Some(At { stage: at.stage.behind(&bucket)?, ..at }));
+        if let Some(at) = behind {
+            self.left.push_front(Underway { bucket, at: Some(at), failures: 0 });
+        }
+        PutOff::UntilNextPass
+    }
+}
+
+#[derive(Clone)]
+struct At {
     rules: Arc<Rules>,
     /// The bucket's notification rules, by which changes are reported.
     told: Arc<stratum_events::Rules>,
@@ -68,6 +103,7 @@ struct Underway {
 }
 
 /// Which of a bucket's entries are being gone over, and from where.
+#[derive(Clone)]
 enum Stage {
     Objects(Walk),
     Versions(VersionPosition, Lately),
@@ -125,35 +161,58 @@ impl Lifecycle {
         let mut pass = self.pass.lock().await;
         if !pass.is_begun {
             let with = self.metadata.local().buckets_with(DocumentKind::Lifecycle).await?;
-            *pass = Pass { left: with.into(), bucket: None, is_begun: true };
+            let left = with.into_iter().map(|bucket| Underway { bucket, at: None, failures: 0 }).collect();
+            *pass = Pass { left, is_begun: true };
             self.progress.lock().begin(now);
         }
-        if pass.bucket.is_none() {
-            let Some(bucket) = pass.left.pop_front() else {
-                pass.is_begun = false;
-                self.progress.lock().end(now);
-                return Ok(Next::After(self.days.interval()));
-            };
-            pass.bucket = self.begin(bucket)?;
-            return Ok(Next::AtOnce);
-        }
+        let Some(mut underway) = pass.left.pop_front() else {
+            pass.is_begun = false;
+            self.progress.lock().end(now);
+            return Ok(Next::After(self.days.interval()));
+        };
         let began = self.clock.monotonic();
-        if let Some(underway) = pass.bucket.take() {
-            pass.bucket = self.page(underway, now).await?;
+        match self.go_on(&underway, now).await {
+            Ok(at) => {
+                if at.is_some() {
+                    (underway.at, underway.failures) = (at, 0);
+                    pass.left.push_front(underway);
+                }
+                Ok(Next::After(self.clock.monotonic().saturating_sub(began) * RESTS))
+            }
+            // Nothing can be read now, of no bucket.
+            Err(error @ ReadError::Unavailable(_)) => {
+                pass.left.push_front(underway);
+                Err(error)
+            }
+            Err(error) => {
+                let bucket = underway.bucket.name.clone();
+                tracing::warn!(bucket, %error, "lifecycle can't read a page of a bucket; it goes on from there later");
+                if pass.put_off(underway) == PutOff::UntilNextPass {
+                    self.progress.lock().left_out(&bucket, error.to_string());
+                }
+                Ok(Next::After(RETRY_DELAY))
+            }
         }
-        Ok(Next::After(self.clock.monotonic().saturating_sub(began) * RESTS))
     }
 
-    fn begin(&self, bucket: BucketRecord) -> Result<Option<Underway>, ReadError> {
+    /// Reads a bucket's rules, or does a page of it; returns where the bucket goes on, or `None` at its end.
+    async fn go_on(&self, underway: &Underway, now: UnixMillis) -> Result<Option<At>, ReadError> {
+        match &underway.at {
+            None => self.begin(&underway.bucket),
+            Some(at) => self.page(&underway.bucket, at.clone(), now).await,
+        }
+    }
+
+    fn begin(&self, bucket: &BucketRecord) -> Result<Option<At>, ReadError> {
         let Some(text) = self.metadata.local().document(bucket.id, DocumentKind::Lifecycle)? else {
             return Ok(None);
         };
         match Rules::from_document(&text) {
             Ok(rules) if rules.enabled().next().is_some() => {
                 let stage = Stage::Objects(Walk::under(bucket.id, rules.common_prefix()));
-                let told = Arc::new(self.told(&bucket)?);
+                let told = Arc::new(self.told(bucket)?);
                 self.progress.lock().bucket();
-                Ok(Some(Underway { bucket, rules: Arc::new(rules), told, stage }))
+                Ok(Some(At { rules: Arc::new(rules), told, stage }))
             }
             Ok(_) => Ok(None),
             Err(error) => {
@@ -164,25 +223,30 @@ impl Lifecycle {
         }
     }
 
-    /// The bucket's notification rules; none if they can't be read.
+    /// The bucket's notification rules. If they can't be read what is due is done all the same, and nobody is notified.
     fn told(&self, bucket: &BucketRecord) -> Result<stratum_events::Rules, ReadError> {
-        let text = self.metadata.local().document(bucket.id, DocumentKind::Notification)?;
-        Ok(text.and_then(|text| stratum_events::Rules::from_document(&text).ok()).unwrap_or_default())
+        let Some(text) = self.metadata.local().document(bucket.id, DocumentKind::Notification)? else {
+            return Ok(stratum_events::Rules::default());
+        };
+        Ok(stratum_events::Rules::from_document(&text).unwrap_or_else(|error| {
+            tracing::warn!(bucket = bucket.name, %error, "the notifications of a bucket can't be read: nobody is notified of what its lifecycle does");
+            self.progress.lock().untold(&bucket.name);
+            stratum_events::Rules::default()
+        }))
     }
 
-    /// Does a page; returns where the bucket goes on, or `None` at its end.
-    async fn page(&self, underway: Underway, now: UnixMillis) -> Result<Option<Underway>, ReadError> {
-        let Underway { bucket, rules, told, stage } = underway;
+    async fn page(&self, bucket: &BucketRecord, at: At, now: UnixMillis) -> Result<Option<At>, ReadError> {
+        let At { rules, told, stage } = at;
         let (actions, next) = match stage {
-            Stage::Objects(walk) => self.objects(&bucket, &rules, walk, now).await?,
-            Stage::Versions(from, lately) => self.versions(&bucket, &rules, from, lately, now).await?,
-            Stage::Uploads(from) => self.uploads(&bucket, &rules, from, now).await?,
+            Stage::Objects(walk) => self.objects(bucket, &rules, walk, now).await?,
+            Stage::Versions(from, lately) => self.versions(bucket, &rules, from, lately, now).await?,
+            Stage::Uploads(from) => self.uploads(bucket, &rules, from, now).await?,
         };
         let done = stream::iter(actions)
-            .map(|action| self.act(&bucket, &told, action, now))
+            .map(|action| self.act(bucket, &told, action, now))
             .buffer_unordered(AT_ONCE);
         done.collect::<Vec<()>>().await;
-        Ok(next.map(|stage| Underway { bucket, rules, told, stage }))
+        Ok(next.map(|stage| At { rules, told, stage }))
     }
 
     async fn objects(
@@ -204,14 +268,9 @@ impl Lifecycle {
             }
         };
         let actions = page.objects.into_iter().filter_map(judge).collect();
-        let next = match page.is_last {
-            false => Stage::Objects(walk),
-            true if bucket.configuration.versioning.is_some() => {
-                Stage::Versions(VersionPosition::Start, Lately::default())
-            }
-            true => Stage::Uploads(UploadPosition::default()),
-        };
-        Ok((actions, Some(next)))
+        let stage = Stage::Objects(walk);
+        let next = if page.is_last { stage.behind(bucket) } else { Some(stage) };
+        Ok((actions, next))
     }
 
     async fn versions(
@@ -337,6 +396,19 @@ impl Lifecycle {
     }
 }
 
+impl Stage {
+    /// What comes when this is done.
+    fn behind(&self, bucket: &BucketRecord) -> Option<Stage> {
+        match self {
+            Stage::Objects(_) if bucket.configuration.versioning.is_some() => {
+                Some(Stage::Versions(VersionPosition::Start, Lately::default()))
+            }
+            Stage::Objects(_) | Stage::Versions(..) => Some(Stage::Uploads(UploadPosition::default())),
+            Stage::Uploads(_) => None,
+        }
+    }
+}
+
 impl Task for Lifecycle {
     fn row(&self) -> Row {
         Row {
@@ -373,5 +445,50 @@ fn unchanged(object: &ObjectRecord) -> WriteCondition {
         if_modified_at: Some(object.modified / 1_000),
         if_size: Some(object.size),
         ..WriteCondition::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_metadata::record::BucketId;
+
+    fn underway(name: &str, stage: Option<Stage>) -> Underway {
+        let bucket = BucketRecord {
+            id: BucketId(1),
+            name: name.into(),
+            owner: "owner".into(),
+            created: 0,
+            region: "us-east-1".into(),
+            configuration: Default::default(),
+        };
+        let at = stage.map(|stage| At { rules: Arc::default(), told: Arc::default(), stage });
+        Underway { bucket, at, failures: 0 }
+    }
+
+    /// Fails the bucket that is next; says which that was.
+    fn fail(pass: &mut Pass) -> (String, PutOff) {
+        let next = pass.left.pop_front().unwrap();
+        (next.bucket.name.clone(), pass.put_off(next))
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_read_is_tried_after_the_other_buckets_and_then_left_out() {
+        let objects = Stage::Objects(Walk::all());
+        let left = [underway("bad", Some(objects)), underway("good", None)].into();
+        let mut pass = Pass { left, is_begun: true };
+        assert_eq!(fail(&mut pass), ("bad".into(), PutOff::UntilOthersAreDone));
+        let next = pass.left.pop_front().unwrap();
+        assert_eq!(next.bucket.name, "good");
+        let at = pass.left[0].at.as_ref();
+        assert!(matches!(at, Some(At { stage: Stage::Objects(_), .. })), "from the page that failed");
+        assert_eq!(fail(&mut pass).1, PutOff::UntilOthersAreDone);
+        assert_eq!(fail(&mut pass).1, PutOff::UntilNextPass);
+        // What is not behind that page is gone over all the same, with as many tries.
+        let at = pass.left[0].at.as_ref();
+        assert!(matches!(at, Some(At { stage: Stage::Uploads(_), .. })));
+        let outcomes = [(); TRIES as usize].map(|()| fail(&mut pass).1);
+        assert_eq!(outcomes.last(), Some(&PutOff::UntilNextPass));
+        assert!(pass.left.is_empty());
     }
 }

@@ -205,6 +205,25 @@ async fn webhooks_are_notified_of_what_lifecycle_does() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn notifications_that_cannot_be_read_keep_nothing_from_being_done_and_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).await;
+    add_bucket_to(&store).await;
+    let document = Some(BucketDocument("of another server".into()));
+    configure(&store, BucketChange::Document { kind: DocumentKind::Notification, document }).await;
+    store.put(1, &Bytes::from_static(b"body")).await;
+    rules(&store, Rule { expiration: at_days(1), ..Rule::default() }).await;
+    let lifecycle = pass(&store).await;
+    assert!(!holds(&store, 1));
+    assert_eq!(lifecycle.status().last_pass.unwrap().untold, ["bucket"]);
+    let notes = lifecycle.notes();
+    assert!(
+        notes.iter().any(|note| note.contains("the notifications of the bucket bucket can't be read")),
+        "{notes:?}"
+    );
+}
+
 /// The events that wait to be delivered: what happened, and to which key.
 async fn happened(store: &Store) -> Vec<(EventKind, Vec<u8>)> {
     let events = store.metadata.local().events("hook", 100).await.unwrap();

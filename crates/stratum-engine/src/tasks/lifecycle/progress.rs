@@ -50,6 +50,18 @@ pub struct LastPass {
     pub overdue_since_at: Option<UnixMillis>,
     /// Buckets whose rules can't be read, so that none of them is carried out.
     pub unreadable: Vec<String>,
+    /// Buckets of which a part could not be read, so that what is due there was not done.
+    pub left_out: Vec<LeftOut>,
+    /// Buckets whose notification rules can't be read, so that nobody is notified of what their lifecycle does.
+    pub untold: Vec<String>,
+}
+
+/// A bucket of which a part was left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeftOut {
+    pub bucket: String,
+    pub why: String,
 }
 
 /// The result of something that was due.
@@ -85,6 +97,14 @@ impl Progress {
 
     pub(super) fn unreadable(&mut self, bucket: &str) {
         self.pass.unreadable.push(bucket.to_owned());
+    }
+
+    pub(super) fn untold(&mut self, bucket: &str) {
+        self.pass.untold.push(bucket.to_owned());
+    }
+
+    pub(super) fn left_out(&mut self, bucket: &str, why: String) {
+        self.pass.left_out.push(LeftOut { bucket: bucket.to_owned(), why });
     }
 
     pub(super) fn add(&mut self, done: Done) {
@@ -138,6 +158,19 @@ impl LifecycleStatus {
         notes.extend(unreadable.map(|bucket| {
             format!("the lifecycle of the bucket {bucket} can't be read and nothing of it is done: put its configuration again")
         }));
+        let left_out = self.last_pass.iter().flat_map(|last| &last.left_out).take(NAMES);
+        notes.extend(left_out.map(|LeftOut { bucket, why }| {
+            format!(
+                "lifecycle left out a part of the bucket {bucket}, and tries again in the next pass: {why}"
+            )
+        }));
+        let untold = self.last_pass.iter().flat_map(|last| &last.untold).take(NAMES);
+        notes.extend(untold.map(|bucket| {
+            format!(
+                "the notifications of the bucket {bucket} can't be read, and nobody is notified of what its lifecycle does: \
+                 put its configuration again"
+            )
+        }));
         if let Some(began) = self.began_at.filter(|began| now > days.after(*began, 1)) {
             notes.push(format!(
                 "lifecycle has been going over the buckets for {} h and is not through, so that what is due goes late",
@@ -185,10 +218,21 @@ mod tests {
         let (mut progress, days) = (Progress::default(), Days::default());
         progress.begin(HOUR);
         progress.unreadable("photos");
+        progress.left_out("logs", "a block is lost".into());
+        progress.untold("films");
         assert!(progress.status.notes(25 * HOUR, days).is_empty());
         assert!(progress.status.notes(49 * HOUR, days)[0].contains("for 48 h"));
         progress.end(50 * HOUR);
         let notes = progress.status.notes(50 * HOUR, days);
-        assert!(notes.len() == 1 && notes[0].contains("photos"), "{notes:?}");
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        assert!(notes[0].contains("the lifecycle of the bucket photos can't be read"), "{notes:?}");
+        assert!(
+            notes[1].contains("a part of the bucket logs") && notes[1].ends_with("a block is lost"),
+            "{notes:?}"
+        );
+        assert!(notes[2].contains("the notifications of the bucket films can't be read"), "{notes:?}");
+        progress.begin(51 * HOUR);
+        progress.end(52 * HOUR);
+        assert!(progress.status.notes(52 * HOUR, days).is_empty(), "the last pass counts");
     }
 }
