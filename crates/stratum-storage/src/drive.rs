@@ -466,6 +466,11 @@ fn let_go_when_it_fails(guard: &Arc<Guard>, health: &Latch, label: &str, threads
     }));
 }
 
+/// Whether an error only says that the drive is out and its files are closed, and nothing of what it holds.
+pub fn is_out(error: &io::Error) -> bool {
+    error.kind() == guard::OUT
+}
+
 /// The data folder of a drive's folder. That is `<data folder>/<tier>`, or `<data folder>/<tier>/<position>` where
 /// one data folder holds all drives of the tier; any other folder stands for itself.
 pub fn disk_of(folder: &Path, tier: Tier) -> &Path {

@@ -43,7 +43,7 @@ use self::core::Core;
 use crate::ambient::{Clock, Entropy};
 use crate::blob::Index;
 use crate::drive::hedged::{self, Copy, Unread};
-use crate::drive::{Drive, DriveId};
+use crate::drive::{self, Drive, DriveId};
 use append::JournalWriter;
 use bytes::Bytes;
 use std::fmt;
@@ -374,6 +374,7 @@ impl Journal {
         let (mut copies, at) = self.copies_of(index)?;
         // Nothing of a drive that is out stays open: its copy is asked last.
         copies.sort_by_key(|copy| !copy.drive.is_healthy());
+        let mut is_one_closed = false;
         for copy in &copies {
             let mut bytes = vec![0; len as usize];
             match copy.file.read_at_cached(&mut bytes, at) {
@@ -381,10 +382,12 @@ impl Journal {
                     return Ok(bytes.into());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(BodyError::NotCached),
+                Err(error) if drive::is_out(&error) => is_one_closed = true,
                 _ => gave_bad_bytes(&copy.drive),
             }
         }
-        Err(BodyError::Damaged { index })
+        // A closed file may hold the only good copy: whoever may block has it opened.
+        Err(if is_one_closed { BodyError::NotCached } else { BodyError::Damaged { index } })
     }
 
     /// [`Journal::read_body_cached`], or else from the drive that gives it first: blocks.
@@ -401,7 +404,11 @@ impl Journal {
         let (mut copies, at) = self.copies_of(index)?;
         hedged::soonest_first(&mut copies);
         let verify = |bytes: Vec<u8>| (crc32c::crc32c(&bytes) == crc32c).then(|| bytes.into());
-        let read = hedged::read(&copies, at, len as usize, verify, |drive, _| gave_bad_bytes(drive));
+        let read = hedged::read(&copies, at, len as usize, verify, |drive, error| {
+            if !error.is_some_and(|error| drive::is_out(&error)) {
+                gave_bad_bytes(drive);
+            }
+        });
         let read = read.map_err(|unread| match unread {
             Unread::Bad => BodyError::Damaged { index },
             Unread::Late => BodyError::Late { index },

@@ -6,14 +6,16 @@
 //! the holds that were taken until then must go. A hold delays only its own volume.
 
 use crate::blob::VolumeId;
-use crate::drive::DriveId;
+use crate::blocking;
 use crate::drive::lane::{Work, promise};
+use crate::drive::{self, DriveId};
 use crate::pin::Pins;
 use crate::remote::RemoteObject;
 use crate::volume::{
     DIRECTORY, Freed, Phase, PlacedShard, Table, Volume, VolumeEvent, VolumeLogError, VolumeRecord,
     VolumeState, each_shard,
 };
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -104,12 +106,17 @@ impl Reclaimer {
     fn close_idle(&self) {
         let volumes = self.table.volumes();
         let open = |volume: &Arc<Volume>| volume.shards().filter(|(_, file)| file.opened().is_some()).count();
-        let mut files: usize = volumes.iter().map(open).sum();
+        let files: usize = volumes.iter().map(open).sum();
+        let mut idle = Vec::new();
         for volume in volumes.iter().filter(|volume| matches!(volume.phase(), Phase::Sealed { .. })) {
-            if files <= MAX_OPEN_FILES {
-                return;
+            if files - idle.len() <= MAX_OPEN_FILES {
+                break;
             }
-            files -= volume.shards().filter(|(_, file)| file.close_if_idle()).count();
+            idle.extend(volume.shards().filter_map(|(_, file)| file.take_if_idle()));
+        }
+        if !idle.is_empty() {
+            // To close a file may block.
+            drop(blocking::spawn(move || drop(idle)));
         }
     }
 
@@ -223,8 +230,14 @@ impl Reclaimer {
             }
         })
         .await;
-        let punched = outcomes.iter().filter(|(_, outcome)| outcome.is_ok()).count();
-        length * punched as u64
+        let mut punched = 0;
+        for (shard, outcome) in outcomes {
+            match outcome {
+                Ok(()) => punched += length,
+                Err(error) => tell_of_failure(&volume, shard, length, &error),
+            }
+        }
+        punched
     }
 
     /// Removes what is left of dropped volumes whose drives have all come back.
@@ -270,12 +283,15 @@ impl Reclaimer {
     async fn remove_files(&self, files: impl Iterator<Item = Arc<PlacedShard>>, volume: &Volume) -> bool {
         let mut answers = Vec::new();
         for file in files {
-            file.close();
-            let Some(drive) = self.table.drive(file.drive_id) else { continue };
+            let Some(drive) = self.table.drive(file.drive_id) else {
+                file.close();
+                continue;
+            };
             let (done, answer) = promise();
-            let (io, path) = (drive.io().clone(), file.path.clone());
+            let io = drive.io().clone();
             drive.volume_lane().submit(Work::Run(Box::new(move || {
-                done(match io.remove(&path) {
+                file.close();
+                done(match io.remove(&file.path) {
                     Ok(()) => io.sync_dir(DIRECTORY),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
                     Err(error) => Err(error),
@@ -305,6 +321,21 @@ impl Reclaimer {
             tracing::debug!(volume = %volume.id, %error, "the remote store can't be told now to remove a volume");
         }
         outcome.is_ok()
+    }
+}
+
+/// Space that can't be given back now is found again: when the volume is compacted, and at the next start. On a drive that
+/// is out that is to be expected.
+fn tell_of_failure(volume: &Volume, shard: u8, bytes: u64, error: &io::Error) {
+    metrics::counter!("stratum_punch_failures_total").increment(1);
+    match drive::is_out(error) {
+        true => {
+            tracing::debug!(volume = %volume.id, shard, bytes, %error, "a shard's space is not given back")
+        }
+        false => tracing::warn!(
+            volume = %volume.id, shard, bytes, %error,
+            "a shard's space could not be given back; it is when the volume is compacted, or at the next start"
+        ),
     }
 }
 

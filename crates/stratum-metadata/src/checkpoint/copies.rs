@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use stratum_storage::drive::hedged::{self, Copy, Unread};
-use stratum_storage::drive::{Drive, DriveId, OpenHow};
+use stratum_storage::drive::{self, Drive, DriveId, OpenHow};
 use tracing_mutex::parkinglot::{Mutex, RwLock};
 
 /// Copies in which something bad was read: the file, and the drive that holds it.
@@ -126,8 +126,11 @@ impl Copies {
         }
     }
 
-    /// Notes that a copy is bad, so that it is written anew.
-    fn mark_bad(&self, drive: &Drive, offset: u64, error: Option<io::Error>) {
+    /// Something else was read than was written: to be written anew.
+    fn is_bad(&self, drive: &Drive, offset: u64, error: Option<io::Error>) {
+        if error.as_ref().is_some_and(drive::is_out) {
+            return;
+        }
         let problem = error.map_or_else(|| "it doesn't verify".to_owned(), |error| error.to_string());
         tracing::warn!(
             drive = drive.label(),

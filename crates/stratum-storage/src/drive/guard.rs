@@ -22,6 +22,12 @@ const MAX_EXPECTED_BYTES: u64 = 64 * 1024;
 /// How long a drive counts as full after it refused a write for want of space.
 const FULL_PERIOD: Duration = Duration::from_secs(10);
 
+/// What is said of a drive that fails when a name is made, changed or removed.
+const CHANGE_OF_NAMES: &str = "a change of names";
+
+/// The kind of error of a drive that is out: nothing of it is open, or it isn't written to any more.
+pub(super) const OUT: ErrorKind = ErrorKind::NotConnected;
+
 /// A [`DriveIo`] that watches another.
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -137,8 +143,7 @@ impl Guard {
     }
 
     fn close_files(&self) {
-        let files: Vec<Arc<dyn FileIo>> =
-            self.open_files().iter().filter_map(|file| file.inner.write().take()).collect();
+        let files: Vec<Arc<dyn FileIo>> = self.open_files().iter().filter_map(|file| file.take()).collect();
         self.hold.giving_up(&files);
     }
 
@@ -233,13 +238,18 @@ impl DriveIo for Guard {
         }
         let io = self.hold.io()?;
         let how = if self.hold.is_open() || how == OpenHow::CreateNew { how } else { OpenHow::Read };
-        let inner = self.watch.name(io.open(path, how))?;
+        let opened = io.open(path, how);
+        let inner = match how {
+            OpenHow::Read => self.watch.opened_to_read(opened),
+            OpenHow::Write => self.watch.name("the opening of a file to write", opened),
+            OpenHow::CreateNew => self.watch.name(CHANGE_OF_NAMES, opened),
+        }?;
         let inner = RwLock::new(Some(inner));
         let file = Arc::new(GuardedFile { inner, guard: self.myself.clone(), watch: self.watch.clone() });
         self.open.lock().enter(path, &file);
         // The drive was let go of, perhaps just now, and nothing of it stays open: each read opens the file again.
         if !self.hold.is_open() {
-            drop(file.inner.write().take());
+            file.close();
         }
         Ok(file)
     }
@@ -247,7 +257,7 @@ impl DriveIo for Guard {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.watch.admit()?;
         let io = self.hold.io()?;
-        self.watch.name(self.taking(to, || io.rename(from, to)))?;
+        self.watch.name(CHANGE_OF_NAMES, self.taking(to, || io.rename(from, to)))?;
         for entry in self.open.lock().files.iter_mut().filter(|entry| entry.is_at(from)) {
             entry.path = Some(to.to_owned());
         }
@@ -257,7 +267,7 @@ impl DriveIo for Guard {
     fn remove(&self, path: &str) -> io::Result<()> {
         self.watch.admit()?;
         let io = self.hold.io()?;
-        self.watch.name(self.taking(path, || io.remove(path)))
+        self.watch.name(CHANGE_OF_NAMES, self.taking(path, || io.remove(path)))
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
@@ -267,7 +277,7 @@ impl DriveIo for Guard {
     fn create_dir(&self, dir: &str) -> io::Result<()> {
         self.watch.admit()?;
         let io = self.hold.io()?;
-        self.watch.name(io.create_dir(dir))
+        self.watch.name(CHANGE_OF_NAMES, io.create_dir(dir))
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
@@ -311,8 +321,18 @@ struct GuardedFile {
 
 impl GuardedFile {
     fn opened(&self) -> io::Result<Arc<dyn FileIo>> {
-        let closed = || io::Error::new(ErrorKind::NotConnected, "the drive is out, and its files are closed");
+        let closed = || io::Error::new(OUT, "the drive is out, and its files are closed");
         self.inner.read().clone().ok_or_else(closed)
+    }
+
+    fn take(&self) -> Option<Arc<dyn FileIo>> {
+        self.inner.write().take()
+    }
+
+    /// Closes the file once the lock is free again: a drive that hangs in that must not hold up who asks what is open.
+    fn close(&self) {
+        let closing = self.take();
+        drop(closing);
     }
 
     /// The file, to be read; opened for that if it is closed.
@@ -440,9 +460,7 @@ impl LatchAndMeters {
     fn admit(&self) -> io::Result<()> {
         match self.health.is_healthy() {
             true => Ok(()),
-            false => {
-                Err(io::Error::new(ErrorKind::NotConnected, "the drive has failed and is not written to"))
-            }
+            false => Err(io::Error::new(OUT, "the drive has failed and is not written to")),
         }
     }
 
@@ -480,15 +498,24 @@ impl LatchAndMeters {
         outcome
     }
 
-    /// A change of a name: that a file is or isn't there says nothing about the drive, anything else does.
-    fn name<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
+    /// A file was opened to be read, or not: as a read that fails, that doesn't latch the drive.
+    fn opened_to_read<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
+        if outcome.as_ref().is_err_and(|error| error.kind() != ErrorKind::NotFound) {
+            self.read.errors.increment(1);
+        }
+        outcome
+    }
+
+    /// A change of a name, or what comes before a write: that a file is or isn't there says nothing about the drive,
+    /// anything else does.
+    fn name<T>(&self, what: &str, outcome: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &outcome {
             let about_names = [ErrorKind::NotFound, ErrorKind::AlreadyExists, ErrorKind::DirectoryNotEmpty];
             if !about_names.contains(&error.kind()) {
                 self.note_space(error);
                 self.name_errors.increment(1);
                 if !is_not_the_drives_fault(error) {
-                    self.health.fail(&format!("a change of names failed: {error}"));
+                    self.health.fail(&format!("{what} failed: {error}"));
                 }
             }
         }

@@ -69,14 +69,16 @@ impl Healer {
         };
         for id in absent {
             let found = self.table.find(id).and_then(|volume| Some((volume.remote()?, volume)));
-            let is_back = match found {
-                Some((object, volume)) => self.table.look_for_object(&volume, object).await.is_ok(),
-                None => true,
-            };
-            if is_back {
-                self.state.lock().came_back(id);
-                tracing::info!(volume = %id, "the remote store has a volume again that it had lost");
+            match found {
+                Some((object, volume)) if self.table.look_for_object(&volume, object).await.is_ok() => {
+                    tracing::info!(volume = %id, "the remote store has a volume again that it had lost");
+                }
+                Some(_) => continue,
+                None => {
+                    tracing::info!(volume = %id, "nothing needs a volume any more that the remote store had lost");
+                }
             }
+            self.state.lock().came_back(id);
         }
     }
 }

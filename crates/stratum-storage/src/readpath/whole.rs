@@ -4,6 +4,7 @@
 //! without a flaw only if its header says what its place says, every block verifies and the padding is zeros.
 
 use crate::codec::CodecError;
+use crate::drive::is_out;
 use crate::format::layout::{Blocks, CRC, FRAGMENT_HEADER, Stripe};
 use crate::format::v1::{Fragment, Seed};
 use crate::volume::{LiveStripe, PlacedShard, Volume};
@@ -319,7 +320,7 @@ impl PlacedShard {
         match read {
             Ok(read) if read == length => Ok(bytes),
             Ok(_) => Err(Flaw::Short),
-            Err(error) if error.kind() == ErrorKind::NotConnected => Err(Flaw::Away),
+            Err(error) if is_out(&error) => Err(Flaw::Away),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(Flaw::NoFile),
             Err(error) => Err(Flaw::Unreadable(error.to_string())),
         }

@@ -35,15 +35,9 @@ type Looked = (u64, u64, Option<StripeFinding>);
 impl Scrubber {
     /// Begins a pass that is due, or goes on with the one that is under way, by a volume.
     pub(super) async fn go_on(&self) -> Next {
-        let cursor = self.cursor.lock().clone();
+        let cursor = self.begin_if_due();
         match cursor.phase {
             ScrubPhase::Paused => Next::WhenWoken,
-            ScrubPhase::Idle if self.is_due(&cursor) => {
-                let mut now = self.cursor.lock();
-                self.begin(&mut now);
-                now.phase = ScrubPhase::Spread;
-                Next::AtOnce
-            }
             ScrubPhase::Idle => Next::After(POLL_INTERVAL),
             ScrubPhase::Spread | ScrubPhase::Asked => {
                 let outcome = self.next_volume(&cursor).await;
@@ -54,6 +48,17 @@ impl Scrubber {
                 })
             }
         }
+    }
+
+    /// Begins a pass if one is due; returns how far scrub is. The cursor stays locked from the look to the beginning: an
+    /// operator may start a pass at any time, and that one must not become one that is spread.
+    fn begin_if_due(&self) -> ScrubCursor {
+        let mut cursor = self.cursor.lock();
+        if cursor.phase == ScrubPhase::Idle && self.is_due(&cursor) {
+            self.begin(&mut cursor);
+            cursor.phase = ScrubPhase::Spread;
+        }
+        cursor.clone()
     }
 
     fn save_now_and_then(&self) {
@@ -205,7 +210,7 @@ impl Scrubber {
         for (shard, flaw) in rotten {
             if let (Flaw::Damaged | Flaw::Short | Flaw::Unreadable(_), Some(file)) =
                 (flaw, volume.shard(*shard))
-                && let Some(drive) = &file.drive
+                && let Some(drive) = file.drive.as_ref().filter(|drive| drive.is_healthy())
             {
                 drive.found_rot();
             }

@@ -8,7 +8,7 @@ use super::{Shard, VolumeRecord, VolumeState};
 use crate::blob::{Geometry, Tier, VolumeId};
 use crate::codec::{Codec, CodecError};
 use crate::drive::lane::Done;
-use crate::drive::{Drive, DriveId, FileIo, NodeId, OpenHow};
+use crate::drive::{self, Drive, DriveId, FileIo, NodeId, OpenHow};
 use crate::format::layout::{FILE_HEADER, Stripe, volume_end};
 use crate::placement::{Counted, enough_shards};
 use crate::remote::RemoteObject;
@@ -364,7 +364,7 @@ impl PlacedShard {
     /// Counts a bad piece of it against its drive. A file that isn't there, or a drive that doesn't answer, is another
     /// thing.
     pub fn found_rot(&self, error: &io::Error) {
-        let is_rot = !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotConnected);
+        let is_rot = error.kind() != io::ErrorKind::NotFound && !drive::is_out(error);
         if let Some(drive) = self.drive.as_ref().filter(|_| is_rot) {
             drive.found_rot();
         }
@@ -402,22 +402,22 @@ impl PlacedShard {
     }
 
     pub fn set_file(&self, file: Arc<dyn FileIo>) {
-        *self.file.write() = Some(file);
+        let former = self.file.write().replace(file);
+        drop(former);
     }
 
-    /// Forgets the descriptor if nobody else uses it; says whether it did.
-    pub fn close_if_idle(&self) -> bool {
+    /// Gives the descriptor up if nobody else uses it. To drop it closes the file, which may block.
+    pub fn take_if_idle(&self) -> Option<Arc<dyn FileIo>> {
         let mut slot = self.file.write();
-        let idle = slot.as_ref().is_some_and(|file| Arc::strong_count(file) == 1);
-        if idle {
-            *slot = None;
-        }
-        idle
+        let is_idle = slot.as_ref().is_some_and(|file| Arc::strong_count(file) == 1);
+        if is_idle { slot.take() } else { None }
     }
 
-    /// Forgets the descriptor.
+    /// Closes the file, if nobody else uses it; may block. It does so once the lock is free again: a drive that hangs in
+    /// that must not hold up [`PlacedShard::opened`].
     pub fn close(&self) {
-        *self.file.write() = None;
+        let closing = self.file.write().take();
+        drop(closing);
     }
 }
 
@@ -485,7 +485,7 @@ mod tests {
         }
         let (sent, answers) = mpsc::channel();
         let asked = shard.clone();
-        thread::spawn(move || sent.send((asked.opened().is_some(), asked.close_if_idle())));
+        thread::spawn(move || sent.send((asked.opened().is_some(), asked.take_if_idle().is_some())));
         assert_eq!(answers.recv_timeout(Duration::from_secs(60)), Ok((false, false)));
         disk.stall_opens(false);
         let files = opens.map(|open| open.join().unwrap().unwrap());
