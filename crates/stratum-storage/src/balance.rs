@@ -151,11 +151,12 @@ impl Balancer {
     }
 
     fn pictures(&self) -> Vec<Picture> {
+        // Before the lock: the status is behind it, and drives are asked for this.
+        let mut pictures: Vec<Picture> =
+            self.table.tiers.iter().map(|tier| picture(&self.table, tier, self.least)).collect();
         let now = self.clock.monotonic();
         let mut state = self.state.lock();
         state.left_alone.retain(|_, until| *until > now);
-        let mut pictures: Vec<Picture> =
-            self.table.tiers.iter().map(|tier| picture(&self.table, tier, self.least)).collect();
         for picture in &mut pictures {
             picture.volumes.retain(|lying| !state.left_alone.contains_key(&lying.volume));
         }

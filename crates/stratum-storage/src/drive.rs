@@ -20,6 +20,7 @@ mod hold;
 mod id;
 pub mod lane;
 mod pulse;
+pub mod questions;
 pub mod read_only;
 mod readers;
 pub mod real;
@@ -41,6 +42,7 @@ use crate::blob::Tier;
 use guard::Guard;
 use health::Latch;
 use lane::{Alarm, Lane, Stopwatch};
+use questions::Questions;
 use readers::Readers;
 use rot::Rot;
 use std::fmt::Debug;
@@ -173,8 +175,12 @@ pub struct Drive {
     journal: Lane,
     volume: Lane,
     readers: Readers,
+    questions: Questions,
     rot: Rot,
 }
+
+/// Readers a drive has at most: enough to keep its queue from running empty.
+const MAX_READERS: usize = 8;
 
 impl Drive {
     /// A drive that is there. `position` counts from 0 within the tier.
@@ -200,7 +206,8 @@ impl Drive {
             Threads::Caller => Lane::inline(Stopwatch::new(clock.clone()), alarm(&health)),
         };
         let (journal, volume) = (lane("journal"), lane("volume"));
-        let readers = Readers::new(&label, threads, clock);
+        let readers = Readers::new(&format!("{label} read"), MAX_READERS, threads, clock.clone());
+        let questions = Questions::new(&label, threads, clock);
         Drive {
             id,
             tier,
@@ -212,6 +219,7 @@ impl Drive {
             journal,
             volume,
             readers,
+            questions,
             rot: Rot::new(&label, Some(&disk)),
         }
     }
@@ -239,7 +247,8 @@ impl Drive {
             journal: Lane::inline(Stopwatch::new(Arc::new(System)), alarm(&health)),
             volume: Lane::inline(Stopwatch::new(Arc::new(System)), alarm(&health)),
             health,
-            readers: Readers::new(&label, Threads::Caller, Arc::new(System)),
+            readers: Readers::new(&label, MAX_READERS, Threads::Caller, Arc::new(System)),
+            questions: Questions::new(&label, Threads::Caller, Arc::new(System)),
             rot: Rot::new(&label, None),
         }
     }
@@ -372,7 +381,8 @@ impl Drive {
 
     /// Looks whether the drive is still the directory that was opened, with the files that were opened: open
     /// descriptors outlive a deleted folder. Latches it if not, and says whether it is healthy. Costs a few system
-    /// calls: it is asked every second, and before each new segment or volume.
+    /// calls: it is asked every second, and before each new segment or volume. Blocks, for as long as the drive hangs:
+    /// whoever can't wait for that [asks](questions) on the drive's own thread.
     pub fn check(&self) -> bool {
         match &self.guard {
             Some(guard) if self.is_healthy() => {
@@ -394,6 +404,11 @@ impl Drive {
     {
         let answer = self.readers.run(read);
         async { answer.await.unwrap_or_else(|_| Err(io::Error::other("the read was given up"))) }
+    }
+
+    /// Has the drive's own thread for that do something that may block, after whatever it was asked before.
+    pub(crate) fn put(&self, question: impl FnOnce() + Send + 'static) {
+        self.questions.put(question);
     }
 
     /// Whether the drive answers reads far later than its peers, or so many reads wait for it that another would only

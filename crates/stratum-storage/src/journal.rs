@@ -239,6 +239,8 @@ fn gave_bad_bytes(drive: &Drive) {
 pub struct Journal {
     core: Core,
     writer: Mutex<JournalWriter>,
+    /// Held while drives are looked at that are to join.
+    joining: Mutex<()>,
 }
 
 /// The writer, locked. A panic while it is held leaves it in a state that nobody knows: nothing is appended any more.
@@ -292,7 +294,7 @@ impl Journal {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Journal, JournalError> {
         let (core, writer) = open::open(set, options.bounded(), clock, entropy)?;
-        Ok(Journal { core, writer: Mutex::new(writer) })
+        Ok(Journal { core, writer: Mutex::new(writer), joining: Mutex::default() })
     }
 
     /// The first index that is still here; one above the last if none is.
@@ -511,7 +513,10 @@ impl Journal {
     /// [`JournalError::TooFew`] or [`JournalError::NoSpace`] when the epochs that this takes can't be opened. It can
     /// be tried again.
     pub fn join(&self, drives: &[Arc<Drive>]) -> Result<usize, JournalError> {
-        members::join(&self.core, &mut self.writer(), drives)
+        // Of two that look at a drive at the same time, the second would remove what the first has it make.
+        let _joining = self.joining.lock();
+        let newcomers = members::look_at_new(&self.core, drives);
+        members::join(&self.core, &mut self.writer(), newcomers)
     }
 
     /// Lets drives that are lost or on their way out leave the set, so that as many may be lost again; gives how many

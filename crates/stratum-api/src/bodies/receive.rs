@@ -135,7 +135,7 @@ impl Bodies {
         if in_entry > SMALL_MAX {
             return self.metadata.headroom(0).await;
         }
-        if !self.writer.takes_small(in_entry) {
+        if !self.writer.takes_small(in_entry).await {
             return Err(NotWritten::NoSpace);
         }
         self.metadata.headroom(in_entry as usize).await

@@ -178,7 +178,7 @@ impl Tiering {
             let devices = Devices::of(&drives);
             let (mut used, mut total) = (0, 0);
             for drive in &drives {
-                let Ok(space) = drive.io().space() else { continue };
+                let Some(space) = devices.space_at(drive) else { continue };
                 let sharing = drives.iter().filter(|other| other.domain() == drive.domain()).count() as u64;
                 let (part, whole) = (devices.part(drive, 0), space.total / sharing.max(1));
                 used += whole.saturating_sub(part);

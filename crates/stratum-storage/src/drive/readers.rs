@@ -1,4 +1,4 @@
-//! The threads that wait for a drive's platters, so that no other thread does.
+//! The threads that wait for a drive, so that no other thread does.
 //!
 //! Most reads are answered by the page cache on the thread that asks. The others go to threads of the drive's own: a
 //! drive that hangs holds up its own reads and those of no other.
@@ -15,14 +15,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Readers a drive has at most: enough to keep its queue from running empty. Each starts when all others are busy.
-const MAX_READERS: usize = 8;
 const STACK_BYTES: usize = 256 * 1024;
 
 type Job = Box<dyn FnOnce() + Send>;
 
 pub(super) struct Readers {
     label: String,
+    /// The most threads; each starts when all others are busy.
+    most: usize,
     threads: Threads,
     clock: Arc<dyn Clock>,
     pulse: Arc<Pulse>,
@@ -34,11 +34,12 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn new(label: &str, threads: Threads, clock: Arc<dyn Clock>) -> Readers {
+    /// `label` is the name of the threads (the kernel shows its first 15 bytes).
+    pub(super) fn new(label: &str, most: usize, threads: Threads, clock: Arc<dyn Clock>) -> Readers {
         let (sender, receiver) = unbounded();
         let (label, pulse) = (label.to_owned(), Arc::default());
         let (started, busy) = (AtomicUsize::new(0), Arc::default());
-        Readers { label, threads, clock, pulse, sender, receiver, started, busy }
+        Readers { label, most, threads, clock, pulse, sender, receiver, started, busy }
     }
 
     pub(super) fn pulse(&self) -> &Arc<Pulse> {
@@ -72,7 +73,7 @@ impl Readers {
     /// Starts one more reader while all are busy; says whether there is any.
     fn have_threads(&self) -> bool {
         let started = self.started.load(Ordering::Relaxed);
-        if started == MAX_READERS || started > self.busy.load(Ordering::Relaxed) {
+        if started == self.most || started > self.busy.load(Ordering::Relaxed) {
             return true;
         }
         let claim = self.started.compare_exchange(started, started + 1, Ordering::AcqRel, Ordering::Relaxed);
@@ -80,7 +81,7 @@ impl Readers {
             return true;
         }
         let (receiver, busy) = (self.receiver.clone(), self.busy.clone());
-        let name = format!("{} read", self.label);
+        let name = self.label.clone();
         let serve = move || {
             for job in receiver {
                 // A panic must not end the reader: jobs behind it would wait for ever. Who asked learns it from the

@@ -163,13 +163,13 @@ impl SimulatedDrive {
         self.stalled.1.notify_all();
     }
 
-    /// While stalled, opens wait: for callers with threads of their own.
+    /// While stalled, opens and lists wait: for callers with threads of their own.
     pub fn stall_opens(&self, stalled: bool) {
         self.stalled_opens.0.lock().stalled = stalled;
         self.stalled_opens.1.notify_all();
     }
 
-    /// How many opens wait for [`SimulatedDrive::stall_opens`] to end.
+    /// How many opens and lists wait for [`SimulatedDrive::stall_opens`] to end.
     pub fn waiting_opens(&self) -> usize {
         self.stalled_opens.0.lock().waiting
     }
@@ -346,6 +346,7 @@ impl DriveIo for Attached {
     }
 
     fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
+        self.drive.wait_to_open();
         self.begin(Op::Read)?.look()?.names.list(dir)
     }
 

@@ -6,7 +6,7 @@
 
 use super::{HealError, Rebuilder};
 use crate::blob::VolumeId;
-use crate::drive::FileIo;
+use crate::drive::{FileIo, questions};
 use crate::format::layout::FILE_HEADER;
 use crate::format::v1::ShardHeader;
 use crate::inspect::{FileFlaw, blocking, file_flaws, header, live_stripes};
@@ -122,8 +122,8 @@ impl Rebuilder {
     pub(crate) async fn give_up(&self, volume: &Volume, shard: u8) -> Result<(), HealError> {
         let Some(file) = volume.shard(shard) else { return Ok(()) };
         // A file that is gone with its drive isn't lost: the drive is.
-        let drive = file.drive.clone();
-        if !blocking(move || drive.is_some_and(|drive| drive.check())).await? {
+        let Some(drive) = file.drive.clone() else { return Ok(()) };
+        if questions::ask(&[drive], |drive| drive.check()).await != [Some(true)] {
             return Ok(());
         }
         Ok(self.table.lose_shard(volume, shard, &file).await?)

@@ -14,7 +14,7 @@ use super::format::{
     encode_footer, encode_group, group_len,
 };
 use super::quorum::{Sets, check_present, choose};
-use super::round::ask;
+use super::round::{are_there, ask};
 use super::slots::SegmentSlot;
 use super::slow::Moves;
 use super::{AppendError, Appended, Class, EntryHash, NewEntry, NotWritten, UnknownOutcome};
@@ -267,7 +267,7 @@ impl JournalWriter {
     /// epoch was opened instead.
     fn take_slots(&mut self, core: &Core) -> Result<Option<Vec<EpochMember>>, NotWritten> {
         // Open files outlive a deleted folder: a segment must not begin in one.
-        if !self.active.asked.iter().all(|asked| asked.drive.check()) {
+        if !are_there(&self.active.asked, core.options.member_timeout, core.clock.as_ref()) {
             self.reopen(core, self.sets.clone()).map_err(NotWritten::not_opened)?;
             return Ok(None);
         }

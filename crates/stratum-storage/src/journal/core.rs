@@ -11,7 +11,7 @@ use super::table::{Segment, SegmentTable};
 use super::{Class, Options, Usage};
 use crate::ambient::{Clock, Entropy};
 use crate::blob::Index;
-use crate::drive::{Domain, Drive, DriveId};
+use crate::drive::{Domain, Drive, DriveId, Space, questions};
 use crate::pin::Pins;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,11 +43,10 @@ impl JournalDrive {
         self.slots.is_some() && self.drive.is_healthy()
     }
 
-    /// It has a segment to spare, or space for one.
-    fn has_room(&self, segment_bytes: u64) -> bool {
+    /// It has a segment to spare, or space for one, if that much is free on it.
+    fn has_room(&self, segment_bytes: u64, free: u64) -> bool {
         let has_spare = self.slots.as_ref().is_some_and(|slots| slots.has_free());
-        has_spare
-            || !self.drive.is_full() && self.drive.io().space().is_ok_and(|space| space.free >= segment_bytes)
+        has_spare || !self.drive.is_full() && free >= segment_bytes
     }
 
     /// It is not on its way out, either: what must stay whole is counted on such drives alone.
@@ -162,16 +161,20 @@ impl Core {
         candidates
     }
 
-    /// All drives, as candidates for members; those without space for a segment can't be. Asks them for their space.
+    /// All drives, as candidates for members; those without space for a segment, as far as they answer, can't be.
     pub(super) fn candidates_with_room(&self) -> Vec<MemberCandidate> {
-        let candidate = |place: &JournalDrive| {
+        let places = self.places();
+        let drives: Vec<Arc<Drive>> = places.iter().map(|place| place.drive.clone()).collect();
+        let spaces = questions::ask_in_place(&drives, |drive| drive.io().space().ok());
+        let candidate = |(place, space): (&JournalDrive, Option<Option<Space>>)| {
             let candidate = place.candidate();
+            let free = space.flatten().map_or(0, |space| space.free);
             MemberCandidate {
-                usable: candidate.usable && place.has_room(self.options.segment_bytes),
+                usable: candidate.usable && place.has_room(self.options.segment_bytes, free),
                 ..candidate
             }
         };
-        self.places().iter().map(candidate).collect()
+        places.iter().zip(spaces).map(candidate).collect()
     }
 
     /// Keeps segments that are not in the chain until the floor passes `last`.

@@ -12,7 +12,7 @@ use super::format::{
 };
 use super::quorum::{Sets, TooFew, choose};
 use super::recovery::Other;
-use super::round::{AskedDrive, ask};
+use super::round::{AskedDrive, are_there, ask};
 use super::slots::SegmentSlot;
 use super::table::{Segment, SegmentCopy};
 use crate::drive::lane::{Work, Write};
@@ -83,7 +83,8 @@ pub(super) fn open_epoch(
                 0 => OpenError::TooFew(too_few),
                 _ => OpenError::NoSpace,
             })?;
-        if !places.iter().all(|&place| core.places()[place].drive.check()) {
+        let asked: Vec<AskedDrive> = places.iter().map(|&place| core.places()[place].asked()).collect();
+        if !are_there(&asked, core.options.member_timeout, core.clock.as_ref()) {
             continue;
         }
         numbers.epoch += 1;

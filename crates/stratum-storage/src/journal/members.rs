@@ -11,23 +11,41 @@ use super::core::{Core, JournalDrive};
 use super::open::look_at;
 use super::quorum::Sets;
 use super::recovery::Other;
-use crate::drive::Drive;
+use super::slots::SegmentSlot;
+use crate::drive::{Drive, DriveId, questions};
 use std::sync::Arc;
+
+/// A drive that was not there when the journal was opened, and what lies in its slots.
+pub(super) type Newcomer = (JournalDrive, Vec<SegmentSlot>);
+
+/// Looks at the drives that are not known yet, each on its own thread; one that hangs joins another time. To be done
+/// before the writer is locked, since it lists directories.
+pub(super) fn look_at_new(core: &Core, drives: &[Arc<Drive>]) -> Vec<Newcomer> {
+    let segment_bytes = core.options.segment_bytes;
+    let new: Vec<DriveId> =
+        drives.iter().filter(|drive| is_new(core, drive)).map(|drive| drive.id()).collect();
+    if new.is_empty() {
+        return Vec::new();
+    }
+    // The others are asked for nothing: that they answer tells which of the new ones hangs.
+    let looked = questions::ask_in_place(drives, move |drive| {
+        new.contains(&drive.id()).then(|| look_at(drive.clone(), segment_bytes))
+    });
+    looked.into_iter().flatten().flatten().collect()
+}
+
+fn is_new(core: &Core, drive: &Arc<Drive>) -> bool {
+    let knows = |place: &JournalDrive| Arc::ptr_eq(&place.drive, drive) && place.slots.is_some();
+    drive.takes_new() && !core.places().iter().any(knows)
+}
 
 /// Makes drives known that were not there when the journal was opened, and takes them into the set.
 pub(super) fn join(
     core: &Core,
     writer: &mut JournalWriter,
-    drives: &[Arc<Drive>],
+    newcomers: Vec<Newcomer>,
 ) -> Result<usize, JournalError> {
-    for drive in drives.iter().filter(|drive| drive.takes_new()) {
-        let is_known = |drive: &Arc<Drive>| {
-            core.places().iter().any(|place| Arc::ptr_eq(&place.drive, drive) && place.slots.is_some())
-        };
-        if is_known(drive) {
-            continue;
-        }
-        let (place, found) = look_at(drive.clone(), core.options.segment_bytes);
+    for (place, found) in newcomers {
         let at = core.add_place(place);
         // What lies in its slots already is not looked at before the next start: it goes when nobody can need it.
         let last = core.table.read().head().index;

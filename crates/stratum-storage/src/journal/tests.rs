@@ -6,6 +6,7 @@ mod damage;
 mod failures;
 mod fixture;
 mod format;
+mod hanging;
 mod joining;
 mod moving;
 mod panics;

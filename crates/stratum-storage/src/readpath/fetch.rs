@@ -7,7 +7,7 @@ use super::plan::PlacedPiece;
 use super::rebuild::rebuild;
 use super::remote::{self, Run};
 use super::{ReadError, Reader};
-use crate::drive::{Drive, FileIo};
+use crate::drive::{Drive, FileIo, questions};
 use crate::format::layout::{BLOCK, Blocks, CRC};
 use crate::volume::{BadFragment, Buffers, PlacedShard};
 use bytes::Bytes;
@@ -227,11 +227,17 @@ pub(super) fn report(
         file.found_rot(error);
         tracing::warn!(volume = %volume.id, shard, offset, %error, "a fragment is bad; it is computed from others");
     }
-    let deleted = error.kind() == ErrorKind::NotFound;
-    if deleted && file.drive.as_ref().is_some_and(|drive| drive.check()) && file.report_deleted() {
+    if error.kind() == ErrorKind::NotFound
+        && let Some(drive) = file.drive.clone()
+    {
         let (table, file) = (reader.table.clone(), file.clone());
         tokio::spawn(async move {
-            if let Err(error) = table.lose_shard(&volume, shard, &file).await {
+            // A file that is gone with its drive isn't lost: the drive is.
+            let is_there = questions::ask(&[drive], |drive| drive.check()).await == [Some(true)];
+            if is_there
+                && file.report_deleted()
+                && let Err(error) = table.lose_shard(&volume, shard, &file).await
+            {
                 tracing::warn!(volume = %volume.id, shard, %error, "the loss of a shard could not be recorded");
             }
         });

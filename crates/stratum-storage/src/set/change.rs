@@ -17,14 +17,17 @@ use crate::ambient::Entropy;
 use crate::blob::Tier;
 use crate::drive::lane::Work;
 use crate::drive::real::RealDrive;
-use crate::drive::{Drive, DriveId, DriveIo};
-use crossbeam_channel::{RecvTimeoutError, bounded};
+use crate::drive::{Drive, DriveId, DriveIo, questions};
+use crossbeam_channel::{after, bounded, select};
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
+use tracing_mutex::parkinglot::MutexGuard;
 
-/// How long a drive may take to write its identity before the change goes on without it.
+/// How long the drives may take to write their identities before the change goes on without those that have not.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a change waits for another one to end.
+const TURN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a change came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +85,11 @@ pub enum ChangeError {
     TooMany,
     #[error("the drives can't be changed before the store serves")]
     NotServing,
+    #[error(
+        "another change of the drives is under way: give the command again when that has ended. One that deletes what lies on \
+         a disk takes long; one that a disk holds up which hangs ends when that answers"
+    )]
+    Busy,
     #[error("{place}: {action} failed: {source}")]
     Io { place: String, action: &'static str, source: io::Error },
     #[error(
@@ -104,7 +112,7 @@ impl Set {
     /// has begun. When drives are missing, the roll is written anew to the others, with a higher revision, so that it
     /// beats what an unfinished change left on the missing ones.
     pub fn serve(&self, epoch: u64) -> Result<(), ChangeError> {
-        let mut next = self.next_revision.lock();
+        let mut next = self.turn()?;
         *next = (*next).max(Roll::revision_of(epoch));
         let had_begun = self.has_begun();
         *self.formation.lock() = Formation::Begun;
@@ -125,10 +133,10 @@ impl Set {
         wipe: bool,
         entropy: &dyn Entropy,
     ) -> Result<Changed, ChangeError> {
-        let mut next = self.next_revision.lock();
+        let mut next = self.turn()?;
         let root = self.root(tier, slot)?;
         let drives = self.drives(tier);
-        if drives.iter().any(|drive| drive.io().describe() == root.place() && drive.check()) {
+        if self.is_there(&root) {
             return Ok(Changed::Already);
         }
         let own = drives.iter().find(|drive| usize::from(drive.position()) == slot);
@@ -150,7 +158,7 @@ impl Set {
         wipe: bool,
         entropy: &dyn Entropy,
     ) -> Result<Changed, ChangeError> {
-        let mut next = self.next_revision.lock();
+        let mut next = self.turn()?;
         if self.drives(tier).iter().any(|drive| drive.io().describe() == root.place()) {
             return Ok(Changed::Already);
         }
@@ -179,7 +187,7 @@ impl Set {
     /// Marks drives as on their way out, or takes that back: durable when this returns. The caller has counted
     /// whether enough drives stay.
     pub fn drain(&self, drives: &[Arc<Drive>], draining: bool) -> Result<Changed, ChangeError> {
-        let mut next = self.next_revision.lock();
+        let mut next = self.turn()?;
         if drives.iter().all(|drive| drive.is_draining() == draining) {
             return Ok(Changed::Already);
         }
@@ -191,7 +199,7 @@ impl Set {
 
     /// Takes drives out of the set for good. The caller has seen to it that nothing is left on them.
     pub fn remove(&self, drives: &[Arc<Drive>]) -> Result<Changed, ChangeError> {
-        let mut next = self.next_revision.lock();
+        let mut next = self.turn()?;
         self.restand(&mut next, drives, Standing::Removed)?;
         for drive in drives {
             // Nothing new may go there even where an old list is still held.
@@ -200,6 +208,20 @@ impl Set {
             drive.leave();
         }
         Ok(Changed::Done)
+    }
+
+    /// Waits until no other change is under way; gives the last revision that was given out. Not for ever: a disk that is
+    /// taken in may hang, and operators are to be told that rather than to wait with it.
+    fn turn(&self) -> Result<MutexGuard<'_, u64>, ChangeError> {
+        self.next_revision.try_lock_for(TURN_TIMEOUT).ok_or(ChangeError::Busy)
+    }
+
+    /// Whether a drive of the set is at that place and well. One that hangs isn't.
+    fn is_there(&self, root: &Root) -> bool {
+        let drives = self.all_drives();
+        let checked = questions::ask_in_place(&drives, |drive| drive.check());
+        let mut known = drives.iter().zip(checked);
+        known.any(|(drive, checked)| checked == Some(true) && drive.io().describe() == root.place())
     }
 
     fn restand(&self, next: &mut u64, drives: &[Arc<Drive>], standing: Standing) -> Result<(), ChangeError> {
@@ -359,15 +381,20 @@ impl Set {
         }
         drop(sender);
         let (mut written, mut problem) = (0, String::from("too few hot drives are healthy"));
+        let late = after(ANSWER_TIMEOUT);
         for _ in 0..drives.len() {
-            match answers.recv_timeout(ANSWER_TIMEOUT) {
-                Ok((place, outcome)) => match (outcome, drives.get(place)) {
-                    (Ok(()), Some(drive)) => written += usize::from(drive.tier() == Tier::JOURNAL),
-                    (Err(error), Some(drive)) => problem = format!("{}: {error}", drive.label()),
-                    _ => {}
-                },
-                Err(RecvTimeoutError::Timeout) => problem = "a drive doesn't answer".into(),
-                Err(RecvTimeoutError::Disconnected) => break,
+            let answer = select! {
+                recv(answers) -> answer => answer.ok(),
+                recv(late) -> _ => {
+                    problem = "a drive doesn't answer".into();
+                    None
+                }
+            };
+            let Some((place, outcome)) = answer else { break };
+            match (outcome, drives.get(place)) {
+                (Ok(()), Some(drive)) => written += usize::from(drive.tier() == Tier::JOURNAL),
+                (Err(error), Some(drive)) => problem = format!("{}: {error}", drive.label()),
+                (_, None) => {}
             }
         }
         let needed = self.journal_parity() + 1;

@@ -6,7 +6,8 @@ use super::look::other_than;
 use super::roll::Standing;
 use super::{Set, identity::Identity};
 use crate::blob::Tier;
-use crate::drive::{Drive, DriveId, Health, Space};
+use crate::drive::{Drive, DriveId, Health, Space, questions};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,6 +61,7 @@ impl Set {
     /// Every position of every tier. Looks at the folders of drives that are lost; blocks.
     pub fn slots(&self) -> Vec<DriveSlot> {
         let roll = self.roll.lock().clone();
+        let spaces = self.spaces();
         let mut slots = Vec::new();
         for shape in &roll.tiers {
             for (position, member) in shape.members.iter().enumerate() {
@@ -71,8 +73,7 @@ impl Set {
                     // Between a change of the roll and that of the roster.
                     None => DriveState::Missing { reason: "it is being taken into the set".into() },
                 };
-                let asked = drive.as_ref().filter(|drive| drive.still_open() == 0);
-                let space = asked.and_then(|drive| drive.io().space().ok());
+                let space = spaces.get(&member.drive).copied();
                 slots.push(DriveSlot {
                     tier: shape.tier,
                     position,
@@ -85,6 +86,16 @@ impl Set {
             }
         }
         slots
+    }
+
+    /// The space on all drives that answer.
+    fn spaces(&self) -> HashMap<DriveId, Space> {
+        let mut drives = self.all_drives();
+        drives.retain(|drive| drive.still_open() == 0);
+        let spaces = questions::ask_in_place(&drives, |drive| drive.io().space().ok());
+        let known =
+            drives.iter().zip(spaces).filter_map(|(drive, space)| Some((drive.id(), space.flatten()?)));
+        known.collect()
     }
 
     /// The places that the configuration gives to a tier's slots, and what was added since.

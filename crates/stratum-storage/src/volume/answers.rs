@@ -2,7 +2,8 @@
 //!
 //! A drive that hangs in the kernel answers nothing, not even an error. Where others have answered, one that stays
 //! silent is latched failed and its shard counts as lost, as if the write had failed: what it was to hold is made
-//! again elsewhere. Where all share a device, all are as slow, and whoever waits goes on waiting.
+//! again elsewhere. Where all share a device, all are as slow, and whoever waits goes on waiting, until somebody else has
+//! given the drive up.
 
 use super::handle::Volume;
 use crate::drive::lane::{Answer, Work, promise};
@@ -28,15 +29,23 @@ pub(crate) struct AskedShard {
 /// What all of them said, in no order.
 pub(crate) async fn outcomes(asked: Vec<AskedShard>) -> Vec<(u8, io::Result<()>)> {
     let mut waiting = PendingAnswers { asked, domains: Vec::new(), outcomes: Vec::new() };
-    poll_fn(|cx| waiting.poll(cx)).await;
+    while waiting.outcomes.is_empty() && !waiting.asked.is_empty() {
+        if silent(poll_fn(|cx| waiting.poll(cx))).await {
+            waiting.give_up();
+        }
+    }
     while !waiting.asked.is_empty() {
         // From here on somebody is late.
-        let silence = tokio::time::timeout(ANSWER_TIMEOUT, poll_fn(|cx| waiting.poll_all(cx)));
-        if silence.await.is_err() && !waiting.give_up() {
-            poll_fn(|cx| waiting.poll_all(cx)).await;
+        if silent(poll_fn(|cx| waiting.poll_all(cx))).await {
+            waiting.give_up();
         }
     }
     waiting.outcomes
+}
+
+/// Whether there was no answer for too long.
+async fn silent(answers: impl Future<Output = ()>) -> bool {
+    tokio::time::timeout(ANSWER_TIMEOUT, answers).await.is_err()
 }
 
 /// Runs a task for every shard that isn't lost on its drive's volume lane, and waits for all of them.
@@ -96,11 +105,12 @@ impl PendingAnswers {
         if self.asked.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Latches those that are silent although another device answered; says whether there were any.
-    fn give_up(&mut self) -> bool {
+    /// Latches those that are silent although another device answered, and leaves those that are latched already.
+    fn give_up(&mut self) {
         let answered = |domain: Domain| self.domains.iter().any(|other| *other != domain);
-        let (silent, patient) =
-            std::mem::take(&mut self.asked).into_iter().partition(|asked| answered(asked.drive.domain()));
+        let (silent, patient) = std::mem::take(&mut self.asked)
+            .into_iter()
+            .partition(|asked| !asked.drive.is_healthy() || answered(asked.drive.domain()));
         self.asked = patient;
         let silent: Vec<AskedShard> = silent;
         for asked in &silent {
@@ -109,7 +119,6 @@ impl PendingAnswers {
                 .fail(&format!("it did not answer within {} s, and others did", ANSWER_TIMEOUT.as_secs()));
             self.outcomes.push((asked.shard, Err(ErrorKind::TimedOut.into())));
         }
-        !silent.is_empty()
     }
 }
 
@@ -164,5 +173,17 @@ mod tests {
         assert!(outcomes(asked).await.iter().all(|(_, outcome)| outcome.is_ok()));
         assert!(drives.iter().all(|drive| drive.is_healthy()));
         assert!(outcomes(Vec::new()).await.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drive_that_somebody_else_gave_up_is_not_waited_for() {
+        let (asked, _dones) = asked(&[5, 5]);
+        let drives: Vec<Arc<Drive>> = asked.iter().map(|asked| asked.drive.clone()).collect();
+        tokio::spawn(async move {
+            tokio::time::sleep(ANSWER_TIMEOUT * 3).await;
+            drives.iter().for_each(|drive| drive.fail("the watch gave it up"));
+        });
+        let outcomes = outcomes(asked).await;
+        assert!(outcomes.len() == 2 && outcomes.iter().all(|(_, outcome)| outcome.is_err()));
     }
 }

@@ -41,14 +41,24 @@ impl Fullness {
 impl Writer {
     /// How full each tier is. Asks every device for its space.
     pub fn fullness(&self) -> Vec<Fullness> {
-        self.tiers.iter().map(|state| self.fullness_of(state)).collect()
+        let of = |state: &TierWriter| {
+            let drives = state.healthy();
+            self.fullness_of(state, &drives, &Devices::of(&drives))
+        };
+        self.tiers.iter().map(of).collect()
     }
 
-    pub(super) fn fullness_of(&self, state: &TierWriter) -> Fullness {
-        let (drives, reserve) = (state.healthy(), self.table.kept_free());
-        let (devices, candidates) = (Devices::of(&drives), candidates(&drives, reserve));
+    /// How full a tier is whose healthy drives lie on these devices.
+    pub(super) fn fullness_of(
+        &self,
+        state: &TierWriter,
+        drives: &[Arc<Drive>],
+        devices: &Devices,
+    ) -> Fullness {
+        let reserve = self.table.kept_free();
+        let candidates = candidates(drives, devices, reserve);
         let fill = |candidate: &Candidate<&Arc<Drive>>| {
-            let total = candidate.drive.io().space().map_or(0, |space| space.total);
+            let total = devices.space_at(candidate.drive).map_or(0, |space| space.total);
             match candidate.room {
                 room if room < FIRST_STEP_BYTES => Fill::Full,
                 _ if devices.free_at(candidate.drive, reserve) < total / ALMOST_FULL_DIVISOR => {

@@ -6,7 +6,7 @@
 
 use super::{TierWriter, Writer};
 use crate::blob::{Geometry, Tier, VolumeId};
-use crate::drive::{Devices, Domain, Drive, DriveId, FileIo, OpenHow};
+use crate::drive::{Devices, Domain, Drive, DriveId, FileIo, OpenHow, questions};
 use crate::format::layout::{FILE_HEADER, volume_end};
 use crate::format::v1::ShardHeader;
 use crate::placement::{Candidate, geometry_over, geometry_with_room, place};
@@ -101,12 +101,13 @@ impl Writer {
             Leave::Reserve => reserve,
             Leave::HalfOfReserve => reserve.saturating_sub(taken) / 2,
         };
-        let mut roomiest = candidates(&healthy, 0);
+        let devices = Devices::of(&healthy);
+        let mut roomiest = candidates(&healthy, &devices, 0);
         roomiest.sort_by_key(|candidate| std::cmp::Reverse(candidate.room));
         let fits = |k: u8| {
             let shards = Geometry { k, ..geometry }.shards();
             let drives: Vec<_> = roomiest.iter().take(shards).map(|candidate| candidate.drive).collect();
-            check_devices(&drives, payload.div_ceil(k.into()), tier, left).is_ok()
+            check_devices(&devices, &drives, payload.div_ceil(k.into()), tier, left).is_ok()
         };
         (1..=geometry.k).rev().any(fits).then_some(()).ok_or(WriteError::NoSpace(tier))
     }
@@ -129,7 +130,7 @@ impl Writer {
                 };
                 let volume = reservation.volume.clone();
                 reservation.give_back();
-                if !self.has_room_elsewhere(state, &volume, wanted, purpose) {
+                if !self.has_room_elsewhere(state, &volume, wanted, purpose).await {
                     return Err(error);
                 }
                 volume.retire();
@@ -161,7 +162,8 @@ impl WantedSpace {
 
 impl Writer {
     /// Opens the tier's next volume over its healthy drives that have room, and makes it the current one. Where some of
-    /// them write far later than the others it does without those, if there are as many as it takes.
+    /// them write far later than the others it does without those, if there are as many as it takes; and without one that
+    /// hangs, for which all who write to the tier would wait.
     async fn open_volume(
         &self,
         state: &TierWriter,
@@ -172,13 +174,15 @@ impl Writer {
         if self.table.is_spool_full(tier) {
             return Err(WriteError::SpoolFull(tier));
         }
-        for drive in state.healthy() {
-            drive.check();
-        }
-        let healthy = state.healthy();
+        let asked = state.healthy();
+        let checked = questions::ask(&asked, |drive| drive.check()).await;
+        let is_there =
+            |(drive, checked): (Arc<Drive>, Option<bool>)| (checked == Some(true)).then_some(drive);
+        let healthy: Vec<Arc<Drive>> = asked.into_iter().zip(checked).filter_map(is_there).collect();
+        let devices = Devices::ask(&healthy).await;
         let too_few = WriteError::TooFewDrives { tier, healthy: healthy.len() };
         let geometry = geometry_over(state.drives.geometry, healthy.len()).ok_or(too_few.clone())?;
-        let mut candidates = candidates(&healthy, self.left_by(purpose));
+        let mut candidates = candidates(&healthy, &devices, self.left_by(purpose));
         let geometry = geometry_with_room(geometry, &candidates, |geometry| wanted.each(geometry));
         let geometry = geometry.ok_or(WriteError::NoSpace(tier))?;
         candidates.retain(|candidate| candidate.room >= wanted.each(geometry));
@@ -191,7 +195,7 @@ impl Writer {
         let recording = self.recording.lock().await;
         let id = VolumeId(self.next_id.fetch_add(1, Ordering::Relaxed));
         let (geometry, drives) = place(geometry, id, &candidates).ok_or(too_few)?;
-        self.check_space(&drives, FIRST_STEP_BYTES, tier, purpose)?;
+        self.check_space(&devices, &drives, FIRST_STEP_BYTES, tier, purpose)?;
 
         let shards: Vec<Shard> =
             drives.iter().map(|drive| Shard { drive: drive.id(), generation: 0, lost: false }).collect();
@@ -288,8 +292,10 @@ impl Writer {
             return Ok(());
         }
         let drives: Vec<Arc<Drive>> = volume.shards().filter_map(|(_, file)| file.drive.clone()).collect();
+        let devices = Devices::ask(&drives).await;
         let drives: Vec<&Arc<Drive>> = drives.iter().collect();
-        let room = |target: u64| self.check_space(&drives, target - allocated, volume.tier, purpose);
+        let room =
+            |target: u64| self.check_space(&devices, &drives, target - allocated, volume.tier, purpose);
         let mut target = ahead(volume, allocated, reservation.end);
         if room(target).is_err() {
             target = reservation.end;
@@ -314,17 +320,18 @@ impl Writer {
     /// Whether every device has room for `each` more bytes on each of these drives, beyond the reserve.
     fn check_space(
         &self,
+        devices: &Devices,
         drives: &[&Arc<Drive>],
         each: u64,
         tier: Tier,
         purpose: Purpose,
     ) -> Result<(), WriteError> {
-        check_devices(drives, each, tier, |_| self.left_by(purpose))
+        check_devices(devices, drives, each, tier, |_| self.left_by(purpose))
     }
 
     /// Whether a drive of this volume lacks room, and the drives that have room are enough for another volume,
     /// perhaps a narrower one.
-    fn has_room_elsewhere(
+    async fn has_room_elsewhere(
         &self,
         state: &TierWriter,
         volume: &Volume,
@@ -332,7 +339,8 @@ impl Writer {
         purpose: Purpose,
     ) -> bool {
         let healthy = state.healthy();
-        let candidates = candidates(&healthy, self.left_by(purpose));
+        let devices = Devices::ask(&healthy).await;
+        let candidates = candidates(&healthy, &devices, self.left_by(purpose));
         let lacks = |drive: DriveId| {
             let own = candidates.iter().find(|candidate| candidate.drive.id() == drive);
             own.is_none_or(|candidate| candidate.room < wanted.each(volume.geometry))
@@ -353,8 +361,11 @@ impl Writer {
 }
 
 /// The drives, with the room that each has.
-pub(super) fn candidates(drives: &[Arc<Drive>], left: u64) -> Vec<Candidate<&Arc<Drive>>> {
-    let devices = Devices::of(drives);
+pub(super) fn candidates<'a>(
+    drives: &'a [Arc<Drive>],
+    devices: &Devices,
+    left: u64,
+) -> Vec<Candidate<&'a Arc<Drive>>> {
     let candidates = drives.iter().map(|drive| {
         let room = devices.part(drive, left);
         Candidate { drive, domain: drive.domain(), room }
@@ -362,9 +373,10 @@ pub(super) fn candidates(drives: &[Arc<Drive>], left: u64) -> Vec<Candidate<&Arc
     candidates.collect()
 }
 
-/// Whether every device has room for `each` more bytes on each of these drives, and beyond that what is to be left
-/// of a device from which so much was taken.
+/// Whether every device that answers has room for `each` more bytes on each of these drives, and beyond that what is to
+/// be left of a device from which so much was taken.
 fn check_devices(
+    devices: &Devices,
     drives: &[&Arc<Drive>],
     each: u64,
     tier: Tier,
@@ -375,7 +387,7 @@ fn check_devices(
         wanted.entry(drive.domain()).or_insert((0, drive)).0 += each;
     }
     for (wanted, drive) in wanted.into_values() {
-        if drive.io().space().is_ok_and(|space| space.free < wanted.saturating_add(left(wanted))) {
+        if devices.space_at(drive).is_some_and(|space| space.free < wanted.saturating_add(left(wanted))) {
             return Err(WriteError::NoSpace(tier));
         }
     }

@@ -6,6 +6,7 @@
 
 use super::Writer;
 use crate::blob::Tier;
+use crate::drive::Devices;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// So many bytes of small bodies may come before the drives are asked again: a small part of the least reserve.
@@ -28,11 +29,17 @@ impl Allowed {
 impl Writer {
     /// Whether a body of so many bytes that is to ride in the journal has room beside the reserve. Now and then it asks the
     /// devices, and always where there was none.
-    pub fn takes_small(&self, bytes: u64) -> bool {
+    pub async fn takes_small(&self, bytes: u64) -> bool {
         if self.allowed.take(bytes + ENTRY_BYTES) {
             return true;
         }
-        let refuses = self.tier(Tier::JOURNAL).is_some_and(|state| self.fullness_of(state).refuses());
+        let refuses = match self.tier(Tier::JOURNAL) {
+            Some(state) => {
+                let drives = state.healthy();
+                self.fullness_of(state, &drives, &Devices::ask(&drives).await).refuses()
+            }
+            None => false,
+        };
         self.allowed.0.store(if refuses { 0 } else { LOOK_EVERY_BYTES }, Ordering::Relaxed);
         !refuses
     }

@@ -80,16 +80,23 @@ fn small_bodies_leave_the_reserve_alone_too() {
         let mut world = World::new(G);
         world.reserve = 1 << 20;
         let server = world.start().await;
-        let takes_many = || (0..1000).all(|_| server.volumes.writer.takes_small(30_000));
-        assert!(takes_many());
+        let takes_many = async || {
+            for _ in 0..1000 {
+                if !server.volumes.writer.takes_small(30_000).await {
+                    return false;
+                }
+            }
+            true
+        };
+        assert!(takes_many().await);
         for disk in &world.disks {
             disk.set_capacity(Some(disk.used() + (2 << 20)));
         }
-        assert!(!takes_many());
-        assert!(!server.volumes.writer.takes_small(0), "also an empty one takes an entry");
+        assert!(!takes_many().await);
+        assert!(!server.volumes.writer.takes_small(0).await, "also an empty one takes an entry");
         // As soon as there is space again.
         world.disks.iter().for_each(|disk| disk.set_capacity(None));
-        assert!(server.volumes.writer.takes_small(30_000));
+        assert!(server.volumes.writer.takes_small(30_000).await);
     });
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use stratum_storage::ambient::System;
 use stratum_storage::blob::{BlobRef, Geometry, Tier, VolumeId};
 use stratum_storage::drive::simulated::SimulatedDrive;
-use stratum_storage::drive::{Drive, DriveId, Threads, judge};
+use stratum_storage::drive::{Drive, DriveId, OpenHow, Threads, judge};
 use stratum_storage::volume::TierDrives;
 use stratum_storage::volumes::{Restore, Volumes};
 use stratum_storage::writepath::Written;
@@ -29,12 +29,16 @@ impl Rack {
     }
 }
 
-/// Three drives with threads of their own, each on the device that is given.
-async fn rack(devices: [u64; 3]) -> Rack {
+/// Drives with threads of their own, each on the device that is given. A look at one opens a file.
+async fn rack<const DRIVES: usize>(devices: [u64; DRIVES]) -> Rack {
+    const NAME: &str = "identity";
     let disks: Vec<_> = devices.map(|device| SimulatedDrive::new("bay", device, &Arc::default())).into();
     let drive = |(number, disk): (usize, &Arc<SimulatedDrive>)| {
         let id = DriveId(number as u128 + 1);
-        Arc::new(Drive::new(id, Tier::Hot, number as u16, disk.attach(), Threads::Own, Arc::new(System)))
+        let drive = Drive::new(id, Tier::Hot, number as u16, disk.attach(), Threads::Own, Arc::new(System));
+        drive.io().open(NAME, OpenHow::CreateNew).unwrap();
+        drive.expect_file(&[NAME], |_| true);
+        Arc::new(drive)
     };
     let drives: Vec<Arc<Drive>> = disks.iter().enumerate().map(drive).collect();
     let state = Arc::new(State::default());
@@ -101,4 +105,19 @@ async fn on_one_device_nobody_is_asked_instead() {
     assert!(early.is_err(), "the others would be as slow");
     rack.disks[first].stall_reads(false);
     assert!(reading.await == body(1, LENGTH));
+}
+
+/// On the one thread of the runtime, which a look at the drive would hang in.
+#[tokio::test]
+async fn a_volume_is_opened_without_a_drive_that_hangs() {
+    let rack = rack([1, 2, 3, 4]).await;
+    let hanging = 2;
+    rack.disks[hanging].stall_opens(true);
+    let blob = written(&rack.volumes).await;
+    assert!(read(&rack.volumes, &blob).await == body(1, LENGTH));
+    let shards = rack.state.records.lock().unwrap().values().next().unwrap().shards.clone();
+    assert_eq!(shards.len(), 3);
+    assert!(shards.iter().all(|shard| !shard.lost && shard.drive != rack.drives[hanging].id()), "{shards:?}");
+    assert!(rack.drives[hanging].is_healthy(), "that it hangs is for others to judge");
+    rack.disks[hanging].stall_opens(false);
 }
