@@ -73,17 +73,20 @@ fn has_finished(begun: &RewrapStatus, status: &RewrapStatus) -> bool {
 /// Prints the status of the rotation; gives whether every data key could be wrapped.
 fn told(status: &RewrapStatus) -> Result<bool, CallError> {
     output::line(to_text(status));
-    Ok(status.failed == 0)
+    Ok(status.failed == 0 && status.left == 0)
 }
 
 fn to_text(status: &RewrapStatus) -> String {
-    let RewrapStatus { under_way, passes, looked_at, rewrapped, failed, problem } = status;
+    let RewrapStatus { under_way, passes, looked_at, rewrapped, failed, problem, left } = status;
     if !under_way && *passes == 0 {
         return "No keys were wrapped anew since the server began.".into();
     }
     let begin = if *under_way { "Under way: " } else { "" };
     let mut text =
         format!("{begin}{looked_at} data keys looked at, {rewrapped} wrapped anew, {failed} could not be.");
+    if *left > 0 {
+        text.push_str(&format!("\n{left} were found by the last look, and there may be more: ask again."));
+    }
     if let Some(problem) = problem {
         text.push_str(&format!("\n{problem}"));
     }
@@ -110,6 +113,10 @@ mod tests {
         assert_eq!(to_text(&status), "No keys were wrapped anew since the server began.");
         status = RewrapStatus { passes: 1, looked_at: 5, rewrapped: 3, failed: 1, ..status };
         assert_eq!(to_text(&status), "5 data keys looked at, 3 wrapped anew, 1 could not be.");
+        let left = RewrapStatus { left: 2, ..status.clone() };
+        assert!(
+            to_text(&left).ends_with("\n2 were found by the last look, and there may be more: ask again.")
+        );
         status = RewrapStatus { under_way: true, problem: Some("why".into()), ..status };
         assert_eq!(
             to_text(&status),

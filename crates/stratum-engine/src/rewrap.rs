@@ -3,8 +3,9 @@
 //!
 //! An operator asks for it, since only an operator knows that a key was rotated. A pass walks over everything that is
 //! encrypted, a page a step. Keys are replaced by a conditional command, so a write that comes meanwhile wins. What
-//! the data keys encrypt stays as it is: no body is read or written. After a pass that found nothing outdated and had
-//! no failure, the former keys aren't needed any more.
+//! the data keys encrypt stays as it is: no body is read or written. What moves more than once while a walk is under way
+//! may be missed by it, so a pass walks again until a walk finds nothing outdated. After a pass that had no failure, the
+//! former keys aren't needed any more.
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -25,6 +26,9 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 const REST: Duration = Duration::from_millis(10);
 /// The pause after a failure of the store.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
+/// How often a pass walks over everything, at most. New writes have the new keys, so each walk finds far less than the one
+/// before.
+const MOST_WALKS: u32 = 8;
 /// Keys that are replaced with one command, which has at most 1 MiB: an object's name takes up to 1 KiB, and each
 /// wrapped key a tenth of that.
 const TOGETHER: usize = 256;
@@ -41,25 +45,55 @@ pub struct Rewrapper {
 
 #[derive(Default)]
 struct State {
-    /// How far the pass under way has come.
+    /// How far the walk under way has come.
     walk: Option<EncryptedWalk>,
+    /// Walks of this pass that were finished.
+    walks: u32,
+    /// Data keys that the walk under way found to be wrapped with former keys, and that could be wrapped anew.
+    outdated: u64,
     status: RewrapStatus,
 }
 
-/// The figures of the pass that is under way, or else of the last one.
+impl State {
+    fn begin_walk(&mut self) {
+        (self.walk, self.outdated) = (Some(EncryptedWalk::default()), 0);
+        (self.status.looked_at, self.status.failed, self.status.problem) = (0, 0, None);
+    }
+
+    /// Ends the walk under way, and the pass with it if nothing is left to be found; says whether it did.
+    fn end_walk(&mut self) -> bool {
+        self.walks += 1;
+        if self.outdated > 0 && self.walks < MOST_WALKS {
+            self.begin_walk();
+            return false;
+        }
+        self.walk = None;
+        self.status.left = self.outdated;
+        self.status.under_way = false;
+        self.status.passes += 1;
+        true
+    }
+}
+
+/// The figures of the pass that is under way, or else of the last one: its walks together, but where it says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RewrapStatus {
     pub under_way: bool,
     /// Passes that were finished since the start.
     pub passes: u64,
-    /// Data keys found that are wrapped with keys of the server's; those of noncurrent versions are found twice.
+    /// Data keys found by the last walk that are wrapped with keys of the server's; those of noncurrent versions are
+    /// found twice.
     pub looked_at: u64,
     pub rewrapped: u64,
-    /// Data keys that could not be wrapped again, since the key that wrapped them isn't there, or their record is
-    /// damaged.
+    /// Data keys that the last walk could not have wrapped again, since the key that wrapped them isn't there, or their
+    /// record is damaged.
     pub failed: u64,
     /// Why the last of those failed.
     pub problem: Option<String>,
+    /// Data keys that the last walk of a finished pass still found to be wrapped with former keys, so that there may be
+    /// more.
+    #[serde(default)]
+    pub left: u64,
 }
 
 /// What was done about the key that seals the secrets of users.
@@ -85,9 +119,10 @@ impl Rewrapper {
     /// Begins a pass, or begins again if one is under way.
     pub fn ask(&self) -> RewrapStatus {
         let mut state = self.state.lock();
-        state.walk = Some(EncryptedWalk::default());
         state.status =
             RewrapStatus { under_way: true, passes: state.status.passes, ..RewrapStatus::default() };
+        state.walks = 0;
+        state.begin_walk();
         self.asked.notify_one();
         state.status.clone()
     }
@@ -124,6 +159,7 @@ impl Rewrapper {
             }
         }
         let mut rewrapped = u64::from(matches!(secrets, Secrets::Rewrapped));
+        let outdated = rewrapped + changes.len() as u64;
         while !changes.is_empty() {
             let rest = changes.split_off(changes.len().min(TOGETHER));
             let command = Command::RewrapKeys(std::mem::replace(&mut changes, rest));
@@ -141,15 +177,16 @@ impl Rewrapper {
         state.status.rewrapped += rewrapped;
         state.status.failed += failed;
         state.status.problem = problem.or(state.status.problem.take());
+        state.outdated += outdated;
         if !page.is_last {
             state.walk = Some(walk);
             return Ok(Next::After(REST));
         }
-        state.walk = None;
-        state.status.under_way = false;
-        state.status.passes += 1;
-        let RewrapStatus { looked_at, rewrapped, failed, .. } = state.status;
-        tracing::info!(looked_at, rewrapped, failed, "wrapped data keys anew");
+        if !state.end_walk() {
+            return Ok(Next::After(REST));
+        }
+        let (walks, RewrapStatus { looked_at, rewrapped, failed, left, .. }) = (state.walks, &state.status);
+        tracing::info!(walks, looked_at, rewrapped, failed, left, "wrapped data keys anew");
         Ok(Next::After(IDLE_INTERVAL))
     }
 
@@ -226,4 +263,38 @@ impl Task for Rewrapper {
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked() -> State {
+        let mut state =
+            State { status: RewrapStatus { under_way: true, ..Default::default() }, ..State::default() };
+        state.begin_walk();
+        state
+    }
+
+    #[test]
+    fn a_pass_walks_until_a_walk_finds_nothing_outdated() {
+        let mut state = asked();
+        (state.outdated, state.status.rewrapped, state.status.failed) = (5, 5, 1);
+        assert!(!state.end_walk());
+        assert_eq!(state.walk, Some(EncryptedWalk::default()));
+        assert_eq!((state.status.under_way, state.status.rewrapped, state.status.failed), (true, 5, 0));
+        assert!(state.end_walk());
+        assert_eq!((state.walk.as_ref(), state.status.left), (None, 0));
+        assert_eq!((state.status.under_way, state.status.passes), (false, 1));
+    }
+
+    #[test]
+    fn a_pass_ends_and_tells_where_something_is_always_found() {
+        let mut state = asked();
+        let walks = (1..).find(|_| {
+            state.outdated = 2;
+            state.end_walk()
+        });
+        assert_eq!((walks, state.status.left, state.status.under_way), (Some(MOST_WALKS), 2, false));
+    }
 }

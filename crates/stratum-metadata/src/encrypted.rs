@@ -1,8 +1,8 @@
 //! A walk over everything that is encrypted with a key that the store keeps, a page at a time: objects, noncurrent
 //! versions, and uploads under way.
 //!
-//! The walk is no snapshot, and its callers act by conditional commands. It finds what moves between those kinds meanwhile;
-//! a noncurrent version may be found twice.
+//! The walk is no snapshot, and its callers act by conditional commands. It finds what moves once between those kinds
+//! meanwhile, and may miss what moves twice; a noncurrent version may be found twice.
 
 use crate::command::KeyHolder;
 use crate::keys::{self, Tag};
@@ -61,7 +61,8 @@ impl ReadView {
         let Some(&tag) = TAGS.get(walk.at) else { return Ok(EncryptedPage { is_last: true, ..page }) };
         let from = if walk.next.is_empty() { keys::start_of(tag) } else { walk.next.clone() };
         let (mut records, mut bytes, mut last) = (0, 0, None);
-        self.scan(&from, &keys::end_of(tag), |key, value| {
+        let end = keys::end_of(tag);
+        let scanned = self.scan(&from, &end, |key, value| {
             match read(tag, key, value) {
                 Ok(Some(encrypted)) => page.found.push(encrypted),
                 Ok(None) => {}
@@ -73,7 +74,15 @@ impl ReadView {
             }
             last = Some([key, &[0]].concat());
             ControlFlow::Break(())
-        })?;
+        });
+        match scanned {
+            // A lost block doesn't keep the walk from what comes after it.
+            Err(ReadError::Lost(block)) => {
+                page.damaged += block.keys;
+                last = Some(block.behind()).filter(|behind| *behind < end);
+            }
+            scanned => scanned?,
+        }
         *walk = match last {
             Some(next) => EncryptedWalk { at: walk.at, next },
             None => EncryptedWalk { at: walk.at + 1, next: Vec::new() },
