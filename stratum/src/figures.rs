@@ -132,6 +132,10 @@ impl Figures {
         for (state, name) in STATES {
             metrics::gauge!("stratum_state", "state" => name).set(f64::from(u8::from(status.state == state)));
         }
+        for task in &status.tasks {
+            let silent = metrics::gauge!("stratum_task_silent_seconds", "task" => task.name.clone());
+            silent.set(task.silent_seconds as f64);
+        }
         let gauge = |name: &'static str, value: u64| metrics::gauge!(name).set(value as f64);
         if let Some(held) = &status.space.held {
             gauge("stratum_objects", held.objects);

@@ -1,20 +1,27 @@
-//! Keeps background tasks running, and tells when one has failed.
+//! Keeps background tasks running, and tells when one has failed, or hangs.
 //!
 //! A task that panics is started again after a pause, which doubles with every failure in a row; after the task has
 //! run for a while without one, the first pause applies again. What a task is for (redundancy, room in the journal,
 //! space) matters more than the one thing that made it panic. Until it has run for that while the status says which
 //! task failed, why, and when it will be tried again or that it runs again; the metrics count failures.
+//!
+//! Steps take as long as their work does: one may rebuild a drive for a day. One that works is heard of all the time,
+//! though: each part of it that is done, or waited for, polls the step's future. So a step that hasn't been polled for an
+//! hour hangs, or blocks its thread for longer than any does, and the status says which task that is.
 
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use stratum_storage::ambient::Clock;
 use stratum_storage::drive::Threads;
 use stratum_storage::panics;
-use stratum_storage::task::{self, Executor, Role, Row, Stop, Task};
+use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tracing_mutex::parkinglot::Mutex;
@@ -24,6 +31,8 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// After running for this long, the next failure counts as a first one.
 const SOUND_AFTER: Duration = Duration::from_secs(300);
+/// A task of whose step nothing was heard for this long is told.
+const SILENT_AFTER: Duration = Duration::from_secs(3600);
 
 /// The health of a task, for the status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,12 +49,30 @@ pub struct TaskHealth {
     pub failed_seconds_ago: Option<u64>,
     /// Seconds until it is started again, if it waits for that.
     pub again_in_seconds: u64,
+    /// Seconds for which nothing was heard of the step that is under way; 0 if none is.
+    pub silent_seconds: u64,
 }
 
 impl TaskHealth {
-    /// What an operator should know about the task; `None` if it has run well for a while. A task that fails every few
-    /// minutes is told all the time.
+    /// What an operator should know about the task; `None` if it has run well for a while.
     pub fn note(&self) -> Option<String> {
+        self.note_of_silence().or_else(|| self.note_of_failures())
+    }
+
+    fn note_of_silence(&self) -> Option<String> {
+        let TaskHealth { name, silent_seconds, .. } = self;
+        let minutes = silent_seconds / 60;
+        (*silent_seconds >= SILENT_AFTER.as_secs()).then(|| {
+            format!(
+                "the background task {name} has not been heard of for {minutes} min: most likely a drive hangs that it waits \
+                 for, and what it does waits, too. See to the drive; if all drives are well, restart the server, and please \
+                 report it with the log"
+            )
+        })
+    }
+
+    /// A task that fails every few minutes is told all the time.
+    fn note_of_failures(&self) -> Option<String> {
         let TaskHealth { name, failures, again_in_seconds, .. } = self;
         let over = self.last_failure.as_deref()?;
         let ago = self.failed_seconds_ago.filter(|ago| !self.is_running || *ago < SOUND_AFTER.as_secs())?;
@@ -78,7 +105,7 @@ impl Tasks {
     }
 
     fn enter(&self, name: &'static str) -> Arc<Entry> {
-        let task = Arc::new(Entry { name, course: Mutex::default() });
+        let task = Arc::new(Entry { name, course: Mutex::default(), heard: AtomicU64::new(0) });
         self.0.lock().push(task.clone());
         metrics::counter!("stratum_task_failures_total", "task" => name).absolute(0);
         metrics::gauge!("stratum_task_running", "task" => name).set(1.0);
@@ -90,6 +117,8 @@ impl Tasks {
 struct Entry {
     name: &'static str,
     course: Mutex<Course>,
+    /// When the step under way was last heard of: milliseconds of the monotonic clock, and one more; 0 if none is.
+    heard: AtomicU64,
 }
 
 #[derive(Default)]
@@ -116,7 +145,24 @@ impl Entry {
             last_failure: course.last_failure.clone(),
             failed_seconds_ago: course.failed_at.map(|at| now.saturating_sub(at).as_secs()),
             again_in_seconds: course.again_at.map_or(0, |at| at.saturating_sub(now).as_secs()),
+            silent_seconds: self.silent_for(now).as_secs(),
         }
+    }
+
+    /// How long nothing was heard of the step that is under way.
+    fn silent_for(&self, now: Duration) -> Duration {
+        match self.heard.load(Ordering::Relaxed).checked_sub(1) {
+            Some(heard) => now.saturating_sub(Duration::from_millis(heard)),
+            None => Duration::ZERO,
+        }
+    }
+
+    fn is_heard(&self, now: Duration) {
+        self.heard.store(now.as_millis() as u64 + 1, Ordering::Relaxed);
+    }
+
+    fn has_no_step(&self) {
+        self.heard.store(0, Ordering::Relaxed);
     }
 
     /// Records a failure of a run that began at `began`; returns the pause before the next run.
@@ -140,6 +186,52 @@ impl Entry {
     fn begins(&self) {
         self.course.lock().again_at = None;
         metrics::gauge!("stratum_task_running", "task" => self.name).set(1.0);
+    }
+}
+
+/// A task that is listened to.
+struct Heard {
+    task: Arc<dyn Task>,
+    entry: Arc<Entry>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Task for Heard {
+    fn row(&self) -> Row {
+        self.task.row()
+    }
+
+    fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
+        Box::pin(HeardStep { step: self.task.step(stop), heard: self })
+    }
+
+    fn woken(&self) -> Work<'_, ()> {
+        self.task.woken()
+    }
+
+    fn ended(&self) -> Work<'_, ()> {
+        self.task.ended()
+    }
+}
+
+/// A step that is heard of whenever it is polled, until it ends, however it does.
+struct HeardStep<'a> {
+    step: Work<'a, Next>,
+    heard: &'a Heard,
+}
+
+impl Future for HeardStep<'_> {
+    type Output = Next;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Next> {
+        self.heard.entry.is_heard(self.heard.clock.monotonic());
+        self.step.as_mut().poll(context)
+    }
+}
+
+impl Drop for HeardStep<'_> {
+    fn drop(&mut self) {
+        self.heard.entry.has_no_step();
     }
 }
 
@@ -253,6 +345,7 @@ async fn keep_running(
     roles: watch::Receiver<Roles>,
     mut stopped: Stop,
 ) {
+    let task: Arc<dyn Task> = Arc::new(Heard { task, entry: entry.clone(), clock: clock.clone() });
     loop {
         let began = clock.monotonic();
         let run = run_in_role(task.clone(), roles.clone(), stopped.clone());

@@ -70,6 +70,8 @@ const BUSY_PERIOD: Duration = Duration::from_millis(100);
 const PAUSE_FACTOR: u32 = 3;
 /// The longest such pause: a drive that hung must not stop background work for long.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How often a turn that is held up by a pause, or by others, is looked for again without being told of a change.
+const LOOK_INTERVAL: Duration = Duration::from_secs(300);
 /// The budget that may gather while nothing is done.
 const BUDGET_BURST: Duration = Duration::from_millis(250);
 
@@ -154,7 +156,8 @@ impl Pace {
             } else {
                 queued.leave();
             }
-            changed.await;
+            // Whoever waits looks again now and then, by which it is known that it waits here and doesn't hang elsewhere.
+            let _ = tokio::time::timeout(LOOK_INTERVAL, changed).await;
         }
     }
 

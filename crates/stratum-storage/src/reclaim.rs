@@ -12,8 +12,8 @@ use crate::drive::{self, DriveId};
 use crate::pin::Pins;
 use crate::remote::RemoteObject;
 use crate::volume::{
-    DIRECTORY, Freed, Phase, PlacedShard, Table, Volume, VolumeEvent, VolumeLogError, VolumeRecord,
-    VolumeState, each_shard,
+    AskedShard, DIRECTORY, Freed, Phase, PlacedShard, Table, Volume, VolumeEvent, VolumeLogError,
+    VolumeRecord, VolumeState, each_shard, outcomes,
 };
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -281,8 +281,8 @@ impl Reclaimer {
 impl Reclaimer {
     /// Removes shard files; says whether none is left on any drive of the store.
     async fn remove_files(&self, files: impl Iterator<Item = Arc<PlacedShard>>, volume: &Volume) -> bool {
-        let mut answers = Vec::new();
-        for file in files {
+        let mut asked = Vec::new();
+        for (shard, file) in (0..).zip(files) {
             let Some(drive) = self.table.drive(file.drive_id) else {
                 file.close();
                 continue;
@@ -297,11 +297,10 @@ impl Reclaimer {
                     Err(error) => Err(error),
                 });
             })));
-            answers.push(answer);
+            asked.push(AskedShard { shard, drive, answer });
         }
         let mut gone = true;
-        for answer in answers {
-            let outcome = answer.await;
+        for (_, outcome) in outcomes(asked).await {
             if let Err(error) = &outcome {
                 tracing::debug!(volume = %volume.id, %error, "a shard file can't be removed now");
             }

@@ -155,4 +155,5 @@ pub const FAMILIES: &[Family] = &[
     family(Counter, "stratum_background_operations_total", Unit::Count, "Operations of background work on drives."),
     family(Counter, "stratum_task_failures_total", Unit::Count, "Times that a background task failed and was begun again."),
     family(Gauge, "stratum_task_running", Unit::Count, "1 while the background task is at work, 0 while it waits to be begun again."),
+    family(Gauge, "stratum_task_silent_seconds", Unit::Seconds, "How long nothing was heard of the background task's step that is under way, 0 if none is."),
 ];

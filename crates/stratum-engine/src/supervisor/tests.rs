@@ -130,3 +130,49 @@ fn a_failure_is_told_until_the_task_has_run_soundly_for_a_while() {
     );
     assert_eq!(note(310), None);
 }
+
+/// A task whose step waits to be told to go on, again and again.
+struct Waits(Arc<tokio::sync::Notify>);
+
+impl Task for Waits {
+    fn row(&self) -> Row {
+        let (role, class, executor) = (Role::Leader, None, Executor::Runtime);
+        Row { name: "waits", role, class, executor, delay: Duration::ZERO }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        Box::pin(async {
+            for _ in 0..2 {
+                self.0.notified().await;
+            }
+            Next::WhenWoken
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_is_not_heard_of_is_told_until_it_goes_on() {
+    let (tasks, goes_on) = (Tasks::default(), Arc::new(tokio::sync::Notify::new()));
+    let clock = Arc::new(stratum_storage::ambient::Simulated::new(0, 0));
+    let mut supervisor = Supervisor::new(tasks.clone(), clock.clone(), Threads::Own, &Handle::current());
+    supervisor.run(Arc::new(Waits(goes_on.clone()))).unwrap();
+    let health = || tasks.health(clock.as_ref()).remove(0);
+    let silent_for = |seconds: u64| health().silent_seconds == seconds;
+    // Until the step has begun, and waits.
+    wait_until("the step", || tasks.0.lock()[0].heard.load(Ordering::Relaxed) > 0).await;
+    clock.advance(SILENT_AFTER - Duration::from_secs(1));
+    assert_eq!(health().note(), None);
+    clock.advance(Duration::from_secs(61));
+    let note = health().note().unwrap();
+    assert!(note.starts_with("the background task waits has not been heard of for 61 min: "), "{note}");
+    goes_on.notify_one();
+    wait_until("that it goes on", || silent_for(0)).await;
+    assert_eq!(health().note(), None);
+    clock.advance(Duration::from_secs(7));
+    assert!(silent_for(7), "it waits for the second time");
+    goes_on.notify_one();
+    wait_until("the end of the step", || silent_for(0)).await;
+    clock.advance(SILENT_AFTER * 2);
+    assert!(silent_for(0), "between two steps there is nothing to hear");
+    supervisor.stop().await;
+}
