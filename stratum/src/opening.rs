@@ -20,7 +20,7 @@ use stratum_cipher::KeyService;
 use stratum_classify::Classifier;
 use stratum_engine::{Engine, Foundation, OpenError, TieringConfig};
 use stratum_storage::ambient::System;
-use stratum_storage::drive::Threads;
+use stratum_storage::drive::{Threads, explained};
 use stratum_storage::journal;
 use stratum_storage::pace::Budget;
 use stratum_tiering::content::Samples;
@@ -59,6 +59,7 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
     let foundation = awaited::await_foundation(&layout, config.server.address)?;
     layout.settle(&foundation.set.all_drives());
     std::fs::create_dir_all(&layout.meta)
+        .map_err(|error| explained(&layout.meta, error))
         .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
     let root = RootCredentials::find(said, &foundation.set, &layout.meta)?;
     let identities = identities(config, root.credentials())?;

@@ -10,7 +10,8 @@ use rustix::fs::Mode;
 use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use stratum_storage::drive::explained;
 use zeroize::Zeroizing;
 
 /// The mode bits for the rights of group and others.
@@ -156,7 +157,7 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
 pub fn close(layout: &Layout) -> Result<(), String> {
     let drives = layout.tiers.iter().flat_map(|tier| &tier.drives);
     for folder in std::iter::once(&layout.meta).chain(drives) {
-        close_folder(folder).map_err(|error| {
+        close_folder(folder).map_err(|error| explained(folder, error)).map_err(|error| {
             format!("{}: its rights can't be taken from other users: {error}", folder.display())
         })?;
     }

@@ -9,6 +9,7 @@
 //! directory entry up to the root is synced; a failed write or sync is never tried again, it latches the drive.
 
 mod absent;
+mod denial;
 mod devices;
 mod domain;
 #[cfg(any(test, feature = "faults"))]
@@ -29,6 +30,7 @@ mod rot;
 pub mod simulated;
 mod slowness;
 
+pub use denial::explained;
 pub use devices::Devices;
 pub use domain::{Domain, NodeId, ZoneId};
 pub use health::Health;

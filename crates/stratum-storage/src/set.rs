@@ -79,7 +79,7 @@ pub enum SetError {
     Contradiction { place: String, reference: String },
     #[error("{first} and {second} are copies of one drive ({id}): take one of them away")]
     Twins { first: String, second: String, id: DriveId },
-    #[error("a new set is made of blank drives only, and {place} {problem}: empty it or name other drives")]
+    #[error("a new set is made of blank drives only: empty {place} or name other drives, for it {problem}")]
     NotBlank { place: String, problem: String },
     #[error(
         "the set has {formed} in its {} tier, the configuration says {configured}: a set's drives and geometry \

@@ -5,7 +5,7 @@
 //! [`DriveIo::is_same_root`] tells when the path leads elsewhere. The lock is an `flock` on the root directory
 //! itself, so that it needs no file that could be deleted. Files are for the server alone: modes 0600 and 0700.
 
-use super::{Domain, DriveIo, Entry, FileIo, OpenHow, Space, Way};
+use super::{Domain, DriveIo, Entry, FileIo, OpenHow, Space, Way, explained};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
@@ -33,7 +33,8 @@ impl RealDrive {
     pub fn open(path: &Path) -> io::Result<RealDrive> {
         let path = std::path::absolute(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(&path, flags, Mode::empty())?;
+        let root =
+            rustix::fs::open(&path, flags, Mode::empty()).map_err(|error| explained(&path, error.into()))?;
         let stat = rustix::fs::fstat(&root)?;
         Ok(RealDrive { path, root: Arc::new(root), device: stat.st_dev, inode: stat.st_ino })
     }
@@ -41,13 +42,19 @@ impl RealDrive {
     /// Makes the directory and its missing parents, durably, and opens it.
     pub fn create(path: &Path) -> io::Result<RealDrive> {
         let path = std::path::absolute(path)?;
-        create_durably(&path)?;
+        create_durably(&path).map_err(|error| explained(&path, error))?;
         RealDrive::open(&path)
+    }
+
+    /// Tells whose a path below the root is, where something was denied there.
+    fn explained(&self, path: &str) -> impl FnOnce(Errno) -> io::Error {
+        let path = self.path.join(path);
+        move |error| explained(&path, error.into())
     }
 
     fn open_dir(&self, dir: &str) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.root, relative(dir)?, flags, Mode::empty())?)
+        rustix::fs::openat(&self.root, relative(dir)?, flags, Mode::empty()).map_err(self.explained(dir))
     }
 }
 
@@ -92,7 +99,8 @@ impl DriveIo for RealDrive {
             OpenHow::CreateNew => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
         };
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let descriptor = rustix::fs::openat(&self.root, relative(path)?, flags, FILE_MODE)?;
+        let opened = rustix::fs::openat(&self.root, relative(path)?, flags, FILE_MODE);
+        let descriptor = opened.map_err(self.explained(path))?;
         Ok(Arc::new(RealFile { descriptor, direct: OnceLock::new() }))
     }
 
@@ -134,7 +142,7 @@ impl DriveIo for RealDrive {
         for end in dir.match_indices('/').map(|(at, _)| at).chain([dir.len()]) {
             match rustix::fs::mkdirat(&self.root, &dir[..end], DIR_MODE) {
                 Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(self.explained(dir)(error)),
             }
         }
         Ok(())
