@@ -56,6 +56,19 @@ fn a_failed_sync_ends_the_drive_and_everybody_hears_once() {
 }
 
 #[test]
+fn a_file_that_cannot_be_opened_ends_the_drive_only_if_it_was_to_be_written() {
+    let (disk, drive) = simulated();
+    create(&drive, "f");
+    disk.fail_nth(Op::Read, 1);
+    assert!(drive.io().open("f", OpenHow::Read).is_err());
+    assert!(drive.is_healthy());
+    disk.fail_nth(Op::Read, 1);
+    assert!(drive.io().open("f", OpenHow::Write).is_err());
+    let words = "the opening of a file to write failed: ";
+    assert!(matches!(drive.health(), Health::Failed { reason } if reason.starts_with(words)));
+}
+
+#[test]
 fn a_full_disk_and_a_failed_read_do_not_end_the_drive() {
     let (disk, drive) = simulated();
     let file = create(&drive, "f");

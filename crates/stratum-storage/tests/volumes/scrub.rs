@@ -3,9 +3,10 @@
 use crate::heal::{FIRST, G, assert_whole, drive_of, healer, hurry, sealed};
 use crate::world::{Server, World, body, run, shard_file};
 use bytes::Bytes;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
-use stratum_storage::ambient::Simulated;
+use stratum_storage::ambient::{Clock, Simulated, UnixMillis};
 use stratum_storage::blob::{BlobRef, VolumeId};
 use stratum_storage::drive::OpenHow;
 use stratum_storage::format::layout::{Blocks, FRAGMENT_HEADER, Stripe};
@@ -15,7 +16,7 @@ use stratum_storage::inspect;
 use stratum_storage::pace::{Class, Pace};
 use stratum_storage::readpath::Parity;
 use stratum_storage::scrub::{PASS_PERIOD_MILLIS, ScrubCursor, ScrubFindings, ScrubPhase, Scrubber};
-use stratum_storage::task;
+use stratum_storage::task::{self, Task};
 use tokio::sync::watch;
 
 /// Runs a pass that was asked for, with heal beside it, to its end.
@@ -278,6 +279,57 @@ fn a_pass_is_paused_saved_and_goes_on_after_a_restart() {
             "the rest of the same pass"
         );
         assert!(!second.pause(), "there is nothing to pause");
+    });
+}
+
+/// A clock by which somebody does something else when the time is looked at next, and is waited for, for a moment.
+#[derive(Default)]
+struct Meddling {
+    then: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    under_way: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Meddling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meddling")
+    }
+}
+
+impl Clock for Meddling {
+    fn now(&self) -> UnixMillis {
+        if let Some(then) = self.then.lock().unwrap().take() {
+            let (done, ends) = mpsc::channel();
+            let doing = std::thread::spawn(move || {
+                then();
+                let _ = done.send(());
+            });
+            *self.under_way.lock().unwrap() = Some(doing);
+            // It may have to wait for whoever looks at the time.
+            let _ = ends.recv_timeout(Duration::from_millis(200));
+        }
+        PASS_PERIOD_MILLIS * 2
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+}
+
+#[test]
+fn a_pass_that_is_asked_for_while_one_falls_due_stays_one_that_was_asked_for() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        let clock = Arc::new(Meddling::default());
+        let (rebuilder, healer) = (server.volumes.rebuilder.clone(), healer(&server));
+        let cursor = ScrubCursor::default();
+        let scrubber = Arc::new(Scrubber::new(rebuilder, healer, hurry(), clock.clone(), cursor, |_| {}));
+        let operator = scrubber.clone();
+        *clock.then.lock().unwrap() = Some(Box::new(move || operator.start()));
+        let (_stop, stopped) = watch::channel(false);
+        scrubber.step(&stopped).await;
+        clock.under_way.lock().unwrap().take().unwrap().join().unwrap();
+        assert_eq!(scrubber.status().cursor.phase, ScrubPhase::Asked);
     });
 }
 

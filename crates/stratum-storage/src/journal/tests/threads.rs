@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ambient::System;
+use crate::drive::OpenHow;
 use crate::drive::real::RealDrive;
 
 fn open(root: &std::path::Path, absent: Option<usize>) -> Journal {
@@ -58,6 +59,46 @@ fn appends_and_reads_on_real_drives_go_on_together() {
         assert_eq!(row.command, (560 + place as u64).to_le_bytes().as_slice());
     }
     assert_eq!(journal.last().0, 601);
+}
+
+/// Nothing of a drive that failed stays open; it may be the only one that can still give a body.
+#[test]
+fn a_body_is_read_from_a_drive_that_is_out_where_the_other_copy_is_damaged() {
+    let root = tempfile::tempdir().expect("a directory");
+    let folder = |place: usize| root.path().join(place.to_string());
+    let drive = |place: usize| {
+        std::fs::create_dir_all(folder(place)).expect("a directory");
+        let io = Arc::new(RealDrive::open(&folder(place)).expect("a drive"));
+        Arc::new(Drive::new(
+            DriveId(place as u128),
+            Tier::Hot,
+            place as u16,
+            io,
+            Threads::Own,
+            Arc::new(System),
+        ))
+    };
+    let drives: Vec<Arc<Drive>> = (0..2).map(drive).collect();
+    let set = JournalSet { drives: drives.clone(), m: 1, begun: false };
+    let options = Options { segment_bytes: 1 << 20, ..Options::default() };
+    let journal = Journal::open(set, options, Arc::new(System), Arc::new(System)).expect("it opens");
+    let body = Bytes::from_static(&[0xa7; 4096]);
+    let entry = NewEntry { command: b"put".to_vec(), body: body.clone() };
+    let index = journal.append(vec![entry], Class::Ordinary).expect("all is well").first;
+    let read = || journal.read_body(index, 4096, crc32c::crc32c(&body));
+    assert_eq!(read(), Ok(body.clone()));
+    for file in std::fs::read_dir(folder(1).join("journal")).expect("segments").flatten() {
+        let mut bytes = std::fs::read(file.path()).expect("a segment");
+        let Some(at) = bytes.windows(4096).position(|window| window == body) else { continue };
+        bytes[at] ^= 1;
+        std::fs::write(file.path(), bytes).expect("it is damaged");
+    }
+    drives[0].fail("for this test");
+    while drives[0].io().open("nothing", OpenHow::CreateNew).is_ok() || drives[0].still_open() > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(read(), Ok(body.clone()));
+    assert!(drives[0].bad_pieces() == 0 && drives[1].bad_pieces() > 0);
 }
 
 #[test]
