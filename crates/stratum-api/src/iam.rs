@@ -1,4 +1,5 @@
-//! The query APIs of IAM and STS, for programs: `POST /` with a form that names an action.
+//! The query APIs of IAM and STS, for programs: `POST /` with a form that names an action. Parameters may stand in the
+//! query string, too.
 //!
 //! These requests come to S3's port. Their form tells them from S3's requests, since S3 has no `POST` whose path
 //! names no bucket. As each operation of S3 is, each action is a row of a [table]: the kind of resource that the
@@ -174,7 +175,8 @@ async fn answer(
         }
     };
     seen.caller = caller.clone();
-    let form = body.read(|bytes| Ok::<_, S3Error>(form_of(bytes))).await??;
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    let form = body.read(move |bytes| Ok::<_, S3Error>(form_of(&query, bytes))).await??;
     let row = table::recognise(&form, service.as_deref())?;
     seen.row = Some(row);
     let view = store.metadata.fresh().await?;
@@ -205,15 +207,18 @@ async fn answer(
     Ok(answer::respond(row, reply, id))
 }
 
-fn form_of(body: &[u8]) -> Result<Query, IamError> {
-    let form = std::str::from_utf8(body).ok().and_then(|text| Query::parse(text).ok());
-    Ok(form.ok_or(Fault::MalformedQueryString)?)
+/// The parameters of a request. As at Amazon they may stand in its query string, too, which the signature covers as it
+/// covers the body. A parameter that stands in both is there twice, which is refused later.
+fn form_of(query: &str, body: &[u8]) -> Result<Query, IamError> {
+    let body = std::str::from_utf8(body).map_err(|_| Fault::MalformedQueryString)?;
+    let form = Query::parse(query).and_then(|form| Ok(form.followed_by(Query::parse(body)?)));
+    form.map_err(|_| Fault::MalformedQueryString.into())
 }
 
 /// Whether a form names an action and has only parameters that the action takes. The fuzz target calls it, which has
 /// no store.
 pub fn is_taken(body: &[u8]) -> bool {
-    let Ok(form) = form_of(body) else { return false };
+    let Ok(form) = form_of("", body) else { return false };
     for (name, value) in form.iter() {
         let _ = (valid::name(name, value, valid::MOST_TRUST), valid::path(value), valid::description(value));
         let _ = valid::document(value, valid::MOST_TRUST, name);

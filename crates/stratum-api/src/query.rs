@@ -25,6 +25,12 @@ impl Query {
         Ok(Query { pairs })
     }
 
+    /// These parameters, and after them those of `more`.
+    pub fn followed_by(mut self, more: Query) -> Query {
+        self.pairs.extend(more.pairs);
+        self
+    }
+
     /// The value of a parameter; `""` where it has none.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -72,6 +78,13 @@ mod tests {
         assert_eq!(query.get("acl"), Some(""));
         assert_eq!(query.get("x"), Some("%41"));
         assert_eq!(query.get("y"), None);
+    }
+
+    #[test]
+    fn parameters_follow_others_in_their_order() {
+        let query = Query::parse("a=1").unwrap().followed_by(Query::parse("a=2&b=3").unwrap());
+        let pairs: Vec<_> = query.iter().collect();
+        assert_eq!(pairs, [("a", "1"), ("a", "2"), ("b", "3")]);
     }
 
     #[test]

@@ -950,6 +950,37 @@ async fn a_list_takes_its_part_of_the_memory() {
     done(root().iam(&rig, "GetUser", &[]).await);
 }
 
+/// As at Amazon. No parameter of the query string is ignored.
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_in_the_query_string_count_as_those_in_the_body() {
+    let rig = closed().await;
+    for name in ["ann", "bob"] {
+        done(root().iam(&rig, "CreateGroup", &[("GroupName", name)]).await);
+    }
+    let post = async |target: &str, body: &str| {
+        rig.signed(root().signer("iam"), "POST", target, &[FORM], body.as_bytes()).await
+    };
+    let list = form(IAM.1, "ListGroups", &[]);
+    let all = done(post(&format!("/?{list}"), "").await).text();
+    assert!(all.contains("<GroupName>ann<") && all.contains("<GroupName>bob<"), "{all}");
+    let part = done(post("/?MaxItems=1", &list).await).text();
+    assert!(part.contains("<GroupName>ann<") && !part.contains("<GroupName>bob<"), "{part}");
+
+    let delete = form(IAM.1, "DeleteGroup", &[("GroupName", "ann")]);
+    refused(&post("/?GroupName=bob", &delete).await, 400, "InvalidInput");
+    refused(&post("/?Action=GetGroup", &delete).await, 400, "InvalidInput");
+    refused(&post("/?Force=true", &delete).await, 501, "NotImplemented");
+    refused(&post("/?X-Amz-Nonsense=1", &delete).await, 501, "NotImplemented");
+    // A signature covers it.
+    let head =
+        rig.sign(root().signer("iam"), "POST", "/?MaxItems=1", &[FORM], SignableBody::Bytes(list.as_bytes()));
+    let head = String::from_utf8(head).unwrap().replace("MaxItems=1", "MaxItems=2");
+    let swapped = rig.raw(&[head.as_bytes(), list.as_bytes()].concat(), false).await;
+    refused(&swapped, 403, "SignatureDoesNotMatch");
+    let left = done(root().iam(&rig, "ListGroups", &[]).await).text();
+    assert!(left.contains("<GroupName>ann<") && left.contains("<GroupName>bob<"), "{left}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_is_refused_before_the_body_is_read() {
     let rig = closed().await;
