@@ -12,7 +12,8 @@ use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use told::{
-    AccessKey, AttachedPolicies, CreatedKey, Done, Groups, Keys, Names, Policies, PolicyVersion, Users,
+    AccessKey, AttachedPolicies, CreatedKey, Done, FoundUser, Groups, Keys, Names, Policies, PolicyVersion,
+    Users,
 };
 
 /// The arguments of `stratum user`.
@@ -260,6 +261,10 @@ fn add_key(operator: &Operator, name: &str) -> Result<bool, CallError> {
 
 fn show_user(operator: &Operator, name: &str) -> Result<bool, CallError> {
     let of = [("UserName", name)];
+    let FoundUser { user } = operator.iam("GetUser", &of)?;
+    if let Some(boundary) = user.permissions_boundary {
+        output::line(format_args!("bound   {}", boundary.permissions_boundary_arn));
+    }
     for key in all(operator, "ListAccessKeys", &of, |page: Keys| page.into_page())? {
         output::line(format_args!("key     {} {}", key.access_key_id, key.status));
     }

@@ -17,6 +17,7 @@ mod access_keys;
 mod account;
 mod answer;
 mod attached;
+mod boundary;
 mod call;
 mod edit;
 mod error;
@@ -31,6 +32,7 @@ mod simulate;
 mod table;
 mod tagging;
 mod users;
+mod uses;
 mod valid;
 
 use crate::address::Address;

@@ -37,7 +37,7 @@ pub use beside::{
     BYPASS, authorise_copied_tags, authorise_headers, authorise_reading, authorise_said, bypasses_governance,
 };
 pub use delivery::may_deliver_logs;
-pub use facts::{Asker, Said};
+pub use facts::{Asker, IamSaid, Said};
 
 use crate::audit::Decided;
 use crate::context::{Account, Caller, Context, Store};

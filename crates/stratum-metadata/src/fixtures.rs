@@ -433,10 +433,15 @@ fn identities() -> [IdentityRecord; 3] {
         detail,
     };
     let (groups, access_keys) = (["writers".into()].into(), vec!["AKIA234567ABCDEFGHIJ".into()]);
-    let role =
-        IdentityDetail::Role { description: Some("reads".into()), session_seconds: 3600, trust: "{}".into() };
+    let boundary = Some("arn:aws:iam::aws:policy/readwrite".to_owned());
+    let role = IdentityDetail::Role {
+        description: Some("reads".into()),
+        session_seconds: 3600,
+        trust: "{}".into(),
+        boundary: None,
+    };
     [
-        of("AIDA234567ABCDEFGHIJ", "Ann", IdentityDetail::User { groups, access_keys }),
+        of("AIDA234567ABCDEFGHIJ", "Ann", IdentityDetail::User { groups, access_keys, boundary }),
         of("AGPA234567ABCDEFGHIJ", "Writers", IdentityDetail::Group),
         of("AROA234567ABCDEFGHIJ", "Reader", role),
     ]

@@ -30,6 +30,8 @@ pub enum Key {
     MultiFactorAuthPresent,
     /// When a session began.
     TokenIssueTime,
+    /// Of requests that give a user or a role rights, or take them away: the permissions boundary.
+    PermissionsBoundary,
     /// Of requests to assume a role.
     ExternalId,
     RoleSessionName,
@@ -136,6 +138,7 @@ impl Key {
             "aws:requestedregion" => Key::RequestedRegion,
             "aws:multifactorauthpresent" => Key::MultiFactorAuthPresent,
             "aws:tokenissuetime" => Key::TokenIssueTime,
+            "iam:permissionsboundary" => Key::PermissionsBoundary,
             "sts:externalid" => Key::ExternalId,
             "sts:rolesessionname" => Key::RoleSessionName,
             "aws:sourcearn" => Key::SourceArn,

@@ -63,6 +63,25 @@ pub struct User {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
+pub struct FoundUser {
+    pub user: Bounded,
+}
+
+/// A user's permissions boundary, if there is one.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Bounded {
+    pub permissions_boundary: Option<Boundary>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Boundary {
+    pub permissions_boundary_arn: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct Group {
     pub group_name: String,
 }

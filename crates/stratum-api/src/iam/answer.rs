@@ -1,7 +1,9 @@
 //! Answers: an action's result in the envelope of its API, and the elements that results are made of.
 
+use super::boundary::BoundaryElement;
 use super::error::IamError;
 use super::table::Row;
+use super::uses::Uses;
 use crate::error::S3Error;
 use crate::identities::Arn;
 use crate::request_id::RequestId;
@@ -110,6 +112,8 @@ pub struct UserElement<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub create_date: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub permissions_boundary: Option<BoundaryElement<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Members<TagElement<'a>>>,
 }
 
@@ -121,6 +125,7 @@ impl<'a> UserElement<'a> {
             user_id: &record.id,
             arn: Arn::new(account, "user", &record.path, &record.name).to_string(),
             create_date: Some(Timestamp(record.created)),
+            permissions_boundary: BoundaryElement::of(record),
             tags: (!record.tags.is_empty()).then(|| tags(&record.tags)),
         }
     }
@@ -133,6 +138,7 @@ impl<'a> UserElement<'a> {
             user_id: &owner.id,
             arn: Arn::root(&owner.id).to_string(),
             create_date: None,
+            permissions_boundary: None,
             tags: None,
         }
     }
@@ -175,13 +181,15 @@ pub struct RoleElement<'a> {
     description: Option<&'a str>,
     max_session_duration: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
+    permissions_boundary: Option<BoundaryElement<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<Members<TagElement<'a>>>,
 }
 
 impl<'a> RoleElement<'a> {
     /// None where the record isn't a role's.
     pub fn of(account: &str, record: &'a IdentityRecord) -> Option<Self> {
-        let IdentityDetail::Role { description, session_seconds, trust } = &record.detail else {
+        let IdentityDetail::Role { description, session_seconds, trust, .. } = &record.detail else {
             return None;
         };
         Some(RoleElement {
@@ -193,6 +201,7 @@ impl<'a> RoleElement<'a> {
             assume_role_policy_document: Encoded(trust),
             description: description.as_deref(),
             max_session_duration: *session_seconds,
+            permissions_boundary: BoundaryElement::of(record),
             tags: (!record.tags.is_empty()).then(|| tags(&record.tags)),
         })
     }
@@ -222,15 +231,15 @@ pub struct PolicyElement<'a> {
 }
 
 impl<'a> PolicyElement<'a> {
-    pub fn of(account: &str, record: &'a ManagedPolicyRecord, attachment_count: usize) -> Self {
+    pub fn of(account: &str, record: &'a ManagedPolicyRecord, uses: Uses) -> Self {
         PolicyElement {
             policy_name: &record.name,
             policy_id: Some(&record.id),
             arn: Arn::new(account, "policy", &record.path, &record.name).to_string(),
             path: &record.path,
             default_version_id: format!("v{}", record.default),
-            attachment_count,
-            permissions_boundary_usage_count: 0,
+            attachment_count: uses.attached,
+            permissions_boundary_usage_count: uses.bounding,
             is_attachable: true,
             description: record.description.as_deref(),
             create_date: Some(Timestamp(record.created)),

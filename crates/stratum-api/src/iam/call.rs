@@ -2,14 +2,14 @@
 
 use super::error::{Fault, IamError};
 use super::table::{About, Row};
-use super::{managed, valid};
+use super::{boundary, managed, valid};
 use crate::admission::Memory;
 use crate::audit::Trail;
 use crate::channel::Tls;
 use crate::context::{Account, Caller, Store};
 use crate::identities::{Arn, MemberKind};
 use crate::query::Query;
-use crate::rights::{self, Asker, Resource};
+use crate::rights::{self, Asker, IamSaid, Resource};
 use http::HeaderMap;
 use http::uri::Scheme;
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,6 +161,23 @@ impl Call {
         self.view.identity(kind, &at)?.ok_or_else(|| Fault::no_such(kind.name(), at.folded()))
     }
 
+    /// The user or the role that the action is about; none where it doesn't exist, and for an action that is about
+    /// anything else.
+    ///
+    /// # Errors
+    /// `ValidationError` for a name that no user or role can have.
+    pub fn named_identity(&self) -> Result<Option<IdentityRecord>, IamError> {
+        let (kind, at) = match self.row.about {
+            About::Users => match self.user()? {
+                Named::Made(at) => (IdentityKind::User, at),
+                Named::Owner(_) => return Ok(None),
+            },
+            About::Roles => (IdentityKind::Role, self.at(IdentityKind::Role)?),
+            _ => return Ok(None),
+        };
+        Ok(self.view.identity(kind, &at)?)
+    }
+
     /// Under which name the state has the user, group or role that a parameter names.
     ///
     /// # Errors
@@ -240,6 +257,7 @@ impl Call {
     /// `AccessDenied`.
     pub fn may(&self, resource: &Resource<'_>) -> Result<(), IamError> {
         let account = Account::User(self.account.clone());
+        let said = IamSaid { boundary: boundary::asked(self)? };
         let asker = Asker {
             store: &self.store,
             view: &self.view,
@@ -255,6 +273,7 @@ impl Call {
             now: self.now,
             trail: &self.trail,
             said: None,
+            iam: Some(&said),
         };
         rights::authorise(&asker, self.row.right, resource).map_err(|error| {
             let denied = IamError::from(error);

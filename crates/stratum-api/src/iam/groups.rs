@@ -227,7 +227,7 @@ async fn users_of(call: &Call, group: &AccountName) -> Result<Vec<IdentityRecord
 fn record_bytes(user: &IdentityRecord) -> usize {
     let named =
         [&user.id, &user.name, &user.path].into_iter().chain(&user.attached).chain(user.access_keys());
-    let named = named.map(String::len).chain(user.groups().map(str::len));
+    let named = named.map(String::len).chain(user.groups().chain(user.boundary()).map(str::len));
     let texts = user.inline.iter().chain(&user.tags).map(|(name, text)| name.len() + text.len());
     RECORD_BYTES + named.chain(texts).sum::<usize>()
 }

@@ -5,12 +5,13 @@ use super::call::Call;
 use super::edit::Edit;
 use super::error::{Fault, IamError};
 use super::page::{Gathered, Listed, Wanted};
+use super::uses::{Counted, Uses};
 use super::valid;
 use crate::identities::{Arn, CANNED, Canned, fresh_id};
 use crate::number;
 use crate::text::Timestamp;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use stratum_metadata::record::{
@@ -149,13 +150,13 @@ pub async fn create(call: &Call) -> Result<Reply, IamError> {
         versions: [(1, version)].into(),
     };
     put(edit, &at, Some(record.clone())).await?;
-    result(&One { policy: PolicyElement::of(call.account_id(), &record, 0) })
+    result(&One { policy: PolicyElement::of(call.account_id(), &record, Uses::default()) })
 }
 
 pub async fn get(call: &Call) -> Result<Reply, IamError> {
     let found = find(call, call.required("PolicyArn")?)?;
-    let count = attachments_of(call, &found.arn()).await?;
-    result(&One { policy: element(call, &found, count) })
+    let uses = Uses::of(call, &found.arn()).await?;
+    result(&One { policy: element(call, &found, uses) })
 }
 
 /// Lists the account's own policies and those that every account has (`Scope` `AWS`).
@@ -171,11 +172,14 @@ pub async fn list(call: &Call) -> Result<Reply, IamError> {
         None | Some("false") => false,
         Some(_) => return Err(Fault::ValidationError.because("OnlyAttached must be true or false.")),
     };
+    let counted = Counted::of(call)?;
+    // A list of one use has only the policies that are used so, with OnlyAttached or without it.
+    let only_used = only_attached || call.form.get("PolicyUsageFilter").is_some();
     let (wanted, _leave) = (Wanted::of(call)?, call.leave().await?);
-    let counts = Arc::new(attachments(call).await?);
-    let (is_below, attached) = (call.is_below(), counts.clone());
-    let is_meant =
-        move |arn: &str, path: &str| is_below(path) && (!only_attached || attached.contains_key(arn));
+    let uses = Arc::new(Uses::of_all(call).await?);
+    let (is_below, used) = (call.is_below(), uses.clone());
+    let is_used = move |arn: &str| used.get(arn).is_some_and(|uses| counted.any(*uses));
+    let is_meant = move |arn: &str, path: &str| is_below(path) && (!only_used || is_used(arn));
     let mut page = wanted.begin();
     if let Some(after) = wanted.after_in(EVERYBODYS).filter(|_| aws) {
         for canned in CANNED.iter().filter(|canned| canned.name > after && is_meant(&canned.arn(), "/")) {
@@ -189,8 +193,8 @@ pub async fn list(call: &Call) -> Result<Reply, IamError> {
     }
     let Gathered { items, is_cut, .. } = page;
     let Listed { items, marker } = wanted.page(call, items, is_cut, Found::place);
-    let count = |found: &Found| counts.get(&found.arn()).copied().unwrap_or(0);
-    let policies = items.iter().map(|found| element(call, found, count(found))).collect();
+    let uses = |found: &Found| uses.get(&found.arn()).copied().unwrap_or_default();
+    let policies = items.iter().map(|found| element(call, found, uses(found))).collect();
     result(&Page { policies, is_truncated: marker.is_some(), marker })
 }
 
@@ -215,12 +219,17 @@ async fn gather(
     Ok(call.view.visit_managed_policies(call.account_id(), after, page, visit).await?)
 }
 
-/// Deletes a policy that is attached to nothing any more and has no version but the default.
+/// Deletes a policy that is attached to nothing any more, bounds nobody, and has no version but the default.
 pub async fn delete(call: &Call) -> Result<Reply, IamError> {
     let edit = Edit::begin(call).await?;
     let (at, record) = made(call)?;
-    if attachments_of(call, &arn_of_record(call.account_id(), &record)).await? > 0 {
+    let uses = Uses::of(call, &arn_of_record(call.account_id(), &record)).await?;
+    if uses.attached > 0 {
         return Err(Fault::DeleteConflict.because("Cannot delete a policy attached to entities."));
+    }
+    if uses.bounding > 0 {
+        return Err(Fault::DeleteConflict
+            .because("Cannot delete a policy that is the permissions boundary of entities."));
     }
     if record.versions.len() > 1 {
         return Err(Fault::DeleteConflict
@@ -300,7 +309,7 @@ pub async fn set_default(call: &Call) -> Result<Reply, IamError> {
     put(edit, &at, Some(record)).await
 }
 
-/// Lists the users, groups and roles to which a policy is attached.
+/// Lists the users, groups and roles to which a policy is attached, or whose permissions boundary it is.
 pub async fn entities(call: &Call) -> Result<Reply, IamError> {
     let meant = match call.form.get("EntityFilter") {
         None => None,
@@ -310,6 +319,7 @@ pub async fn entities(call: &Call) -> Result<Reply, IamError> {
         Some(_) => return Err(Fault::ValidationError.because("EntityFilter must be User, Group or Role.")),
     };
     let arn = find(call, call.required("PolicyArn")?)?.arn();
+    let counted = Counted::of(call)?;
     let (wanted, _leave) = (Wanted::of(call)?, call.leave().await?);
     let mut page = wanted.begin();
     // In the order of their names, as the page is.
@@ -318,7 +328,7 @@ pub async fn entities(call: &Call) -> Result<Reply, IamError> {
         let (Some(after), false) = (after, page.is_cut) else { continue };
         let (arn, is_below) = (arn.clone(), call.is_below());
         let is_meant =
-            move |record: &IdentityRecord| record.attached.contains(&arn) && is_below(&record.path);
+            move |record: &IdentityRecord| counted.any(Uses::by(record, &arn)) && is_below(&record.path);
         page = call.gather(kind, after, page, is_meant).await?;
     }
     let Gathered { items, is_cut, .. } = page;
@@ -432,46 +442,17 @@ fn arn_of_record(account: &str, record: &ManagedPolicyRecord) -> String {
     Arn::new(account, "policy", &record.path, &record.name).to_string()
 }
 
-/// To how many users, groups and roles each policy is attached, by the policy's ARN.
-async fn attachments(call: &Call) -> Result<HashMap<String, usize>, IamError> {
-    let mut counts = HashMap::new();
-    for kind in IdentityKind::ALL {
-        let count = |counts: &mut HashMap<String, usize>, record: IdentityRecord| {
-            for arn in record.attached {
-                *counts.entry(arn).or_insert(0) += 1;
-            }
-            ControlFlow::Continue(())
-        };
-        counts = call.view.visit_identities(kind, call.account_id(), "", counts, count).await?;
-    }
-    Ok(counts)
-}
-
-/// To how many users, groups and roles the policy with this ARN is attached.
-async fn attachments_of(call: &Call, arn: &str) -> Result<usize, IamError> {
-    let mut count = 0;
-    for kind in IdentityKind::ALL {
-        let arn = arn.to_owned();
-        let look = move |count: &mut usize, record: IdentityRecord| {
-            *count += usize::from(record.attached.contains(&arn));
-            ControlFlow::Continue(())
-        };
-        count = call.view.visit_identities(kind, call.account_id(), "", count, look).await?;
-    }
-    Ok(count)
-}
-
-fn element<'a>(call: &Call, found: &'a Found, attachment_count: usize) -> PolicyElement<'a> {
+fn element<'a>(call: &Call, found: &'a Found, uses: Uses) -> PolicyElement<'a> {
     match found {
-        Found::Made(_, record) => PolicyElement::of(call.account_id(), record, attachment_count),
+        Found::Made(_, record) => PolicyElement::of(call.account_id(), record, uses),
         Found::Canned(canned) => PolicyElement {
             policy_name: canned.name,
             policy_id: None,
-            attachment_count,
+            attachment_count: uses.attached,
+            permissions_boundary_usage_count: uses.bounding,
             arn: canned.arn(),
             path: "/",
             default_version_id: "v1".into(),
-            permissions_boundary_usage_count: 0,
             is_attachable: true,
             description: Some(canned.description),
             create_date: None,

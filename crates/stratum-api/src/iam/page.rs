@@ -152,7 +152,7 @@ impl Call {
     }
 
     /// The page that the form asks for of the account's users, groups or roles that `is_meant` chooses. What no list
-    /// tells of an identity is left out of the records: policies and tags. The caller has leave.
+    /// tells of an identity is left out of the records: policies, permissions boundary and tags. The caller has leave.
     ///
     /// # Errors
     /// As [`Wanted::of`]; failures of the store.
@@ -181,15 +181,22 @@ impl Call {
         let visit = move |page: &mut Gathered<_>, record: IdentityRecord| match is_meant(&record) {
             true => {
                 let documents = document_bytes(&record.detail);
-                page.take(
-                    IdentityRecord { inline: [].into(), attached: [].into(), tags: [].into(), ..record },
-                    documents,
-                )
+                page.take(for_a_list(record), documents)
             }
             false => ControlFlow::Continue(()),
         };
         Ok(self.view.visit_identities(kind, self.account_id(), after, page, visit).await?)
     }
+}
+
+/// A record without what no list tells of an identity.
+fn for_a_list(mut record: IdentityRecord) -> IdentityRecord {
+    (record.inline, record.attached, record.tags) = ([].into(), [].into(), [].into());
+    match &mut record.detail {
+        IdentityDetail::User { boundary, .. } | IdentityDetail::Role { boundary, .. } => *boundary = None,
+        IdentityDetail::Group => {}
+    }
+    record
 }
 
 /// How many bytes a list tells of a document, and of what may be as long.

@@ -5,7 +5,7 @@ use super::call::Call;
 use super::edit::Edit;
 use super::error::{Fault, IamError};
 use super::page::Listed;
-use super::valid;
+use super::{boundary, valid};
 use crate::identities::fresh_id;
 use crate::number;
 use serde::Serialize;
@@ -42,6 +42,7 @@ pub async fn create(call: &Call) -> Result<Reply, IamError> {
     let session_seconds = session_seconds(call)?.unwrap_or(USUAL_SESSION_SECONDS);
     let at = AccountName::new(call.account_id(), name);
     let mut edit = Edit::begin(call).await?;
+    let boundary = boundary::at_first(call)?;
     edit.must_not_be(IdentityKind::Role, &at)?;
     edit.must_have_room(IdentityKind::Role, valid::MOST_ROLES).await?;
     let record = IdentityRecord {
@@ -52,7 +53,7 @@ pub async fn create(call: &Call) -> Result<Reply, IamError> {
         tags,
         inline: Default::default(),
         attached: Default::default(),
-        detail: IdentityDetail::Role { description, session_seconds, trust: trust.to_owned() },
+        detail: IdentityDetail::Role { description, session_seconds, trust: trust.to_owned(), boundary },
     };
     edit.put(&at, record.clone());
     edit.commit().await?;

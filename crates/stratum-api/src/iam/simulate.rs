@@ -168,6 +168,7 @@ fn judged(
         now: call.now,
         trail: &Trail::OFF,
         said: Some(&said),
+        iam: None,
     };
     let judge =
         |resource: &Resource<'_>| rights::judge(&asker, action.name(), resource).map_err(IamError::from);

@@ -8,7 +8,8 @@ use super::answer::Reply;
 use super::call::Call;
 use super::error::{Fault, IamError};
 use super::{
-    absent, access_keys, account, attached, groups, inline, managed, roles, session, simulate, tagging, users,
+    absent, access_keys, account, attached, boundary, groups, inline, managed, roles, session, simulate,
+    tagging, users,
 };
 use crate::number;
 use crate::query::Query;
@@ -116,7 +117,9 @@ macro_rules! sts {
 
 /// All actions.
 pub const ROWS: &[Row] = &[
-    iam!("CreateUser", Users, ["UserName", "Path", "Tags"], |call| Box::pin(users::create(call))),
+    iam!("CreateUser", Users, ["UserName", "Path", "PermissionsBoundary", "Tags"], |call| Box::pin(
+        users::create(call)
+    )),
     iam!("GetUser", Users, ["UserName"], |call| Box::pin(users::get(call))),
     iam!("ListUsers", Users, ["PathPrefix", "Marker", "MaxItems"], |call| Box::pin(users::list(call)))
         .lists(),
@@ -146,7 +149,15 @@ pub const ROWS: &[Row] = &[
     iam!(
         "CreateRole",
         Roles,
-        ["RoleName", "Path", "AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "Tags"],
+        [
+            "RoleName",
+            "Path",
+            "AssumeRolePolicyDocument",
+            "Description",
+            "MaxSessionDuration",
+            "PermissionsBoundary",
+            "Tags"
+        ],
         |call| Box::pin(roles::create(call))
     ),
     iam!("GetRole", Roles, ["RoleName"], |call| Box::pin(roles::get(call))),
@@ -192,6 +203,13 @@ pub const ROWS: &[Row] = &[
     iam!("ListAttachedUserPolicies", Users, ["UserName", "PathPrefix", "Marker", "MaxItems"], |call| {
         Box::pin(attached::list(call, IdentityKind::User))
     }),
+    iam!("PutUserPermissionsBoundary", Users, ["UserName", "PermissionsBoundary"], |call| Box::pin(
+        boundary::put(call, IdentityKind::User)
+    )),
+    iam!("DeleteUserPermissionsBoundary", Users, ["UserName"], |call| Box::pin(boundary::delete(
+        call,
+        IdentityKind::User
+    ))),
     iam!("TagUser", Users, ["UserName", "Tags"], |call| Box::pin(tagging::tag(call, IdentityKind::User))),
     iam!("UntagUser", Users, ["UserName", "TagKeys"], |call| Box::pin(tagging::untag(
         call,
@@ -254,6 +272,13 @@ pub const ROWS: &[Row] = &[
     iam!("ListAttachedRolePolicies", Roles, ["RoleName", "PathPrefix", "Marker", "MaxItems"], |call| {
         Box::pin(attached::list(call, IdentityKind::Role))
     }),
+    iam!("PutRolePermissionsBoundary", Roles, ["RoleName", "PermissionsBoundary"], |call| Box::pin(
+        boundary::put(call, IdentityKind::Role)
+    )),
+    iam!("DeleteRolePermissionsBoundary", Roles, ["RoleName"], |call| Box::pin(boundary::delete(
+        call,
+        IdentityKind::Role
+    ))),
     iam!("TagRole", Roles, ["RoleName", "Tags"], |call| Box::pin(tagging::tag(call, IdentityKind::Role))),
     iam!("UntagRole", Roles, ["RoleName", "TagKeys"], |call| Box::pin(tagging::untag(
         call,
@@ -267,9 +292,12 @@ pub const ROWS: &[Row] = &[
         Box::pin(managed::create(call))
     }),
     iam!("GetPolicy", Policies, ["PolicyArn"], |call| Box::pin(managed::get(call))),
-    iam!("ListPolicies", Policies, ["Scope", "OnlyAttached", "PathPrefix", "Marker", "MaxItems"], |call| {
-        Box::pin(managed::list(call))
-    })
+    iam!(
+        "ListPolicies",
+        Policies,
+        ["Scope", "OnlyAttached", "PolicyUsageFilter", "PathPrefix", "Marker", "MaxItems"],
+        |call| Box::pin(managed::list(call))
+    )
     .lists(),
     iam!("DeletePolicy", Policies, ["PolicyArn"], |call| Box::pin(managed::delete(call))),
     iam!("CreatePolicyVersion", Policies, ["PolicyArn", "PolicyDocument", "SetAsDefault"], |call| Box::pin(
@@ -290,7 +318,7 @@ pub const ROWS: &[Row] = &[
     iam!(
         "ListEntitiesForPolicy",
         Policies,
-        ["PolicyArn", "EntityFilter", "PathPrefix", "Marker", "MaxItems"],
+        ["PolicyArn", "EntityFilter", "PolicyUsageFilter", "PathPrefix", "Marker", "MaxItems"],
         |call| Box::pin(managed::entities(call))
     ),
     iam!(
@@ -486,13 +514,18 @@ mod tests {
             row.check_parameters(&form).map_err(|error| error.code())
         };
         let create = "Action=CreateUser&Version=2010-05-08&UserName=a";
-        for taken in ["", "&Path=/&Tags.member.1.Key=a&Tags.member.1.Value=b&Tags.member.22.Key=c", "&Tags="]
-        {
+        for taken in [
+            "",
+            "&Path=/&Tags.member.1.Key=a&Tags.member.1.Value=b&Tags.member.22.Key=c",
+            "&Tags=",
+            "&PermissionsBoundary=arn",
+        ] {
             assert_eq!(check(&format!("{create}{taken}")), Ok(()), "{taken}");
         }
         assert_eq!(check(&format!("{create}&UserName=b")), Err("InvalidInput"));
         for refused in [
-            "&PermissionsBoundary=arn",
+            "&Password=a",
+            "&PermissionsBoundary.member.1=arn",
             "&Tags=a",
             "&Tags.member=a",
             "&Tags.member.1=a",

@@ -5,7 +5,7 @@ use super::call::{Call, Named, of_the_configuration};
 use super::edit::Edit;
 use super::error::{Fault, IamError};
 use super::page::{Gathered, Listed, Wanted};
-use super::valid;
+use super::{boundary, valid};
 use crate::identities::fresh_id;
 use serde::Serialize;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ pub async fn create(call: &Call) -> Result<Reply, IamError> {
     let (path, tags) = (call.path()?, call.tags()?);
     let at = free(call, name)?;
     let mut edit = Edit::begin(call).await?;
+    let boundary = boundary::at_first(call)?;
     edit.must_not_be(IdentityKind::User, &at)?;
     edit.must_have_room(IdentityKind::User, valid::MOST_USERS).await?;
     let record = IdentityRecord {
@@ -42,7 +43,7 @@ pub async fn create(call: &Call) -> Result<Reply, IamError> {
         tags,
         inline: Default::default(),
         attached: Default::default(),
-        detail: IdentityDetail::User { groups: Default::default(), access_keys: Vec::new() },
+        detail: IdentityDetail::User { groups: Default::default(), access_keys: Vec::new(), boundary },
     };
     edit.put(&at, record.clone());
     edit.commit().await?;

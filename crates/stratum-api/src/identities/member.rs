@@ -31,6 +31,8 @@ pub struct Member {
     pub kind: MemberKind,
     /// The policies of the user and of their groups, or those of the role.
     pub policies: Vec<Arc<Policy>>,
+    /// The permissions boundary, within which what those policies allow stays; `None` if there is no such boundary.
+    pub boundary: Option<Vec<Arc<Policy>>>,
     /// The policies that a session must stay within, too; `None` if it was given none.
     pub within: Option<Vec<Arc<Policy>>>,
     /// When the session began.
@@ -71,6 +73,7 @@ impl Member {
                 policies.read(view, &group)?;
             }
         }
+        let boundary = policies.boundary(view, &record)?;
         let arn = Arn::new(&account.id, "user", &record.path, &record.name);
         let member = Member {
             account: account.clone(),
@@ -82,6 +85,7 @@ impl Member {
             arn,
             kind: MemberKind::User(record.name),
             policies: policies.all,
+            boundary,
             within: None,
             issued: session.map(|session| session.issued),
         };
@@ -103,7 +107,7 @@ impl Member {
         };
         let mut policies = Policies::default();
         policies.read(view, &record)?;
-        let within = policies.within(view, session)?;
+        let (boundary, within) = (policies.boundary(view, &record)?, policies.within(view, session)?);
         let principal = Arn::new(&account.id, "role", &record.path, &record.name);
         let arn = Arn::session(&account.id, &record.name, called);
         let member = Member {
@@ -116,6 +120,7 @@ impl Member {
             arn,
             kind: MemberKind::Role,
             policies: policies.all,
+            boundary,
             within,
             issued: Some(session.issued),
         };
@@ -154,6 +159,15 @@ impl Policies {
         let record = view.managed_policy(&at)?;
         let version = record.as_ref().and_then(|record| record.versions.get(&record.default));
         Ok(version.map(|version| self.parse(&version.document)))
+    }
+
+    /// The permissions boundary of a user or a role. One that was deleted since allows nothing any more.
+    fn boundary(
+        &mut self,
+        view: &ReadView,
+        of: &IdentityRecord,
+    ) -> Result<Option<Vec<Arc<Policy>>>, ReadError> {
+        of.boundary().map(|arn| Ok(self.managed(view, arn)?.into_iter().collect())).transpose()
     }
 
     /// The policies that a session must stay within. One that was deleted since allows nothing any more.

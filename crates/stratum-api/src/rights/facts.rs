@@ -45,6 +45,16 @@ pub struct Asker<'a> {
     pub trail: &'a Trail,
     /// The tags and the lock that the body gives, once it has been read.
     pub said: Option<&'a Said>,
+    /// What a request to IAM or STS says; none for any other request.
+    pub iam: Option<&'a IamSaid>,
+}
+
+/// What a request to IAM or STS says that policies may ask about.
+#[derive(Clone, Debug, Default)]
+pub struct IamSaid {
+    /// The ARN of the permissions boundary that the request gives, or else of the one that the user or the role it is
+    /// about has.
+    pub boundary: Option<String>,
 }
 
 /// The tags and the lock that a request gives to a version, by its headers or its body. Policies have condition keys
@@ -125,6 +135,7 @@ impl<'a> Asker<'a> {
             now: ctx.now,
             trail: &ctx.trail,
             said: None,
+            iam: None,
         }
     }
 
@@ -224,6 +235,7 @@ impl stratum_policy::Facts for Facts<'_> {
                 Some(issued) => Values::One(Value::Time(issued.cast_signed())),
                 None => Values::None,
             },
+            Key::PermissionsBoundary => Values::from(asker.iam.and_then(|said| said.boundary.as_deref())),
             // Parameters of AssumeRole.
             Key::ExternalId => parameter("ExternalId"),
             Key::RoleSessionName => parameter("RoleSessionName"),

@@ -231,6 +231,7 @@ impl Told {
             now: store.clock.now(),
             trail: &Trail::OFF,
             said: None,
+            iam: None,
         };
         rights::authorise(&asker, action, &resource).is_ok()
     }

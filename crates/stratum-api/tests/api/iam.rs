@@ -480,7 +480,7 @@ async fn a_user_is_found_though_the_configuration_has_one_of_the_same_name_since
         tags: BTreeMap::new(),
         inline: BTreeMap::new(),
         attached: BTreeSet::new(),
-        detail: IdentityDetail::User { groups: BTreeSet::new(), access_keys: Vec::new() },
+        detail: IdentityDetail::User { groups: BTreeSet::new(), access_keys: Vec::new(), boundary: None },
     };
     let at = AccountName::new("root", "other");
     let write = IdentityWrite::Identity { kind: IdentityKind::User, at, record: Some(record) };
@@ -900,16 +900,22 @@ async fn a_list_page_by_page_is_the_list() {
             }
         }
     }
-    let of_m = ("PolicyArn", "arn:aws:iam::root:policy/m");
+    let (of_m, of_p) =
+        (("PolicyArn", "arn:aws:iam::root:policy/m"), ("PolicyArn", "arn:aws:iam::root:policy/p"));
+    let bounded = [("UserName", "z"), ("PermissionsBoundary", of_p.1)];
+    done(root().iam(&rig, "PutUserPermissionsBoundary", &bounded).await);
     for (action, more, element, expected) in [
         ("ListUsers", None, "UserName", 6),
         ("ListPolicies", None, "PolicyName", 13),
         ("ListPolicies", Some(("Scope", "Local")), "PolicyName", 4),
         ("ListPolicies", Some(("Scope", "AWS")), "PolicyName", 9),
-        ("ListPolicies", Some(("OnlyAttached", "true")), "PolicyName", 1),
+        ("ListPolicies", Some(("OnlyAttached", "true")), "PolicyName", 2),
+        ("ListPolicies", Some(("PolicyUsageFilter", "PermissionsPolicy")), "PolicyName", 1),
+        ("ListPolicies", Some(("PolicyUsageFilter", "PermissionsBoundary")), "PolicyName", 1),
         ("GetGroup", Some(("GroupName", "g")), "UserName", 4),
         ("ListEntitiesForPolicy", Some(of_m), "GroupName", 1),
         ("ListEntitiesForPolicy", Some(of_m), "UserName", 2),
+        ("ListEntitiesForPolicy", Some(of_p), "UserName", 1),
         ("ListPolicyVersions", Some(of_m), "VersionId", 1),
     ] {
         let more = more.as_slice();

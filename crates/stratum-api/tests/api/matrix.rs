@@ -242,6 +242,29 @@ async fn give_user(rig: &Rig, statements: &[String]) {
     assert_eq!(answer.status, 200, "{}", answer.text());
 }
 
+/// A user whose policies allow everything may do just what the permissions boundary allows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_boundary_leaves_just_what_it_names() {
+    let rig = shut().await;
+    let member = user(&rig, "own").await;
+    give_user(&rig, &[own("Allow", "Action", &["s3:*"])]).await;
+    for (number, row) in rows().iter().enumerate() {
+        for (element, expected) in [("Action", true), ("NotAction", false)] {
+            let statement = own("Allow", element, &row.actions);
+            let text = format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#);
+            let named = [("PolicyName", &*format!("{element}-{number}")), ("PolicyDocument", &text)];
+            let made = root().iam(&rig, "CreatePolicy", &named).await;
+            let arn = made.element("Arn").unwrap_or_else(|| panic!("{}", made.text()));
+            let bounded = [("UserName", "own"), ("PermissionsBoundary", arn.as_str())];
+            assert_eq!(root().iam(&rig, "PutUserPermissionsBoundary", &bounded).await.status, 200);
+            assert_eq!(rig.signed(ROOT, "DELETE", "/bucket?policy", &[], b"").await.status, 204);
+            object(&rig).await;
+            let answer = ask_as(&rig, Some(member.signer("s3")), row).await;
+            assert_eq!(!is_refused(row, &answer), expected, "{element} {row:?} {}", answer.text());
+        }
+    }
+}
+
 /// A request for a bucket that isn't there yet, in place of the one that is.
 fn for_a_new_bucket(row: &mut Example) {
     if row.operation == "CreateBucket" {

@@ -178,7 +178,11 @@ fn record(user: u64, stamp: u64) -> IdentityRecord {
         tags: Default::default(),
         inline: [("own".into(), "{}".into())].into(),
         attached: Default::default(),
-        detail: IdentityDetail::User { groups: Default::default(), access_keys: vec![key_of(user)] },
+        detail: IdentityDetail::User {
+            groups: Default::default(),
+            access_keys: vec![key_of(user)],
+            boundary: None,
+        },
     }
 }
 

@@ -88,6 +88,8 @@ pub enum IdentityDetail {
         groups: BTreeSet<String>,
         /// The ids of its access keys, the oldest first.
         access_keys: Vec<String>,
+        /// The ARN of its permissions boundary: the policy that bounds its rights.
+        boundary: Option<String>,
     },
     Group,
     Role {
@@ -96,6 +98,8 @@ pub enum IdentityDetail {
         session_seconds: u32,
         /// The policy that says who may assume the role.
         trust: String,
+        /// As a user's.
+        boundary: Option<String>,
     },
 }
 
@@ -115,6 +119,16 @@ impl IdentityRecord {
             IdentityDetail::Group | IdentityDetail::Role { .. } => None,
         };
         groups.into_iter().flatten().map(String::as_str)
+    }
+
+    /// The ARN of the permissions boundary of a user or a role.
+    pub fn boundary(&self) -> Option<&str> {
+        match &self.detail {
+            IdentityDetail::User { boundary, .. } | IdentityDetail::Role { boundary, .. } => {
+                boundary.as_deref()
+            }
+            IdentityDetail::Group => None,
+        }
     }
 
     /// The ids of a user's keys; empty for any other identity.

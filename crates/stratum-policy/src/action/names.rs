@@ -1,7 +1,7 @@
 //! The names of the actions that this server may be asked for.
 
 /// Sorted by their bytes.
-pub(super) const NAMES: [&str; 183] = [
+pub(super) const NAMES: [&str; 187] = [
     "iam:AddUserToGroup",
     "iam:AttachGroupPolicy",
     "iam:AttachRolePolicy",
@@ -19,8 +19,10 @@ pub(super) const NAMES: [&str; 183] = [
     "iam:DeletePolicy",
     "iam:DeletePolicyVersion",
     "iam:DeleteRole",
+    "iam:DeleteRolePermissionsBoundary",
     "iam:DeleteRolePolicy",
     "iam:DeleteUser",
+    "iam:DeleteUserPermissionsBoundary",
     "iam:DeleteUserPolicy",
     "iam:DetachGroupPolicy",
     "iam:DetachRolePolicy",
@@ -65,7 +67,9 @@ pub(super) const NAMES: [&str; 183] = [
     "iam:ListUsers",
     "iam:ListVirtualMFADevices",
     "iam:PutGroupPolicy",
+    "iam:PutRolePermissionsBoundary",
     "iam:PutRolePolicy",
+    "iam:PutUserPermissionsBoundary",
     "iam:PutUserPolicy",
     "iam:RemoveUserFromGroup",
     "iam:SetDefaultPolicyVersion",

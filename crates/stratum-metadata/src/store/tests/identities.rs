@@ -15,7 +15,7 @@ fn user(account: &str, name: &str) -> IdentityWrite {
         tags: BTreeMap::new(),
         inline: BTreeMap::new(),
         attached: BTreeSet::new(),
-        detail: IdentityDetail::User { groups: BTreeSet::new(), access_keys: Vec::new() },
+        detail: IdentityDetail::User { groups: BTreeSet::new(), access_keys: Vec::new(), boundary: None },
     };
     let at = AccountName::new(account, name);
     IdentityWrite::Identity { kind: IdentityKind::User, at, record: Some(record) }
