@@ -28,6 +28,7 @@ mod marker;
 mod page;
 mod roles;
 mod session;
+mod session_tags;
 mod simulate;
 mod table;
 mod tagging;

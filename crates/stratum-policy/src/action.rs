@@ -205,13 +205,13 @@ mod tests {
         for none in ["s3:GetObjects", "iam:Foo", "sts:Foo*", "ec2", ":a", "e*2:Run", "ec2:"] {
             assert_eq!(parsed(none), Err(Malformed::Action(none.into())));
         }
-        let tag_session = |services| Actions::parse(&Json::Text("sts:TagSession".into()), "Action", services);
-        assert!(tag_session(Services::Sts).is_ok() && tag_session(Services::S3).is_err());
+        let set_context = |services| Actions::parse(&Json::Text("sts:SetContext".into()), "Action", services);
+        assert!(set_context(Services::Sts).is_ok() && set_context(Services::S3).is_err());
         let not_s3 = Actions::parse(&Json::Text("s3:*".into()), "NotAction", Services::All).unwrap();
         assert!(names(&not_s3).iter().all(|name| !name.starts_with("s3:")));
         assert_eq!(
             names(&Actions::parse(&Json::Text("*".into()), "Action", Services::Sts).unwrap()),
-            ["sts:AssumeRole", "sts:GetCallerIdentity", "sts:GetSessionToken"]
+            ["sts:AssumeRole", "sts:GetCallerIdentity", "sts:GetSessionToken", "sts:TagSession"]
         );
     }
 }

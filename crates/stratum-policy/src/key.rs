@@ -20,7 +20,7 @@ pub enum Key {
     PrincipalType,
     PrincipalArn,
     PrincipalAccount,
-    /// A tag of the user or the role.
+    /// A tag of the user, the role or the session.
     PrincipalTag(Box<str>),
     /// Whether a service sends the request, for itself or on behalf of a user.
     ViaService,
@@ -32,9 +32,14 @@ pub enum Key {
     TokenIssueTime,
     /// Of requests that give a user or a role rights, or take them away: the permissions boundary.
     PermissionsBoundary,
+    /// A tag that a request to IAM or STS gives.
+    RequestTag(Box<str>),
+    /// The keys of the tags that a request to IAM or STS gives or takes away.
+    TagKeys,
     /// Of requests to assume a role.
     ExternalId,
     RoleSessionName,
+    TransitiveTagKeys,
     /// Of requests that a service makes on behalf of a resource.
     SourceArn,
     SourceAccount,
@@ -120,6 +125,7 @@ impl Key {
                 "s3:existingobjecttag" => Some(Key::ExistingObjectTag(tag.into())),
                 "s3:requestobjecttag" => Some(Key::RequestObjectTag(tag.into())),
                 "aws:principaltag" => Some(Key::PrincipalTag(tag.into())),
+                "aws:requesttag" => Some(Key::RequestTag(tag.into())),
                 _ => None,
             };
         }
@@ -141,6 +147,8 @@ impl Key {
             "iam:permissionsboundary" => Key::PermissionsBoundary,
             "sts:externalid" => Key::ExternalId,
             "sts:rolesessionname" => Key::RoleSessionName,
+            "sts:transitivetagkeys" => Key::TransitiveTagKeys,
+            "aws:tagkeys" => Key::TagKeys,
             "aws:sourcearn" => Key::SourceArn,
             "aws:sourceaccount" => Key::SourceAccount,
             "s3:prefix" => Key::Prefix,

@@ -103,6 +103,14 @@ impl Call {
         valid::tags(tags?.into_iter())
     }
 
+    /// The keys of the tags that are to be taken away: `TagKeys.member.N`.
+    ///
+    /// # Errors
+    /// As [`valid::tag_keys`].
+    pub fn tag_keys(&self) -> Result<Vec<&str>, IamError> {
+        valid::tag_keys(self.members("TagKeys"))
+    }
+
     /// The values that the form lists as `NAME.member.N`.
     pub fn members<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.form.iter().filter_map(move |(parameter, value)| {
@@ -256,8 +264,16 @@ impl Call {
     /// # Errors
     /// `AccessDenied`.
     pub fn may(&self, resource: &Resource<'_>) -> Result<(), IamError> {
+        self.may_do(self.row.right, resource)
+    }
+
+    /// Asks whether the caller has a right to a resource that the request needs beside the action's own.
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub fn may_do(&self, right: &'static str, resource: &Resource<'_>) -> Result<(), IamError> {
         let account = Account::User(self.account.clone());
-        let said = IamSaid { boundary: boundary::asked(self)? };
+        let said = self.said()?;
         let asker = Asker {
             store: &self.store,
             view: &self.view,
@@ -275,16 +291,27 @@ impl Call {
             said: None,
             iam: Some(&said),
         };
-        rights::authorise(&asker, self.row.right, resource).map_err(|error| {
+        rights::authorise(&asker, right, resource).map_err(|error| {
             let denied = IamError::from(error);
             match denied.code() {
                 "AccessDenied" => denied.saying(format!(
-                    "User: {} is not authorized to perform: {} on resource: {resource}",
+                    "User: {} is not authorized to perform: {right} on resource: {resource}",
                     self.caller.id().unwrap_or_default(),
-                    self.row.right
                 )),
                 _ => denied,
             }
+        })
+    }
+
+    /// What policies may ask about the form.
+    fn said(&self) -> Result<IamSaid<'_>, IamError> {
+        let (tags, taken) = (self.tags()?, self.tag_keys()?);
+        Ok(IamSaid {
+            form: &self.form,
+            boundary: boundary::asked(self)?,
+            tag_keys: tags.keys().map(String::as_str).chain(taken).map(str::to_owned).collect(),
+            transitive_tag_keys: self.members("TransitiveTagKeys").map(str::to_owned).collect(),
+            tags,
         })
     }
 

@@ -29,6 +29,7 @@ pub enum Fault {
     MissingAuthenticationToken,
     NoSuchEntity,
     NotImplemented,
+    PackedPolicyTooLarge,
     SignatureDoesNotMatch,
     UnmodifiableEntity,
     ValidationError,
@@ -83,6 +84,11 @@ impl Fault {
                 "NotImplemented",
                 StatusCode::NOT_IMPLEMENTED,
                 "The request asks for something that is not implemented.",
+            ),
+            PackedPolicyTooLarge => (
+                "PackedPolicyTooLarge",
+                StatusCode::BAD_REQUEST,
+                "The session's policies and tags are more than its token has room for.",
             ),
             SignatureDoesNotMatch => (
                 "SignatureDoesNotMatch",

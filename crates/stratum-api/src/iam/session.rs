@@ -4,8 +4,8 @@ use super::answer::{Reply, result};
 use super::call::{Call, Known};
 use super::edit::{Edit, salt};
 use super::error::{Fault, IamError};
-use super::managed;
-use super::valid;
+use super::session_tags::{self, SessionTags};
+use super::{managed, valid};
 use crate::context::Caller;
 use crate::identities::{Arn, Member, MemberKind, Session, Subject, access_key_id, secret_key};
 use crate::rights::Resource;
@@ -91,7 +91,7 @@ pub async fn get_session_token(call: &Call) -> Result<Reply, IamError> {
     let (subject, most) = begun
         .ok_or_else(|| Fault::AccessDenied.because("Cannot call GetSessionToken with session credentials"))?;
     let seconds = seconds(call, USUAL_OF_USER.min(most), most)?;
-    let credentials = begin(call, subject, None, Vec::new(), seconds).await?;
+    let (credentials, _) = begin(call, subject, Given::default(), seconds).await?;
     result(&Token { credentials })
 }
 
@@ -109,16 +109,7 @@ pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
     if called.len() < 2 {
         return Err(Fault::ValidationError.because("roleSessionName must have at least 2 characters."));
     }
-    let policy = call.form.get("Policy");
-    if let Some(text) = policy {
-        valid::document(text, valid::MOST_SESSION, "SessionPolicySize")?;
-        Policy::parse_identity(text.as_bytes())?;
-    }
-    let policy_arns: Vec<_> = call.form.iter().filter_map(of_policy).map(str::to_owned).collect();
-    if policy_arns.len() > MOST_POLICIES {
-        return Err(Fault::ValidationError
-            .because(format!("policyArns must have length less than or equal to {MOST_POLICIES}.")));
-    }
+    let given = Given::of(call)?;
     // Whether a role exists is told only to those who may assume it: a role that doesn't exist is refused in the same
     // words.
     let words = || {
@@ -137,7 +128,10 @@ pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
         "AccessDenied" => error.saying(words()),
         _ => error,
     })?;
-    for arn in &policy_arns {
+    if !given.tags.is_empty() {
+        call.may_do(session_tags::RIGHT, &resource)?;
+    }
+    for arn in &given.policy_arns {
         managed::must_be(call, at.account(), arn)?;
     }
     let seconds = seconds(call, USUAL_OF_ROLE, *most)?;
@@ -147,15 +141,45 @@ pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
         id: role.id.clone(),
         session: called.to_owned(),
     };
-    let credentials = begin(call, subject, policy, policy_arns, seconds).await?;
+    let is_packed = given.policy.is_some() || !given.tags.is_empty();
+    let (credentials, hundredths) = begin(call, subject, given, seconds).await?;
     result(&Assumed {
         credentials,
         assumed_role_user: RoleUser {
             assumed_role_id: format!("{}:{called}", role.id),
             arn: Arn::session(at.account(), &role.name, called).to_string(),
         },
-        packed_policy_size: policy.map(|text| valid::length(text) * 100 / valid::MOST_SESSION),
+        packed_policy_size: is_packed.then_some(hundredths),
     })
+}
+
+/// What whoever begins a session gives it: the policies that it must stay within, and its tags.
+#[derive(Default)]
+struct Given {
+    policy: Option<String>,
+    policy_arns: Vec<String>,
+    tags: SessionTags,
+}
+
+impl Given {
+    /// What the form gives. Nothing of it depends on the role, so that an error doesn't tell whether the role exists.
+    ///
+    /// # Errors
+    /// `LimitExceeded` and `MalformedPolicyDocument` for the policy; `ValidationError` for too many managed policies; as
+    /// [`SessionTags::of`].
+    fn of(call: &Call) -> Result<Given, IamError> {
+        let policy = call.form.get("Policy");
+        if let Some(text) = policy {
+            valid::document(text, valid::MOST_SESSION, "SessionPolicySize")?;
+            Policy::parse_identity(text.as_bytes())?;
+        }
+        let policy_arns: Vec<_> = call.form.iter().filter_map(of_policy).map(str::to_owned).collect();
+        if policy_arns.len() > MOST_POLICIES {
+            return Err(Fault::ValidationError
+                .because(format!("policyArns must have length less than or equal to {MOST_POLICIES}.")));
+        }
+        Ok(Given { policy: policy.map(str::to_owned), policy_arns, tags: SessionTags::of(call)? })
+    }
 }
 
 /// The ARN that a parameter `PolicyArns.member.N.arn` gives.
@@ -163,15 +187,17 @@ fn of_policy<'f>((name, arn): (&str, &'f str)) -> Option<&'f str> {
     name.strip_prefix("PolicyArns.member.")?.ends_with(".arn").then_some(arn)
 }
 
-/// Makes a session's credentials. Everything that is known of a session is sealed in its token, and the state keeps
-/// nothing.
+/// Makes a session's credentials, and says how many hundredths of a token's room they take. Everything that is known of
+/// a session is sealed in its token, and the state keeps nothing.
+///
+/// # Errors
+/// `PackedPolicyTooLarge` where the token has no room for it.
 async fn begin(
     call: &Call,
     subject: Subject,
-    policy: Option<&str>,
-    policy_arns: Vec<String>,
+    given: Given,
     seconds: u32,
-) -> Result<Credentials, IamError> {
+) -> Result<(Credentials, usize), IamError> {
     let sealing = match call.store.members.sealing() {
         Some(sealing) => sealing,
         // No secret and no session was sealed before: the key for that is made now.
@@ -187,17 +213,22 @@ async fn begin(
         access_key: access_key_id(entropy, "ASIA"),
         secret: secret_key(entropy),
         subject,
-        policy: policy.map(str::to_owned),
-        policy_arns,
+        policy: given.policy,
+        policy_arns: given.policy_arns,
+        tags: given.tags.all,
+        transitive: given.tags.transitive,
         issued: call.now,
         ends: call.now.saturating_add(u64::from(seconds) * 1_000),
     };
-    Ok(Credentials {
-        session_token: sealing.seal_session(salt(entropy), &session),
+    let sealed = sealing.seal_session(salt(entropy), &session);
+    let (session_token, hundredths) = sealed.ok_or(Fault::PackedPolicyTooLarge)?;
+    let credentials = Credentials {
+        session_token,
         access_key_id: session.access_key,
         secret_access_key: session.secret,
         expiration: Timestamp(session.ends),
-    })
+    };
+    Ok((credentials, hundredths))
 }
 
 fn seconds(call: &Call, usual: u32, most: u32) -> Result<u32, IamError> {

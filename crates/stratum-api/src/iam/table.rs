@@ -374,7 +374,16 @@ pub const ROWS: &[Row] = &[
     sts!(
         "AssumeRole",
         Trust,
-        ["RoleArn", "RoleSessionName", "Policy", "PolicyArns", "DurationSeconds", "ExternalId"],
+        [
+            "RoleArn",
+            "RoleSessionName",
+            "Policy",
+            "PolicyArns",
+            "DurationSeconds",
+            "ExternalId",
+            "Tags",
+            "TransitiveTagKeys"
+        ],
         |call| Box::pin(session::assume_role(call))
     ),
     sts!("GetSessionToken", Caller, ["DurationSeconds"], |call| Box::pin(session::get_session_token(call))),
@@ -382,9 +391,10 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// The parameters that are lists, each with what a form has of an entry. `N` stands for the entry's number.
-const LISTS: [(&str, &[&str]); 6] = [
+const LISTS: [(&str, &[&str]); 7] = [
     ("Tags", &["Tags.member.N.Key", "Tags.member.N.Value"]),
     ("TagKeys", &["TagKeys.member.N"]),
+    ("TransitiveTagKeys", &["TransitiveTagKeys.member.N"]),
     ("ActionNames", &["ActionNames.member.N"]),
     ("ResourceArns", &["ResourceArns.member.N"]),
     ("PolicyArns", &["PolicyArns.member.N.arn"]),
@@ -468,6 +478,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::iam::session_tags;
     use stratum_policy::Action;
 
     fn form(text: &str) -> Query {
@@ -476,7 +487,7 @@ mod tests {
 
     #[test]
     fn every_action_is_one_that_policies_know_and_none_has_two_rows() {
-        let mut names: Vec<&str> = ROWS.iter().map(|row| row.right).collect();
+        let mut names: Vec<&str> = ROWS.iter().map(|row| row.right).chain([session_tags::RIGHT]).collect();
         names.sort_unstable();
         let known = Action::all().map(Action::name).filter(|name| !name.starts_with("s3:"));
         assert_eq!(names, known.collect::<Vec<_>>());
@@ -543,6 +554,10 @@ mod tests {
         assert_eq!(check(&format!("{assume}.arn=a")), Ok(()));
         for refused in [".Arn=a", "=a", ".arn.member.1=a"] {
             assert_eq!(check(&format!("{assume}{refused}")), Err("NotImplemented"), "{refused}");
+        }
+        assert_eq!(check(&format!("{assume}.arn=a&TransitiveTagKeys.member.1=a")), Ok(()));
+        for refused in ["&TransitiveTagKeys.member.1.Key=a", "&TagKeys.member.1=a", "&Path.member.1=a"] {
+            assert_eq!(check(&format!("{assume}.arn=a{refused}")), Err("NotImplemented"), "{refused}");
         }
         let simulate = "Action=SimulatePrincipalPolicy&Version=2010-05-08&ContextEntries.member";
         assert_eq!(check(&format!("{simulate}.1.ContextKeyValues.member.1=a")), Ok(()));

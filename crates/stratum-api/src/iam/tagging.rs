@@ -34,9 +34,7 @@ pub async fn untag(call: &Call, kind: IdentityKind) -> Result<Reply, IamError> {
     let at = call.at(kind)?;
     let mut edit = Edit::begin(call).await?;
     let mut record = edit.identity(kind, &at)?;
-    for key in call.members("TagKeys") {
-        record.tags.remove(key);
-    }
+    call.tag_keys()?.into_iter().for_each(|key| remove(&mut record.tags, key));
     edit.put(&at, record);
     edit.commit().await?;
     Ok(Reply::Done)
@@ -57,9 +55,7 @@ pub async fn tag_policy(call: &Call) -> Result<Reply, IamError> {
 pub async fn untag_policy(call: &Call) -> Result<Reply, IamError> {
     let edit = Edit::begin(call).await?;
     let (at, mut record) = managed::made(call)?;
-    for key in call.members("TagKeys") {
-        record.tags.remove(key);
-    }
+    call.tag_keys()?.into_iter().for_each(|key| remove(&mut record.tags, key));
     managed::put(edit, &at, Some(record)).await
 }
 
@@ -72,8 +68,14 @@ pub async fn list_of_policy(call: &Call) -> Result<Reply, IamError> {
 /// # Errors
 /// As [`valid::tags`].
 fn extend(tags: &mut BTreeMap<String, String>, added: BTreeMap<String, String>) -> Result<(), IamError> {
+    added.keys().for_each(|key| remove(tags, key));
     tags.extend(added);
     valid::tags(std::mem::take(tags).into_iter()).map(|all| *tags = all)
+}
+
+/// Removes the tag with that key. Case doesn't matter in keys.
+fn remove(tags: &mut BTreeMap<String, String>, key: &str) {
+    tags.retain(|known, _| !known.eq_ignore_ascii_case(key));
 }
 
 /// A page of the tags.

@@ -31,6 +31,7 @@ const WHITE: usize = 4;
 
 const MOST_PATH: usize = 512;
 const MOST_DESCRIPTION: usize = 1_000;
+const MOST_TAG_KEY: usize = 128;
 
 /// The name of a user, group, role, policy or session: letters, digits and any of `_+=,.@-`.
 ///
@@ -88,27 +89,43 @@ pub fn document(text: &str, most: usize, what: &str) -> Result<(), IamError> {
     Err(Fault::LimitExceeded.because(format!("Cannot exceed quota for {what}: {most}")))
 }
 
-/// Tags, of which there may be 50, with keys of 128 characters and values of 256.
+/// Tags, of which there may be 50, with keys of 128 characters and values of 256. Case doesn't matter in keys.
 ///
 /// # Errors
 /// `InvalidInput`, `LimitExceeded`.
 pub fn tags(all: impl Iterator<Item = (String, String)>) -> Result<BTreeMap<String, String>, IamError> {
     let mut tags = BTreeMap::new();
     for (key, value) in all {
-        let is_tag = (1..=128).contains(&key.chars().count()) && value.chars().count() <= 256;
+        let is_tag = (1..=MOST_TAG_KEY).contains(&key.chars().count()) && value.chars().count() <= 256;
         if !is_tag || key.to_ascii_lowercase().starts_with("aws:") {
             return Err(Fault::InvalidInput.because(format!("The tag {key} is invalid.")));
         }
-        if tags.insert(key, value).is_some() {
+        let is_there = |known: &String| known.eq_ignore_ascii_case(&key);
+        if tags.keys().any(is_there) || tags.insert(key, value).is_some() {
             return Err(Fault::InvalidInput.because("Duplicate tag keys found."));
         }
-    }
-    if tags.len() > MOST_TAGS {
-        return Err(
-            Fault::LimitExceeded.because(format!("Cannot exceed quota for TagsPerEntity: {MOST_TAGS}"))
-        );
+        if tags.len() > MOST_TAGS {
+            return Err(
+                Fault::LimitExceeded.because(format!("Cannot exceed quota for TagsPerEntity: {MOST_TAGS}"))
+            );
+        }
     }
     Ok(tags)
+}
+
+/// Keys of tags that are to be taken away, of which there may be 50, with 128 characters each.
+///
+/// # Errors
+/// `ValidationError`.
+pub fn tag_keys<'a>(all: impl Iterator<Item = &'a str>) -> Result<Vec<&'a str>, IamError> {
+    let keys: Vec<_> = all.collect();
+    let is_key = |key: &&str| (1..=MOST_TAG_KEY).contains(&key.chars().count());
+    if keys.len() <= MOST_TAGS && keys.iter().all(is_key) {
+        return Ok(keys);
+    }
+    Err(Fault::ValidationError.because(format!(
+        "TagKeys must have at most {MOST_TAGS} keys, each of 1 to {MOST_TAG_KEY} characters."
+    )))
 }
 
 #[cfg(test)]
@@ -141,7 +158,13 @@ mod tests {
         let tag = |key: &str| (key.to_owned(), String::new());
         assert_eq!(tags([tag("a"), tag("b")].into_iter()).unwrap().len(), 2);
         assert!(tags([tag("a"), tag("a")].into_iter()).is_err());
+        assert!(tags([tag("Team"), tag("team")].into_iter()).is_err());
         assert!(tags([tag("aws:a")].into_iter()).is_err() && tags([tag("")].into_iter()).is_err());
         assert!(tags((0..51).map(|number| tag(&number.to_string()))).is_err());
+        assert_eq!(tag_keys(["a", "b"].into_iter()).unwrap(), ["a", "b"]);
+        assert!(
+            tag_keys([""].into_iter()).is_err() && tag_keys(["k".repeat(129).as_str()].into_iter()).is_err()
+        );
+        assert!(tag_keys(["a"; 51].into_iter()).is_err());
     }
 }

@@ -26,8 +26,10 @@ pub struct Member {
     pub principal: Arn,
     /// The names by which the principals of policies can mean the member.
     pub names: Vec<String>,
-    /// The tags of the user or the role.
+    /// The tags of the user, or those of the session and of its role.
     pub tags: BTreeMap<String, String>,
+    /// The tags that the sessions that are begun from this session have, too.
+    pub transitive: BTreeMap<String, String>,
     pub kind: MemberKind,
     /// The policies of the user and of their groups, or those of the role.
     pub policies: Vec<Arc<Policy>>,
@@ -81,6 +83,7 @@ impl Member {
             id: record.id,
             names: vec![arn.name().to_owned()],
             tags: record.tags,
+            transitive: BTreeMap::new(),
             principal: arn.clone(),
             arn,
             kind: MemberKind::User(record.name),
@@ -107,6 +110,7 @@ impl Member {
         };
         let mut policies = Policies::default();
         policies.read(view, &record)?;
+        policies.text_bytes += tag_bytes(&session.tags);
         let (boundary, within) = (policies.boundary(view, &record)?, policies.within(view, session)?);
         let principal = Arn::new(&account.id, "role", &record.path, &record.name);
         let arn = Arn::session(&account.id, &record.name, called);
@@ -115,7 +119,13 @@ impl Member {
             access_key: session.access_key.clone(),
             id: format!("{}:{called}", record.id),
             names: vec![principal.name().to_owned(), arn.name().to_owned()],
-            tags: record.tags,
+            tags: tags_of(session, record.tags),
+            transitive: session
+                .tags
+                .iter()
+                .filter(|(key, _)| session.transitive.contains(*key))
+                .map(owned)
+                .collect(),
             principal,
             arn,
             kind: MemberKind::Role,
@@ -128,6 +138,21 @@ impl Member {
     }
 }
 
+/// The tags of a session: its own, and those of its role with other keys. Case doesn't matter in keys.
+fn tags_of(session: &Session, of_role: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let is_own = |key: &str| session.tags.keys().any(|own| own.eq_ignore_ascii_case(key));
+    let of_role = of_role.into_iter().filter(|(key, _)| !is_own(key));
+    session.tags.iter().map(owned).chain(of_role).collect()
+}
+
+fn tag_bytes(tags: &BTreeMap<String, String>) -> u64 {
+    tags.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum()
+}
+
+fn owned((key, value): (&String, &String)) -> (String, String) {
+    (key.clone(), value.clone())
+}
+
 /// Policies, and how many bytes of text they were parsed from.
 #[derive(Default)]
 struct Policies {
@@ -138,7 +163,7 @@ struct Policies {
 impl Policies {
     /// Adds the policies of one identity: its inline policies, and those that are attached to it.
     fn read(&mut self, view: &ReadView, of: &IdentityRecord) -> Result<(), ReadError> {
-        self.text_bytes += of.tags.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum::<u64>();
+        self.text_bytes += tag_bytes(&of.tags);
         for text in of.inline.values() {
             let policy = self.parse(text);
             self.all.push(policy);

@@ -35,10 +35,13 @@ impl Sealing {
         SecretKey::new(secret).ok()
     }
 
-    /// Makes the token of a session.
-    pub fn seal_session(&self, salt: Salt, session: &Session) -> String {
+    /// Makes the token of a session, and says how many hundredths of a token's room it takes; `None` if the token would be
+    /// too long to be opened.
+    pub fn seal_session(&self, salt: Salt, session: &Session) -> Option<(String, usize)> {
         let words = serde_json::to_string(session).unwrap_or_default();
-        BASE64.encode(self.0.seal_words(salt, format!("session\0{words}").as_bytes()))
+        let token = BASE64.encode(self.0.seal_words(salt, format!("session\0{words}").as_bytes()));
+        let hundredths = (token.len() * 100).div_ceil(MOST_TOKEN_BYTES);
+        (token.len() <= MOST_TOKEN_BYTES).then_some((token, hundredths))
     }
 
     /// Opens the token of a session; `None` if this server didn't make it.
@@ -79,11 +82,17 @@ mod tests {
             subject: Subject::Owner { account: "root".into(), mark: String::new() },
             policy: None,
             policy_arns: Vec::new(),
+            tags: [("team".into(), "red".into())].into(),
+            transitive: ["team".into()].into(),
             issued: 1,
             ends: 2,
         };
-        let token = sealing(1).seal_session(Salt([2; 32]), &session);
-        assert_eq!(sealing(1).open_session(&token), Some(session));
+        let (token, hundredths) = sealing(1).seal_session(Salt([2; 32]), &session).unwrap();
+        assert!((1..20).contains(&hundredths), "{hundredths}");
+        assert_eq!(sealing(1).open_session(&token).as_ref(), Some(&session));
+        // A token that is too long to be opened isn't made.
+        let long = Session { policy: Some("\n".repeat(8_000)), ..session };
+        assert_eq!(sealing(1).seal_session(Salt([2; 32]), &long), None);
         assert!(sealing(2).open_session(&token).is_none());
         for wrong in ["", "x", &token[1..], &token[..token.len() - 1], &"A".repeat(20_000)] {
             assert!(sealing(1).open_session(wrong).is_none());

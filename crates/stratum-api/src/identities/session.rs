@@ -6,6 +6,7 @@
 //! when the configuration gives the owner another access key or another secret.
 
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use stratum_auth::{Identities, User};
 use stratum_storage::ambient::UnixMillis;
@@ -21,6 +22,12 @@ pub struct Session {
     /// The ARNs of managed policies that the session must stay within, too. Their documents are looked up.
     #[serde(default)]
     pub policy_arns: Vec<String>,
+    /// The tags of the session, which count before those of its role.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// The keys of the tags that the sessions that are begun from this session have, too.
+    #[serde(default)]
+    pub transitive: BTreeSet<String>,
     pub issued: UnixMillis,
     pub ends: UnixMillis,
 }

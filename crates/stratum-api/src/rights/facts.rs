@@ -46,15 +46,30 @@ pub struct Asker<'a> {
     /// The tags and the lock that the body gives, once it has been read.
     pub said: Option<&'a Said>,
     /// What a request to IAM or STS says; none for any other request.
-    pub iam: Option<&'a IamSaid>,
+    pub iam: Option<&'a IamSaid<'a>>,
 }
 
 /// What a request to IAM or STS says that policies may ask about.
-#[derive(Clone, Debug, Default)]
-pub struct IamSaid {
+#[derive(Clone, Debug)]
+pub struct IamSaid<'a> {
+    pub form: &'a Query,
     /// The ARN of the permissions boundary that the request gives, or else of the one that the user or the role it is
     /// about has.
     pub boundary: Option<String>,
+    /// The tags that the request gives.
+    pub tags: Tags,
+    /// The keys of the tags that it gives or takes away.
+    pub tag_keys: Vec<String>,
+    /// The keys of the tags that the sessions that are begun from the new one are to have, too.
+    pub transitive_tag_keys: Vec<String>,
+}
+
+impl IamSaid<'_> {
+    /// The value of the tag with that key. As in the keys of a principal's tags, case doesn't matter.
+    fn tag(&self, key: &str) -> Option<&str> {
+        let mut named = self.tags.iter().filter(|(known, _)| known.eq_ignore_ascii_case(key));
+        named.next().map(|(_, value)| value.as_str())
+    }
 }
 
 /// The tags and the lock that a request gives to a version, by its headers or its body. Policies have condition keys
@@ -189,8 +204,9 @@ impl stratum_policy::Facts for Facts<'_> {
             Caller::Member(member) => Some(member.as_ref()),
             Caller::User(..) | Caller::Nobody => None,
         };
-        let parameter =
-            |name: &str| Values::from(asker.query.get(name).filter(|text| text.len() <= MAX_ASKED));
+        let parameter = |name: &str| short(asker.query.get(name));
+        // A parameter of a form to IAM or STS.
+        let field = |name: &str| short(asker.iam.and_then(|said| said.form.get(name)));
         let owned =
             |text: Option<String>| text.map_or(Values::None, |text| Values::One(Value::Text(text.into())));
         match key {
@@ -235,10 +251,12 @@ impl stratum_policy::Facts for Facts<'_> {
                 Some(issued) => Values::One(Value::Time(issued.cast_signed())),
                 None => Values::None,
             },
-            Key::PermissionsBoundary => Values::from(asker.iam.and_then(|said| said.boundary.as_deref())),
-            // Parameters of AssumeRole.
-            Key::ExternalId => parameter("ExternalId"),
-            Key::RoleSessionName => parameter("RoleSessionName"),
+            Key::PermissionsBoundary => short(asker.iam.and_then(|said| said.boundary.as_deref())),
+            Key::RequestTag(tag) => Values::from(asker.iam.and_then(|said| said.tag(tag))),
+            Key::TagKeys => texts(asker.iam.map(|said| said.tag_keys.as_slice())),
+            Key::TransitiveTagKeys => texts(asker.iam.map(|said| said.transitive_tag_keys.as_slice())),
+            Key::ExternalId => field("ExternalId"),
+            Key::RoleSessionName => field("RoleSessionName"),
             Key::PrincipalAccount => Values::from(user.map(|user| user.id.as_str())),
             Key::RequestedRegion => Values::from(Some(asker.store.settings.region.as_str())),
             // Only requests that another service of Amazon's sends have these, and no such request comes here.
@@ -253,7 +271,7 @@ impl stratum_policy::Facts for Facts<'_> {
             }
             Key::Delimiter => parameter("delimiter"),
             Key::MaxKeys => parameter("max-keys"),
-            Key::VersionId => Values::from(self.version.filter(|text| text.len() <= MAX_ASKED)),
+            Key::VersionId => short(self.version),
             // The location constraint stands in the body of CreateBucket, which isn't read yet when this is asked.
             Key::LocationConstraint => Values::None,
             Key::ExistingObjectTag(tag) => {
@@ -301,6 +319,18 @@ impl stratum_policy::Facts for Facts<'_> {
             },
             Key::Header(name) => told(asker.header(*name)),
         }
+    }
+}
+
+/// A text of the request; none where it is too long to be compared.
+fn short(text: Option<&str>) -> Values<'_> {
+    Values::from(text.filter(|text| text.len() <= MAX_ASKED))
+}
+
+fn texts(all: Option<&[String]>) -> Values<'_> {
+    match all.unwrap_or_default() {
+        [] => Values::None,
+        all => Values::Many(all.iter().map(|text| Value::Text(text.as_str().into())).collect()),
     }
 }
 

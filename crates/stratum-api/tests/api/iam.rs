@@ -19,7 +19,8 @@ const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; 
 const LISTS: &str =
     r#"{"Statement":{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::bucket"}}"#;
 /// A policy that allows everything in S3.
-const ALL: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+pub const ALL: &str =
+    r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
 
 /// Credentials of a user or of a session.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ impl Holder {
         Holder { key: key.into(), secret: secret.into(), token: None }
     }
 
-    fn of(answer: &Answer) -> Holder {
+    pub fn of(answer: &Answer) -> Holder {
         assert_eq!(answer.status, 200, "{}", answer.text());
         let element = |name| answer.element(name).unwrap_or_else(|| panic!("{name}: {}", answer.text()));
         Holder {
@@ -78,7 +79,7 @@ pub fn root() -> Holder {
 }
 
 /// A server that refuses unsigned requests, with a bucket of root's.
-async fn closed() -> Rig {
+pub async fn closed() -> Rig {
     let rig = Rig::with(Choices { age: Age::New, anonymous: false, ..Choices::default() }).await;
     assert_eq!(rig.signed(ROOT, "PUT", "/bucket", &[], b"").await.status, 200);
     assert_eq!(rig.signed(ROOT, "PUT", "/bucket/k", &[], b"body").await.status, 200);
@@ -87,13 +88,13 @@ async fn closed() -> Rig {
 
 /// Asserts that an action succeeded, and gives its answer.
 #[track_caller]
-fn done(answer: Answer) -> Answer {
+pub fn done(answer: Answer) -> Answer {
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer
 }
 
 #[track_caller]
-fn refused(answer: &Answer, status: u16, code: &str) {
+pub fn refused(answer: &Answer, status: u16, code: &str) {
     assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}{}", answer.head, answer.text());
 }
 
@@ -803,8 +804,8 @@ async fn what_is_not_understood_is_refused() {
     refused(&root().iam(&rig, "CreateUser", &[]).await, 400, "ValidationError");
     refused(&root().iam(&rig, "CreateLoginProfile", &[]).await, 400, "InvalidAction");
     refused(&root().sts(&rig, "CreateUser", &[]).await, 400, "InvalidAction");
-    let bounded = [("UserName", "bob"), ("PermissionsBoundary", "arn:aws:iam::aws:policy/readonly")];
-    refused(&root().iam(&rig, "CreateUser", &bounded).await, 501, "NotImplemented");
+    let more = [("UserName", "bob"), ("Password", "secret")];
+    refused(&root().iam(&rig, "CreateUser", &more).await, 501, "NotImplemented");
     for half in [("Tags.member.1.Key", "a"), ("Tags.member.1.Value", "a")] {
         let tagged = [("UserName", "bob"), half];
         refused(&root().iam(&rig, "CreateUser", &tagged).await, 400, "ValidationError");

@@ -2,6 +2,7 @@
 
 mod access_logs;
 mod audits;
+mod boundaries;
 mod buckets;
 mod checksums;
 mod client;
@@ -30,6 +31,7 @@ mod pressed;
 mod quotas;
 mod recognition;
 mod rig;
+mod session_tags;
 mod strangers;
 mod tags;
 mod uploads;

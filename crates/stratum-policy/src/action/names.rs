@@ -1,7 +1,7 @@
 //! The names of the actions that this server may be asked for.
 
 /// Sorted by their bytes.
-pub(super) const NAMES: [&str; 187] = [
+pub(super) const NAMES: [&str; 188] = [
     "iam:AddUserToGroup",
     "iam:AttachGroupPolicy",
     "iam:AttachRolePolicy",
@@ -189,4 +189,5 @@ pub(super) const NAMES: [&str; 187] = [
     "sts:AssumeRole",
     "sts:GetCallerIdentity",
     "sts:GetSessionToken",
+    "sts:TagSession",
 ];
