@@ -99,7 +99,7 @@ impl Overflow {
     fn is_news(&mut self, dropped: u64, is_emptied: bool) -> bool {
         let has_more = std::mem::replace(&mut self.dropped, dropped) < dropped;
         let is_news = has_more && !self.is_told;
-        self.is_told = (self.is_told || has_more) && !(is_emptied && !has_more);
+        self.is_told = has_more || (self.is_told && !is_emptied);
         is_news
     }
 }

@@ -10,7 +10,7 @@ use rustix::fs::Mode;
 use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use stratum_storage::drive::explained;
 use zeroize::Zeroizing;
 

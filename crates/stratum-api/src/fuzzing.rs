@@ -4,7 +4,6 @@
 use crate::address::Address;
 use crate::conditions::parse_etags;
 use crate::form::Form;
-use crate::headers;
 use crate::iam;
 pub use crate::operation::{Bearer, Because, Brings};
 use crate::operation::{Need, Qualifier, Scope, on};

@@ -8,7 +8,7 @@ mod fold;
 mod known;
 
 pub use directive::Directive;
-pub use fold::hoist;
+pub use fold::{fold, hoist};
 #[cfg(test)]
 pub use known::is_heeded;
 pub use known::{CONDITIONAL, refuse_unheeded};

@@ -41,6 +41,7 @@ use crate::admission::Memory;
 use crate::audit::Trail;
 use crate::body::{Leftover, RequestBody};
 use crate::context::{Account, Caller, Store};
+use crate::error::S3Error;
 use crate::headers;
 use crate::identities::Keys;
 use crate::on_behalf::OnBehalf;

@@ -123,7 +123,6 @@ mod tests {
         let (epoch, half) = (SystemTime::UNIX_EPOCH, Duration::from_millis(1500));
         assert_eq!([epoch + half, epoch, epoch - half].map(seconds), [1, 0, -2]);
         let far = Duration::from_secs(i64::MAX as u64);
-        assert_eq!((epoch + far, epoch - far).0.duration_since(epoch), Ok(far));
         assert_eq!((seconds(epoch + far), seconds(epoch - far)), (i64::MAX, -i64::MAX));
     }
 

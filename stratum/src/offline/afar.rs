@@ -298,26 +298,3 @@ impl Offline {
         found >= usize::from(record.geometry.k)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use bytes::Bytes;
-    use stratum_storage::remote::simulated::{Fault, Request, SimulatedStore};
-
-    #[tokio::test]
-    async fn a_copy_of_the_state_that_cannot_be_read_does_not_hide_what_else_the_store_holds() {
-        let (store, home) = (SimulatedStore::default(), tempfile::tempdir().unwrap());
-        let volume = RemoteObject { upload: 7 }.name(VolumeId(1));
-        let manifest =
-            |index: u64| StateFile { name: format!("{index:016x}"), stamp: index.into(), length: 4 };
-        for name in [volume, manifest(1).object(), manifest(2).object()] {
-            assert!(store.create(&name, Bytes::from_static(b"else")).await.unwrap());
-        }
-        store.fail_nth(Request::Read, 1, Fault::Refused);
-        let afar = Afar::look(Arc::new(store), &home.path().join("state")).await.unwrap();
-        assert_eq!((afar.volumes.len(), afar.unfetched.len()), (1, 1));
-        let told = afar.without_state();
-        assert!(told.starts_with("a copy of the state can't be fetched: a store in memory: "), "{told}");
-    }
-}

@@ -143,6 +143,7 @@ pub fn refuse_unheeded(headers: &HeaderMap, operation: &Operation) -> Result<(),
 }
 
 /// Whether a write of that operation acts upon the header instead of being refused for it.
+#[cfg(test)]
 pub fn is_heeded(header: &str, operation: &Operation) -> bool {
     match header.strip_prefix("x-amz-").map(meaning) {
         Some(Some(Meaning::Of(operations))) => operations.contains(&operation.name),

@@ -8,6 +8,7 @@ use super::session_tags::{self, SessionTags};
 use super::{managed, valid};
 use crate::context::Caller;
 use crate::identities::{Arn, Member, MemberKind, Session, Subject, access_key_id, secret_key};
+use crate::number;
 use crate::rights::Resource;
 use crate::text::Timestamp;
 use serde::Serialize;

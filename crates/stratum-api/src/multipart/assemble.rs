@@ -38,7 +38,7 @@ pub fn assemble(upload: &UploadRecord, named: &[Named], stored: &[PartRecord]) -
     // A part that was sent again may be named again: as it was sent last.
     let named: Vec<&Named> =
         named.chunk_by(|one, next| one.number == next.number).filter_map(<[_]>::last).collect();
-    let parts = named.iter().map(|part| find(upload, part, stored)).collect::<Result<Vec<_>, _>>()?;
+    let parts = named.iter().map(|part| find(part, stored)).collect::<Result<Vec<_>, _>>()?;
     check_checksums_of_all(upload, &named)?;
     if let Some((_, all_but_last)) = parts.split_last() {
         all_but_last.iter().try_for_each(|part| large_enough(part))?;

@@ -48,7 +48,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
     }
     // Checksum headers are of the whole object here, and not of this document.
     let document = body.document_about_an_object(MAX_BODY).await?;
-    let request = xml::long::read(&ctx.memory, &document, CompleteMultipartUpload::read).await?;
+    let request = document.read(CompleteMultipartUpload::read).await?;
     let request = Arc::new(request);
     for _ in 0..ATTEMPTS {
         let Some(record) = multipart::find(&ctx.view, bucket, key, upload)? else {

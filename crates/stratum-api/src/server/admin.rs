@@ -157,7 +157,7 @@ fn may(
     if may_operate(caller) {
         return Ok(());
     }
-    match Told::of(path, head.uri.query()) {
+    match Told::of(&head.method, path, head.uri.query()) {
         None => Err("only the root user may operate the store, by a request that they have signed"),
         Some(told) if told.may(caller, *mechanism, store, head) => Ok(()),
         // The same words where the bucket or the object doesn't exist, so that they don't tell whether it does.

@@ -10,6 +10,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use stratum_auth::{AccessKey, AuthError, Identities, Keyring, SecretKey, User};
+use stratum_metadata::command::{Command, IdentityChanges, IdentityWrite};
+use stratum_metadata::record::{AccountName, IdentityDetail, IdentityKind, IdentityRecord};
 
 const IAM: (&str, &str) = ("iam", "2010-05-08");
 const STS: (&str, &str) = ("sts", "2011-06-15");

@@ -108,7 +108,7 @@ async fn a_task_without_its_role_rests() {
 
 #[test]
 fn pauses_double_until_a_minute_and_start_over_after_a_sound_run() {
-    let task = Entry { name: "task", course: Mutex::default() };
+    let task = Entry { name: "task", course: Mutex::default(), heard: AtomicU64::new(0) };
     let second = Duration::from_secs;
     let fail = |began: u64, now: u64| task.failed(second(began), second(now), "x".into()).as_secs();
     let pauses: Vec<u64> = (0..8).map(|at| fail(at, at)).collect();
@@ -118,7 +118,7 @@ fn pauses_double_until_a_minute_and_start_over_after_a_sound_run() {
 
 #[test]
 fn a_failure_is_told_until_the_task_has_run_soundly_for_a_while() {
-    let task = Entry { name: "task", course: Mutex::default() };
+    let task = Entry { name: "task", course: Mutex::default(), heard: AtomicU64::new(0) };
     let second = Duration::from_secs;
     let note = |now: u64| task.health(second(now)).note();
     assert_eq!(note(0), None);

@@ -127,7 +127,7 @@ impl Copies {
     }
 
     /// Something else was read than was written: to be written anew.
-    fn is_bad(&self, drive: &Drive, offset: u64, error: Option<io::Error>) {
+    fn mark_bad(&self, drive: &Drive, offset: u64, error: Option<io::Error>) {
         if error.as_ref().is_some_and(drive::is_out) {
             return;
         }
