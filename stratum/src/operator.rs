@@ -317,6 +317,7 @@ async fn scrub(
         "start" => {
             scrubber.start();
             operator.engine.copies.ask();
+            operator.engine.state_copies.ask_to_read();
         }
         "pause" if scrubber.pause() => {}
         "pause" => return Err(Refused(StatusCode::CONFLICT, "no scrub is under way".into())),

@@ -61,7 +61,9 @@ mod usage;
 mod versions;
 mod walk;
 
-pub use checkpoint::{CarriedCheckpoint, Export as CheckpointExport, ReadManifest, Sizes as CheckpointSizes};
+pub use checkpoint::{
+    CarriedCheckpoint, Export as CheckpointExport, RangeCheck, ReadManifest, Sizes as CheckpointSizes,
+};
 pub use committer::Headroom;
 pub use compact::{CompactionStatus, Compactor, Narrowed, Why};
 pub use drain::Drain;

@@ -4,6 +4,7 @@
 //! was decided, and `GET /objects/...` says where an object lies by now.
 
 use super::{Operator, Refused};
+use crate::shown::duration;
 use axum::Json;
 use axum::extract::{Path, Query, State as Shared};
 use http::StatusCode;
@@ -193,7 +194,7 @@ pub(super) fn notes(engine: &Engine) -> Vec<String> {
     let waits = moving.waiting.iter().map(|(tier, why)| format!("what belongs in {tier} waits: {why}"));
     let full = deciding.full.iter().map(|(tier, note)| format!("the {tier} tier: {note}"));
     let remote = engine.uploader.status().into_iter().flat_map(|remote| remote_notes(&remote));
-    let copy = engine.state_copies.status().and_then(|copy| state_note(&copy));
+    let copy = engine.state_copies.status().into_iter().flat_map(|copy| state_notes(&copy));
     waits.chain(full).chain(remote).chain(copy).collect()
 }
 
@@ -223,11 +224,32 @@ fn remote_notes(remote: &UploadStatus) -> Vec<String> {
     notes
 }
 
-fn state_note(copy: &StateCopyStatus) -> Option<String> {
-    let error = copy.last_error.as_ref()?;
-    Some(format!(
-        "no copy of the state comes to the remote store, so that whoever lost the drives couldn't say whose bytes it holds: {error}"
-    ))
+fn state_notes(copy: &StateCopyStatus) -> Vec<String> {
+    let mut notes = Vec::new();
+    let why = copy.last_error.clone().or_else(|| {
+        let age = copy.age_seconds.filter(|_| copy.is_old())?;
+        Some(match copy.at {
+            Some(_) => format!("the newest is {} old", duration(age)),
+            None => format!("none is known, and for {} one should come", duration(age)),
+        })
+    });
+    notes.extend(why.map(|why| {
+        format!(
+            "no copy of the state comes to the remote store, so that whoever lost the drives couldn't say whose bytes it \
+             holds: {why}"
+        )
+    }));
+    if copy.found_bad > 0 {
+        let left = match copy.bad {
+            0 => "they were sent again".to_owned(),
+            bad => format!("{bad} are still to be sent again"),
+        };
+        notes.push(format!(
+            "the remote store lost or changed {} files of the copy of the state since the server started: {left}",
+            copy.found_bad
+        ));
+    }
+    notes
 }
 
 /// Whether volumes lie in a remote store that can't be reached now, so that their objects can't be read.

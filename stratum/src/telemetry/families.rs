@@ -145,6 +145,8 @@ pub const FAMILIES: &[Family] = &[
     family(Gauge, "stratum_remote_waiting_bytes", Unit::Bytes, "Bytes of bodies in sealed volumes that wait for their upload to the remote store."),
     family(Counter, "stratum_remote_uploads_total", Unit::Count, "Volumes that were uploaded to the remote store (done), or could not be and stay on their drives (failed)."),
     family(Counter, "stratum_state_copies_total", Unit::Count, "Copies of the state that were uploaded to the remote store (done), or could not be (failed)."),
+    family(Gauge, "stratum_state_copy_age_seconds", Unit::Seconds, "How old the newest copy of the state there is; where none is known, since when one is wanted. NaN where nothing lies there."),
+    family(Counter, "stratum_state_copy_bad_files_total", Unit::Count, "Files of the newest copy of the state that were not there any more, or not what was written, when they were read again."),
     family(Counter, "stratum_remote_read_bytes_total", Unit::Bytes, "Bytes that were read from the remote store."),
     family(Counter, "stratum_remote_written_bytes_total", Unit::Bytes, "Bytes that were sent to the remote store."),
     family(Histogram, "stratum_remote_seconds", Unit::Seconds, "How long the remote store took to answer."),

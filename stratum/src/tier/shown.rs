@@ -115,8 +115,15 @@ fn state_copy(status: &StateCopyStatus) -> String {
             moment(at),
             bytes(status.bytes)
         ),
-        _ => "no copy of the state was uploaded since the start\n".to_owned(),
+        _ => "no copy of the state is known to lie there\n".to_owned(),
     };
+    if status.found_bad > 0 {
+        let _ = writeln!(
+            text,
+            "{} of its files were gone or changed since the start, {} of them are still to be sent again",
+            status.found_bad, status.bad
+        );
+    }
     if let Some(error) = &status.last_error {
         let _ = writeln!(text, "the last try to upload a newer copy failed: {error}");
     }

@@ -5,6 +5,7 @@ use crate::client::client;
 use crate::rescue::{BUCKET, fetch, objects, store};
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use crate::tiers::{explain, run, said, tier};
+use aws_sdk_s3::primitives::ByteStream;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -174,14 +175,26 @@ impl Pair {
 
     /// The keys of the objects in the remote store that hold volumes.
     pub fn there(&self) -> Vec<String> {
+        self.listed("here/volumes/")
+    }
+
+    fn listed(&self, prefix: &str) -> Vec<String> {
         blocking(async {
-            let listed = client(&self.remote).list_objects_v2().bucket(REMOTE_BUCKET).prefix("here/volumes/");
+            let listed = client(&self.remote).list_objects_v2().bucket(REMOTE_BUCKET).prefix(prefix);
             let listed = listed.send().await.unwrap();
             listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
         })
     }
 
-    /// Sends a GET that must fail; gives its status and `Retry-After`.
+    /// An object in the other server.
+    fn bytes_there(&self, key: &str) -> Vec<u8> {
+        blocking(async {
+            let got = client(&self.remote).get_object().bucket(REMOTE_BUCKET).key(key).send().await.unwrap();
+            got.body.collect().await.unwrap().to_vec()
+        })
+    }
+
+    /// Status and `Retry-After` of a GET that fails.
     fn refused(&self, key: &str) -> (u16, Option<String>) {
         blocking(async {
             let got = client(&self.server).get_object().bucket(BUCKET).key(key).send().await;
@@ -278,7 +291,50 @@ fn a_volume_that_the_remote_store_has_lost_is_found_and_told() {
 }
 
 #[test]
-fn a_volume_that_the_remote_store_does_not_give_back_as_it_was_stays_on_the_drives() {
+fn what_the_other_server_changes_of_the_copy_of_the_state_is_found_and_sent_again() {
+    let mut pair = Pair::start();
+    pair.bring();
+    let newest = |pair: &Pair| {
+        let told = said(&run(&pair.server, &["tier", "status"]));
+        told.lines().find(|line| line.starts_with("a copy of the state as of entry")).map(str::to_owned)
+    };
+    pair.wait("a copy of the state lies there", |pair| newest(pair).is_some());
+    // The next run finds what this one left.
+    assert_eq!(pair.server.stop(), Some(0));
+    pair.server.restart();
+    pair.wait("it is known", |pair| newest(pair).is_some());
+    let names = pair.listed("here/state/");
+    let range = names.iter().find(|name| name.contains('.')).unwrap();
+    let is_range = |name: &&String| name.contains('.');
+    let gone = names.iter().filter(is_range).nth(1).unwrap_or(range);
+    let before: Vec<Vec<u8>> = [range, gone].map(|name| pair.bytes_there(name)).into();
+    let mut changed = before[0].clone();
+    let at = changed.len() / 2;
+    changed[at] ^= 1;
+    blocking(async {
+        let there = client(&pair.remote);
+        let put = there.put_object().bucket(REMOTE_BUCKET).key(range).body(ByteStream::from(changed));
+        put.send().await.unwrap();
+        if gone != range {
+            there.delete_object().bucket(REMOTE_BUCKET).key(gone).send().await.unwrap();
+        }
+    });
+    let output = run(&pair.server, &["scrub", "start"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let notes = |pair: &Pair| pair.status()["notes"].to_string();
+    pair.wait("it is told", |pair| notes(pair).contains("lost or changed"));
+    // Within ten minutes, or when somebody asks for a new one.
+    pair.upload();
+    pair.wait("it is sent again", |pair| notes(pair).contains("they were sent again"));
+    for (name, before) in [range, gone].into_iter().zip(before) {
+        // What no copy names any more need not come back.
+        let is_named = pair.listed("here/state/").contains(name);
+        assert!(!is_named || pair.bytes_there(name) == before, "{name}");
+    }
+}
+
+#[test]
+fn what_comes_back_otherwise_stays_where_it_was() {
     let pair = Pair::start();
     pair.line.is_now(CHANGING);
     pair.upload();

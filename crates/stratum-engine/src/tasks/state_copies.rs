@@ -4,13 +4,17 @@
 //! It is a checkpoint's files. Those that an earlier copy names are there already, so that what is sent is what changed. One is
 //! made an hour after the last; ten minutes after it if volumes came there since, or something is to go from there that the last one
 //! may name; and when an operator has everything brought there, as soon as it came. Nothing waits for it, but what is to go.
+//!
+//! The newest one is read again, a file a step ([`reading`]). What isn't there or isn't what it was is sent again.
 
+mod reading;
+mod there;
+
+use reading::Reading;
 use serde::{Deserialize, Serialize};
-use std::cmp::Reverse;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use stratum_metadata::{CarriedCheckpoint, Metadata, ReadError, ReadManifest};
+use stratum_metadata::{Metadata, ReadError};
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blob::Index;
 use stratum_storage::blocking;
@@ -20,6 +24,7 @@ use stratum_storage::remote::{Remote, RemoteError};
 use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 use stratum_storage::upload::Uploader;
 use stratum_storage::volumes::Volumes;
+use there::There;
 use tokio::sync::Notify;
 use tracing_mutex::parkinglot::Mutex;
 
@@ -30,16 +35,19 @@ const SOON: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_secs(3600);
 /// The same where volumes came to the remote store since, or are to go from there, or the last try failed.
 const LEAST_INTERVAL: Duration = Duration::from_secs(600);
-/// How much of a manifest is read at once, and the longest that is read at all.
-const READ_BYTES: u64 = 1 << 20;
-const MAX_MANIFEST_BYTES: u64 = 1 << 30;
+/// How old the newest copy is when somebody is told.
+const OLD: Duration = Duration::from_secs(3 * 3600);
 
 /// How it goes with copies of the state, in this run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct StateCopyStatus {
-    /// The entry of the journal that the last copy is as of, and when it was begun; none if none was made.
+    /// The entry of the journal that the newest copy is as of, and when it was begun or, if an earlier run made it, came; none where
+    /// none is known.
     pub entry: Option<Index>,
     pub at: Option<UnixMillis>,
+    /// How old it is; where none is known, since when one is wanted. None where none is wanted, since nothing lies there.
+    pub age_seconds: Option<u64>,
     /// How long its files are.
     pub bytes: u64,
     /// Copies, and bytes that were sent for them.
@@ -48,6 +56,18 @@ pub struct StateCopyStatus {
     /// Tries that failed, and why the last one did, if it did.
     pub failed: u64,
     pub last_error: Option<String>,
+    /// Files of the newest copy that were read again.
+    pub read_again: u64,
+    /// Those that weren't there, or weren't what was written; and how many of the newest copy are so now.
+    pub found_bad: u64,
+    pub bad: u64,
+}
+
+impl StateCopyStatus {
+    /// Whether a copy should have come long ago.
+    pub fn is_old(&self) -> bool {
+        self.age_seconds.is_some_and(|age| age >= OLD.as_secs())
+    }
 }
 
 /// Why there is no new copy.
@@ -81,6 +101,11 @@ struct Progress {
     last: Option<Duration>,
     /// How many volumes had come there by then in this run.
     uploaded: u64,
+    /// Since when one is wanted.
+    wanted_since: Option<UnixMillis>,
+    /// Whether it is known what an earlier run left there.
+    has_looked: bool,
+    reading: Reading,
     status: StateCopyStatus,
 }
 
@@ -98,10 +123,7 @@ impl Task for StateCopies {
     fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
         Box::pin(async {
             let Some(remote) = self.volumes.table.remote() else { return Next::WhenWoken };
-            if self.is_due(remote) {
-                task::unless_stopped(stop, self.copy(remote)).await;
-            }
-            Next::After(if self.progress.lock().is_asked { SOON } else { POLL_INTERVAL })
+            task::unless_stopped(stop, self.round(remote)).await.unwrap_or(Next::WhenWoken)
         })
     }
 
@@ -128,10 +150,33 @@ impl StateCopies {
         self.asked.notify_one();
     }
 
+    /// Has all of the newest one read again now, as part of a scrub that was asked for.
+    pub fn ask_to_read(&self) {
+        self.progress.lock().reading.ask();
+        self.asked.notify_one();
+    }
+
     /// How it goes; nothing where there is no remote store.
     pub fn status(&self) -> Option<StateCopyStatus> {
         self.volumes.table.remote()?;
-        Some(self.progress.lock().status.clone())
+        let progress = self.progress.lock();
+        let mut status = progress.status.clone();
+        let since = progress.wanted_since.map(|since| status.at.unwrap_or(since));
+        status.age_seconds = since.map(|since| self.clock.now().saturating_sub(since) / 1000);
+        status.bad = progress.reading.bad().len() as u64;
+        Some(status)
+    }
+
+    /// A copy if one is due, else a look at what lies there, if that isn't known, or at a file whose turn it is.
+    async fn round(&self, remote: &Remote) -> Next {
+        if self.is_due(remote) {
+            self.copy(remote).await;
+        } else if self.is_unknown(remote) {
+            self.look(remote).await;
+        } else if self.read_next(remote).await {
+            return Next::AtOnce;
+        }
+        Next::After(if self.progress.lock().is_asked { SOON } else { POLL_INTERVAL })
     }
 
     /// Whether a copy is to be made now. If so it counts as begun.
@@ -139,16 +184,18 @@ impl StateCopies {
         let Some(there) = self.uploader.status() else { return false };
         let is_waited_for = remote.wants_state();
         let is_wanted = there.volumes > 0 || is_waited_for;
+        let mut progress = self.progress.lock();
+        progress.wanted_since = progress.wanted_since.or(Some(self.clock.now())).filter(|_| is_wanted);
         // A state that nobody has accepted yet doesn't take the place of one that may be wanted after all.
         if !is_wanted || !remote.takes_writes() || self.volumes.table.is_held_back() {
             return false;
         }
         let (now, is_hurried) = (self.clock.monotonic(), self.uploader.is_hurried());
-        let mut progress = self.progress.lock();
         let since = now.saturating_sub(*progress.last.get_or_insert(now));
         let is_behind = progress.uploaded != there.uploaded
-            || progress.status.entry.is_none()
+            || progress.status.copies == 0
             || progress.status.last_error.is_some()
+            || !progress.reading.bad().is_empty()
             || is_waited_for;
         let is_due =
             since >= INTERVAL || is_behind && since >= LEAST_INTERVAL || progress.is_asked && !is_hurried;
@@ -190,19 +237,91 @@ impl StateCopies {
         let metadata = self.metadata.clone();
         let state = blocking::spawn(move || metadata.carry_state()).await??;
         let there = There::look(remote).await?;
-        let ranges: Vec<StateFile> = state.ranges().collect();
-        let bytes = ranges.iter().map(|file| file.length).sum();
-        let mut sent_bytes = 0;
+        self.look_for_missing(remote, &there).await?;
         // The manifest comes last.
-        for file in ranges.iter().chain([&state.manifest()]) {
-            if !there.has(file) {
+        let files: Vec<StateFile> = state.ranges().chain([state.manifest()]).collect();
+        let bytes = files.iter().map(|file| file.length).sum();
+        let mut sent_bytes = 0;
+        for file in &files {
+            let is_bad = self.progress.lock().reading.bad().contains(file);
+            if is_bad || !there.has(file) {
                 remote.bring_state(file, state.read(file), &self.pace).await?;
+                self.progress.lock().reading.was_read(file, true);
                 sent_bytes += file.length;
             }
         }
         remote.state_is_there(number);
+        self.progress.lock().reading.is_of(files.into_iter().collect());
         there.tidy(remote, &state).await;
         Ok(Copied { entry: state.index, bytes, sent_bytes })
+    }
+}
+
+impl StateCopies {
+    /// Whether it isn't known yet which copy an earlier run left there.
+    fn is_unknown(&self, remote: &Remote) -> bool {
+        let progress = self.progress.lock();
+        progress.wanted_since.is_some() && !progress.has_looked && !remote.reach().is_away()
+    }
+
+    /// Looks which copy is the newest.
+    async fn look(&self, remote: &Remote) {
+        let there = match There::look(remote).await {
+            Ok(there) => there,
+            Err(error) => return tracing::debug!(%error, "copies of the state can't be looked at now"),
+        };
+        let mut progress = self.progress.lock();
+        progress.has_looked = true;
+        if let Some(newest) = there.newest() {
+            progress.reading.is_of(newest.files().cloned().collect());
+            let status = &mut progress.status;
+            (status.entry, status.at) = (Some(newest.says.index), Some(newest.came));
+            status.bytes = newest.files().map(|file| file.length).sum();
+        }
+    }
+
+    /// Files of the newest copy that aren't listed: a listing alone proves nothing.
+    async fn look_for_missing(&self, remote: &Remote, there: &There) -> Result<(), RemoteError> {
+        let missing = self.progress.lock().reading.missing(|file| there.lists(file));
+        for file in missing {
+            let is_right = there::is_right(remote, &file, &self.pace).await?;
+            self.was_read(&file, is_right);
+        }
+        Ok(())
+    }
+
+    /// Reads a file again whose turn it is; says whether there was one.
+    async fn read_next(&self, remote: &Remote) -> bool {
+        let next = {
+            let mut progress = self.progress.lock();
+            progress.reading.go_on(self.clock.now());
+            progress.reading.next().cloned()
+        };
+        let can_read = !remote.reach().is_away() && !self.pace.is_paused(Class::Scrub);
+        let Some(file) = next.filter(|_| can_read) else { return false };
+        match there::is_right(remote, &file, &self.pace).await {
+            Ok(is_right) => {
+                self.progress.lock().status.read_again += 1;
+                self.was_read(&file, is_right);
+                true
+            }
+            Err(error) => {
+                tracing::debug!(name = file.object(), %error, "a file of the copy of the state can't be read now");
+                false
+            }
+        }
+    }
+
+    fn was_read(&self, file: &StateFile, is_right: bool) {
+        let mut progress = self.progress.lock();
+        if progress.reading.was_read(file, is_right) {
+            progress.status.found_bad += 1;
+            metrics::counter!("stratum_state_copy_bad_files_total").increment(1);
+            tracing::warn!(
+                name = file.object(),
+                "a file of the copy of the state isn't there any more as it was written; it is sent again"
+            );
+        }
     }
 }
 
@@ -211,66 +330,4 @@ struct Copied {
     entry: Index,
     bytes: u64,
     sent_bytes: u64,
-}
-
-/// What lies there of copies.
-struct There {
-    files: BTreeSet<StateFile>,
-    /// Those that can be read, the newest first.
-    manifests: Vec<(StateFile, ReadManifest)>,
-    /// What was right when it came: these manifests, and what they name.
-    proven: BTreeSet<StateFile>,
-}
-
-impl There {
-    async fn look(remote: &Remote) -> Result<There, RemoteError> {
-        let mut listed = remote.state_files().await?;
-        listed.sort_by_key(|(file, came)| Reverse((*came, file.name.clone())));
-        let mut manifests = Vec::new();
-        for (file, _) in listed.iter().filter(|(file, _)| ReadManifest::is_named(&file.name)) {
-            manifests.extend(read(remote, file).await?.map(|manifest| (file.clone(), manifest)));
-        }
-        let named = manifests.iter().flat_map(|(file, manifest)| manifest.names.iter().chain([file]));
-        let proven = named.cloned().collect();
-        Ok(There { files: listed.into_iter().map(|(file, _)| file).collect(), manifests, proven })
-    }
-
-    fn has(&self, file: &StateFile) -> bool {
-        self.files.contains(file) && self.proven.contains(file)
-    }
-
-    /// Removes what neither the new copy names nor the one before. What can't be removed now is removed after the next.
-    async fn tidy(&self, remote: &Remote, state: &CarriedCheckpoint) {
-        let newest = state.manifest();
-        let mut kept: BTreeSet<StateFile> = state.ranges().chain([newest.clone()]).collect();
-        if let Some((file, manifest)) = self.manifests.iter().find(|(file, _)| *file != newest) {
-            kept.insert(file.clone());
-            kept.extend(manifest.names.iter().cloned());
-        }
-        let mut gone: Vec<&StateFile> = self.files.difference(&kept).collect();
-        // No manifest is there whose files aren't.
-        gone.sort_by_key(|file| !ReadManifest::is_named(&file.name));
-        for file in gone {
-            if let Err(error) = remote.remove_state(file).await {
-                tracing::debug!(name = file.object(), %error, "a file of an older copy of the state stays for now");
-            }
-        }
-    }
-}
-
-/// A manifest that is there; nothing if its bytes aren't what was written.
-async fn read(remote: &Remote, file: &StateFile) -> Result<Option<ReadManifest>, RemoteError> {
-    let mut bytes = Vec::new();
-    while file.length <= MAX_MANIFEST_BYTES && (bytes.len() as u64) < file.length {
-        let from = bytes.len() as u64;
-        let piece = match remote.read_state(file, from..file.length.min(from + READ_BYTES)).await {
-            Err(RemoteError::Missing(_)) => break,
-            piece => piece?,
-        };
-        if piece.is_empty() {
-            break;
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    Ok(ReadManifest::parse(file.stamp, &bytes))
 }

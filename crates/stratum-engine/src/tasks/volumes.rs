@@ -80,6 +80,11 @@ fn measure(engine: &Engine) {
         gauge("stratum_remote_missing_volumes", remote.missing);
         gauge("stratum_remote_waiting_bytes", remote.waiting_bytes);
     }
+    if let Some(copy) = engine.state_copies.status() {
+        // A metric can't be taken back.
+        let age = copy.age_seconds.map_or(f64::NAN, |age| age as f64);
+        metrics::gauge!("stratum_state_copy_age_seconds").set(age);
+    }
     for fullness in engine.volumes.writer.fullness() {
         let refuses = f64::from(u8::from(fullness.refuses()));
         metrics::gauge!("stratum_tier_refuses_writes", "tier" => fullness.tier.name()).set(refuses);

@@ -6,8 +6,9 @@
 
 use super::Checkpoint;
 use super::files;
+use super::frame::{Passing, Salt};
 use super::manifest::Manifest;
-use super::range::{Pieces, Range, RangeId, RangeRecord};
+use super::range::{self, Pieces, Range, RangeId, RangeRecord};
 use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::remote::state::{Pieces as Read, StateFile};
@@ -69,6 +70,43 @@ impl CarriedCheckpoint {
             Some(pieces) => pieces.next(PIECE_BYTES),
             None => Ok(manifest.take().unwrap_or_default()),
         })
+    }
+}
+
+/// A range file's bytes as they come from elsewhere: whether they are what was written. Its name and stamp say enough for that.
+pub struct RangeCheck {
+    header: [u8; range::HEADER_LEN],
+    frames: Passing,
+    /// How many bytes came, and how many are to come in all.
+    seen: u64,
+    length: u64,
+}
+
+impl RangeCheck {
+    /// Nothing of a file that isn't a range file.
+    pub fn of(file: &StateFile) -> Option<RangeCheck> {
+        let id = RangeId::parse(&file.name)?;
+        let salt = Salt::new(id.index, file.stamp, id.number);
+        Some(RangeCheck {
+            header: range::header(id, file.stamp),
+            frames: Passing::new(salt, range::HEADER_LEN as u64),
+            seen: 0,
+            length: file.length,
+        })
+    }
+
+    /// Takes the next bytes; false as soon as they aren't what was written.
+    pub fn take(&mut self, piece: &[u8]) -> bool {
+        let of_header = self.header.get(self.seen as usize..).unwrap_or_default();
+        let (begin, rest) = piece.split_at(piece.len().min(of_header.len()));
+        let is_header = of_header.starts_with(begin);
+        self.seen += piece.len() as u64;
+        is_header && self.seen <= self.length && self.frames.take(rest)
+    }
+
+    /// Whether all of it came.
+    pub fn is_whole(&self) -> bool {
+        self.seen == self.length && self.frames.is_between_frames()
     }
 }
 

@@ -27,9 +27,14 @@ impl Salt {
         Salt(crc32c::crc32c_append(salt, &number.to_le_bytes()))
     }
 
-    fn checksum(self, offset: u64, word: u32, bytes: &[u8]) -> u32 {
+    /// The sum of a frame before its bytes are added.
+    fn sum_of_none(self, offset: u64, word: u32) -> u32 {
         let place = crc32c::crc32c_append(self.0, &offset.to_le_bytes());
-        crc32c::crc32c_append(crc32c::crc32c_append(place, &word.to_le_bytes()), bytes)
+        crc32c::crc32c_append(place, &word.to_le_bytes())
+    }
+
+    fn checksum(self, offset: u64, word: u32, bytes: &[u8]) -> u32 {
+        crc32c::crc32c_append(self.sum_of_none(offset, word), bytes)
     }
 
     /// The header that stands before a frame's bytes.
@@ -61,9 +66,104 @@ impl Salt {
     }
 }
 
+/// Frames that follow one another and come in pieces of any size: whether each is what was written at its place. Nothing is kept of
+/// them but a sum.
+pub(super) struct Passing {
+    salt: Salt,
+    /// Where the one begins that comes.
+    offset: u64,
+    coming: Coming,
+}
+
+/// What there is of the frame that comes.
+enum Coming {
+    Header { bytes: [u8; FRAME_HEADER_LEN], have: usize },
+    Bytes { length: usize, have: usize, sum: u32, expected: u32 },
+}
+
+const NOTHING_YET: Coming = Coming::Header { bytes: [0; FRAME_HEADER_LEN], have: 0 };
+
+impl Passing {
+    pub(super) fn new(salt: Salt, offset: u64) -> Passing {
+        Passing { salt, offset, coming: NOTHING_YET }
+    }
+
+    /// Takes the next piece; false when a frame that ends in it isn't what was written.
+    pub(super) fn take(&mut self, mut piece: &[u8]) -> bool {
+        while !piece.is_empty() {
+            let taken = self.take_some(piece);
+            piece = &piece[taken..];
+            if let Coming::Bytes { length, have, sum, expected } = self.coming
+                && have == length
+            {
+                if sum != expected {
+                    return false;
+                }
+                self.offset += (FRAME_HEADER_LEN + length) as u64;
+                self.coming = NOTHING_YET;
+            }
+        }
+        true
+    }
+
+    /// Takes what belongs to the header, or to the bytes behind it.
+    fn take_some(&mut self, piece: &[u8]) -> usize {
+        match &mut self.coming {
+            Coming::Header { bytes, have } => {
+                let taken = piece.len().min(FRAME_HEADER_LEN - *have);
+                bytes[*have..*have + taken].copy_from_slice(&piece[..taken]);
+                *have += taken;
+                if *have == FRAME_HEADER_LEN {
+                    let [a, b, c, d, e, f, g, h] = *bytes;
+                    let (word, expected) =
+                        (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+                    let (length, sum) =
+                        ((word & !IS_PACKED) as usize, self.salt.sum_of_none(self.offset, word));
+                    self.coming = Coming::Bytes { length, have: 0, sum, expected };
+                }
+                taken
+            }
+            Coming::Bytes { length, have, sum, .. } => {
+                let taken = piece.len().min(*length - *have);
+                *sum = crc32c::crc32c_append(*sum, &piece[..taken]);
+                *have += taken;
+                taken
+            }
+        }
+    }
+
+    /// Whether what came ends where a frame ends.
+    pub(super) fn is_between_frames(&self) -> bool {
+        matches!(self.coming, Coming::Header { have: 0, .. })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn frames_that_come_in_pieces_are_what_was_written_or_not() {
+        let salt = Salt::new(7, 1 << 90, 2);
+        let mut stored = Vec::new();
+        for bytes in [b"pairs".as_slice(), b"", b"more pairs"] {
+            let at = 32 + stored.len() as u64;
+            stored.extend([salt.header(at, bytes, false).as_slice(), bytes].concat());
+        }
+        let passes = |stored: &[u8], pieces: usize| {
+            let mut passing = Passing::new(salt, 32);
+            stored.chunks(pieces).all(|piece| passing.take(piece)) && passing.is_between_frames()
+        };
+        for pieces in 1..stored.len() + 1 {
+            assert!(passes(&stored, pieces), "{pieces} bytes at a time");
+        }
+        for bit in 0..stored.len() * 8 {
+            let mut damaged = stored.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(!passes(&damaged, 3), "bit {bit}");
+        }
+        assert!(!passes(&stored[..stored.len() - 1], 3), "cut off");
+    }
 
     #[test]
     fn a_frame_is_read_where_it_was_written_and_nowhere_else() {

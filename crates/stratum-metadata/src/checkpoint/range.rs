@@ -32,9 +32,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: &[u8; 8] = b"STRATRNG";
 const VERSION: u32 = 1;
-const HEADER_LEN: usize = 32;
-/// How many bits the filter has for each key, and how many hashes it takes: of a hundred keys that aren't in the
-/// range one passes.
+pub(super) const HEADER_LEN: usize = 32;
+/// Bits of the filter for each key, and how many of them are looked at: of a hundred other keys one passes.
 const FILTER_BITS_A_KEY: usize = 10;
 const FILTER_HASHES: u32 = 7;
 /// How much is copied at once of a file whose index is lost, so that it isn't known where its blocks begin.
@@ -404,7 +403,7 @@ fn part_of(bytes: &[u8]) -> Result<Part, TreeError> {
     Ok(Part { offset: u64::from_le_bytes(*offset), length: u32::from_le_bytes(*length) })
 }
 
-fn header(id: RangeId, hash: u128) -> [u8; HEADER_LEN] {
+pub(super) fn header(id: RangeId, hash: u128) -> [u8; HEADER_LEN] {
     let mut bytes = [0; HEADER_LEN];
     bytes[..8].copy_from_slice(MAGIC);
     bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());

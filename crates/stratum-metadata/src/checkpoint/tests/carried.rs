@@ -1,7 +1,7 @@
 //! The files that are carried elsewhere have the bytes that lie on the drives, and suffice to read the state.
 
 use super::*;
-use crate::checkpoint::{CarriedCheckpoint, ReadManifest};
+use crate::checkpoint::{CarriedCheckpoint, RangeCheck, ReadManifest};
 use stratum_storage::drive::OpenHow;
 use stratum_storage::remote::state::StateFile;
 
@@ -47,7 +47,33 @@ fn a_checkpoint_is_carried_as_it_lies_on_a_drive() {
 }
 
 #[test]
-fn a_file_with_a_lost_block_is_not_carried() {
+fn what_comes_back_of_a_range_file_is_what_was_written_or_not() {
+    let state = State::with(2_000);
+    let carried = CarriedCheckpoint::of(state.checkpoint.as_ref().unwrap()).unwrap();
+    let ranges: Vec<StateFile> = carried.ranges().collect();
+    let is_right = |file: &StateFile, bytes: &[u8]| {
+        let mut check = RangeCheck::of(file).unwrap();
+        bytes.chunks(1_000).all(|piece| check.take(piece)) && check.is_whole()
+    };
+    let all: Vec<Vec<u8>> = ranges.iter().map(|file| whole(&carried, file)).collect();
+    for (file, bytes) in ranges.iter().zip(&all) {
+        assert!(is_right(file, bytes), "{file:?}");
+        assert!(!is_right(&StateFile { stamp: file.stamp ^ 1, ..file.clone() }, bytes), "of another history");
+        assert!(
+            !is_right(file, &bytes[..bytes.len() - 1]) && !is_right(file, &[bytes.as_slice(), &[0]].concat())
+        );
+        for at in (0..bytes.len()).step_by(97).chain(0..40) {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(!is_right(file, &changed), "byte {at}");
+        }
+    }
+    assert!(!is_right(&ranges[0], &all[1]), "another file's");
+    assert!(RangeCheck::of(&carried.manifest()).is_none());
+}
+
+#[test]
+fn what_no_copy_gives_is_not_carried() {
     let state = State::with(2_000);
     let checkpoint = state.checkpoint.clone().unwrap();
     let name = ranges(&checkpoint)[0].clone();
