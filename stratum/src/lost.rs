@@ -1,12 +1,23 @@
 //! `stratum lost`: shows which parts of the index can't be read from any drive any more, and gives them up.
 
+use crate::backup::Location;
+use crate::client::s3::S3Args;
 use crate::client::{Operator, ServerArg};
 use crate::control::ended;
+use crate::offline::{StoreArgs, backup_drive};
 use crate::output;
 use clap::{Args, Subcommand};
-use std::fmt::Write;
+use std::fmt::{Display, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use stratum_metadata::salvage::{MadeAnew, Salvaged, Sources, make_lost_anew};
 use stratum_metadata::{Loss, LostKeys, Reclaimed};
+use stratum_storage::ambient::{Clock, System};
+use stratum_storage::blob::Tier;
+use stratum_storage::drive::Threads;
+use stratum_storage::journal::History;
+use stratum_storage::set::Set;
 
 /// The arguments of `stratum lost`.
 #[derive(Args)]
@@ -25,6 +36,8 @@ enum LostAction {
     GiveUp(GiveUpArgs),
     /// Free the space on the drives that only records named which were given up.
     Reclaim(ServerArg),
+    /// Put back what a backup has of what is lost, of a stopped server: where it is proven to be what was there, and nothing else.
+    Restore(RestoreLostArgs),
 }
 
 #[derive(Args)]
@@ -36,7 +49,21 @@ struct GiveUpArgs {
     server: ServerArg,
 }
 
-/// Runs the command. `show` ends with 1 if something is lost.
+#[derive(Args)]
+struct RestoreLostArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// What `stratum backup` wrote, a file or s3://BUCKET/KEY.
+    #[arg(long)]
+    from: Location,
+    #[command(flatten)]
+    s3: S3Args,
+    /// A folder with room for the backup and its index. [default: the system's temporary folder]
+    #[arg(long)]
+    scratch: Option<PathBuf>,
+}
+
+/// 1 where something is lost.
 pub fn run(args: &LostArgs) -> ExitCode {
     match &args.action {
         LostAction::Show(server) => ended(|| {
@@ -57,6 +84,57 @@ pub fn run(args: &LostArgs) -> ExitCode {
             ));
             Ok(true)
         }),
+        LostAction::Restore(args) => match restore(args) {
+            Ok(made) => {
+                output::print(restored(&made));
+                if made.iter().all(|made| made.why_not.is_none()) {
+                    ExitCode::SUCCESS
+                } else {
+                    ExitCode::from(1)
+                }
+            }
+            Err(problem) => {
+                eprintln!("stratum: {problem}");
+                ExitCode::from(2)
+            }
+        },
+    }
+}
+
+/// Makes lost blocks anew on the drives of a stopped server.
+fn restore(args: &RestoreLostArgs) -> Result<Vec<MadeAnew>, String> {
+    let say = |error: &dyn Display| error.to_string();
+    let scratch = match &args.scratch {
+        Some(folder) => tempfile::tempdir_in(folder),
+        None => tempfile::tempdir(),
+    };
+    let scratch = scratch.map_err(|error| format!("no folder for the backup: {error}"))?;
+    let folder = args.from.unpack(&args.s3, &scratch.path().join("backup"))?;
+    let (drives, clock): (_, Arc<dyn Clock>) = (vec![backup_drive(&folder, 0)?], Arc::new(System));
+    let history = History::read(&drives).map_err(|error| say(&error))?;
+    let sources = Sources { index: scratch.path().join("index"), drives, former: None };
+    let backup = Salvaged::build(&sources, &history, clock.clone()).map_err(|error| say(&error))?;
+    // A server that runs has the drives locked.
+    let set = args.store.layout()?.set_config(Threads::Own);
+    let set = Set::open(&set, clock, &System).map_err(|error| say(&error))?;
+    make_lost_anew(&set.drives(Tier::JOURNAL), &backup).map_err(|error| say(&error))
+}
+
+fn restored(made: &[MadeAnew]) -> String {
+    let mut text = String::new();
+    for MadeAnew { file, blocks, why_not } in made {
+        // Writing to a string doesn't fail.
+        let _ = match why_not {
+            None => writeln!(text, "{file}: {blocks} blocks are what they were."),
+            Some(why_not) => writeln!(text, "{file}: nothing of it was put back: {why_not}."),
+        };
+    }
+    match (made.is_empty(), made.iter().all(|made| made.why_not.is_none())) {
+        (true, _) => "Nothing of the index is lost.\n".into(),
+        (false, true) => text + "All of it is there again: start the server.\n",
+        (false, false) => {
+            text + "What is still lost another backup may have, one from near the time when the file was written.\n"
+        }
     }
 }
 
@@ -76,7 +154,8 @@ fn shown(loss: &Loss) -> String {
     let way = match &loss.refusal {
         Some(refusal) => format!("It can't be given up: {refusal}.\n"),
         None => format!(
-            "Any drive that may have a sound copy brings all of it back. To do without: objects and versions among these keys are \
+            "Any drive that may have a sound copy brings all of it back, and so does a backup from before which nothing of it changed \
+             (`stratum lost restore`). To do without: objects and versions among these keys are \
              there no more then, or lack a part, and what they took on the drives stays taken until \
              `stratum lost reclaim`.\n  stratum lost give-up --token {}\n",
             loss.token

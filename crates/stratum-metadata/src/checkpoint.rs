@@ -52,7 +52,7 @@ use crate::tree::{Base, TreeError, Value};
 use format::FormatError;
 use image::Image;
 use levels::Levels;
-use range::Range;
+use range::{Elsewhere, NotMade, Range};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -171,7 +171,14 @@ impl Checkpoint {
         self.ranges().for_each(|range| range.look());
     }
 
-    /// Reads the blocks again that are known to be lost.
+    /// Makes the blocks anew that are known to be lost, where it is proven that what is known elsewhere was in them: see
+    /// [`Range::make_anew`]. Says of each such file what came of it.
+    pub(crate) fn make_anew(&self, elsewhere: &Elsewhere<'_>) -> Vec<(String, Result<usize, NotMade>)> {
+        let lost = self.ranges().filter(|range| range.lost().is_some());
+        lost.map(|range| (range.path().to_owned(), range.make_anew(elsewhere))).collect()
+    }
+
+    /// Reads again what is known to be lost.
     pub(crate) fn retry_lost(&self) {
         self.ranges().filter(|range| range.lost().is_some()).for_each(|range| range.retry());
     }

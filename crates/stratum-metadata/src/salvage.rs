@@ -7,12 +7,14 @@
 //! of objects ([`apply_loosely`]). [`Salvaged::doubts`] says what can't be known; without doubts it is the state that
 //! a start would have come to.
 
+mod anew;
 mod former;
 mod looks;
 mod reads;
 
 pub use crate::checkpoint::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
 
+pub use anew::{MadeAnew, make_lost_anew};
 pub use former::{check_index, remove_index};
 pub use reads::{SalvagedBucket, SalvagedObject, SalvagedVersion};
 

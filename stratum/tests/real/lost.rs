@@ -47,10 +47,9 @@ async fn listed(server: &Server) -> Option<BTreeSet<String>> {
     Some(keys)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn giving_up_a_lost_block_of_the_index_loses_only_its_records() {
-    let mut server = Server::start();
-    let s3 = client(&server);
+/// Fills a bucket; gives the keys, of which each fiftieth has a larger body.
+async fn fill(server: &Server) -> Vec<String> {
+    let s3 = client(server);
     s3.create_bucket().bucket("many").send().await.unwrap();
     let keys: Vec<String> = (0..OBJECTS).map(|number| format!("a/key/{number:06}")).collect();
     for (number, some) in keys.chunks(50).enumerate() {
@@ -62,10 +61,11 @@ async fn giving_up_a_lost_block_of_the_index_loses_only_its_records() {
         futures_util::future::try_join_all(puts).await.unwrap();
         s3.put_object().bucket("many").key(&some[0]).body(large).send().await.unwrap();
     }
-    assert_eq!(said(&stratum(&server, &["lost", "show"])).0, Some(0), "nothing is lost yet");
-    // The check takes a checkpoint, which holds all objects, and the restarted server has none of its blocks in memory.
-    assert_eq!(said(&stratum(&server, &["fsck"])).0, Some(0));
-    server.restart();
+    keys
+}
+
+/// Changes a bit of a block in the middle of the index, on every drive.
+fn damage(server: &Server) {
     let copies = copies(&server.data());
     assert!(copies.len() > 1, "{copies:?}");
     for path in copies {
@@ -74,7 +74,58 @@ async fn giving_up_a_lost_block_of_the_index_loses_only_its_records() {
         file.read_exact_at(&mut byte, at).unwrap();
         file.write_all_at(&[byte[0] ^ 4], at).unwrap();
     }
-    assert_eq!(listed(&server).await, None, "a list that needs the bad block is an error");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_of_the_index_comes_back_from_a_backup() {
+    let mut server = Server::start();
+    let keys = fill(&server).await;
+    assert_eq!(said(&stratum(&server, &["fsck"])).0, Some(0));
+    let backup = tempfile::tempdir().unwrap();
+    let to = backup.path().join("backup");
+    let back_up = ["backup", "--to", to.to_str().unwrap()];
+    assert_eq!(said(&stratum(&server, &back_up)).0, Some(0));
+    let s3 = client(&server);
+    s3.put_object()
+        .bucket("many")
+        .key("a/later")
+        .body(ByteStream::from_static(b"later"))
+        .send()
+        .await
+        .unwrap();
+    server.restart();
+    damage(&server);
+    assert_eq!(listed(&server).await, None, "a list that crosses it is an error");
+
+    let data = server.data();
+    let restore = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+        command.args(["lost", "restore", "--from"]).arg(&to).arg("--data").arg(&data).output().unwrap()
+    };
+    let (code, problem) = said(&restore());
+    assert_eq!(code, Some(2), "a server runs: {problem}");
+    assert_eq!(server.stop(), Some(0));
+    let (code, told) = said(&restore());
+    assert!(code == Some(0) && told.contains("1 blocks are what they were"), "{told}");
+    let (code, told) = said(&restore());
+    assert!(code == Some(0) && told.starts_with("Nothing of the index is lost."), "{told}");
+    server.restart();
+    let expected: BTreeSet<String> = keys.into_iter().chain(["a/later".into()]).collect();
+    assert_eq!(listed(&server).await, Some(expected));
+    let (code, report) = said(&stratum(&server, &["fsck"]));
+    assert_eq!(code, Some(0), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_of_the_index_is_given_up_alone() {
+    let mut server = Server::start();
+    let keys = fill(&server).await;
+    assert_eq!(said(&stratum(&server, &["lost", "show"])).0, Some(0), "nothing is");
+    // Its checkpoint holds all of them, and the restarted server has none of it in memory.
+    assert_eq!(said(&stratum(&server, &["fsck"])).0, Some(0));
+    server.restart();
+    damage(&server);
+    assert_eq!(listed(&server).await, None, "a list that crosses it is an error");
     let (code, shown) = said(&stratum(&server, &["lost", "show"]));
     assert!(code == Some(1) && shown.contains("in 1 block, of the buckets many"), "{shown}");
     let token =

@@ -63,6 +63,11 @@ impl Copies {
         *self.copies.write() = holders.iter().filter_map(open).collect();
     }
 
+    /// The drives that hold it.
+    pub(super) fn holders(&self) -> Vec<Arc<Drive>> {
+        self.copies.read().iter().map(|copy| copy.drive.clone()).collect()
+    }
+
     pub(super) fn path(&self) -> &str {
         &self.path
     }

@@ -5,11 +5,13 @@
 //! index are ([`RangeRecord`]). So looking a key up takes one read of a block, and one of the index if that isn't in
 //! memory.
 
+mod anew;
 mod copy;
 mod lost;
 mod void;
 mod writer;
 
+pub(super) use anew::{Elsewhere, NotMade};
 pub(super) use copy::Pieces;
 pub(super) use void::voided;
 pub(super) use writer::RangeWriter;

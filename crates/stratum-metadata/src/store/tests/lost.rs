@@ -341,3 +341,95 @@ async fn of_commands_that_come_together_those_that_meet_it_are_refused_alone() {
         Ok(Outcome::Refused(Refusal::BucketNotEmpty))
     );
 }
+
+/// What a backup knows that was taken now.
+struct BackedUp {
+    state: crate::salvage::Salvaged,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    fn back_up(&self) -> BackedUp {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("copy/checkpoint")).unwrap();
+        let export = self.metadata.export_checkpoint().unwrap().unwrap();
+        let name = export.name().to_owned();
+        let bytes = export.collect::<std::io::Result<Vec<Vec<u8>>>>().unwrap().concat();
+        std::fs::write(dir.path().join("copy/checkpoint").join(name), bytes).unwrap();
+        let state = self.read_as_backup(dir.path());
+        BackedUp { state, _dir: dir }
+    }
+
+    fn read_as_backup(&self, dir: &std::path::Path) -> crate::salvage::Salvaged {
+        let io = stratum_storage::drive::real::RealDrive::open(&dir.join("copy")).unwrap();
+        let id = stratum_storage::drive::DriveId(99);
+        let drive = stratum_storage::drive::Drive::new(
+            id,
+            stratum_storage::blob::Tier::Hot,
+            9,
+            Arc::new(io),
+            stratum_storage::drive::Threads::Caller,
+            self.clock.clone(),
+        );
+        let drives = vec![Arc::new(drive)];
+        let history = stratum_storage::journal::History::read(&drives).unwrap();
+        let sources = crate::salvage::Sources { index: dir.join("index"), drives, former: None };
+        crate::salvage::Salvaged::build(&sources, &history, self.clock.clone()).unwrap()
+    }
+
+    fn files(&self) -> Vec<Vec<u8>> {
+        let folder = |drive| self.dir.path().join(format!("hot/{drive}/checkpoint"));
+        let names = (0..2).flat_map(|drive| std::fs::read_dir(folder(drive)).unwrap());
+        let mut paths: Vec<PathBuf> = names.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_a_backup_has_of_it_is_put_back_and_what_changed_since_lies_over_it() {
+    let world = World::new(SIZES).await;
+    let backup = world.back_up();
+    let world = world.restart();
+    let name = world.ranges()[0].clone();
+    // Of every block some keys change before it is lost, which no checkpoint has yet.
+    for number in (0..KEYS).step_by(3) {
+        world.put(number, 2).await.unwrap();
+    }
+    let sound = world.files();
+    let world = world.restart();
+    world.flip(&name, &[0, 1]);
+    assert!(!world.lost().is_empty());
+    world.metadata.shutdown();
+    let made = crate::salvage::make_lost_anew(&world.roster.healthy(), &backup.state).unwrap();
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert_eq!((made[0].blocks, made[0].why_not.clone()), (1, None));
+    assert!(world.files() == sound, "bit for bit");
+    let world = world.restart();
+    let expected: Vec<Option<u8>> = (0..KEYS).map(|key| Some(1 + u8::from(key % 3 == 0))).collect();
+    assert_eq!(world.tags(), expected);
+    is_whole(&world.metadata);
+    assert!(crate::salvage::make_lost_anew(&world.roster.healthy(), &backup.state).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn of_what_changed_before_it_was_written_nothing_is_put_back() {
+    let world = World::new(SIZES).await;
+    let backup = world.back_up();
+    for number in (0..KEYS).step_by(3) {
+        world.put(number, 2).await.unwrap();
+    }
+    world.checkpoint();
+    let world = world.restart();
+    let name = world.ranges()[0].clone();
+    world.flip(&name, &[0, 1]);
+    let lost = world.lost();
+    assert!(!lost.is_empty());
+    world.metadata.shutdown();
+    let before = world.files();
+    let made = crate::salvage::make_lost_anew(&world.roster.healthy(), &backup.state).unwrap();
+    assert!(made.iter().all(|made| made.blocks == 0), "{made:?}");
+    assert!(made[0].why_not.as_ref().is_some_and(|why| why.contains("changed in between")), "{made:?}");
+    assert!(world.files() == before, "nothing was written");
+    assert_eq!(world.restart().lost(), lost);
+}
