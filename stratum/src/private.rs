@@ -70,7 +70,7 @@ impl Replacement {
     pub fn in_own_folder(path: &Path) -> io::Result<Replacement> {
         let temporary = path.with_extension("tmp");
         match std::fs::remove_file(&temporary) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Replacement::begin(temporary, path),
         }
     }

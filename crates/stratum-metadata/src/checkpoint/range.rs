@@ -35,7 +35,8 @@ use xxhash_rust::xxh3::xxh3_64;
 const MAGIC: &[u8; 8] = b"STRATRNG";
 const VERSION: u32 = 1;
 pub(super) const HEADER_LEN: usize = 32;
-/// Bits of the filter for each key, and how many of them are looked at: of a hundred other keys one passes.
+/// How many bits the filter has for each key, and how many hashes it takes: of a hundred keys that aren't in the
+/// range one passes.
 const FILTER_BITS_A_KEY: usize = 10;
 const FILTER_HASHES: u32 = 7;
 /// How much is copied at once of a file whose index is lost, so that it isn't known where its blocks begin.
