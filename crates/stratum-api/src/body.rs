@@ -426,7 +426,7 @@ mod tests {
     use crate::admission::{Admission, Party};
     use std::thread;
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_long_document_is_read_on_another_thread() {
         let memory = Admission::new(64 << 20).enter(Party::User("ann".into())).unwrap();
         let reader = async |length: usize| {

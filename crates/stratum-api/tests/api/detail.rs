@@ -1,7 +1,7 @@
 //! Details of S3 that clients rely on.
 
 use crate::client::Client;
-use crate::rig::{Choices, ROOT, Rig, noise};
+use crate::rig::{Age, Choices, ROOT, Rig, noise};
 
 async fn upload(client: &Client) -> String {
     client.post("/bucket/key?uploads", "").await.expect(200).element("UploadId").unwrap()
@@ -290,7 +290,8 @@ async fn a_body_without_a_length_may_have_any() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_without_a_length_is_no_longer_than_others() {
-    let client = Client::with_bucket().await;
+    let client = Client::with(Choices { age: Age::New, ..Choices::default() }).await;
+    client.put("/bucket", "").await.expect(200);
     let document = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
     let long = format!("{document}{}", " ".repeat(5000));
     let framed = |text: &str| format!("{:x}\r\n{text}\r\n0\r\n\r\n", text.len());

@@ -24,6 +24,7 @@ fn user(account: &str, name: &str) -> IdentityWrite {
 #[tokio::test]
 async fn identities_are_visited_by_their_folded_names_and_counted() {
     let Store { metadata, .. } = &store();
+    metadata.raise_level(Level::NEWEST).await.unwrap();
     let writes = vec![user("a", "Bob"), user("a", "ann"), user("a", "carl"), user("b", "dan")];
     let changes = IdentityChanges { read: None, key: None, writes };
     metadata.commit(Command::ChangeIdentities(changes), Bytes::new()).await.unwrap();
