@@ -365,15 +365,25 @@ fn a_manifest_that_is_bad_in_every_copy_gives_way_and_no_file_is_removed() {
 
 #[test]
 fn a_checkpoint_of_a_newer_format_is_not_passed_over_for_an_older_one() {
-    const VERSION_BIT: u64 = 8 * 8;
+    const CRC_AT: usize = super::format::HEADER_LEN - 4;
     let mut state = State::with(10);
+    let before = state.pairs.clone();
     state.turn([(key(3), None)]).unwrap();
-    for holder in state.drives.holders(2) {
-        for bit in 0..3 {
-            // Flipping the lowest three bits makes a 6 of version 1.
-            state.drives.of(&holder).flip_bit(&files::path(2), VERSION_BIT + bit).unwrap();
+    let holders = state.drives.holders(2);
+    let flip = |at: usize, mask: u32| {
+        for holder in &holders {
+            for bit in (0..32).filter(|bit| mask >> bit & 1 == 1) {
+                state.drives.of(holder).flip_bit(&files::path(2), at as u64 * 8 + bit).unwrap();
+            }
         }
-    }
+    };
+    // Flipping the lowest three bits makes a 6 of version 1. With the former checksum that is rot.
+    flip(8, 7);
+    is(state.newest().unwrap().as_ref(), &before);
+    // What the flipped bits are to the checksum, whatever the others are.
+    let (zeros, mut flipped) = ([0; CRC_AT], [0; CRC_AT]);
+    flipped[8] = 7;
+    flip(CRC_AT, crc32c::crc32c(&flipped) ^ crc32c::crc32c(&zeros));
     assert!(matches!(newest(&state.drives.files), Err(LoadError::Newer(FormatError::Newer(6)))));
 }
 

@@ -3,6 +3,7 @@
 //! for a format that isn't released yet.
 
 use super::*;
+use crate::checkpoint::format::HEADER_LEN;
 use crate::fixtures;
 use crate::record::Level;
 use stratum_storage::drive::OpenHow;
@@ -113,6 +114,8 @@ fn the_single_file_of_an_older_server_is_read() {
 fn a_checkpoint_of_a_newer_level_is_refused() {
     let mut bytes = std::fs::read(fixtures::path("checkpoint")).unwrap();
     bytes[8] = 3;
+    let crc = crc32c::crc32c(&bytes[..HEADER_LEN - 4]);
+    bytes[HEADER_LEN - 4..HEADER_LEN].copy_from_slice(&crc.to_le_bytes());
     let drives = Drives::new();
     put(&drives, &files::path(INDEX), &bytes);
     let refused = newest(&drives.files).unwrap_err().to_string();
