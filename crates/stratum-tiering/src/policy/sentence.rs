@@ -55,10 +55,12 @@ impl Decision {
                 format!("{}; it goes to {to} after {after_days} days without use", terms.last_use())
             }
             Course::Ascend(Ascent { reads_to_repay, .. }) if self.tier == terms.tier => {
-                format!("it was read, but only {reads_to_repay:.0} more reads would repay the way up")
+                format!("it was read, but only {} would repay the way up", more_reads(reads_to_repay.round()))
             }
             Course::Ascend(Ascent { reads_to_repay, .. }) => {
-                format!("it was read again, and {:.0} more reads repay the way up", reads_to_repay.ceil())
+                let repaying = reads_to_repay.ceil();
+                let repay = if repaying == 1.0 { "repays" } else { "repay" };
+                format!("it was read again, and {} {repay} the way up", more_reads(repaying))
             }
             Course::Descend(descent) => self.descent(descent),
         }
@@ -113,5 +115,23 @@ impl Terms {
 
     fn lasting(&self, from: u64, to: u64) -> impl Display + use<> {
         Lasting(self.day().between(from, to))
+    }
+}
+
+/// "One more read", "12 more reads".
+fn more_reads(count: f64) -> String {
+    match count == 1.0 {
+        true => "one more read".to_owned(),
+        false => format!("{count:.0} more reads"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::more_reads;
+
+    #[test]
+    fn one_read_is_told_as_one() {
+        assert_eq!([0.0, 1.0, 2.0].map(more_reads), ["0 more reads", "one more read", "2 more reads"]);
     }
 }
