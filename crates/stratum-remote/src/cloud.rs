@@ -1,7 +1,7 @@
 //! What storage asks of a remote store, done with a store of the `object_store` crate.
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{
     Error, GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload,
@@ -99,12 +99,16 @@ impl ObjectStore for Cloud {
     fn list<'a>(&'a self, folder: &'a str, after: Option<&'a str>) -> Answer<'a, Vec<Listed>> {
         Box::pin(async move {
             let folder = self.path(folder);
-            let metas = match after {
-                Some(after) => self.store.list_with_offset(Some(&folder), &self.path(after)),
+            let after = after.map(|after| self.path(after));
+            let metas = match &after {
+                Some(after) => self.store.list_with_offset(Some(&folder), after),
                 None => self.store.list(Some(&folder)),
             };
-            let metas: Vec<ObjectMeta> =
-                metas.take(PAGE).try_collect().await.map_err(|error: Error| told(folder.as_ref(), &error))?;
+            let metas: Vec<ObjectMeta> = behind(metas, after)
+                .take(PAGE)
+                .try_collect()
+                .await
+                .map_err(|error: Error| told(folder.as_ref(), &error))?;
             let mut listed: Vec<Listed> = metas.into_iter().filter_map(|meta| self.listed(meta)).collect();
             listed.sort_by(|one, other| one.name.cmp(&other.name));
             Ok(listed)
@@ -114,6 +118,16 @@ impl ObjectStore for Cloud {
     fn place(&self) -> String {
         self.place.clone()
     }
+}
+
+/// What a listing has behind a name. Not every store heeds where a listing is to begin (Azurite doesn't), and whoever pages
+/// through one that begins anew each time would never come to its end.
+fn behind<S>(metas: S, after: Option<Path>) -> impl Stream<Item = Result<ObjectMeta, Error>>
+where
+    S: Stream<Item = Result<ObjectMeta, Error>>,
+{
+    metas
+        .try_filter(move |meta| std::future::ready(after.as_ref().is_none_or(|after| meta.location > *after)))
 }
 
 struct Parts {
@@ -224,5 +238,17 @@ mod tests {
         );
         let listed = cloud.list("volumes", Some("volumes/b")).await.unwrap();
         assert!(listed[0].length == 1 && listed[0].modified > 1_600_000_000_000);
+    }
+
+    #[tokio::test]
+    async fn a_page_has_nothing_of_the_one_before_from_a_store_that_begins_anew_each_time() {
+        let store = InMemory::new();
+        for name in ["v/a", "v/b", "v/c"] {
+            store.put(&Path::from(name), "x".into()).await.unwrap();
+        }
+        let metas = object_store::ObjectStore::list(&store, None);
+        let names: Vec<Path> =
+            behind(metas, Some(Path::from("v/b"))).map_ok(|meta| meta.location).try_collect().await.unwrap();
+        assert_eq!(names, [Path::from("v/c")]);
     }
 }

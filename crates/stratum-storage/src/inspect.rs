@@ -70,8 +70,19 @@ impl StripeFinding {
         self.present >= self.needed
     }
 
-    /// What is wrong with a stripe of which all was read, if anything is.
-    pub(crate) fn of(whole: &Whole) -> Option<StripeFinding> {
+    /// Reads all of a stripe, and says what is wrong with it, if anything is. Blocks.
+    ///
+    /// Nothing is wrong with a stripe whose volume came to the remote store meanwhile, and so has no fragments any more.
+    /// That is asked after the reading: a volume goes there once, and never comes back.
+    pub(crate) fn read(volume: &Arc<Volume>, live: LiveStripe) -> Option<StripeFinding> {
+        let whole = Whole::read(volume, live, WantedFragments::All);
+        match volume.remote() {
+            None => StripeFinding::of(&whole),
+            Some(_) => None,
+        }
+    }
+
+    fn of(whole: &Whole) -> Option<StripeFinding> {
         let flaws: Vec<(u8, Flaw)> = whole.flaws().map(|(shard, flaw)| (shard, flaw.clone())).collect();
         let parity = whole.parity();
         let is_well = flaws.is_empty() && parity == Parity::Agrees;
@@ -191,7 +202,7 @@ pub(crate) async fn live_stripes(table: &Table, volume: VolumeId) -> Result<Vec<
 
 async fn look_at(volume: &Arc<Volume>, live: LiveStripe) -> Result<Option<StripeFinding>, InspectError> {
     let volume = volume.clone();
-    blocking(move || StripeFinding::of(&Whole::read(&volume, live, WantedFragments::All))).await
+    blocking(move || StripeFinding::read(&volume, live)).await
 }
 
 async fn is_live(table: &Table, volume: &Volume, stripe: LiveStripe) -> Result<bool, InspectError> {
@@ -224,10 +235,9 @@ pub(crate) async fn blocking<T: Send + 'static>(
 fn verified(volume: &Arc<Volume>, live: &[LiveStripe]) -> Verified {
     let mut verified = Verified { files: file_flaws(volume), ..Verified::default() };
     for live in live {
-        let whole = Whole::read(volume, *live, WantedFragments::All);
         verified.stripes += 1;
         verified.bytes += live.stripe.disk() * volume.slots().len() as u64;
-        verified.stripes_found.extend(StripeFinding::of(&whole));
+        verified.stripes_found.extend(StripeFinding::read(volume, *live));
     }
     verified
 }

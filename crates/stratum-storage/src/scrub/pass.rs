@@ -6,7 +6,6 @@ use crate::format::layout::FILE_HEADER;
 use crate::heal::{HealError, Mended};
 use crate::inspect::{StripeFinding, live_stripes};
 use crate::pace::Class;
-use crate::readpath::whole::{WantedFragments, Whole};
 use crate::readpath::{Flaw, Parity};
 use crate::task::Next;
 use crate::volume::{Claim, LiveStripe, Phase, Volume};
@@ -132,6 +131,9 @@ impl Scrubber {
             live.into_iter().filter(|live| live.offset >= from.max(FILE_HEADER)).collect();
         let mut bad = BTreeSet::new();
         for some in todo.chunks(STRIPES_A_MEND) {
+            if let Some(object) = volume.remote() {
+                return self.scrub_object(volume, object, pass).await;
+            }
             let goes_on = self.look_at(volume, some, pass, &mut bad).await?;
             if !bad.is_empty() {
                 self.mend(volume, &std::mem::take(&mut bad), pass).await?;
@@ -170,7 +172,7 @@ impl Scrubber {
             let turn = self.pace.turn(Class::Scrub, bytes).await;
             let volume = volume.clone();
             under_way.push_back(crate::blocking::spawn(move || {
-                let finding = StripeFinding::of(&Whole::read(&volume, live, WantedFragments::All));
+                let finding = StripeFinding::read(&volume, live);
                 drop(turn);
                 (live.offset, bytes, finding)
             }));

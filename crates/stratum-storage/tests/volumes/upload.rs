@@ -1,6 +1,7 @@
 //! Sealed volumes of the cold tier go to the remote store, are read from there, and whatever is wrong with that store
 //! costs no byte.
 
+use crate::heal::FIRST;
 use crate::world::{Server, World, body, run};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use stratum_storage::ambient::Simulated;
 use stratum_storage::blob::{BlobRef, Geometry, Tier};
 use stratum_storage::heal::Healer;
-use stratum_storage::pace::Pace;
+use stratum_storage::inspect;
+use stratum_storage::pace::{Class, Pace};
 use stratum_storage::readpath::ReadError;
 use stratum_storage::remote::RemoteError;
 use stratum_storage::remote::simulated::{Ailment, SimulatedStore};
@@ -335,5 +337,24 @@ fn a_volume_with_two_drives_gone_goes_whole() {
         }
         assert_eq!(scene.bring().await.uploaded, 1);
         scene.all_read_back().await;
+    });
+}
+
+/// Between finding the stripes of a volume and reading them the volume may go, and then it has no fragments here.
+#[test]
+fn nothing_is_wrong_with_a_volume_that_goes_to_the_remote_store_while_it_is_looked_at() {
+    run(async {
+        let scene = Scene::new().await;
+        let pace = Pace::unbounded(Arc::new(Simulated::new(1, 1)));
+        pace.pause(Class::Scrub, true);
+        let gone = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert_eq!(scene.bring().await.uploaded, 1);
+            pace.pause(Class::Scrub, false);
+        };
+        let (found, ()) =
+            tokio::join!(inspect::verify_in_use(&scene.server.volumes.table, FIRST, &pace), gone);
+        let found = found.unwrap();
+        assert!(found.is_whole() && found.stripes > 0, "{found:?}");
     });
 }
