@@ -220,11 +220,20 @@ pub fn account(caller: &Caller, store: &Store) -> Account {
 /// bucket has another owner than the header says.
 pub fn expected_bucket(ctx: &Context, name: &str, expected: &str) -> Result<Arc<BucketRecord>, S3Error> {
     let bucket = ctx.bucket(name)?;
-    match ctx.headers.get(expected) {
+    check_owner(&ctx.headers, &bucket, expected)?;
+    Ok(bucket)
+}
+
+/// Refuses a request whose header `expected` names another than the bucket's owner.
+///
+/// # Errors
+/// `AccessDenied`.
+pub fn check_owner(headers: &HeaderMap, bucket: &BucketRecord, expected: &str) -> Result<(), S3Error> {
+    match headers.get(expected) {
         Some(owner) if owner.as_bytes() != bucket.owner.as_bytes() => {
             Err(S3Error::new(Code::AccessDenied).because(format_args!("{expected} names another owner")))
         }
-        _ => Ok(bucket),
+        _ => Ok(()),
     }
 }
 

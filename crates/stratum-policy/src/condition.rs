@@ -264,10 +264,7 @@ impl Test {
     fn passes(&self, value: &Value<'_>, facts: &dyn Facts) -> bool {
         match self {
             Test::Null(_) => false,
-            Test::Texts(patterns) => {
-                let text = value.text();
-                patterns.iter().any(|pattern| pattern.matches(&text, facts))
-            }
+            Test::Texts(patterns) => Pattern::any_matches(patterns, &value.text(), facts),
             Test::Numbers(order, numbers) => {
                 value.number().is_some_and(|value| numbers.iter().any(|number| order.holds(&value, number)))
             }

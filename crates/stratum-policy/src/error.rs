@@ -44,9 +44,9 @@ pub enum Malformed {
     #[error("Invalid value for the condition {operator}: {value}")]
     Value { operator: String, value: String },
     #[error(
-        "A policy has at most {most} wildcards '?' in its resources and conditions, and this one has {found}"
+        "A policy has at most {most} wildcards '?', texts between two '*' and variables in its resources and conditions, and this one has {found}"
     )]
-    QuestionMarks { found: usize, most: usize },
+    Searches { found: usize, most: usize },
     #[error("Policy has an invalid variable: {0}")]
     Variable(String),
 }

@@ -2,7 +2,8 @@
 //!
 //! A pattern is cut at its `*`s into runs of characters. The first run must stand at the text's beginning, the last
 //! at its end, and the others in between, each as far to the left as it fits. Nothing is ever tried again, so no
-//! pattern takes longer than its length times the text's, and one without `?` no longer than the sum of the two.
+//! pattern takes longer than its length times the text's, and one without `?` no longer than the sum of the two. What a
+//! policy may have of what takes as long as the text is bounded when it is put ([`Pattern::searches`]).
 
 use crate::error::{Malformed, quoted};
 use crate::key::Key;
@@ -79,11 +80,25 @@ impl Pattern {
 
     /// Whether the pattern matches the text. A variable without a value matches no text at all.
     pub fn matches(&self, text: &str, facts: &dyn Facts) -> bool {
-        let text = if self.folded { Cow::Owned(text.to_lowercase()) } else { Cow::Borrowed(text) };
-        if !self.has_variables {
-            return all_fit(&self.runs, &text);
+        Pattern::any_matches(std::slice::from_ref(self), text, facts)
+    }
+
+    /// Whether any of some patterns matches the text. Those for which case doesn't matter share a text in lower case.
+    pub(crate) fn any_matches(patterns: &[Pattern], text: &str, facts: &dyn Facts) -> bool {
+        let folded = patterns.iter().any(|pattern| pattern.folded).then(|| text.to_lowercase());
+        let text_for = |pattern: &Pattern| match &folded {
+            Some(folded) if pattern.folded => folded.as_str(),
+            _ => text,
+        };
+        patterns.iter().any(|pattern| pattern.fits(text_for(pattern), facts))
+    }
+
+    /// Whether the pattern matches the text, which is in lower case if case doesn't matter.
+    fn fits(&self, text: &str, facts: &dyn Facts) -> bool {
+        match self.has_variables {
+            false => all_fit(&self.runs, text),
+            true => self.resolved(facts).is_some_and(|runs| all_fit(&runs, text)),
         }
-        self.resolved(facts).is_some_and(|runs| all_fit(&runs, &text))
     }
 
     /// Whether it matches exactly one text: it has no wildcard and no variable.
@@ -92,9 +107,13 @@ impl Pattern {
         matches!(&*self.runs, [run] if run.iter().all(is_text))
     }
 
-    /// How many `?` it has: a run with one is compared at every position of the text.
-    pub(crate) fn question_marks(&self) -> usize {
-        self.runs.iter().flat_map(|run| run.iter()).filter(|piece| **piece == Piece::OneCharacter).count()
+    /// What of it takes as long as the text is: each `?`, since its run is compared at every position, each run
+    /// between two `*`, which is searched for, and each variable, whose value is copied.
+    pub(crate) fn searches(&self) -> usize {
+        let pieces = self.runs.iter().flat_map(|run| run.iter());
+        let long = pieces.filter(|piece| !matches!(piece, Piece::Text(_))).count();
+        let between = self.runs.iter().skip(1).rev().skip(1);
+        long + between.filter(|run| !run.is_empty()).count()
     }
 
     /// The keys for which its variables ask.
@@ -321,6 +340,23 @@ mod tests {
         }
         let literal = Reading { variables: false, ..ALL };
         assert!(Pattern::parse("${a}", literal).unwrap().matches("${a}", &User("ann")));
+    }
+
+    #[test]
+    fn what_takes_as_long_as_the_text_is_counted() {
+        for (pattern, searches) in [
+            ("a*", 0),
+            ("*a", 0),
+            ("a*b", 0),
+            ("*a*", 1),
+            ("**", 0),
+            ("*a*b*c", 2),
+            ("a?*?", 2),
+            ("${aws:username}/*", 1),
+            ("*${aws:username}x*", 2),
+        ] {
+            assert_eq!(Pattern::parse(pattern, ALL).unwrap().searches(), searches, "{pattern}");
+        }
     }
 
     #[test]

@@ -12,9 +12,9 @@ use crate::value::Facts;
 /// What stands before the bucket's name in the ARN of a resource.
 const RESOURCE_PREFIX: &str = "arn:aws:s3:::";
 
-/// How many `?` the resources and conditions of a policy may have: with more, matching against a long text would take
-/// long.
-const MAX_QUESTION_MARKS: usize = 256;
+/// How many [`Pattern::searches`] the resources and conditions of a policy may have: each goes through the whole of a
+/// text that a request brings, such as a `User-Agent` of some KiB, and is done for each object of a DeleteObjects.
+const MAX_SEARCHES: usize = 256;
 
 /// A parsed policy, ready to be judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,9 +148,9 @@ impl Policy {
             }
             statements.push(statement);
         }
-        let found = statements.iter().flat_map(Statement::patterns).map(Pattern::question_marks).sum();
-        if found > MAX_QUESTION_MARKS {
-            return Err(Malformed::QuestionMarks { found, most: MAX_QUESTION_MARKS });
+        let found = statements.iter().flat_map(Statement::patterns).map(Pattern::searches).sum();
+        if found > MAX_SEARCHES {
+            return Err(Malformed::Searches { found, most: MAX_SEARCHES });
         }
         Ok(Policy { id, statements })
     }

@@ -230,8 +230,18 @@ fn what_is_not_understood_is_refused_and_named() {
         assert_eq!(with("arn:aws:s3:::b/*", resource), Ok(()), "{resource}");
     }
     assert_eq!(with("b/*", &format!("b/{}", "?".repeat(256))), Ok(()));
-    let most = Malformed::QuestionMarks { found: 257, most: 256 };
+    let most = Malformed::Searches { found: 257, most: 256 };
     assert_eq!(with("b/*", &format!("b/{}", "?".repeat(257))), Err(most));
+    let searching = format!(r#"{{"StringLike":{{"aws:UserAgent":[{}]}}}}"#, vec![r#""*a*""#; 300].join(","));
+    let one = r#"{"StringLike":{"aws:UserAgent":"*a*"}}"#;
+    let of = |condition: &str| {
+        let text = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::b/*","Condition":{condition}}}]}}"#
+        );
+        Policy::parse(text.as_bytes(), "b").map(drop)
+    };
+    assert_eq!(of(one), Ok(()));
+    assert_eq!(of(&searching), Err(Malformed::Searches { found: 300, most: 256 }));
     let whole = |text: &str| Policy::parse(text.as_bytes(), "b").map(drop);
     assert_eq!(whole("{}"), Err(Missing("Statement")));
     assert_eq!(whole(r#"{"Statement":[]}"#), Err(Empty("Statement")));

@@ -17,7 +17,7 @@ use crate::operation::Operation;
 use crate::ops::put_object;
 use crate::post_policy::PostPolicy;
 use crate::query::Query;
-use crate::rights::{self, Asker, Resource};
+use crate::rights::{self, Asker, EXPECTED_OWNER, Resource};
 use crate::tags::{self, Tagged};
 use crate::xml;
 use crate::xml::object::PostResponse;
@@ -36,7 +36,7 @@ use stratum_metadata::record::{BucketRecord, EventKind};
 const FILE_NAME: &str = "${filename}";
 
 /// The fields, beside `x-amz-*`, that are headers of PutObject of the same name.
-const HEADERS: [&str; 7] = [
+const HEADERS: [&str; 9] = [
     "cache-control",
     "content-disposition",
     "content-encoding",
@@ -44,6 +44,8 @@ const HEADERS: [&str; 7] = [
     "content-md5",
     "content-type",
     "expires",
+    "if-match",
+    "if-none-match",
 ];
 
 /// Stores the form's file. `operation` is PutObject, whose rights the caller needs and whose headers the form may
@@ -64,6 +66,7 @@ pub async fn handle(
         None => 0..=u64::MAX,
     };
     let put = as_put(ctx, &form, signer, operation)?;
+    rights::check_owner(&put.headers, bucket, EXPECTED_OWNER)?;
     let object = Resource::Object(bucket, &key, None);
     for action in put.operation.actions(false) {
         rights::authorise(&Asker::of(&put), action, &object)?;

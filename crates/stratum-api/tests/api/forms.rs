@@ -144,7 +144,12 @@ async fn a_form_has_what_a_put_has_and_is_answered_as_it_asks() {
     assert!(to.starts_with("http://page.example/done?x=1&bucket=bucket&key=b&etag=%22"), "{to}");
     let wrong = [("key", "c"), ("x-amz-checksum-crc32", "AAAAAA==")];
     client.send("POST", "/bucket", &[TYPE], form(&wrong, "bytes")).await.refused(400, "BadDigest");
+    let theirs = [("key", "c"), ("x-amz-expected-bucket-owner", "somebody-else")];
+    client.send("POST", "/bucket", &[TYPE], form(&theirs, "bytes")).await.refused(403, "AccessDenied");
     client.get("/bucket/c").await.refused(404, "NoSuchKey");
+    let new = [("key", "a"), ("if-none-match", "*")];
+    client.send("POST", "/bucket", &[TYPE], form(&new, "others")).await.refused(412, "PreconditionFailed");
+    assert_eq!(client.get("/bucket/a").await.expect(200).text(), "bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
