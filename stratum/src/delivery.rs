@@ -1,19 +1,24 @@
 //! The task that delivers events to webhooks. Each webhook for which events wait has a courier of its own, an async
-//! task that posts them in the order in which they happened.
+//! task that posts those of each owner's buckets in the order in which they happened, and goes round the owners.
 //!
 //! Events that wait lie in the store's state, and are removed when the webhook has confirmed them. So each event is
 //! delivered at least once, and again where the confirmation was lost. A webhook that doesn't answer is tried again
-//! after ever longer pauses. Its events wait, up to a bound, and hold up neither the other webhooks nor any request.
+//! after ever longer pauses. Its events wait, up to a bound, and hold up neither the other webhooks nor any request. An
+//! event that it refuses though it takes others holds up none of these ([`refused`]).
 
-use crate::webhook::{Webhook, Webhooks};
+mod refused;
+
+use crate::webhook::{Undelivered, Webhook, Webhooks};
 use bytes::Bytes;
+use http::StatusCode;
+use refused::Refused;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use stratum_events::{MAX_RECORDS, messages};
 use stratum_metadata::Metadata;
-use stratum_metadata::record::EventQueue;
+use stratum_metadata::record::{EventQueue, EventRecord};
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use tokio::task::JoinHandle;
@@ -21,8 +26,9 @@ use tracing_mutex::parkinglot::Mutex;
 
 /// How often the task looks for which webhooks events wait.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// The most events that a courier reads from the state at once.
-const TOGETHER: usize = 8 * MAX_RECORDS;
+/// The most events that a courier reads from the state at once, and of them those of the buckets of one owner.
+const MAX_EVENTS_READ: usize = 8 * MAX_RECORDS;
+const MAX_EVENTS_OF_OWNER: usize = 2 * MAX_RECORDS;
 /// How long a webhook rests after a failure: the first value after one failure, twice as long after each further
 /// failure, and never longer than the second value.
 const RETRY_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -51,6 +57,8 @@ struct Courier {
     told_unknown: bool,
     /// Whether the log has said that events for the webhook are lost.
     told_lost: bool,
+    /// The events that the webhook refuses. A delivery that runs has them locked.
+    refused: Arc<tokio::sync::Mutex<Refused>>,
 }
 
 impl Courier {
@@ -110,7 +118,8 @@ impl DeliveryTask {
             match self.webhooks.named(&target) {
                 Some(webhook) => {
                     courier.told_unknown = false;
-                    courier.under_way = Some(tokio::spawn(deliver(self.metadata.clone(), webhook)));
+                    courier.under_way =
+                        Some(tokio::spawn(deliver(self.metadata.clone(), webhook, courier.refused.clone())));
                 }
                 None if !courier.told_unknown => {
                     courier.told_unknown = true;
@@ -160,23 +169,134 @@ impl DeliveryTask {
     }
 }
 
-/// Posts the events that wait for a webhook, until none does.
-async fn deliver(metadata: Metadata, webhook: Arc<Webhook>) -> Result<(), String> {
+/// Posts the events that wait for a webhook, until none does that is due.
+async fn deliver(
+    metadata: Metadata,
+    webhook: Arc<Webhook>,
+    refused: Arc<tokio::sync::Mutex<Refused>>,
+) -> Result<(), String> {
+    let mut refused = refused.lock().await;
     loop {
-        let events = metadata.local().events(&webhook.name, TOGETHER).await.map_err(text)?;
-        if events.is_empty() {
+        // What was refused waits at the beginning of the queue, and leaves room for others.
+        let (all, of_owner) = (MAX_EVENTS_READ + refused.len(), MAX_EVENTS_OF_OWNER + refused.len());
+        let waiting = metadata.local().events(&webhook.name, all, of_owner).await.map_err(text)?;
+        refused.retain(&waiting);
+        let now = System.monotonic();
+        let due: Vec<EventRecord> = waiting.into_iter().filter(|event| refused.is_due(event, now)).collect();
+        if due.is_empty() {
             return Ok(());
         }
-        let mut rest = events.as_slice();
-        for message in messages(&events) {
-            let (told, later) = rest.split_at(message.events.min(rest.len()));
-            webhook.deliver("application/json", Bytes::from(message.json)).await.map_err(text)?;
-            metrics::counter!("stratum_events_delivered_total", "webhook" => webhook.name.clone())
-                .increment(told.len() as u64);
-            metadata.forget_events(&webhook.name, told).await.map_err(text)?;
-            rest = later;
+        let mut pass =
+            Pass { metadata: &metadata, webhook: &webhook, took: false, refused: Vec::new(), answer: None };
+        pass.post_all(due).await?;
+        let Pass { took, refused: anew, answer, .. } = pass;
+        match (refused.note(anew, took, System.monotonic()), answer) {
+            (Some(given_up), _) => give_up(&metadata, &webhook, given_up).await?,
+            (None, Some(status)) => return Err(format!("it answered {status} to every event")),
+            (None, None) => return Err("it refuses every event".to_owned()),
         }
     }
+}
+
+/// One posting of some events to a webhook.
+struct Pass<'a> {
+    metadata: &'a Metadata,
+    webhook: &'a Webhook,
+    /// Whether the webhook took anything.
+    took: bool,
+    /// What it refused by itself.
+    refused: Vec<EventRecord>,
+    /// What it said when it refused something last.
+    answer: Option<StatusCode>,
+}
+
+impl Pass<'_> {
+    /// Posts events in messages, each of one owner's, and then those of a message that was refused one by one. A
+    /// webhook that has taken nothing yet is asked so about one message of each owner only: it may refuse everybody.
+    async fn post_all(&mut self, events: Vec<EventRecord>) -> Result<(), String> {
+        let mut of_owners: BTreeMap<String, Vec<EventRecord>> = BTreeMap::new();
+        for event in events {
+            of_owners.entry(event.about.owner.clone()).or_default().push(event);
+        }
+        let mut in_doubt = Vec::new();
+        for events in of_owners.values() {
+            let refused = self.post_of_owner(events).await?;
+            in_doubt.extend(refused.into_iter().enumerate());
+        }
+        for (position, events) in in_doubt {
+            if self.took || position == 0 {
+                self.post_each(events).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Posts the events of an owner; returns those of each message that was refused.
+    async fn post_of_owner<'e>(
+        &mut self,
+        mut events: &'e [EventRecord],
+    ) -> Result<Vec<&'e [EventRecord]>, String> {
+        let mut refused = Vec::new();
+        for message in messages(events) {
+            let (told, later) = events.split_at(message.events.min(events.len()));
+            match self.post(message.json, told).await? {
+                true => {}
+                false if told.len() == 1 => self.refused.extend_from_slice(told),
+                false => refused.push(told),
+            }
+            events = later;
+        }
+        Ok(refused)
+    }
+
+    async fn post_each(&mut self, events: &[EventRecord]) -> Result<(), String> {
+        for event in events {
+            let alone = std::slice::from_ref(event);
+            for message in messages(alone) {
+                if !self.post(message.json, alone).await? {
+                    self.refused.push(event.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Posts a message about these events, and says whether the webhook took it.
+    async fn post(&mut self, message: String, events: &[EventRecord]) -> Result<bool, String> {
+        match self.webhook.deliver("application/json", Bytes::from(message)).await {
+            Ok(()) => {}
+            Err(Undelivered::Status(status)) if refused::is_refusal(status) => {
+                self.answer = Some(status);
+                return Ok(false);
+            }
+            Err(error) => return Err(text(error)),
+        }
+        self.took = true;
+        metrics::counter!("stratum_events_delivered_total", "webhook" => self.webhook.name.clone())
+            .increment(events.len() as u64);
+        self.metadata.forget_events(&self.webhook.name, events).await.map_err(text)?;
+        Ok(true)
+    }
+}
+
+/// Removes events that a webhook refuses, and says so.
+async fn give_up(metadata: &Metadata, webhook: &Webhook, events: Vec<EventRecord>) -> Result<(), String> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    for event in &events {
+        let (bucket, key) = (&event.about.bucket, String::from_utf8_lossy(&event.about.key));
+        tracing::error!(
+            webhook = webhook.name,
+            bucket,
+            key = %key.escape_debug(),
+            event = event.kind.name(),
+            "an event is given up: the webhook refuses it, and takes others"
+        );
+    }
+    metrics::counter!("stratum_events_refused_total", "webhook" => webhook.name.clone())
+        .increment(events.len() as u64);
+    metadata.forget_events(&webhook.name, &events).await.map_err(text)
 }
 
 fn text(error: impl std::fmt::Display) -> String {

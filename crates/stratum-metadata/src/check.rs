@@ -99,6 +99,8 @@ struct Check<'a> {
     held_by: HashMap<String, (u64, u64)>,
     /// Events found so far, by their target.
     events: HashMap<String, u64>,
+    /// How many events wait, by the key of their share.
+    event_shares: HashMap<Vec<u8>, u64>,
     /// What records name. Entries are removed when the keys of stripes and volumes are compared with them.
     packed: HashMap<(VolumeId, u64), Packed>,
     live: HashMap<VolumeId, u64>,
@@ -130,6 +132,7 @@ impl<'a> Check<'a> {
             usage: HashMap::new(),
             held_by: HashMap::new(),
             events: HashMap::new(),
+            event_shares: HashMap::new(),
             packed: HashMap::new(),
             live: HashMap::new(),
             highest_bucket: 0,

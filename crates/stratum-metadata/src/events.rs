@@ -7,7 +7,7 @@ use crate::machine::ReadError;
 use crate::record::{EventQueue, EventRecord, decode};
 use crate::store::{Metadata, ReadView};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
 impl ReadView {
@@ -16,14 +16,31 @@ impl ReadView {
         self.scanning(|view| Ok(view.pairs(Tag::EventQueue, keys::parse_name)?.into_iter().collect())).await
     }
 
-    /// The events that wait for a target, at most `max`, in the order in which they happened.
-    pub async fn events(&self, target: &str, max: usize) -> Result<Vec<EventRecord>, ReadError> {
+    /// The first events that wait for a target, at most `max` and `max_of_owner` of the buckets of one owner, in the
+    /// order in which they happened. So whoever has many keeps nobody else's back.
+    pub async fn events(
+        &self,
+        target: &str,
+        max: usize,
+        max_of_owner: usize,
+    ) -> Result<Vec<EventRecord>, ReadError> {
         let range = keys::events_of(target);
         self.scanning(move |view| {
             let (mut events, mut failed) = (Vec::new(), None);
+            let mut of_owners: HashMap<String, usize> = HashMap::new();
             view.scan(&range, &keys::end_of_prefix(&range), |_, value| {
-                match decode(value) {
-                    Ok(event) => events.push(event),
+                match decode::<EventRecord>(value) {
+                    Ok(event) => match of_owners.get_mut(&event.about.owner) {
+                        Some(count) if *count >= max_of_owner => {}
+                        Some(count) => {
+                            *count += 1;
+                            events.push(event);
+                        }
+                        None => {
+                            of_owners.insert(event.about.owner.clone(), 1);
+                            events.push(event);
+                        }
+                    },
                     Err(error) => failed = Some(error),
                 }
                 match failed.is_none() && events.len() < max {

@@ -347,6 +347,7 @@ fn records(level: Level) -> Vec<Sample> {
         samples.push(sample(level, "upload-bytes", UploadBytes { since: 300, bytes: 5 << 20 }));
         samples.push(sample(level, "event", event()));
         samples.push(sample(level, "event-queue", EventQueue { waiting: 3, lost: 300 }));
+        samples.push(sample(level, "event-share", EventShare { waiting: 3 }));
         samples.push(sample(level, "extent-of-version", ExtentRecord { owner: version_owner(), length: 5 }));
         samples.push(sample(level, "owner-of-a-version-in-a-packed-stripe", version_owner()));
         let [user, group, role] = identities();
@@ -709,6 +710,7 @@ fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 17] {
         ("upload-bytes", keys::upload_bytes(UPLOAD), "upload-bytes"),
         ("event", keys::event("hook", 300), "event"),
         ("event-queue", keys::event_queue("hook"), "event-queue"),
+        ("event-share", keys::event_share("hook", "ann"), "event-share"),
         ("identities", keys::identities(), "identities"),
         ("user", keys::identity(IdentityKind::User, &named("Ann")), "user"),
         ("access-key", keys::access_key("AKIA234567ABCDEFGHIJ"), "access-key"),

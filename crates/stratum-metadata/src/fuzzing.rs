@@ -5,9 +5,9 @@ use crate::command::Proposed;
 use crate::keys;
 use crate::record::{
     AccessKeyRecord, Applied, BucketDocument, BucketRecord, BucketUsage, Completion, Dropped, EventQueue,
-    EventRecord, ExtentRecord, IdentitiesRecord, IdentityRecord, LastPart, Level, ManagedPolicyRecord,
-    NullVersion, ObjectRecord, ObjectSummary, Owner, PartRecord, Quota, StoredUpload, StripeRecord,
-    SummedBelow, UploadBytes, UploadId, UserTotal, Version, VersionId, VersionSummary, decode,
+    EventRecord, EventShare, ExtentRecord, IdentitiesRecord, IdentityRecord, LastPart, Level,
+    ManagedPolicyRecord, NullVersion, ObjectRecord, ObjectSummary, Owner, PartRecord, Quota, StoredUpload,
+    StripeRecord, SummedBelow, UploadBytes, UploadId, UserTotal, Version, VersionId, VersionSummary, decode,
 };
 use stratum_storage::volume::VolumeRecord;
 
@@ -21,7 +21,7 @@ pub fn records(bytes: &[u8]) {
     let _ = (decode::<Owner>(bytes), decode::<BucketDocument>(bytes));
     let _ = (decode::<Quota>(bytes), decode::<BucketUsage>(bytes), decode::<UploadBytes>(bytes));
     let _ = (decode::<UserTotal>(bytes), decode::<SummedBelow>(bytes));
-    let _ = (decode::<EventRecord>(bytes), decode::<EventQueue>(bytes));
+    let _ = (decode::<EventRecord>(bytes), decode::<EventQueue>(bytes), decode::<EventShare>(bytes));
     let _ = (decode::<IdentityRecord>(bytes), decode::<AccessKeyRecord>(bytes));
     let _ = (decode::<ManagedPolicyRecord>(bytes), decode::<IdentitiesRecord>(bytes));
     if let Ok(text) = std::str::from_utf8(bytes)

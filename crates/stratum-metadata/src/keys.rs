@@ -410,6 +410,11 @@ pub(crate) fn event_queue(target: &str) -> Vec<u8> {
     Builder::new(Tag::EventQueue, target.len()).bytes(target.as_bytes()).0
 }
 
+pub(crate) fn event_share(target: &str, owner: &str) -> Vec<u8> {
+    let builder = Builder::new(Tag::EventShare, target.len() + owner.len() + 2);
+    builder.escaped(target.as_bytes()).bytes(owner.as_bytes()).0
+}
+
 /// Whether a key is of this kind.
 pub(crate) fn is(tag: Tag, key: &[u8]) -> bool {
     key.first() == Some(&(tag as u8))
@@ -564,6 +569,7 @@ mod tests {
             review(u64::MAX, BucketId(u64::MAX), b"\xff", u64::MAX),
             event("\u{10ffff}", u64::MAX),
             event_queue("\u{10ffff}"),
+            event_share("\u{10ffff}", "\u{10ffff}"),
             identities(),
             identity(IdentityKind::Role, &AccountName::new("\u{10ffff}", "x")),
             access_key("\u{10ffff}"),

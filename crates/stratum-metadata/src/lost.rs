@@ -106,7 +106,7 @@ pub(crate) fn kind_in_words(kind: Tag) -> &'static str {
         Tag::Stripe => "a stripe of volume",
         Tag::Due => "what falls due at",
         Tag::Review => "a review at",
-        Tag::Event | Tag::EventQueue => "events for",
+        Tag::Event | Tag::EventQueue | Tag::EventShare => "events for",
         Tag::Identities => "what there is one of for all identities",
         Tag::Identity => "a user, group or role",
         Tag::AccessKey => "access key",

@@ -24,7 +24,7 @@ pub use configuration::{
     PublicAccessBlock, RetentionPeriod, Versioning,
 };
 pub use encryption::{DefaultAlgorithm, DefaultEncryption, ENCRYPTION_SINCE, Encryption, EncryptionMode};
-pub use events::{Addressee, EventKind, EventObject, EventQueue, EventRecord, Happening, Notice};
+pub use events::{Addressee, EventKind, EventObject, EventQueue, EventRecord, EventShare, Happening, Notice};
 pub use identity::{
     AccessKeyRecord, AccountName, IdentitiesRecord, IdentityDetail, IdentityKind, IdentityRecord,
     ManagedPolicyRecord, PolicyVersion,

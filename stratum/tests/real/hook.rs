@@ -15,6 +15,7 @@ pub struct Hook {
     address: SocketAddr,
     told: Arc<Mutex<Vec<Told>>>,
     refuses: Arc<AtomicBool>,
+    forbidden: Arc<Mutex<Option<&'static str>>>,
 }
 
 impl Hook {
@@ -22,14 +23,15 @@ impl Hook {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (told, refuses) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (kept, refusing) = (told.clone(), refuses.clone());
+        let forbidden = Arc::new(Mutex::new(None));
+        let (kept, refusing, forbidding) = (told.clone(), refuses.clone(), forbidden.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (kept, refusing) = (kept.clone(), refusing.clone());
-                thread::spawn(move || serve(stream, &kept, &refusing));
+                let (kept, refusing, forbidding) = (kept.clone(), refusing.clone(), forbidding.clone());
+                thread::spawn(move || serve(stream, &kept, &refusing, &forbidding));
             }
         });
-        Hook { address, told, refuses }
+        Hook { address, told, refuses, forbidden }
     }
 
     pub fn url(&self) -> String {
@@ -43,6 +45,11 @@ impl Hook {
     /// Makes the hook answer `503` from now on, or accept requests again.
     pub fn refuse(&self, refuses: bool) {
         self.refuses.store(refuses, Ordering::Relaxed);
+    }
+
+    /// Makes the hook answer `403` to what has this text in its body, as a firewall before it would.
+    pub fn forbid(&self, text: &'static str) {
+        *self.forbidden.lock().unwrap() = Some(text);
     }
 
     /// Waits until the requests received are enough; gives all of them.
@@ -60,7 +67,12 @@ impl Hook {
     }
 }
 
-fn serve(stream: TcpStream, told: &Mutex<Vec<Told>>, refuses: &AtomicBool) -> Option<()> {
+fn serve(
+    stream: TcpStream,
+    told: &Mutex<Vec<Told>>,
+    refuses: &AtomicBool,
+    forbidden: &Mutex<Option<&'static str>>,
+) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -76,8 +88,11 @@ fn serve(stream: TcpStream, told: &Mutex<Vec<Told>>, refuses: &AtomicBool) -> Op
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
+    let is_forbidden =
+        forbidden.lock().unwrap().is_some_and(|text| String::from_utf8_lossy(&body).contains(text));
     let status = match refuses.load(Ordering::Relaxed) {
         true => "503 Service Unavailable",
+        false if is_forbidden => "403 Forbidden",
         false => {
             told.lock().unwrap().push((head, body));
             "200 OK"

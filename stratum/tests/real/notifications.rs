@@ -80,6 +80,17 @@ async fn events_are_delivered_although_the_webhook_is_away_and_the_server_is_kil
     hook.refuse(false);
     let told = hook.wait(|told| keys(told).len() == 12);
     assert_eq!(keys(&told), (0..12).map(|key| format!("{key:04}")).collect::<Vec<_>>(), "in their order");
+
+    // One that is refused by itself holds up none of those beside it and after it.
+    hook.forbid("etc/passwd");
+    put(&server, 12..14).await;
+    let put_object = client(&server).put_object().bucket("bucket").key("../etc/passwd");
+    put_object.body(ByteStream::from_static(b"x")).send().await.unwrap();
+    put(&server, 14..16).await;
+    let told = hook.wait(|told| keys(told).len() == 16);
+    assert_eq!(keys(&told), (0..16).map(|key| format!("{key:04}")).collect::<Vec<_>>());
+    assert!(events(&server, &["show"]).contains("hook: 1 wait"), "{}", events(&server, &["show"]));
+
     // The events for the other webhook wait, until an operator drops them.
     assert!(events(&server, &["show"]).contains("gone: 2 wait"), "{}", events(&server, &["show"]));
     assert!(events(&server, &["drop", "gone"]).contains("2 events"));

@@ -24,7 +24,7 @@ fn configuration(rules: &[String]) -> String {
 }
 
 async fn waiting(client: &Client, webhook: &str) -> Vec<EventRecord> {
-    client.rig.store.metadata.local().events(webhook, 100).await.expect("events")
+    client.rig.store.metadata.local().events(webhook, 100, 100).await.expect("events")
 }
 
 /// The kind and the key of each event that waits for a webhook, in their order.

@@ -226,6 +226,6 @@ async fn notifications_that_cannot_be_read_keep_nothing_from_being_done_and_are_
 
 /// The events that wait to be delivered: what happened, and to which key.
 async fn happened(store: &Store) -> Vec<(EventKind, Vec<u8>)> {
-    let events = store.metadata.local().events("hook", 100).await.unwrap();
+    let events = store.metadata.local().events("hook", 100, 100).await.unwrap();
     events.into_iter().map(|event| (event.kind, event.about.key)).collect()
 }

@@ -104,6 +104,10 @@ pub enum Finding {
         "{met} events wait for the webhook {target}, and {kept} are counted: this is a mistake of the server's own, please report it"
     )]
     EventQueue { target: String, kept: u64, met: u64 },
+    #[error(
+        "{met} events of the buckets of an owner wait for a webhook, and {kept} are counted: this is a mistake of the server's own, please report it"
+    )]
+    EventShare { kept: u64, met: u64 },
     #[error("upload {upload} lacks {what}: it won't be listed, or never expires")]
     Upload { upload: String, what: &'static str },
     #[error(

@@ -7,8 +7,8 @@ use crate::machine::ReadError;
 use crate::owned::{self, Owned};
 use crate::record::{
     Body, BucketDocument, BucketId, BucketUsage, Completion, Counted, DecodeError, Dropped, EventQueue,
-    EventRecord, ExtentRecord, HighestIds, IdentitiesRecord, Level, ObjectRecord, Owner, PartRecord, Quota,
-    StoredUpload, StripeRecord, SummedBelow, UploadBytes, UploadId, UserTotal, decode,
+    EventRecord, EventShare, ExtentRecord, HighestIds, IdentitiesRecord, Level, ObjectRecord, Owner,
+    PartRecord, Quota, StoredUpload, StripeRecord, SummedBelow, UploadBytes, UploadId, UserTotal, decode,
 };
 use stratum_storage::blob::{BlobRef, Extent, Form, Geometry, Place, VolumeId};
 use stratum_storage::format::layout::{Stripe, extent_end};
@@ -62,6 +62,7 @@ impl Check<'_> {
             Tag::Review => self.review(key, value),
             Tag::Event => Ok(self.event(key, value)),
             Tag::EventQueue => Ok(self.event_queue(key, value)),
+            Tag::EventShare => Ok(self.event_share(key, value)),
             Tag::Identities => Ok(read::<IdentitiesRecord>(value).map(drop)),
             Tag::Identity => self.identity(key, value),
             Tag::AccessKey => self.access_key(key, value),
@@ -168,8 +169,19 @@ impl Check<'_> {
 
     fn event(&mut self, key: &[u8], value: &[u8]) -> Read {
         let target = keys::parse_event(key).ok_or(NOT_A_KEY)?;
-        read::<EventRecord>(value)?;
+        let owner = read::<EventRecord>(value)?.about.owner;
+        *self.event_shares.entry(keys::event_share(&target, &owner)).or_default() += 1;
         *self.events.entry(target).or_default() += 1;
+        Ok(())
+    }
+
+    /// An owner's share may be less than what waits: an earlier build kept none.
+    fn event_share(&mut self, key: &[u8], value: &[u8]) -> Read {
+        let kept = read::<EventShare>(value)?.waiting;
+        let met = self.event_shares.remove(key).unwrap_or_default();
+        if kept > met {
+            self.found(Finding::EventShare { kept, met });
+        }
         Ok(())
     }
 

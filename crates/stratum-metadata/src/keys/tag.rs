@@ -64,6 +64,8 @@ pub(crate) enum Tag {
     Event = 0x52,
     /// Target -> how many events wait, and how many were lost because the queue was full.
     EventQueue = 0x53,
+    /// Target, owner of buckets -> how many events of these buckets wait.
+    EventShare = 0x54,
     /// Nothing -> the one record for all identities.
     Identities = 0x60,
     /// Account, kind, name in lower case -> record of a user, a group or a role.
@@ -76,7 +78,7 @@ pub(crate) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Tag; 33] = [
+    pub(super) const ALL: [Tag; 34] = [
         Tag::Applied,
         Tag::HighestIds,
         Tag::Level,
@@ -106,6 +108,7 @@ impl Tag {
         Tag::Review,
         Tag::Event,
         Tag::EventQueue,
+        Tag::EventShare,
         Tag::Identities,
         Tag::Identity,
         Tag::AccessKey,

@@ -144,4 +144,10 @@ pub struct EventQueue {
     pub lost: u64,
 }
 
-same_since!(Level::SECOND; EventRecord, EventQueue);
+/// How many events of the buckets of one owner wait for a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventShare {
+    pub waiting: u64,
+}
+
+same_since!(Level::SECOND; EventRecord, EventQueue, EventShare);

@@ -4,12 +4,15 @@ use super::view::View;
 use super::{ApplyError, Step};
 use crate::command::{Deleted, Outcome};
 use crate::keys;
-use crate::record::{Addressee, EventKind, EventObject, EventQueue, EventRecord, Notice, VersionId};
+use crate::record::{
+    Addressee, EventKind, EventObject, EventQueue, EventRecord, EventShare, Notice, VersionId,
+};
 use stratum_storage::blob::Index;
 
-/// How many events may wait for a target: at most some 150 MB of the index. Further ones are lost, and counted. Few
-/// in tests.
-const MAX_WAITING: u64 = if cfg!(test) { 3 } else { 100_000 };
+/// How many events may wait for a target: at most some 150 MB of the index. Of the buckets of one owner no more may
+/// wait than there is room left, so that whoever has many leaves room for others. Further ones are lost, and counted.
+/// Few in tests.
+const MAX_WAITING: u64 = if cfg!(test) { 4 } else { 100_000 };
 
 /// Enters the events of the command of that entry.
 pub(super) fn enter(
@@ -32,8 +35,12 @@ pub(super) fn enter(
             EventRecord { kind, rule, about: about.clone(), object: object.clone(), sequencer: index };
         let at = keys::event_queue(&target);
         let mut queue: EventQueue = view.get(at.clone())?.unwrap_or_default();
-        if queue.waiting < MAX_WAITING {
+        let share_at = keys::event_share(&target, &record.about.owner);
+        let mut share: EventShare = view.get(share_at.clone())?.unwrap_or_default();
+        if share.waiting < MAX_WAITING.saturating_sub(queue.waiting) {
             queue.waiting += 1;
+            share.waiting += 1;
+            view.put(share_at, &share)?;
             view.put(keys::event(&target, index), &record)?;
         } else {
             queue.lost += 1;
@@ -50,10 +57,18 @@ pub(super) fn forget(view: &mut View<'_>, target: &str, events: Vec<Index>) -> S
     let Some(mut queue) = view.get::<EventQueue>(at.clone())? else { return Ok(Outcome::Count(0)) };
     let mut forgotten = 0;
     for index in events {
-        let event = keys::event(target, index);
-        if view.contains(event.clone())? {
-            view.remove(event)?;
-            forgotten += 1;
+        let at = keys::event(target, index);
+        let Some(event) = view.get::<EventRecord>(at.clone())? else { continue };
+        view.remove(at)?;
+        forgotten += 1;
+        let at = keys::event_share(target, &event.about.owner);
+        match view.get::<EventShare>(at.clone())? {
+            Some(EventShare { waiting }) if waiting > 1 => {
+                view.put(at, &EventShare { waiting: waiting - 1 })?;
+            }
+            Some(_) => view.remove(at)?,
+            // An earlier build kept no shares.
+            None => {}
         }
     }
     queue.waiting = queue.waiting.saturating_sub(forgotten);

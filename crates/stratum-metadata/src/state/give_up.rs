@@ -57,7 +57,8 @@ pub(crate) fn is_dispensable(kind: Tag) -> bool {
         | Tag::UploadBytes
         | Tag::Due
         | Tag::Event
-        | Tag::EventQueue => false,
+        | Tag::EventQueue
+        | Tag::EventShare => false,
     }
 }
 

@@ -204,7 +204,7 @@ fn in_plural(kind: Tag) -> &'static str {
         Tag::Volume | Tag::Extent | Tag::Stripe => "the volumes and what is live in them",
         Tag::Upload | Tag::UploadByKey | Tag::UploadBytes => "uploads that are under way",
         Tag::Due => "what falls due",
-        Tag::Event | Tag::EventQueue => "events that wait",
+        Tag::Event | Tag::EventQueue | Tag::EventShare => "events that wait",
         other => kind_in_words(other),
     }
 }

@@ -5,11 +5,15 @@ use crate::command::{BucketChange, Proposed};
 
 impl Store {
     fn tell(&mut self, command: Command, kinds: &[EventKind]) -> Outcome {
+        self.tell_of("owner", command, kinds)
+    }
+
+    fn tell_of(&mut self, owner: &str, command: Command, kinds: &[EventKind]) -> Outcome {
         let to =
             kinds.iter().map(|kind| Addressee { kind: *kind, target: "hook".into(), rule: "rule".into() });
         let about = Happening {
             bucket: "bucket-1".into(),
-            owner: "owner".into(),
+            owner: owner.into(),
             region: "us-east-1".into(),
             key: b"a".to_vec(),
             version: None,
@@ -78,16 +82,19 @@ fn what_was_delivered_goes_and_what_finds_no_room_is_counted() {
     for _ in 0..4 {
         store.tell(put("a", 1, small(), WriteCondition::default()), &PUT);
     }
-    // In tests there is room for three.
-    assert_eq!(store.queue(), EventQueue { waiting: 3, lost: 1 });
+    // In tests there is room for four, and one owner leaves as much as they take.
+    assert_eq!(store.queue(), EventQueue { waiting: 2, lost: 2 });
+    store.tell_of("other", put("a", 1, small(), WriteCondition::default()), &PUT);
+    assert_eq!(store.queue(), EventQueue { waiting: 3, lost: 2 }, "there is room for somebody else");
     let events: Vec<_> = store.events().iter().map(|event| event.sequencer).collect();
     let forget = |events: &[Index]| Command::ForgetEvents { target: "hook".into(), events: events.to_vec() };
     assert_eq!(store.apply(forget(&events[..2])), Outcome::Count(2));
     assert_eq!(store.apply(forget(&events[..2])), Outcome::Count(0), "it was delivered twice");
-    assert_eq!(store.queue(), EventQueue { waiting: 1, lost: 1 });
+    assert_eq!(store.queue(), EventQueue { waiting: 1, lost: 2 });
     store.tell(put("a", 1, small(), WriteCondition::default()), &PUT);
     assert_eq!((store.events().len(), store.queue().waiting), (2, 2));
     let events: Vec<_> = store.events().iter().map(|event| event.sequencer).collect();
     store.apply(forget(&events));
     assert!(store.all::<EventQueue>(Tag::EventQueue).is_empty());
+    assert!(store.all::<EventShare>(Tag::EventShare).is_empty());
 }
