@@ -4,6 +4,7 @@
 //! proposed) and is journaled before it is applied. The body of a small object or part rides in the same journal
 //! entry; the record then says [`stratum_storage::blob::Place::ThisEntry`].
 
+mod unbounded;
 pub(crate) mod v1;
 
 pub use crate::keys::KeyRange;

@@ -778,6 +778,48 @@ fn same_and_read_and_no_newer(level: Level, file: &str, samples: &[Sample]) {
     }
 }
 
+/// Users and roles had no permissions boundary at first, at level 2, too. Servers of then wrote these records and
+/// commands.
+#[test]
+fn what_was_written_before_boundaries_is_read() {
+    fn without(record: IdentityRecord) -> IdentityRecord {
+        let detail = match record.detail {
+            IdentityDetail::User { groups, access_keys, .. } => {
+                IdentityDetail::User { groups, access_keys, boundary: None }
+            }
+            other => other,
+        };
+        IdentityRecord { detail, ..record }
+    }
+    let [user, group, role] = identities().map(without);
+    let write = |kind, name: &str, record: Option<&IdentityRecord>| IdentityWrite::Identity {
+        kind,
+        at: named(name),
+        record: record.cloned(),
+    };
+    let mut changed = identity_changes();
+    changed.writes[0] = write(IdentityKind::User, "Ann", Some(&user));
+    let writes = vec![
+        write(IdentityKind::Group, "Authors", None),
+        write(IdentityKind::User, "Ann", Some(&user)),
+        write(IdentityKind::User, "Ann", Some(&user)),
+        write(IdentityKind::Group, "Writers", Some(&group)),
+    ];
+    let renamed = IdentityChanges { read: Some(299), key: None, writes };
+    let proposed = |changes| Proposed::from(Command::ChangeIdentities(changes));
+    let read = parsed(Level::SECOND, "before-boundaries");
+    let bytes = |name| read.iter().find(|(found, _)| found == name).unwrap().1.as_slice();
+    assert_eq!(decode(bytes("user")), Ok(user));
+    assert_eq!(decode(bytes("role")), Ok(role));
+    assert_eq!(Proposed::decode(bytes("change-identities")), Ok(proposed(changed)));
+    assert_eq!(Proposed::decode(bytes("rename-group")), Ok(proposed(renamed)));
+    // No record is cut where a field ends but before the boundary, so a shorter one is damaged.
+    for name in ["user", "role"] {
+        let cut = &bytes(name)[..bytes(name).len() - 1];
+        assert!(matches!(decode::<IdentityRecord>(cut), Err(DecodeError::Damaged(_))), "{name}");
+    }
+}
+
 const LEVELS: [Level; 2] = [Level::FIRST, Level::SECOND];
 
 #[test]

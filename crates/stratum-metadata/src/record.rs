@@ -11,6 +11,7 @@ mod identity;
 pub(crate) mod level;
 mod names;
 mod tiering;
+pub(crate) mod unbounded;
 mod usage;
 pub(crate) mod v1;
 pub mod v2;

@@ -1,6 +1,6 @@
 //! Commands in the form of level 1. Frozen: nothing here is ever edited.
 
-use super::{CompletedPart, Deletion, NewBucket, Proposed, WriteCondition};
+use super::{CompletedPart, Deletion, NewBucket, Proposed, WriteCondition, unbounded};
 use crate::record::level::{Migrate, same_since};
 use crate::record::v1::{BucketRecord, ObjectRecord, Owner, UploadRecord};
 use crate::record::{BucketId, DecodeError, LastPart, Level, PartRecord, TakesLevel, UploadId, VersionId};
@@ -110,6 +110,10 @@ impl Migrate for Proposed {
             None => previous(&self.command),
             Some(_) => Err(TakesLevel(Level::SECOND)),
         }
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+        unbounded::parse(bytes)
     }
 }
 

@@ -6,7 +6,8 @@
 //! The state doesn't know which changes are allowed: the proposer works a change out from what it read, and the
 //! change is applied only if none has come between.
 
-use super::level::{Level, same_since};
+use super::level::{Level, Migrate, NoPrevious, TakesLevel, same_since};
+use super::{DecodeError, unbounded};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -188,4 +189,23 @@ impl IdentitiesRecord {
     pub const KEY_NAME: &[u8] = b"identities";
 }
 
-same_since!(Level::SECOND; IdentityRecord, AccessKeyRecord, ManagedPolicyRecord, IdentitiesRecord);
+same_since!(Level::SECOND; AccessKeyRecord, ManagedPolicyRecord, IdentitiesRecord);
+
+impl Migrate for IdentityRecord {
+    const SINCE: Level = Level::SECOND;
+    type Previous = NoPrevious;
+
+    fn migrate(previous: NoPrevious) -> Result<Self, DecodeError> {
+        match previous {}
+    }
+
+    fn previous(&self) -> Result<NoPrevious, TakesLevel> {
+        Err(TakesLevel(Self::SINCE))
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+        postcard::from_bytes(bytes)
+            .or_else(|error| unbounded::IdentityRecord::whole(bytes).map(Into::into).ok_or(error))
+            .map_err(DecodeError::Damaged)
+    }
+}

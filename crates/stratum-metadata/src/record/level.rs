@@ -99,6 +99,12 @@ pub(crate) trait Migrate: Serialize + DeserializeOwned {
 
     /// Makes the previous form, for a state that isn't raised yet.
     fn previous(&self) -> Result<Self::Previous, TakesLevel>;
+
+    /// Reads the bytes, without the level before them, that a state of a level with this form wrote. A type that got a
+    /// field within a level reads here what was written before the field.
+    fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+        postcard::from_bytes(bytes).map_err(DecodeError::Damaged)
+    }
 }
 
 /// In place of the form before a type's first one.
@@ -159,5 +165,5 @@ fn read<T: Migrate>(level: Level, bytes: &[u8]) -> Result<T, DecodeError> {
     if level < T::SINCE {
         return T::migrate(read(level, bytes)?);
     }
-    postcard::from_bytes(bytes).map_err(DecodeError::Damaged)
+    T::parse(bytes)
 }
