@@ -25,6 +25,9 @@ const USUAL_OF_USER: u32 = 43_200;
 const MOST_OF_USER: u32 = 129_600;
 /// Amazon bounds the sessions of an account's root user to an hour, too.
 const MOST_OF_OWNER: u32 = 3_600;
+/// Of a role that is assumed with a session of a user, an owner or a role, which Amazon calls role chaining and bounds as
+/// well, whatever the role says: what somebody does with a stolen session ends soon after the session.
+const MOST_OF_CHAINED: u32 = 3_600;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -136,6 +139,11 @@ pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
         managed::must_be(call, at.account(), arn)?;
     }
     let seconds = seconds(call, USUAL_OF_ROLE, *most)?;
+    if call.caller.session_began().is_some() && seconds > MOST_OF_CHAINED {
+        return Err(Fault::ValidationError.because(
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
+        ));
+    }
     let subject = Subject::Role {
         account: at.account().to_owned(),
         name: at.folded().to_owned(),

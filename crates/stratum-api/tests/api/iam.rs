@@ -603,6 +603,30 @@ async fn a_session_ends_with_its_role_and_its_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_role_assumed_with_a_session_lasts_an_hour_at_most() {
+    let rig = closed().await;
+    let ann = user(&rig, "ann").await;
+    let trust = r#"{"AWS":["arn:aws:iam::root:user/ann","arn:aws:iam::root:role/role"]}"#;
+    let of_role = session(&rig, "role", &ann, trust).await;
+    done(root().iam(&rig, "UpdateRole", &[("RoleName", "role"), ("MaxSessionDuration", "43200")]).await);
+    let arn = "arn:aws:iam::root:role/role";
+    let lasting =
+        async |by: &Holder, seconds: &str| assume(&rig, by, arn, &[("DurationSeconds", seconds)]).await;
+    done(lasting(&ann, "43200").await);
+    let of_ann = Holder::of(&ann.sts(&rig, "GetSessionToken", &[]).await);
+    for by in [&of_ann, &of_role] {
+        let longer = lasting(by, "3601").await;
+        refused(&longer, 400, "ValidationError");
+        assert!(longer.text().contains("role chaining"), "{}", longer.text());
+        done(lasting(by, "3600").await);
+        done(assume(&rig, by, arn, &[]).await);
+    }
+    let chained = Holder::of(&assume(&rig, &of_ann, arn, &[]).await);
+    rig.wait(Duration::from_secs(3_601));
+    refused(&chained.sts(&rig, "GetCallerIdentity", &[]).await, 403, "ExpiredToken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_header_of_one_value_comes_once() {
     let rig = closed().await;
     let form = form(STS.1, "GetCallerIdentity", &[]);
