@@ -31,13 +31,23 @@ impl fmt::Debug for Key {
 }
 
 /// The user or role that a key belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Who {
     /// The name by which pages call them.
     pub name: String,
     /// Whether they may operate the store.
     pub operates: bool,
     pub holder: Holder,
+    /// What the key's secret makes of fixed words: something else once the key has another secret. Guesses of the secret
+    /// can be tried against it, so it leaves the server only under a seal.
+    pub secret_mark: String,
+}
+
+impl fmt::Debug for Who {
+    /// Leaves out what marks the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Who").field("name", &self.name).field("holder", &self.holder).finish_non_exhaustive()
+    }
 }
 
 /// Whose sessions are counted together: a user's with all their keys, or those of a role.

@@ -1,11 +1,11 @@
 //! Sessions: a cookie that nobody but the server can read or make says who is signed in.
 //!
-//! The cookie is a sealed text: the access key (never its secret), whose key it is, when the session began, and the
-//! token that every form of the session repeats. The server keeps only which sessions have [`ended`](crate::ended)
-//! before their time, and the key that seals cookies; both outlast a restart. Whether the access key is still valid
-//! is asked of the store with every request.
+//! The cookie is a sealed text: the access key (never its secret), whose key it is, what marks its secret, when the
+//! session began, and the token that every form of the session repeats. The server keeps only which sessions have
+//! [`ended`](crate::ended) before their time, and the key that seals cookies; both outlast a restart. Whether the
+//! access key is still valid, and has the same secret, is asked of the store with every request.
 
-use crate::door::{Door, Holder, Key, SessionKeeper, Who};
+use crate::door::{Door, Key, SessionKeeper, Who};
 use crate::ended::{Ended, Ending, LASTS, Mark};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -28,6 +28,9 @@ pub struct Session {
     access_key: String,
     session_token: Option<String>,
     mark: Mark,
+    /// [`Who::secret_mark`] when the session began. Sessions of an earlier version have none, and have ended.
+    #[serde(default)]
+    secret_mark: String,
     form_token: String,
 }
 
@@ -45,10 +48,10 @@ impl Session {
         self.mark.began.saturating_add(LASTS)
     }
 
-    /// Whether the session's key still belongs to the same holder: the configuration may have given the key to
-    /// somebody else.
+    /// Whether the session's key still belongs to the same holder and has the same secret: the configuration may have
+    /// given the key to somebody else, or another secret, because somebody else knows the one that it had.
     pub fn is_of(&self, who: &Who) -> bool {
-        self.mark.holder == who.holder
+        self.mark.holder == who.holder && self.secret_mark == who.secret_mark
     }
 
     /// The token that every form of this session repeats. No page of another site knows it.
@@ -90,18 +93,20 @@ impl Sessions {
         &self,
         door: &dyn Door,
         key: Key,
-        holder: Holder,
+        who: &Who,
         scheme: &Scheme,
     ) -> Option<(HeaderValue, Session)> {
         let (mut salt, mut token, mut id) = ([0; Salt::BYTES], [0; 16], [0; 8]);
         door.fill(&mut salt);
         door.fill(&mut token);
         door.fill(&mut id);
+        let holder = who.holder.clone();
         let began = self.noted.lock().ended.earliest(&holder, door.now());
         let session = Session {
             access_key: key.access_key,
             session_token: key.session_token,
             mark: Mark { holder, id: u64::from_le_bytes(id), began },
+            secret_mark: who.secret_mark.clone(),
             form_token: hex::encode(token),
         };
         let words = serde_json::to_vec(&session).ok()?;

@@ -132,7 +132,7 @@ pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Res
             console.attempts.succeeded(source, access_key);
             tracing::info!(user = who.name, peer = %via.peer, "signed in to the console");
             let Some((cookie, session)) =
-                console.sessions.begin(console.door.as_ref(), key, who.holder.clone(), &via.scheme)
+                console.sessions.begin(console.door.as_ref(), key, &who, &via.scheme)
             else {
                 return again(
                     StatusCode::BAD_REQUEST,

@@ -35,6 +35,8 @@ const HOSTILE: [&str; 14] = [
 struct Script<F> {
     answer: F,
     asked: Mutex<Vec<String>>,
+    /// Whose every key is.
+    who: Arc<Mutex<Who>>,
     sessions: Arc<Kept>,
     monotonic: Arc<AtomicU64>,
 }
@@ -66,17 +68,18 @@ impl SessionKeeper for Kept {
 
 fn root() -> Who {
     let holder = Holder { account: "root".into(), id: "root".into(), is_role: false };
-    Who { name: "<b>root</b>".into(), operates: true, holder }
+    Who { name: "<b>root</b>".into(), operates: true, holder, secret_mark: "of the first secret".into() }
 }
 
 impl<F: Fn(&str, &str) -> Response<Body> + Send + Sync + 'static> Door for Script<F> {
     fn sign_in<'a>(&'a self, _: &'a Key, secret: &'a str) -> Answering<'a, Result<Option<Who>, String>> {
-        let who = (secret == "secret").then(root);
+        let who = (secret == "secret").then(|| self.who.lock().unwrap().clone());
         Box::pin(async move { Ok(who) })
     }
 
     fn who<'a>(&'a self, _: &'a Key) -> Answering<'a, Result<Option<Who>, String>> {
-        Box::pin(async { Ok(Some(root())) })
+        let who = self.who.lock().unwrap().clone();
+        Box::pin(async { Ok(Some(who)) })
     }
 
     fn send<'a>(&'a self, key: &'a Key, _: &'a Via, request: Request<Body>) -> Answering<'a, Response<Body>> {
@@ -117,6 +120,7 @@ struct Browser {
     routes: Router,
     cookie: String,
     asked: Arc<dyn Fn() -> Vec<String>>,
+    who: Arc<Mutex<Who>>,
     sessions: Arc<Kept>,
     /// Milliseconds.
     monotonic: Arc<AtomicU64>,
@@ -148,13 +152,15 @@ impl Browser {
         let sessions = Arc::new(Kept::default());
         let monotonic = Arc::new(AtomicU64::new(5));
         let (asked, kept) = (Mutex::default(), sessions.clone());
-        let script = Arc::new(Script { answer, asked, sessions: kept, monotonic: monotonic.clone() });
+        let who = Arc::new(Mutex::new(root()));
+        let (of_script, since) = (who.clone(), monotonic.clone());
+        let script = Arc::new(Script { answer, asked, who: of_script, sessions: kept, monotonic: since });
         let routes = stratum_console::routes(script.clone());
         let post = form("/sign-in", "");
         let page = send(&routes, post, "access-key=AKIA&secret=secret".into()).await;
         let cookie = page.headers["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
         let asked = Arc::new(move || std::mem::take(&mut *script.asked.lock().unwrap()));
-        Browser { routes, cookie, asked, sessions, monotonic }
+        Browser { routes, cookie, asked, who, sessions, monotonic }
     }
 
     async fn get(&self, path: &str) -> Page {
@@ -724,6 +730,21 @@ async fn requests_that_failed_are_shown_as_text() {
     assert!(page.text.contains("heal failed 2 times"), "{}", page.text);
     assert!(page.text.contains("counted 40 seconds ago"), "{}", page.text);
     assert_tame(&page, "failures");
+}
+
+#[tokio::test]
+async fn a_session_ends_when_its_key_is_somebody_else_s_or_has_another_secret() {
+    let browser = Browser::of(|_| Response::new(Body::empty())).await;
+    let is_in = async || browser.get("/sessions").await.status == StatusCode::OK;
+    assert!(is_in().await);
+    let holder = Holder { id: "ann".into(), ..root().holder };
+    let of_another_secret = Who { secret_mark: "of the second secret".into(), ..root() };
+    for who in [Who { holder, ..root() }, of_another_secret] {
+        *browser.who.lock().unwrap() = who;
+        assert!(!is_in().await);
+        *browser.who.lock().unwrap() = root();
+        assert!(is_in().await);
+    }
 }
 
 #[tokio::test]

@@ -27,7 +27,11 @@ fn is_in(server: &Server, cookie: &str) -> bool {
 
 /// Signs root in; gives the cookie.
 fn sign_in(server: &Server) -> String {
-    let form = format!("access-key={ACCESS_KEY}&secret={SECRET_KEY}");
+    sign_in_with(server, SECRET_KEY)
+}
+
+fn sign_in_with(server: &Server, secret: &str) -> String {
+    let form = format!("access-key={ACCESS_KEY}&secret={secret}");
     let head =
         "POST /_stratum/console/sign-in HTTP/1.1\r\ncontent-type: application/x-www-form-urlencoded\r\n";
     let entered = ask(server, head, &form);
@@ -71,4 +75,17 @@ fn a_restart_signs_nobody_out_unless_the_key_of_the_sessions_is_gone() {
     std::fs::remove_file(server.data().join("meta/console-sessions")).unwrap();
     server.restart();
     assert!(!is_in(&server, &cookie));
+}
+
+#[test]
+fn another_secret_of_root_s_ends_the_sessions_that_began_with_the_one_before() {
+    let mut server = Server::start();
+    let before = sign_in(&server);
+    assert!(is_in(&server, &before));
+    server.restart_with(&[("STRATUM_ROOT_SECRET_KEY", "another-root-secret")]);
+    assert!(!is_in(&server, &before));
+    let after = sign_in_with(&server, "another-root-secret");
+    assert!(is_in(&server, &after));
+    server.restart_with(&[("STRATUM_ROOT_ACCESS_KEY", "ANOTHERROOT")]);
+    assert!(!is_in(&server, &before) && !is_in(&server, &after));
 }

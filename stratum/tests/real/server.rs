@@ -103,8 +103,14 @@ impl Server {
     /// Kills the server and starts it again on its data folders, on another port. A server of plain HTTP gets the
     /// `stratum.toml` that lies in the folder now.
     pub fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// The same, with other environment variables.
+    pub fn restart_with(&mut self, variables: &[(&str, &str)]) {
         self.kill();
         let mut command = command_on(&self.data, ANY_PORT);
+        command.envs(variables.iter().copied());
         if self.certificate.is_none() {
             configure(&mut command, self.folder.path());
         }

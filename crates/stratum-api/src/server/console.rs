@@ -23,7 +23,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use std::fmt;
 use std::sync::Arc;
-use stratum_auth::{AccessKey, AuthError, Keyring, Presign};
+use stratum_auth::{AccessKey, AuthError, Keyring, Presign, SecretKey};
 use stratum_console::{Answering, Door, Holder, Holds, Key, Link, SessionKeeper, Via, Who};
 use tower_service::Service;
 
@@ -145,8 +145,11 @@ impl Inside {
     }
 }
 
+/// What marks the secret of a key, before the access key.
+const MARKED: &str = "console\0";
+
 /// The user whom the console shows as signed in; none for an anonymous caller.
-fn who(caller: &Caller) -> Option<Who> {
+fn who(key: &Key, caller: &Caller, secret: &SecretKey) -> Option<Who> {
     let (name, id, is_role) = match caller {
         Caller::User(user, _) if user.display_name.is_empty() => (user.id.clone(), user.id.as_str(), false),
         Caller::User(user, _) => (user.display_name.clone(), user.id.as_str(), false),
@@ -160,7 +163,8 @@ fn who(caller: &Caller) -> Option<Who> {
     };
     let account = caller.owner()?.id.clone();
     let holder = Holder { account, id: id.to_owned(), is_role };
-    Some(Who { name, operates: may_operate(caller), holder })
+    let secret_mark = secret.mark(format!("{MARKED}{}", key.access_key).as_bytes()).to_string();
+    Some(Who { name, operates: may_operate(caller), holder, secret_mark })
 }
 
 impl Door for Inside {
@@ -168,15 +172,15 @@ impl Door for Inside {
         Box::pin(async move {
             let keys = self.keys().await;
             let token = key.session_token.as_deref();
-            found(self.store.verifier.admit(&key.access_key, token, secret, &keys))
+            let admitted = self.store.verifier.admit(&key.access_key, token, secret, &keys);
+            found(key, admitted.and_then(|_| keys.find(&key.access_key, token)))
         })
     }
 
     fn who<'a>(&'a self, key: &'a Key) -> Answering<'a, Result<Option<Who>, String>> {
-        Box::pin(async move {
-            let found_now = self.keys().await.find(&key.access_key, key.session_token.as_deref());
-            found(found_now.map(|(caller, _)| caller))
-        })
+        Box::pin(
+            async move { found(key, self.keys().await.find(&key.access_key, key.session_token.as_deref())) },
+        )
     }
 
     fn send<'a>(
@@ -227,10 +231,11 @@ impl Door for Inside {
     }
 }
 
-/// Who is signed in: none for a key that isn't valid. The error says why that can't be found out now.
-fn found(caller: Result<Caller, AuthError>) -> Result<Option<Who>, String> {
-    match caller {
-        Ok(caller) => Ok(who(&caller)),
+/// Who is signed in with a key, of which this was found: none if it isn't valid. The error says why that can't be found
+/// out now.
+fn found(key: &Key, holder: Result<(Caller, SecretKey), AuthError>) -> Result<Option<Who>, String> {
+    match holder {
+        Ok((caller, secret)) => Ok(who(key, &caller, &secret)),
         Err(AuthError::Unavailable(why)) => Err(why),
         Err(_) => Ok(None),
     }
