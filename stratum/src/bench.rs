@@ -166,7 +166,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     fn new(args: &BenchArgs) -> Result<Plan, BenchError> {
-        let endpoint = Endpoint::parse(&args.endpoint)?;
+        let (credentials, endpoint) = credentials(args, Endpoint::parse(&args.endpoint)?)?;
         let mut listing = Vec::new();
         if args.op == Op::List {
             listing = (0..args.keys()).map(|number| name::name(args.seed, number)).collect();
@@ -175,7 +175,7 @@ impl Plan {
         Ok(Plan {
             op: args.op,
             endpoint,
-            credentials: credentials(args)?,
+            credentials,
             bucket: args.bucket.clone(),
             bodies: Bodies::new(args.size, args.seed, if args.text { Filling::Text } else { Filling::Noise }),
             keys: args.keys(),
@@ -187,13 +187,15 @@ impl Plan {
     }
 }
 
-/// The credentials that the command line gives, or those that any operator's command would use.
-fn credentials(args: &BenchArgs) -> Result<Credentials, CredentialsError> {
+/// The credentials that the command line gives, or those that any operator's command would use, and the endpoint that
+/// they sign for.
+fn credentials(args: &BenchArgs, endpoint: Endpoint) -> Result<(Credentials, Endpoint), CredentialsError> {
     match args.access_key.clone().zip(args.secret_key.clone()) {
         Some((access_key, secret_key)) => {
-            Ok(args.signing.with_region(crate::credentials::Credentials { access_key, secret_key }))
+            let given = crate::credentials::Credentials { access_key, secret_key };
+            Ok((args.signing.with_region(given), endpoint))
         }
-        None => args.signing.of_an_operator(args.data.as_deref()),
+        None => args.signing.of_an_operator(args.data.as_deref(), endpoint),
     }
 }
 

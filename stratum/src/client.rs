@@ -39,7 +39,8 @@ pub struct ServerArg {
     /// folder ./data, the default profile of ~/.aws.
     #[arg(long, default_value = DEFAULT_ENDPOINT)]
     pub endpoint: String,
-    /// The first data folder of a server on this machine, to take the root credentials that the server keeps there.
+    /// The first data folder of a server on this machine, to take the root credentials that the server keeps there. They
+    /// sign for no other machine.
     #[arg(long)]
     pub data: Option<PathBuf>,
     #[command(flatten)]
@@ -91,7 +92,7 @@ impl Operator {
     /// A client for this server, with the credentials that [`Signing::of_an_operator`] finds.
     pub fn new(server: &ServerArg) -> Result<Operator, CallError> {
         let endpoint = Endpoint::parse(&server.endpoint)?.trusting(server.trust.trust());
-        let credentials = server.signing.of_an_operator(server.data.as_deref())?;
+        let (credentials, endpoint) = server.signing.of_an_operator(server.data.as_deref(), endpoint)?;
         Ok(Operator { url: server.endpoint.clone(), endpoint, credentials })
     }
 

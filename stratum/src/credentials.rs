@@ -37,6 +37,12 @@ pub enum CredentialsError {
     None,
     #[error("{}: it holds no meta/{FILE}; is it the first data folder of a server?", .0.display())]
     NotKept(PathBuf),
+    #[error(
+        "{host} is no address of this machine, and root's credentials in {} sign for no other. To sign for it, set \
+         {ACCESS_VARIABLE} and {SECRET_VARIABLE}, or name a profile of ~/.aws by --profile",
+        data.display()
+    )]
+    OfThisMachine { data: PathBuf, host: String },
     #[error("{}: {error}", path.display())]
     Unreadable {
         path: PathBuf,

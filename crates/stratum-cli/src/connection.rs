@@ -140,7 +140,7 @@ impl Connection {
                 let server = (machine.local)().ok_or(ConnectError::NoKeys)?;
                 let its_own = parsed(("the server".into(), server.endpoint))?;
                 let endpoint = match named {
-                    Some(named) if named != its_own && !named.is_loopback() => {
+                    Some(named) if named != its_own && !named.is_of_this_machine() => {
                         return Err(ConnectError::NoKeysFor(named));
                     }
                     named => named.unwrap_or(its_own),

@@ -28,6 +28,6 @@ mod trust;
 
 pub use command::{Command, run};
 pub use demo::{DEMO_BUCKET, fill};
-pub use machine::{LocalServer, Machine};
+pub use machine::{LocalServer, Machine, is_of_this_machine};
 pub use s3::fuzzing;
 pub use trust::{BUNDLE_VARIABLE, Trust, TrustError};

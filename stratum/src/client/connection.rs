@@ -6,6 +6,7 @@
 
 use super::stream::{Peer, Stream};
 use std::io::{self, IoSlice, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
 use stratum_cli::Trust;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -29,6 +30,8 @@ pub(crate) struct Endpoint {
     /// `host:port`, as the `Host` header has it.
     pub host: String,
     address: String,
+    /// What the address stands for, where only this machine may be connected to.
+    on_this_machine: Option<Vec<SocketAddr>>,
     /// The server's name and whom to trust that it has it, if the URL is `https`.
     tls: Option<Peer>,
 }
@@ -46,7 +49,16 @@ impl Endpoint {
         let address = if has_port { host.to_owned() } else { format!("{host}:{port}") };
         let name = address.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
         let tls = plain.is_none().then(|| Peer::new(name.to_owned(), Trust::Machine));
-        Ok(Endpoint { host: host.to_owned(), address, tls })
+        Ok(Endpoint { host: host.to_owned(), address, on_this_machine: None, tls })
+    }
+
+    /// The same address, if it is of this machine alone. What its name stands for isn't looked up again, as it may be
+    /// something else then.
+    pub fn on_this_machine(&self) -> Option<Endpoint> {
+        let found: Vec<SocketAddr> = self.address.to_socket_addrs().ok()?.collect();
+        let is_here =
+            !found.is_empty() && found.iter().all(|found| stratum_cli::is_of_this_machine(found.ip()));
+        is_here.then(|| Endpoint { on_this_machine: Some(found), ..self.clone() })
     }
 
     /// The same address, whose certificate is verified against `trust` instead of the machine's authorities.
@@ -126,7 +138,11 @@ impl Connection {
             Some(stream) => stream,
             None => {
                 self.inbox.clear();
-                Stream::connect(&self.endpoint.address, self.endpoint.tls.as_ref()).await?
+                let Endpoint { address, on_this_machine, tls, .. } = &self.endpoint;
+                match on_this_machine {
+                    Some(found) => Stream::connect(found.as_slice(), tls.as_ref()).await?,
+                    None => Stream::connect(address.as_str(), tls.as_ref()).await?,
+                }
             }
         };
         send(&mut stream, head, body).await?;

@@ -4,8 +4,9 @@
 //! `STRATUM_ROOT_SECRET_KEY`, the server's data folder if `--data` names it, `AWS_ACCESS_KEY_ID` and
 //! `AWS_SECRET_ACCESS_KEY`, the profile that `--profile` or `AWS_PROFILE` names, the data folder `./data`, and the
 //! default profile of `~/.aws`. So an operator on the server's own machine, in the folder where it was started, needs
-//! no option.
+//! no option. What is found in a data folder signs for this machine alone.
 
+use super::connection::Endpoint;
 use super::sign;
 use crate::credentials::{self, Credentials, CredentialsError};
 use clap::Args;
@@ -29,27 +30,46 @@ pub struct Signing {
 }
 
 impl Signing {
-    /// The credentials that an operator's command signs with; `data` is the data folder of a server on this machine.
+    /// The credentials that an operator's command signs with for an endpoint, and the endpoint that it may ask then;
+    /// `data` is the data folder of a server on this machine.
     ///
     /// # Errors
-    /// Only one variable of a pair is set, the folder or the profile that was named holds no credentials, or there are
-    /// none anywhere.
-    pub fn of_an_operator(&self, data: Option<&Path>) -> Result<sign::Credentials, CredentialsError> {
+    /// Only one variable of a pair is set, the folder or the profile that was named holds no credentials, those of the
+    /// folder would go to another machine, or there are none anywhere.
+    pub fn of_an_operator(
+        &self,
+        data: Option<&Path>,
+        endpoint: Endpoint,
+    ) -> Result<(sign::Credentials, Endpoint), CredentialsError> {
         if let Some(root) = Credentials::from_environment()? {
-            return Ok(self.with_region(root));
+            return Ok((self.with_region(root), endpoint));
         }
         if let Some(data) = data {
-            return kept_in(data)?
-                .map(|root| self.with_region(root))
-                .ok_or_else(|| CredentialsError::NotKept(data.to_owned()));
+            let root = kept_in(data)?.ok_or_else(|| CredentialsError::NotKept(data.to_owned()))?;
+            return self.of_this_machine(root, data, &endpoint);
         }
         if let Some(found) = self.of_a_client_named()? {
-            return Ok(found);
+            return Ok((found, endpoint));
         }
-        if let Some(root) = kept_in(Path::new(DEFAULT_DATA))? {
-            return Ok(self.with_region(root));
-        }
-        self.of_profile(DEFAULT_PROFILE)?.ok_or(CredentialsError::None)
+        let data = Path::new(DEFAULT_DATA);
+        let refused = match kept_in(data)?.map(|root| self.of_this_machine(root, data, &endpoint)) {
+            Some(Ok(found)) => return Ok(found),
+            Some(Err(refused)) => refused,
+            None => CredentialsError::None,
+        };
+        Ok((self.of_profile(DEFAULT_PROFILE)?.ok_or(refused)?, endpoint))
+    }
+
+    /// The credentials of root that a server on this machine keeps, for an endpoint of this machine.
+    fn of_this_machine(
+        &self,
+        root: Credentials,
+        data: &Path,
+        endpoint: &Endpoint,
+    ) -> Result<(sign::Credentials, Endpoint), CredentialsError> {
+        let elsewhere =
+            || CredentialsError::OfThisMachine { data: data.to_owned(), host: endpoint.host.clone() };
+        Ok((self.with_region(root), endpoint.on_this_machine().ok_or_else(elsewhere)?))
     }
 
     /// The credentials that any client of S3 signs with: those of the environment or of a profile.

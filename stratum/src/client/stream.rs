@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use stratum_cli::Trust;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -51,7 +51,7 @@ impl Peer {
 
 impl Stream {
     /// Connects to an address, with TLS if there is a `tls`.
-    pub async fn connect(address: &str, tls: Option<&Peer>) -> io::Result<Stream> {
+    pub async fn connect(address: impl ToSocketAddrs, tls: Option<&Peer>) -> io::Result<Stream> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let Some(peer) = tls else { return Ok(Stream::Plain(stream)) };

@@ -48,6 +48,39 @@ fn the_data_folder_of_a_server_gives_every_command_its_credentials() {
 }
 
 #[test]
+fn what_a_server_keeps_signs_for_no_other_machine() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(home.path().join("data/meta")).unwrap();
+    let kept = format!("access_key = {ACCESS_KEY}\nsecret_key = {SECRET_KEY}\n");
+    std::fs::write(home.path().join("data/meta/root-credentials"), kept).unwrap();
+    let said = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+        command.args(args).current_dir(home.path()).env_clear().env("HOME", home.path());
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let refusal = "sign for no other";
+    for command in [["status"].as_slice(), &["fsck"], &["restore", "--accept"], &["bench", "--op", "get"]] {
+        for endpoint in ["http://stranger.invalid", "http://192.0.2.1:9000", "https://[2001:db8::1]"] {
+            let there = [command, &["--endpoint", endpoint]].concat();
+            let named = [there.as_slice(), &["--data", "data"]].concat();
+            // A folder that is only found is passed over, and there is nothing else.
+            for args in [&there, &named] {
+                let said = said(args, &[]);
+                assert!(said.contains(refusal), "{args:?}: {said}");
+            }
+        }
+        let here = said(&[command, &["--endpoint", "http://127.0.0.1:1", "--data", "data"]].concat(), &[]);
+        assert!(!here.contains(refusal), "{command:?}: {here}");
+    }
+    // What is said of root is for the endpoint that is said.
+    let root = [("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY), ("STRATUM_ROOT_SECRET_KEY", SECRET_KEY)];
+    let asked = said(&["status", "--endpoint", "http://stranger.invalid"], &root);
+    assert!(!asked.contains(refusal), "{asked}");
+}
+
+#[test]
 fn the_status_tells_of_memory_for_requests_and_of_connections() {
     let server = Server::start();
     let asked = |args: &[&str]| {

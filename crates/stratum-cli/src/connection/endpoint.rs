@@ -1,5 +1,6 @@
 //! An endpoint's URL.
 
+use crate::machine::is_of_this_machine;
 use std::fmt;
 
 /// `http://HOST:PORT` or `https://HOST:PORT`, and maybe a path under which it serves S3.
@@ -44,12 +45,12 @@ impl Endpoint {
         &self.authority
     }
 
-    /// Whether it is this machine, whatever the port.
-    pub fn is_loopback(&self) -> bool {
+    /// Whether it is this machine, whatever the port. A name other than `localhost` isn't looked up for that, since what
+    /// is looked up once may be another machine the next time.
+    pub fn is_of_this_machine(&self) -> bool {
         let Ok(authority) = self.authority.parse::<http::uri::Authority>() else { return false };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost")
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+        host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_of_this_machine)
     }
 
     /// Whether it is AWS itself.
@@ -100,16 +101,19 @@ mod tests {
 
     #[test]
     fn this_machine_is_known_by_its_names() {
-        let is_loopback = |url: &str| Endpoint::parse(url).unwrap().is_loopback();
+        let is_of_this_machine = |url: &str| Endpoint::parse(url).unwrap().is_of_this_machine();
         for url in
             ["http://localhost:9000", "http://127.0.0.1", "http://127.9.9.9:1", "https://[::1]:9000/s3"]
         {
-            assert!(is_loopback(url), "{url}");
+            assert!(is_of_this_machine(url), "{url}");
         }
-        for url in
-            ["http://localhost.example", "http://10.0.0.1:9000", "https://[::2]", "http://127.0.0.1.example"]
-        {
-            assert!(!is_loopback(url), "{url}");
+        for url in [
+            "http://localhost.example",
+            "http://192.0.2.1:9000",
+            "https://[2001:db8::1]",
+            "http://127.0.0.1.example",
+        ] {
+            assert!(!is_of_this_machine(url), "{url}");
         }
     }
 }
