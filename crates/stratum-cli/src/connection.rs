@@ -78,8 +78,9 @@ pub struct Connection {
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("{said} {url}: it must be http://HOST:PORT or https://HOST")]
-    Endpoint { said: String, url: String },
+    /// The URL isn't shown, since it may hold a password, only who said it.
+    #[error("{0}: it must be http://HOST:PORT or https://HOST, without a user and a query")]
+    Endpoint(String),
     #[error(
         "no access key: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile of ~/.aws by --profile, or keep an \
          endpoint with its key by `stratum alias set NAME URL ACCESS_KEY`"
@@ -109,10 +110,9 @@ impl Connection {
 
     fn of_alias(name: &str, args: &ConnectArgs, machine: &Machine) -> Result<Connection, ConnectError> {
         let alias = Aliases::open(machine)?.get(name)?;
-        let said = format!("the alias {name}:");
         Ok(Connection {
             endpoint: Endpoint::parse(&alias.url)
-                .ok_or(ConnectError::Endpoint { said, url: alias.url.clone() })?,
+                .ok_or_else(|| ConnectError::Endpoint(format!("the alias {name}")))?,
             region: alias.region.unwrap_or_else(|| DEFAULT_REGION.to_owned()),
             keys: Some(Keys {
                 access_key: alias.access_key,
@@ -129,7 +129,7 @@ impl Connection {
         let aws = Aws::of(args, machine)?;
         let region = aws.region().unwrap_or_else(|| DEFAULT_REGION.to_owned());
         let parsed =
-            |(said, url): (String, String)| Endpoint::parse(&url).ok_or(ConnectError::Endpoint { said, url });
+            |(said, url): (String, String)| Endpoint::parse(&url).ok_or(ConnectError::Endpoint(said));
         let named = aws.endpoint()?.map(parsed).transpose()?;
         // Where no key is wanted none is looked up, which could run a credential_process.
         let found = if args.anonymous { None } else { aws.keys()? };

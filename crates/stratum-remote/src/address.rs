@@ -9,6 +9,7 @@ const USUAL_REGION: &str = "us-east-1";
 /// Why an address can't be used.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum AddressError {
+    /// With what may be told of the text.
     #[error(
         "\"{0}\" is no remote store: write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
     )]
@@ -18,6 +19,7 @@ pub enum AddressError {
         "an address holds no credentials: give them in the environment, or in a file that `credentials_file` names"
     )]
     Credentials,
+    /// With what may be told of the text.
     #[error("\"{0}\" is no endpoint: write http://HOST:PORT or https://HOST")]
     Endpoint(String),
     #[error("only an s3:// address has a region")]
@@ -50,7 +52,7 @@ impl RemoteAddress {
         endpoint: Option<&str>,
         region: Option<&str>,
     ) -> Result<RemoteAddress, AddressError> {
-        let wrong = || AddressError::Store(store.into());
+        let wrong = || AddressError::Store(public_part(store));
         let url = Url::parse(store).map_err(|_| wrong())?;
         refuse_secrets(&url)?;
         let provider = match url.scheme() {
@@ -110,8 +112,19 @@ fn refuse_secrets(url: &Url) -> Result<(), AddressError> {
     }
 }
 
+/// A text that may not even be a URL, without what may be a secret in it: a user, a password, a query or a fragment.
+fn public_part(text: &str) -> String {
+    let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let split = text.split_once("://").filter(|(scheme, _)| is_scheme(scheme));
+    let (scheme, rest) = split.map_or(("", text), |(scheme, rest)| (&text[..scheme.len() + 3], rest));
+    // The password first: it may hold what begins a query.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}{rest}")
+}
+
 fn checked_endpoint(text: &str) -> Result<String, AddressError> {
-    let wrong = || AddressError::Endpoint(text.into());
+    let wrong = || AddressError::Endpoint(public_part(text));
     let url = Url::parse(text).map_err(|_| wrong())?;
     refuse_secrets(&url)?;
     match matches!(url.scheme(), "http" | "https") && url.has_host() {
@@ -189,6 +202,27 @@ mod tests {
             let error = RemoteAddress::parse(store, endpoint, None).unwrap_err();
             assert_eq!(error, AddressError::Credentials);
             assert!(!error.to_string().contains("hush"));
+        }
+    }
+
+    #[test]
+    fn of_what_is_no_url_no_secret_is_shown() {
+        for (text, shown) in [
+            ("https://key:hush@host:99999/x", "https://host:99999/x"),
+            ("https://host:99999?secret=hush", "https://host:99999"),
+            ("https://key:hu?s#h/@host:99999?sig=hush#hush", "https://host:99999"),
+            ("key:hush@cold", "cold"),
+            ("key:hush://x@host:99999", "host:99999"),
+            ("//cold#hush", "//cold"),
+            ("s3://cold:99999/x", "s3://cold:99999/x"),
+        ] {
+            for error in [
+                RemoteAddress::parse(text, None, None).unwrap_err(),
+                RemoteAddress::parse("s3://cold", Some(text), None).unwrap_err(),
+            ] {
+                let told = error.to_string();
+                assert!(told.starts_with(&format!("\"{shown}\" is no ")) && !told.contains("hush"), "{told}");
+            }
         }
     }
 }

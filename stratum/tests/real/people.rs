@@ -629,6 +629,13 @@ fn without_an_endpoint_the_server_on_this_machine_is_asked() {
     assert_eq!(output.status.code(), Some(4));
     let said = words(&output.stderr);
     assert!(said.contains("no access key for http://stranger.invalid"), "{said}");
+    // A password in what is no endpoint isn't shown.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.args(["ls", "--anonymous", "--endpoint", "http://ann:hush@127.0.0.1:1"]).current_dir(home.path());
+    let output = command.env_clear().output().unwrap();
+    let said = words(&output.stderr);
+    assert!(!output.status.success() && said.contains("--endpoint: it must be"), "{said}");
+    assert!(!said.contains("hush"), "{said}");
 }
 
 #[test]

@@ -70,8 +70,7 @@ fn act(args: &AliasArgs, machine: &Machine, output: &Output) -> Result<(), Probl
         }),
         AliasAction::Set { name, url, access_key, secret_key, region } => {
             if Endpoint::parse(url).is_none() {
-                let (said, url) = ("the endpoint".to_owned(), url.clone());
-                return Err(Problem::Connect(ConnectError::Endpoint { said, url }));
+                return Err(Problem::Connect(ConnectError::Endpoint("the endpoint".into())));
             }
             let secret_key = match secret_key {
                 Some(secret_key) => secret_key.clone(),

@@ -86,7 +86,7 @@ impl<'a> Aws<'a> {
         let of_services = services.and_then(|section| self.config.get(&section, "s3.endpoint_url"));
         let of_profile = || self.said("s3.endpoint_url").or_else(|| self.said("endpoint_url"));
         let url = of_services.map(str::to_owned).or_else(of_profile);
-        Ok(url.map(|url| (format!("the profile \"{}\":", self.profile), url)))
+        Ok(url.map(|url| (format!("the profile \"{}\"", self.profile), url)))
     }
 
     /// The region, if one is named.
