@@ -439,6 +439,9 @@ fn versions_tags_and_presigned_urls_work() {
     let shared = person.run(&["share", "--expires", "5m", "s3://box/k"]);
     assert!(words(&shared.stderr).contains("can read it until"), "{}", words(&shared.stderr));
     assert_eq!(fetched(&person, words(&shared.stdout).trim(), "GET", b""), b"two!");
+    // Nobody writes a version that there is already.
+    let refused = person.fails(&["presign", "--put", "--version-id", oldest, "s3://box/k"], 2);
+    assert!(refused.contains("'--put' cannot be used with '--version-id <ID>'"), "{refused}");
     let put = person.does(&["presign", "--put", "s3://box/sent by them"]);
     fetched(&person, put.trim(), "PUT", b"theirs");
     assert_eq!(person.does(&["cat", "s3://box/sent by them"]), "theirs");

@@ -30,10 +30,23 @@ pub(super) fn error_within(body: &[u8]) -> Option<ErrorDocument> {
     }
 }
 
-/// Reads a document of the type `T`.
+/// The characters besides line feed and carriage return that end a line in XML 1.1.
+const LINE_ENDS_OF_XML_1_1: [char; 2] = ['\u{85}', '\u{2028}'];
+
+/// Reads a document of the type `T`, its texts with the blanks at their ends: they may be a key's.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     let text = std::str::from_utf8(body).map_err(|_| "it isn't UTF-8".to_owned())?;
-    quick_xml::de::from_str(text).map_err(|error| error.to_string())
+    quick_xml::de::from_str(&of_xml_1_0(text)).map_err(|error| error.to_string())
+}
+
+/// The same document for a parser that goes by XML 1.1, to which some characters of a key would be line feeds. S3's
+/// documents are XML 1.0.
+fn of_xml_1_0(text: &str) -> Cow<'_, str> {
+    if !text.contains(LINE_ENDS_OF_XML_1_1) {
+        return text.into();
+    }
+    let [next_line, line_separator] = LINE_ENDS_OF_XML_1_1;
+    text.replace(next_line, "&#x85;").replace(line_separator, "&#x2028;").into()
 }
 
 /// How a listing writes keys and prefixes. It says so itself: not every endpoint heeds `encoding-type=url`, and a key
@@ -98,6 +111,25 @@ mod tests {
         let within = b"<DeleteResult><Error><Code>AccessDenied</Code></Error></DeleteResult>";
         assert!(error_within(within).is_none(), "an error of one key isn't one of all");
         assert!(error_within(b"<Other/>").is_none() && error_within(b"\xff").is_none());
+    }
+
+    #[test]
+    fn texts_are_read_as_they_stand_there() {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Item {
+            key: String,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Items {
+            item: Vec<Item>,
+        }
+        for key in [" k ", "  ", "k\n", "\tk", "", "a &lt; b ", "\u{85}k\u{2028}", "\u{a0}k\u{3000}"] {
+            let document = format!("<Items>\n  <Item>\n <Key>{key}</Key>\n </Item>\n</Items>\n");
+            let items: Items = read(document.as_bytes()).unwrap();
+            assert_eq!(items.item[0].key, key.replace("&lt;", "<"));
+        }
     }
 
     #[test]

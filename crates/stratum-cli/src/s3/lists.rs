@@ -238,6 +238,35 @@ mod tests {
     }
 
     #[test]
+    fn blanks_at_the_ends_of_names_are_the_names_own() {
+        let when = "<LastModified>2024-01-02T03:04:05Z</LastModified>";
+        let page: Page = read(
+            format!(
+                "<ListBucketResult>\n <Contents>\n <Key> a </Key>\n{when}<Size>1</Size></Contents>\n\
+                 <Contents><Key>  </Key>{when}<Size>1</Size></Contents><CommonPrefixes><Prefix> d/ </Prefix>\
+                 </CommonPrefixes></ListBucketResult>"
+            )
+            .as_bytes(),
+        )
+        .unwrap();
+        let listed = page.listed(None).unwrap();
+        let keys: Vec<&str> = listed.entries.iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!((keys, listed.prefixes), (vec![" a ", "  "], vec![" d/ ".to_owned()]));
+        let page: VersionsPage = read(
+            format!(
+                "<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker> a </NextKeyMarker>\
+                 <NextVersionIdMarker>1</NextVersionIdMarker><Version><Key> a </Key><VersionId>1</VersionId>\
+                 <IsLatest>true</IsLatest>{when}</Version></ListVersionsResult>"
+            )
+            .as_bytes(),
+        )
+        .unwrap();
+        let listed = page.listed(None).unwrap();
+        assert_eq!(listed.entries[0].key, " a ");
+        assert_eq!(listed.next, Some((" a ".into(), "1".into())));
+    }
+
+    #[test]
     fn a_page_that_leads_nowhere_is_refused() {
         let page = |rest: &str| -> Page {
             read(

@@ -87,14 +87,13 @@ pub(super) struct Copied {
 }
 
 impl DeleteError {
-    /// Whether it may be about this key and version. Where one of the two sides names no version, the key decides;
-    /// blanks at a key's ends don't count, since the reader of XML leaves them out.
+    /// Whether it may be about this key and version. Where one of the two sides names no version, the key decides.
     fn is_about(&self, (key, version): &(String, Option<String>)) -> bool {
         let is_version = match version {
             Some(version) if !self.version_id.is_empty() => *version == self.version_id,
             _ => true,
         };
-        is_version && (self.key == *key || self.key == key.trim())
+        is_version && self.key == *key
     }
 }
 
@@ -479,7 +478,8 @@ mod tests {
             })
             .await;
             let of = |key: &str, version: Option<&str>| (key.to_owned(), version.map(str::to_owned));
-            let keys = [of("k", Some("1")), of("k", Some("2")), of("l", None), of(" m ", None)];
+            let keys =
+                [of("k", Some("1")), of("k", Some("2")), of("l", None), of(" m ", None), of("m", None)];
             let undeleted = staged.client().await.delete_many("b", &keys).await;
             undeleted.map(|undeleted| undeleted.iter().map(|undeleted| undeleted.at).collect::<Vec<_>>())
         };
@@ -488,6 +488,7 @@ mod tests {
         assert_eq!(failed("<Error><Key>k</Key></Error>").await.unwrap(), [0, 1]);
         assert_eq!(failed("<Error><Key>l</Key><VersionId>null</VersionId></Error>").await.unwrap(), [2]);
         assert_eq!(failed("<Error><Key> m </Key></Error>").await.unwrap(), [3]);
+        assert_eq!(failed("<Error><Key>m</Key></Error>").await.unwrap(), [4]);
         assert!(failed("<Error><Key>other</Key></Error>").await.is_err());
         assert!(failed("<Error><Code>InternalError</Code></Error>").await.is_err());
     }
