@@ -9,7 +9,6 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -45,8 +44,8 @@ impl Large {
     }
 }
 
-pub async fn serve(address: SocketAddr, large: Large) -> Result<(), LimitError> {
-    let (listener, large) = (TcpListener::bind(address).await?, Arc::new(large));
+pub async fn serve(listener: TcpListener, large: Large) -> Result<(), LimitError> {
+    let large = Arc::new(large);
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

@@ -28,6 +28,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::net::TcpListener;
 
 #[derive(Parser)]
 struct Args {
@@ -69,10 +70,12 @@ enum LimitError {
 async fn main() -> Result<(), LimitError> {
     let Args { mode, address, data } = Args::parse();
     std::fs::create_dir_all(&data)?;
+    let listener = TcpListener::bind(address).await?;
+    println!("Serving at http://{}", listener.local_addr()?);
     match mode {
-        Mode::Small => small::serve(address, &data).await,
-        Mode::LargePut => large::serve(address, Large::Shards(Shards::create(&data)?)).await,
-        Mode::LargeGet => large::serve(address, Large::Memory(Memory::default())).await,
+        Mode::Small => small::serve(listener, &data).await,
+        Mode::LargePut => large::serve(listener, Large::Shards(Shards::create(&data)?)).await,
+        Mode::LargeGet => large::serve(listener, Large::Memory(Memory::default())).await,
     }
 }
 

@@ -11,7 +11,6 @@ use hyper::header::CONTENT_LENGTH;
 use hyper::{HeaderMap, StatusCode, Uri};
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -137,13 +136,13 @@ fn commit_groups(
     Ok(())
 }
 
-pub async fn serve(address: SocketAddr, data: &Path) -> Result<(), LimitError> {
+pub async fn serve(listener: TcpListener, data: &Path) -> Result<(), LimitError> {
     let object = put(small_put).get(small_get).head(small_head).delete(small_delete);
     let router = axum::Router::new()
         .route("/{bucket}", put(async || StatusCode::OK))
         .route("/{bucket}/{key}", object)
         .with_state(Small::open(data)?);
-    let listener = TcpListener::bind(address).await?.tap_io(|stream| {
+    let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true); // slower without, not wrong
     });
     Ok(axum::serve(listener, router).await?)
