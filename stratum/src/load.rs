@@ -7,7 +7,7 @@ use crate::shown::bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
-use stratum_api::admission::{Admission, LAST_PART};
+use stratum_api::admission::{Admission, LAST_PART_DIVISOR};
 use stratum_api::server::{Connections, ConnectionsStatus};
 use stratum_api::want_of_space::WantOfSpace;
 
@@ -20,7 +20,7 @@ pub struct Load {
 }
 
 /// How long after a client was refused for want of space the status tells of it.
-const TOLD_FOR: Duration = Duration::from_secs(60);
+const TOLD_PERIOD: Duration = Duration::from_secs(60);
 
 /// How much memory for requests is in use, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,10 +67,10 @@ impl Load {
         self.connections.status()
     }
 
-    /// How long ago a client was last refused for want of space, if that was within [`TOLD_FOR`]. `now` is a time of
+    /// How long ago a client was last refused for want of space, if that was within [`TOLD_PERIOD`]. `now` is a time of
     /// the monotonic clock.
     pub fn lacked_space(&self, now: Duration) -> Option<Duration> {
-        self.want_of_space.since(now).filter(|since| *since < TOLD_FOR)
+        self.want_of_space.since(now).filter(|since| *since < TOLD_PERIOD)
     }
 }
 
@@ -105,7 +105,7 @@ pub fn note_of_space(since: Duration) -> String {
 
 /// Whether so much is used that only the last part is left, which is reserved for clients that hold little.
 fn is_short(used: u64, limit: u64) -> bool {
-    limit > 0 && limit.saturating_sub(used) < limit / LAST_PART
+    limit > 0 && limit.saturating_sub(used) < limit / LAST_PART_DIVISOR
 }
 
 impl std::fmt::Display for PartyStatus {

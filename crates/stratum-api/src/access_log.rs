@@ -17,8 +17,8 @@ use time::OffsetDateTime;
 use tracing_mutex::parkinglot::Mutex;
 
 /// The most bytes of lines that may wait: of all buckets together, and of one bucket.
-const MAX_WAITING: usize = 16 << 20;
-const MAX_WAITING_OF_ONE: usize = 2 << 20;
+const MAX_WAITING_BYTES: usize = 16 << 20;
+const MAX_WAITING_BYTES_OF_BUCKET: usize = 2 << 20;
 /// A bucket's log is due once it has this many bytes, or after [`DELIVERY_INTERVAL`].
 const FULL_BYTES: usize = 256 << 10;
 const DELIVERY_INTERVAL: Duration = Duration::from_secs(60);
@@ -197,7 +197,7 @@ impl AccessLogs {
         let mut waiting = self.0.lock();
         let Waiting { logs, bytes } = &mut *waiting;
         let of_one = logs.get(&bucket).map_or(0, |log| log.lines.len());
-        if of_one >= MAX_WAITING_OF_ONE || *bytes >= MAX_WAITING {
+        if of_one >= MAX_WAITING_BYTES_OF_BUCKET || *bytes >= MAX_WAITING_BYTES {
             dropped(1);
             return;
         }
@@ -318,14 +318,14 @@ mod tests {
         let agent = "a".repeat(2000);
         (0..3000).for_each(|_| logs.tell(BucketId(1), &line(&agent), at(80)));
         let [(_, log)] = logs.due(at(80), false).try_into().unwrap();
-        assert!((MAX_WAITING_OF_ONE..MAX_WAITING_OF_ONE + 4096).contains(&log.lines.len()));
+        assert!((MAX_WAITING_BYTES_OF_BUCKET..MAX_WAITING_BYTES_OF_BUCKET + 4096).contains(&log.lines.len()));
         for bucket in 2..20 {
             (0..3000).for_each(|_| logs.tell(BucketId(bucket), &line(&agent), at(80)));
         }
         let due = logs.due(at(80), true);
         assert!(due.iter().all(|(_, log)| log.count > 0), "no log without a line is delivered");
         let all: usize = due.iter().map(|(_, log)| log.lines.len()).sum();
-        assert!(all < MAX_WAITING + MAX_WAITING_OF_ONE, "{all}");
+        assert!(all < MAX_WAITING_BYTES + MAX_WAITING_BYTES_OF_BUCKET, "{all}");
         assert_eq!(logs.0.lock().bytes, 0);
     }
 

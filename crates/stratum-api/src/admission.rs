@@ -20,7 +20,7 @@ pub use allowance::SMALL_PIECE_BYTES;
 pub use memory::{Admitted, Memory, Turn};
 use party::Group;
 pub use party::{Origin, Party};
-pub use share::{LAST_PART, is_fair};
+pub use share::{LAST_PART_DIVISOR, is_fair};
 
 use crate::error::{Code, S3Error};
 use allowance::Allowance;

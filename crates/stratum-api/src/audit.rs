@@ -18,9 +18,9 @@ use tokio::sync::{Notify, mpsc};
 use tracing_mutex::parkinglot::Mutex;
 
 /// The most bytes of lines that may wait in the queue.
-const MAX_WAITING: usize = 16 << 20;
+const MAX_WAITING_BYTES: usize = 16 << 20;
 /// A refusal finds room only while no more bytes than this wait in the queue, its own line included.
-const MAX_REFUSALS: usize = MAX_WAITING / 2;
+const MAX_WAITING_BYTES_FOR_REFUSALS: usize = MAX_WAITING_BYTES / 2;
 /// The most bytes that a line quotes of a text that the client chose.
 const QUOTED_BYTES: usize = 1024;
 /// The most decisions that one line tells of.
@@ -68,7 +68,7 @@ impl Audit {
         let Some(queue) = &self.0 else { return };
         let Ok(mut line) = serde_json::to_string(record) else { return queue.drop_one() };
         line.push('\n');
-        let most = if record.is_refusal() { MAX_REFUSALS } else { MAX_WAITING };
+        let most = if record.is_refusal() { MAX_WAITING_BYTES_FOR_REFUSALS } else { MAX_WAITING_BYTES };
         let room = queue.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
             waiting.checked_add(line.len()).filter(|bytes| *bytes <= most)
         });
@@ -369,7 +369,10 @@ mod tests {
         asked("key").answered(&audit, &[], &came(StatusCode::OK, true, &Trail::OFF));
         assert_eq!(lines.dropped(), dropped, "a change still finds room");
         let waited: usize = lines.take(usize::MAX).iter().map(String::len).sum();
-        assert!((MAX_REFUSALS - 2048..MAX_REFUSALS + 2048).contains(&waited), "{waited}");
+        assert!(
+            (MAX_WAITING_BYTES_FOR_REFUSALS - 2048..MAX_WAITING_BYTES_FOR_REFUSALS + 2048).contains(&waited),
+            "{waited}"
+        );
         refused(&audit);
         assert_eq!((lines.take(9).len(), lines.dropped()), (1, dropped), "there is room again");
     }

@@ -42,7 +42,7 @@ use tracing_mutex::parkinglot::Mutex;
 pub const MAX_PAYLOAD: u64 = 5 << 30;
 
 /// Bytes of memory for each byte of a document, since what is parsed from a document takes a few times its length.
-const DOCUMENT_COST: u64 = 4;
+const DOCUMENT_MEMORY_FACTOR: u64 = 4;
 
 /// The most bytes of a document that is read on the thread that serves its request.
 const SHORT_BYTES: usize = 32 << 10;
@@ -302,8 +302,9 @@ impl RequestBody {
     /// As [`RequestBody::collect`] and [`Expected::check`]; `SlowDown`.
     pub async fn document(mut self, limit: u64) -> Result<Document, S3Error> {
         let mut admitted = self.memory.admit(0)?;
-        let bytes =
-            self.gather(limit, |arrived| admitted.grow(arrived.saturating_mul(DOCUMENT_COST))).await?;
+        let bytes = self
+            .gather(limit, |arrived| admitted.grow(arrived.saturating_mul(DOCUMENT_MEMORY_FACTOR)))
+            .await?;
         if self.expected.is_declared() || self.expected.is_signed() {
             let algorithm = self.expected.algorithm().unwrap_or(ChecksumAlgorithm::Crc32c);
             let mut digester = Digester::new(algorithm, self.expected.is_signed());

@@ -25,11 +25,11 @@ use tokio::time::Instant;
 use tracing_mutex::parkinglot::Mutex;
 
 /// Places of the reserve. A connection has one for a single request, or for as long as its peer may send nothing.
-const RESERVE: usize = 32;
+const RESERVE_PLACES: usize = 32;
 
 /// How many connections that give way next are remembered from one search. A search takes a while with thousands of
 /// connections, and newcomers may be many.
-const NEXT_TO_LEAVE: usize = 64;
+const REMEMBERED_TO_LEAVE: usize = 64;
 
 /// After a search that found nobody to give way, the next search waits this long.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -326,7 +326,7 @@ impl Table {
         }
         self.refused += 1;
         telemetry.refused.increment(1);
-        if self.reserve.len() < RESERVE {
+        if self.reserve.len() < RESERVE_PLACES {
             return Some(Capacity::Reserve);
         }
         let longest = self.reserve.values().filter(|connection| connection.phase().is_waiting());
@@ -382,9 +382,9 @@ impl Table {
         let mut waiting: Vec<_> = waiting
             .map(|connection| (Reverse(self.count(connection.origin)), connection.since(), connection.number))
             .collect();
-        if waiting.len() > NEXT_TO_LEAVE {
-            waiting.select_nth_unstable(NEXT_TO_LEAVE);
-            waiting.truncate(NEXT_TO_LEAVE);
+        if waiting.len() > REMEMBERED_TO_LEAVE {
+            waiting.select_nth_unstable(REMEMBERED_TO_LEAVE);
+            waiting.truncate(REMEMBERED_TO_LEAVE);
         }
         waiting.sort_unstable();
         self.leaving = waiting.into_iter().map(|(_, since, number)| (number, since)).collect();
@@ -525,7 +525,7 @@ mod tests {
         let silent: Vec<_> = (0..100).map(|_| connections.admit(address(2)).unwrap()).collect();
         assert!(silent.iter().all(|slot| slot.connection.capacity() == Capacity::Reserve));
         assert!(is_displaced(&silent[60]) && !is_displaced(&silent[99]));
-        assert_eq!(connections.status().reserve, RESERVE);
+        assert_eq!(connections.status().reserve, RESERVE_PLACES);
         silent.iter().for_each(|slot| slot.connection.serves());
         assert!(
             connections.admit(address(2)).is_none(),

@@ -68,7 +68,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        const DAY: u64 = 24 * 3_600 * 1_000;
+        const DAY_MILLIS: u64 = 24 * 3_600 * 1_000;
         Self {
             region: "us-east-1".into(),
             domains: Vec::new(),
@@ -76,8 +76,8 @@ impl Default for Settings {
             console: true,
             anonymous: false,
             object_ownership: ObjectOwnership::BucketOwnerEnforced,
-            upload_lifetime: 7 * DAY,
-            completion_memory: DAY,
+            upload_lifetime: 7 * DAY_MILLIS,
+            completion_memory: DAY_MILLIS,
             webhooks: BTreeSet::new(),
             lifecycle_days: Days::default(),
             metered: BTreeSet::new(),

@@ -224,8 +224,12 @@ fn form_of(query: &str, body: &[u8]) -> Result<Query, IamError> {
 pub fn is_taken(body: &[u8]) -> bool {
     let Ok(form) = form_of("", body) else { return false };
     for (name, value) in form.iter() {
-        let _ = (valid::name(name, value, valid::MOST_TRUST), valid::path(value), valid::description(value));
-        let _ = valid::document(value, valid::MOST_TRUST, name);
+        let _ = (
+            valid::name(name, value, valid::MOST_TRUST_POLICY_CHARS),
+            valid::path(value),
+            valid::description(value),
+        );
+        let _ = valid::document(value, valid::MOST_TRUST_POLICY_CHARS, name);
     }
     let row = table::recognise(&form, None);
     row.and_then(|row| row.check_parameters(&form)).is_ok()

@@ -26,7 +26,7 @@ pub const MAX_ENTRIES: usize = 1000;
 /// The bytes of memory that an entry of a page usually takes while the page is read and written. How long the keys are
 /// shows only when they are read, so entries with long keys take more; turns keep the number of a party's long pages
 /// low.
-const ENTRY_MEMORY: u64 = 1 << 10;
+const ENTRY_MEMORY_BYTES: u64 = 1 << 10;
 
 /// What was read for a list.
 pub trait Entries: Send + 'static {
@@ -58,7 +58,7 @@ pub async fn answer<E: Entries>(
     read: impl Future<Output = Result<E, S3Error>>,
     write: impl FnOnce(&E) -> Result<Bytes, S3Error> + Send + 'static,
 ) -> S3Result {
-    let _admitted = ctx.memory.admit(max as u64 * ENTRY_MEMORY)?;
+    let _admitted = ctx.memory.admit(max as u64 * ENTRY_MEMORY_BYTES)?;
     let _turn = if max > FEW_ENTRIES { Some(ctx.memory.turn().await) } else { None };
     let entries = read.await?;
     long::answer(entries.count(), move || write(&entries)).await

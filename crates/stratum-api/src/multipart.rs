@@ -23,7 +23,7 @@ use stratum_metadata::record::{
 pub const MIN_PART: u64 = 5 * 1024 * 1024;
 
 /// The highest part number.
-const MAX_NUMBER: u16 = 10_000;
+const MAX_PART_NUMBER: u16 = 10_000;
 
 /// Reads `partNumber`: 1 to 10,000.
 ///
@@ -39,7 +39,7 @@ pub fn part_number(query: &Query) -> Result<u16, S3Error> {
 /// `InvalidArgument`.
 pub fn parse_part_number(text: &str) -> Result<u16, S3Error> {
     match number::parse(text) {
-        Some(number @ 1..=MAX_NUMBER) => Ok(number),
+        Some(number @ 1..=MAX_PART_NUMBER) => Ok(number),
         _ => Err(S3Error::invalid_argument(
             "partNumber",
             text,

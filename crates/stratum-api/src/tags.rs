@@ -14,8 +14,8 @@ pub type Tags = BTreeMap<String, String>;
 /// The header by which a request that writes an object gives the object tags.
 pub const HEADER: &str = "x-amz-tagging";
 
-const MOST_OF_OBJECT: usize = 10;
-const MOST_OF_BUCKET: usize = 50;
+const MOST_TAGS_OF_OBJECT: usize = 10;
+const MOST_TAGS_OF_BUCKET: usize = 50;
 const MOST_KEY_CHARS: usize = 128;
 const MOST_VALUE_CHARS: usize = 256;
 
@@ -29,8 +29,8 @@ pub enum Tagged {
 impl Tagged {
     fn most(self) -> usize {
         match self {
-            Tagged::Object => MOST_OF_OBJECT,
-            Tagged::Bucket => MOST_OF_BUCKET,
+            Tagged::Object => MOST_TAGS_OF_OBJECT,
+            Tagged::Bucket => MOST_TAGS_OF_BUCKET,
         }
     }
 

@@ -13,7 +13,7 @@ pub const SMALL_PIECE_BYTES: usize = 512;
 const PIECES_A_SECOND: u32 = 50_000;
 
 /// How far a party may be ahead of that rate, so that a body that happens to come in small pieces needn't wait.
-const AHEAD: Duration = Duration::from_millis(100);
+const LONGEST_LEAD: Duration = Duration::from_millis(100);
 
 /// The account of the small pieces that one party has sent.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl Allowance {
     pub fn take(&mut self, pieces: u32, now: Duration) -> Duration {
         let cost = Duration::from_secs(pieces.into()) / PIECES_A_SECOND;
         self.even_at = self.even_at.max(now).saturating_add(cost);
-        self.even_at.saturating_sub(now + AHEAD)
+        self.even_at.saturating_sub(now + LONGEST_LEAD)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// The least rate, in bytes a second, at which any peer must send a body or read an answer.
-const MINIMUM_RATE: u64 = 1024;
+const LEAST_BYTES_A_SECOND: u64 = 1024;
 
 /// Once a party holds most of the pool, a peer of it must move as many bytes as the server holds for it within this
 /// many seconds.
@@ -66,8 +66,8 @@ impl Memory {
     pub fn minimum_rate(&self) -> u64 {
         let Account { pool, holding, held, .. } = &*self.account;
         match pool.is_pressed_by(holding) {
-            true => MINIMUM_RATE.max(held.load(Ordering::Relaxed) / TURNOVER_SECONDS),
-            false => MINIMUM_RATE,
+            true => LEAST_BYTES_A_SECOND.max(held.load(Ordering::Relaxed) / TURNOVER_SECONDS),
+            false => LEAST_BYTES_A_SECOND,
         }
     }
 

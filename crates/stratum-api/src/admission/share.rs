@@ -6,26 +6,30 @@
 //! what it found.
 
 /// How many times what it leaves free a party may hold.
-const SHARE: u64 = 4;
+const SHARE_FACTOR: u64 = 4;
 
 /// The last part of the whole, one in this many, is for parties that hold little: whoever takes of it may hold only one
 /// in this many of what they leave free.
-pub const LAST_PART: u64 = 8;
+pub const LAST_PART_DIVISOR: u64 = 8;
 
 /// Whether a party that holds `held` of a pool of `total` may take `more` of it, while `free` of it is free.
 pub fn is_fair(held: u64, more: u64, free: u64, total: u64) -> bool {
     free.checked_sub(more).is_some_and(|left| {
-        let most =
-            if left >= total / LAST_PART { left.saturating_mul(SHARE) } else { left.div_ceil(LAST_PART) };
+        let most = if left >= total / LAST_PART_DIVISOR {
+            left.saturating_mul(SHARE_FACTOR)
+        } else {
+            left.div_ceil(LAST_PART_DIVISOR)
+        };
         held.saturating_add(more) <= most
     })
 }
 
 /// The most that a party may still take that holds `held`, while `free` of `total` is free.
 pub fn most(held: u64, free: u64, total: u64) -> u64 {
-    let before_the_last_part = (free.saturating_mul(SHARE).saturating_sub(held) / (SHARE + 1))
-        .min(free.saturating_sub(total / LAST_PART));
-    let of_the_last_part = free.saturating_sub(held.saturating_mul(LAST_PART)) / (LAST_PART + 1);
+    let before_the_last_part = (free.saturating_mul(SHARE_FACTOR).saturating_sub(held) / (SHARE_FACTOR + 1))
+        .min(free.saturating_sub(total / LAST_PART_DIVISOR));
+    let of_the_last_part =
+        free.saturating_sub(held.saturating_mul(LAST_PART_DIVISOR)) / (LAST_PART_DIVISOR + 1);
     before_the_last_part.max(of_the_last_part)
 }
 

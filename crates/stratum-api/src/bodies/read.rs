@@ -22,14 +22,14 @@ use stratum_storage::journal::BodyError;
 use stratum_storage::readpath::{self, Holds, Pin, ReadError};
 
 /// How often an object is looked up for one read, since its bytes may move between the lookup and the read.
-const ATTEMPTS: usize = 4;
+const LOOKUP_ATTEMPTS: usize = 4;
 
 /// What a client is told of an object whose bytes are lost for good.
 const LOST: &str = "The bytes of this object are lost. It can be written anew or deleted.";
 
 /// The most parts that are looked up on an async thread, which takes some hundred microseconds. More are looked up on a
 /// thread that may block.
-const PARTS_AT_ONCE: usize = 64;
+const MAX_PARTS_ON_ASYNC_THREAD: usize = 64;
 
 /// An object, and the bytes of it that were asked for.
 #[derive(Debug)]
@@ -185,7 +185,7 @@ impl Bodies {
         choose: impl Fn(&ObjectRecord) -> Result<Selection, S3Error>,
     ) -> Result<Opened, S3Error> {
         let (mut budget, mut last) = (Budget::new(memory, admitted), None);
-        for _ in 0..ATTEMPTS {
+        for _ in 0..LOOKUP_ATTEMPTS {
             let (object, selection) = match self.attempt(view, target, &mut budget, &choose)? {
                 Attempt::Opened(opened) => return Ok(opened),
                 Attempt::NotCached { object, selection } => (object, selection),
@@ -417,8 +417,8 @@ fn parts_within(
         return Ok(Vec::new());
     };
     let found: Vec<PartRecord> = match patience {
-        Patience::Async if wanted.len() > PARTS_AT_ONCE => return Err(Unread::NotCached),
-        Patience::Blocking if wanted.len() > PARTS_AT_ONCE => {
+        Patience::Async if wanted.len() > MAX_PARTS_ON_ASYNC_THREAD => return Err(Unread::NotCached),
+        Patience::Blocking if wanted.len() > MAX_PARTS_ON_ASYNC_THREAD => {
             let numbers = *first..=*last;
             view.scan_parts(upload, numbers, usize::MAX).map_err(S3Error::from)?
         }

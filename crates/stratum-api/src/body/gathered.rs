@@ -3,12 +3,12 @@
 use bytes::{Bytes, BytesMut};
 
 /// A piece of at least this many bytes is passed on as it is.
-const SMALL: usize = 8 << 10;
+const WHOLE_PIECE_BYTES: usize = 8 << 10;
 
 /// Small pieces are put together until they are this many bytes.
-const ENOUGH: usize = 32 << 10;
+const GATHERED_BYTES: usize = 32 << 10;
 
-/// Payload that arrived and wasn't passed on yet: never more than [`ENOUGH`] bytes and one piece.
+/// Payload that arrived and wasn't passed on yet: never more than [`GATHERED_BYTES`] bytes and one piece.
 #[derive(Debug, Default)]
 pub struct Gathered {
     small: BytesMut,
@@ -19,17 +19,17 @@ pub struct Gathered {
 impl Gathered {
     /// Whether there is a piece to pass on already, without waiting for more.
     pub fn is_ready(&self) -> bool {
-        self.large.is_some() || self.small.len() >= ENOUGH
+        self.large.is_some() || self.small.len() >= GATHERED_BYTES
     }
 
     /// Takes a piece. The last piece isn't copied if no small pieces wait to be put together with it.
     pub fn push(&mut self, piece: Bytes, is_last: bool) {
-        if piece.len() >= SMALL || is_last && self.small.is_empty() {
+        if piece.len() >= WHOLE_PIECE_BYTES || is_last && self.small.is_empty() {
             self.large = Some(piece);
             return;
         }
         if self.small.capacity() == 0 {
-            self.small.reserve(ENOUGH + SMALL);
+            self.small.reserve(GATHERED_BYTES + WHOLE_PIECE_BYTES);
         }
         self.small.extend_from_slice(&piece);
     }
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn single_bytes_come_out_as_large_pieces() {
         let sizes: Vec<_> = out(&vec![1; 100_000]).iter().map(Bytes::len).collect();
-        assert_eq!(sizes, [ENOUGH, ENOUGH, ENOUGH, 100_000 - 3 * ENOUGH]);
+        assert_eq!(sizes, [GATHERED_BYTES, GATHERED_BYTES, GATHERED_BYTES, 100_000 - 3 * GATHERED_BYTES]);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct Pace {
 }
 
 /// How many small pieces are charged to the party at once.
-const CHARGED_TOGETHER: u32 = 64;
+const PIECES_A_CHARGE: u32 = 64;
 
 impl Pace {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
@@ -53,7 +53,7 @@ impl Pace {
     /// couldn't send.
     pub async fn hold_back(&mut self, bytes: usize, memory: &Memory) {
         self.small += u32::from(bytes < SMALL_PIECE_BYTES);
-        if self.small < CHARGED_TOGETHER {
+        if self.small < PIECES_A_CHARGE {
             return;
         }
         let wait = memory.small_pieces(std::mem::take(&mut self.small), self.clock.monotonic());

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use stratum_metadata::record::{DefaultAlgorithm, DefaultEncryption, EncryptionMode};
 
 /// The longest encryption context, as it travels, in bytes.
-const MAX_CONTEXT: usize = 8192;
+const MAX_CONTEXT_BYTES: usize = 8192;
 /// The longest name of a KMS key, in bytes.
-const MAX_KEY_ID: usize = 2048;
+const MAX_KEY_ID_BYTES: usize = 2048;
 
 /// The encryption that a write asks for.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ fn flag(text: &str) -> Result<bool, S3Error> {
 
 fn key_id(text: &str) -> Result<String, S3Error> {
     match text.len() {
-        1..=MAX_KEY_ID => Ok(text.to_owned()),
+        1..=MAX_KEY_ID_BYTES => Ok(text.to_owned()),
         _ => Err(S3Error::invalid_argument(KEY_ID.as_str(), text, "The header must name a KMS key.")),
     }
 }
@@ -128,7 +128,7 @@ fn key_id(text: &str) -> Result<String, S3Error> {
 fn context_of(text: &str) -> Result<String, S3Error> {
     let is_map = |json: &[u8]| serde_json::from_slice::<BTreeMap<String, String>>(json).is_ok();
     match BASE64.decode(text) {
-        Ok(json) if text.len() <= MAX_CONTEXT && is_map(&json) => Ok(text.to_owned()),
+        Ok(json) if text.len() <= MAX_CONTEXT_BYTES && is_map(&json) => Ok(text.to_owned()),
         _ => Err(S3Error::invalid_argument(
             CONTEXT.as_str(),
             text,

@@ -33,12 +33,12 @@ pub async fn attach(call: &Call, kind: IdentityKind) -> Result<Reply, IamError> 
     let mut record = edit.identity(kind, &at)?;
     let arn = managed::arn_of(call, arn)?;
     record.attached.insert(arn);
-    if record.attached.len() > valid::MOST_ATTACHED {
+    if record.attached.len() > valid::MOST_ATTACHED_POLICIES {
         return Err(Fault::LimitExceeded.because(format!(
             "Cannot exceed quota for PoliciesPer{}{}: {}",
             kind.name().get(..1).unwrap_or_default().to_uppercase(),
             kind.name().get(1..).unwrap_or_default(),
-            valid::MOST_ATTACHED
+            valid::MOST_ATTACHED_POLICIES
         )));
     }
     edit.put(&at, record);

@@ -16,7 +16,7 @@ use stratum_metadata::record::{AccountName, IdentityDetail, IdentityKind, Identi
 /// the journal, rewrites all of them.
 const RENAMED_BYTES: usize = 2 << 20;
 /// What that takes, in bytes: the records, the change, and what is written of it.
-const RENAMING_MEMORY: u64 = 3 * RENAMED_BYTES as u64;
+const RENAMING_MEMORY_BYTES: u64 = 3 * RENAMED_BYTES as u64;
 /// What a record takes beside its texts, in bytes.
 const RECORD_BYTES: usize = 256;
 
@@ -114,7 +114,7 @@ pub async fn update(call: &Call) -> Result<Reply, IamError> {
     if to != at {
         edit.must_not_be(IdentityKind::Group, &to)?;
         edit.remove(IdentityKind::Group, &at);
-        let _admitted = call.memory.admit(RENAMING_MEMORY)?;
+        let _admitted = call.memory.admit(RENAMING_MEMORY_BYTES)?;
         for mut user in users_of(call, &at).await? {
             if let IdentityDetail::User { groups, .. } = &mut user.detail {
                 groups.remove(at.folded());

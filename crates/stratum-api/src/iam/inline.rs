@@ -38,9 +38,9 @@ pub async fn put(call: &Call, kind: IdentityKind) -> Result<Reply, IamError> {
     let document = call.required("PolicyDocument")?;
     let at = call.at(kind)?;
     let most = match kind {
-        IdentityKind::User => valid::MOST_INLINE_OF_USER,
-        IdentityKind::Group => valid::MOST_INLINE_OF_GROUP,
-        IdentityKind::Role => valid::MOST_INLINE_OF_ROLE,
+        IdentityKind::User => valid::MOST_INLINE_CHARS_OF_USER,
+        IdentityKind::Group => valid::MOST_INLINE_CHARS_OF_GROUP,
+        IdentityKind::Role => valid::MOST_INLINE_CHARS_OF_ROLE,
     };
     valid::document(document, most, "PolicySize")?;
     let mut edit = Edit::begin(call).await?;

@@ -22,9 +22,9 @@ const PAGE_BYTES: usize = 1 << 20;
 /// What an entry counts for beside its document, in bytes: names, a path, and the elements around them.
 const ENTRY_BYTES: usize = 1 << 10;
 /// A document's bytes when it is written into an answer, for each of its own: it is percent-encoded.
-const ENCODED: usize = 3;
+const ENCODING_FACTOR: usize = 3;
 /// What a page takes while it is made, in bytes: its records, the result's text, and the answer around that.
-const PAGE_MEMORY: u64 = 3 * PAGE_BYTES as u64;
+const PAGE_MEMORY_BYTES: u64 = 3 * PAGE_BYTES as u64;
 
 /// Which page of a list a form asks for.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ impl<T> Gathered<T> {
         if self.is_cut {
             return ControlFlow::Break(());
         }
-        self.bytes += ENTRY_BYTES + document_bytes * ENCODED;
+        self.bytes += ENTRY_BYTES + document_bytes * ENCODING_FACTOR;
         self.items.push(item);
         ControlFlow::Continue(())
     }
@@ -147,7 +147,7 @@ impl Call {
     /// # Errors
     /// `SlowDown` where the caller's share of the memory is used up.
     pub async fn leave(&self) -> Result<Leave, IamError> {
-        let admitted = self.memory.admit(PAGE_MEMORY)?;
+        let admitted = self.memory.admit(PAGE_MEMORY_BYTES)?;
         Ok(Leave { _admitted: admitted, _turn: self.memory.turn().await })
     }
 
@@ -230,7 +230,10 @@ mod tests {
         assert_eq!((filled(7, 0), filled(MOST_ITEMS, 0)), (7, MOST_ITEMS));
         // The last entry may go over the bound, and no other.
         assert_eq!(filled(MOST_ITEMS, PAGE_BYTES), 1);
-        assert_eq!(filled(MOST_ITEMS, 16 << 10), PAGE_BYTES.div_ceil((16 << 10) * ENCODED + ENTRY_BYTES));
+        assert_eq!(
+            filled(MOST_ITEMS, 16 << 10),
+            PAGE_BYTES.div_ceil((16 << 10) * ENCODING_FACTOR + ENTRY_BYTES)
+        );
         let mut page = wanted("", 2).begin();
         assert!(page.take((), 0).is_continue() && page.take((), 0).is_continue());
         assert!(!page.is_cut, "whether there is a third isn't known");

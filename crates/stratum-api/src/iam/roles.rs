@@ -147,7 +147,7 @@ fn one(call: &Call, record: &IdentityRecord) -> Result<Reply, IamError> {
 }
 
 fn trust(document: &str) -> Result<&str, IamError> {
-    valid::document(document, valid::MOST_TRUST, "ACLSizePerRole")?;
+    valid::document(document, valid::MOST_TRUST_POLICY_CHARS, "ACLSizePerRole")?;
     Policy::parse_trust(document.as_bytes())?;
     Ok(document)
 }

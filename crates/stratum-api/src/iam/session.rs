@@ -20,14 +20,14 @@ const MOST_POLICIES: usize = 10;
 
 /// How long sessions last, in seconds.
 const LEAST_SECONDS: u32 = 900;
-const USUAL_OF_ROLE: u32 = 3_600;
-const USUAL_OF_USER: u32 = 43_200;
-const MOST_OF_USER: u32 = 129_600;
+const USUAL_SECONDS_OF_ROLE: u32 = 3_600;
+const USUAL_SECONDS_OF_USER: u32 = 43_200;
+const MOST_SECONDS_OF_USER: u32 = 129_600;
 /// Amazon bounds the sessions of an account's root user to an hour, too.
-const MOST_OF_OWNER: u32 = 3_600;
+const MOST_SECONDS_OF_OWNER: u32 = 3_600;
 /// Of a role that is assumed with a session of a user, an owner or a role, which Amazon calls role chaining and bounds as
 /// well, whatever the role says: what somebody does with a stolen session ends soon after the session.
-const MOST_OF_CHAINED: u32 = 3_600;
+const MOST_SECONDS_OF_CHAINED: u32 = 3_600;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -87,14 +87,14 @@ pub async fn get_session_token(call: &Call) -> Result<Reply, IamError> {
     let caller = Some(&call.caller).filter(|caller| caller.session_began().is_none());
     let begun = match caller {
         Some(Caller::User(owner, _)) => {
-            Subject::owner(&call.store.identities, owner).map(|subject| (subject, MOST_OF_OWNER))
+            Subject::owner(&call.store.identities, owner).map(|subject| (subject, MOST_SECONDS_OF_OWNER))
         }
-        Some(Caller::Member(member)) => user(member).map(|subject| (subject, MOST_OF_USER)),
+        Some(Caller::Member(member)) => user(member).map(|subject| (subject, MOST_SECONDS_OF_USER)),
         Some(Caller::Nobody) | None => None,
     };
     let (subject, most) = begun
         .ok_or_else(|| Fault::AccessDenied.because("Cannot call GetSessionToken with session credentials"))?;
-    let seconds = seconds(call, USUAL_OF_USER.min(most), most)?;
+    let seconds = seconds(call, USUAL_SECONDS_OF_USER.min(most), most)?;
     let (credentials, _) = begin(call, subject, Given::default(), seconds).await?;
     result(&Token { credentials })
 }
@@ -138,8 +138,8 @@ pub async fn assume_role(call: &Call) -> Result<Reply, IamError> {
     for arn in &given.policy_arns {
         managed::must_be(call, at.account(), arn)?;
     }
-    let seconds = seconds(call, USUAL_OF_ROLE, *most)?;
-    if call.caller.session_began().is_some() && seconds > MOST_OF_CHAINED {
+    let seconds = seconds(call, USUAL_SECONDS_OF_ROLE, *most)?;
+    if call.caller.session_began().is_some() && seconds > MOST_SECONDS_OF_CHAINED {
         return Err(Fault::ValidationError.because(
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
         ));
@@ -179,7 +179,7 @@ impl Given {
     fn of(call: &Call) -> Result<Given, IamError> {
         let policy = call.form.get("Policy");
         if let Some(text) = policy {
-            valid::document(text, valid::MOST_SESSION, "SessionPolicySize")?;
+            valid::document(text, valid::MOST_SESSION_POLICY_CHARS, "SessionPolicySize")?;
             Policy::parse_identity(text.as_bytes())?;
         }
         let policy_arns: Vec<_> = call.form.iter().filter_map(of_policy).map(str::to_owned).collect();

@@ -11,27 +11,27 @@ pub const MOST_ROLES: usize = 1_000;
 pub const MOST_POLICIES: usize = 1_500;
 pub const MOST_GROUPS_OF_USER: usize = 10;
 pub const MOST_ACCESS_KEYS: usize = 2;
-pub const MOST_ATTACHED: usize = 10;
+pub const MOST_ATTACHED_POLICIES: usize = 10;
 pub const MOST_VERSIONS: usize = 5;
 pub const MOST_TAGS: usize = 50;
 
 /// How many characters all inline policies of one identity may have together, white space not counted.
-pub const MOST_INLINE_OF_USER: usize = 2_048;
-pub const MOST_INLINE_OF_GROUP: usize = 5_120;
-pub const MOST_INLINE_OF_ROLE: usize = 10_240;
+pub const MOST_INLINE_CHARS_OF_USER: usize = 2_048;
+pub const MOST_INLINE_CHARS_OF_GROUP: usize = 5_120;
+pub const MOST_INLINE_CHARS_OF_ROLE: usize = 10_240;
 /// How many characters a version of a managed policy may have, white space not counted.
-pub const MOST_MANAGED: usize = 6_144;
+pub const MOST_MANAGED_POLICY_CHARS: usize = 6_144;
 /// How many characters a trust policy may have, white space not counted.
-pub const MOST_TRUST: usize = 4_096;
+pub const MOST_TRUST_POLICY_CHARS: usize = 4_096;
 /// How many characters a session's own policy may have, white space not counted.
-pub const MOST_SESSION: usize = 2_048;
+pub const MOST_SESSION_POLICY_CHARS: usize = 2_048;
 /// White space is free only up to a bound: a document has at most this many times as many bytes as it may have
 /// characters.
-const WHITE: usize = 4;
+const MOST_BYTES_A_CHAR: usize = 4;
 
-const MOST_PATH: usize = 512;
-const MOST_DESCRIPTION: usize = 1_000;
-const MOST_TAG_KEY: usize = 128;
+const MOST_PATH_CHARS: usize = 512;
+const MOST_DESCRIPTION_CHARS: usize = 1_000;
+const MOST_TAG_KEY_CHARS: usize = 128;
 
 /// The name of a user, group, role, policy or session: letters, digits and any of `_+=,.@-`.
 ///
@@ -54,7 +54,7 @@ pub fn name<'a>(parameter: &str, text: &'a str, most: usize) -> Result<&'a str, 
 /// `ValidationError`.
 pub fn path(text: &str) -> Result<&str, IamError> {
     let is_whole = text.starts_with('/') && text.ends_with('/') && !text.contains("//");
-    if is_whole && text.len() <= MOST_PATH && text.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
+    if is_whole && text.len() <= MOST_PATH_CHARS && text.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
         return Ok(text);
     }
     Err(Fault::ValidationError.because(
@@ -67,10 +67,11 @@ pub fn path(text: &str) -> Result<&str, IamError> {
 /// # Errors
 /// `ValidationError`.
 pub fn description(text: &str) -> Result<String, IamError> {
-    if text.chars().count() <= MOST_DESCRIPTION {
+    if text.chars().count() <= MOST_DESCRIPTION_CHARS {
         return Ok(text.to_owned());
     }
-    Err(Fault::ValidationError.because(format!("A description has at most {MOST_DESCRIPTION} characters.")))
+    Err(Fault::ValidationError
+        .because(format!("A description has at most {MOST_DESCRIPTION_CHARS} characters.")))
 }
 
 /// How many characters a document has, white space not counted.
@@ -83,7 +84,7 @@ pub fn length(document: &str) -> usize {
 /// # Errors
 /// `LimitExceeded`.
 pub fn document(text: &str, most: usize, what: &str) -> Result<(), IamError> {
-    if length(text) <= most && text.len() <= most * WHITE {
+    if length(text) <= most && text.len() <= most * MOST_BYTES_A_CHAR {
         return Ok(());
     }
     Err(Fault::LimitExceeded.because(format!("Cannot exceed quota for {what}: {most}")))
@@ -96,7 +97,7 @@ pub fn document(text: &str, most: usize, what: &str) -> Result<(), IamError> {
 pub fn tags(all: impl Iterator<Item = (String, String)>) -> Result<BTreeMap<String, String>, IamError> {
     let mut tags = BTreeMap::new();
     for (key, value) in all {
-        let is_tag = (1..=MOST_TAG_KEY).contains(&key.chars().count()) && value.chars().count() <= 256;
+        let is_tag = (1..=MOST_TAG_KEY_CHARS).contains(&key.chars().count()) && value.chars().count() <= 256;
         if !is_tag || key.to_ascii_lowercase().starts_with("aws:") {
             return Err(Fault::InvalidInput.because(format!("The tag {key} is invalid.")));
         }
@@ -119,12 +120,12 @@ pub fn tags(all: impl Iterator<Item = (String, String)>) -> Result<BTreeMap<Stri
 /// `ValidationError`.
 pub fn tag_keys<'a>(all: impl Iterator<Item = &'a str>) -> Result<Vec<&'a str>, IamError> {
     let keys: Vec<_> = all.collect();
-    let is_key = |key: &&str| (1..=MOST_TAG_KEY).contains(&key.chars().count());
+    let is_key = |key: &&str| (1..=MOST_TAG_KEY_CHARS).contains(&key.chars().count());
     if keys.len() <= MOST_TAGS && keys.iter().all(is_key) {
         return Ok(keys);
     }
     Err(Fault::ValidationError.because(format!(
-        "TagKeys must have at most {MOST_TAGS} keys, each of 1 to {MOST_TAG_KEY} characters."
+        "TagKeys must have at most {MOST_TAGS} keys, each of 1 to {MOST_TAG_KEY_CHARS} characters."
     )))
 }
 

@@ -18,7 +18,7 @@ use stratum_metadata::command::{BucketChange, ObjectChange};
 use stratum_metadata::record::{BucketRecord, Grant, ObjectOwnership, ObjectRecord};
 
 /// The longest document that is read, in bytes: more than a hundred grants take.
-const MAX_BODY: u64 = 64 * 1024;
+const MAX_BODY_BYTES: u64 = 64 * 1024;
 
 pub fn get_bucket(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     answer(ctx, bucket, &bucket.owner, bucket.configuration.acl.as_deref())
@@ -66,7 +66,7 @@ async fn asked(
     body: RequestBody,
 ) -> Result<Option<Vec<Grant>>, S3Error> {
     let by_headers = acl::asked(&ctx.headers, &ctx.store.identities)?;
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let grants = match (by_headers, document.bytes().is_empty()) {
         (Some(_), false) => {
             let message = "An access control list stands in the headers or in the body, not in both.";

@@ -16,7 +16,7 @@ use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind};
 
 /// S3's bound on the document, in bytes.
-const MAX_BODY: u64 = 64 * 1024;
+const MAX_BODY_BYTES: u64 = 64 * 1024;
 
 pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let rules = ctx.store.cors.of(&ctx.view, bucket)?.ok_or(Code::NoSuchCORSConfiguration)?;
@@ -24,7 +24,7 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let rules = document.read(xml::cors::read).await?;
     level::require(ctx, "Rules for cross-origin requests")?;
     let document = Some(BucketDocument(xml::cors::text(&rules)?));

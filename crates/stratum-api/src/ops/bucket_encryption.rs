@@ -18,7 +18,7 @@ use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::BucketRecord;
 
 /// The longest document that is read, in bytes: more than the configuration takes.
-const MAX_BODY: u64 = 16 * 1024;
+const MAX_BODY_BYTES: u64 = 16 * 1024;
 
 /// A bucket without a default encryption has no configuration, which is an error to S3.
 pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
@@ -30,7 +30,7 @@ pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let wanted = document.read(ServerSideEncryptionConfiguration::read).await?;
     if wanted.blocked == BlockedEncryption::Customer {
         return Err(S3Error::not_implemented("Blocking SSE-C"));

@@ -20,7 +20,7 @@ use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind, Objec
 use stratum_storage::ambient::UnixMillis;
 
 /// The longest document that is read, in bytes: enough for a thousand rules.
-const MAX_BODY: u64 = 2 * 1024 * 1024;
+const MAX_BODY_BYTES: u64 = 2 * 1024 * 1024;
 
 const EXPIRATION: HeaderName = HeaderName::from_static("x-amz-expiration");
 /// The header that says which objects are too small for a transition.
@@ -46,7 +46,7 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
     let entropy = ctx.store.entropy.clone();
     let new_id = move || format!("{:032x}", entropy.next_u128());
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let minimum = minimum(&ctx.headers)?;
     let read = move |bytes: &[u8]| {
         let rules = Rules { minimum, ..xml::lifecycle::read(bytes, new_id)? };

@@ -18,7 +18,7 @@ use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind, ObjectOwnership};
 
 /// The longest document that is read, in bytes: enough for a name, a prefix and a hundred grants.
-const MAX_BODY: u64 = 64 * 1024;
+const MAX_BODY_BYTES: u64 = 64 * 1024;
 /// How many characters the prefix of a log may have, as at S3.
 const MOST_PREFIX_CHARS: usize = 800;
 
@@ -28,7 +28,7 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let store = ctx.store.clone();
     let read = move |bytes: &[u8]| xml::logging::read(bytes, Grantees::Asked(&store.identities));
     let logging = document.read(read).await?;

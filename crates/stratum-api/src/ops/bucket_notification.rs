@@ -16,7 +16,7 @@ use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind};
 
 /// The longest document that is read, in bytes: enough for a hundred rules.
-const MAX_BODY: u64 = 256 * 1024;
+const MAX_BODY_BYTES: u64 = 256 * 1024;
 
 /// The header that says whether the destinations get no test event when they are configured.
 const SKIP: &str = "x-amz-skip-destination-validation";
@@ -36,7 +36,7 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
     };
     let entropy = ctx.store.entropy.clone();
     let new_id = move || format!("{:032x}", entropy.next_u128());
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let rules = document.read(|bytes| xml::notification::read(bytes, new_id)).await?;
     let unknown =
         rules.0.iter().find(|rule| !ctx.store.settings.webhooks.contains(rule.destination.webhook()));

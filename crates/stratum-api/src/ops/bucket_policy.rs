@@ -18,11 +18,11 @@ use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind, Objec
 use stratum_policy::Policy;
 
 /// The longest policy, in bytes.
-const MAX_POLICY: usize = 20 * 1024;
+const MAX_POLICY_BYTES: usize = 20 * 1024;
 
 /// How much of a body is read, in bytes. This is more than a policy may have, so that the refusal of one that is too
 /// long can say so.
-const MAX_BODY: u64 = 64 * 1024;
+const MAX_BODY_BYTES: u64 = 64 * 1024;
 
 pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let stored = ctx.view.document(bucket.id, DocumentKind::Policy)?;
@@ -34,11 +34,12 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let malformed = |message: String| S3Error::new(Code::MalformedPolicy).message(message);
-    if document.bytes().len() > MAX_POLICY {
-        let message =
-            format!("Normalized policy document exceeds the maximum allowed size of {MAX_POLICY} bytes.");
+    if document.bytes().len() > MAX_POLICY_BYTES {
+        let message = format!(
+            "Normalized policy document exceeds the maximum allowed size of {MAX_POLICY_BYTES} bytes."
+        );
         return Err(malformed(message));
     }
     let name = bucket.name.clone();

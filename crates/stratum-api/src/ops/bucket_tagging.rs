@@ -14,7 +14,7 @@ use stratum_metadata::record::BucketRecord;
 
 /// The longest document that is read, in bytes: more than fifty tags take if each character is written as a
 /// reference.
-const MAX_BODY: u64 = 512 * 1024;
+const MAX_BODY_BYTES: u64 = 512 * 1024;
 
 /// A bucket without tags has no tag set, which is an error to S3.
 pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
@@ -22,7 +22,7 @@ pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let tags = document.read(|bytes| tagging::read(bytes, Tagged::Bucket)).await?;
     level::require(ctx, "Tagging a bucket")?;
     configure(ctx, bucket, BucketChange::Tags(tags::some(tags))).await?;

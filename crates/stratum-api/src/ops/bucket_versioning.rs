@@ -13,7 +13,7 @@ use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::BucketRecord;
 
 /// The longest document that is read, in bytes: more than the configuration takes.
-const MAX_BODY: u64 = 4 * 1024;
+const MAX_BODY_BYTES: u64 = 4 * 1024;
 
 /// A bucket that was never versioned has no status, and the answer says none.
 pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
@@ -21,7 +21,7 @@ pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let wanted = document.read(VersioningConfiguration::read).await?;
     if wanted.mfa_delete {
         return Err(S3Error::not_implemented("MFA delete"));

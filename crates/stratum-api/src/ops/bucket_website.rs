@@ -15,7 +15,7 @@ use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketDocument, BucketRecord, DocumentKind};
 
 /// S3's bound on the document, in bytes.
-const MAX_BODY: u64 = 128 * 1024;
+const MAX_BODY_BYTES: u64 = 128 * 1024;
 
 pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
     let website = ctx.store.websites.of(&ctx.view, bucket)?;
@@ -25,7 +25,7 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let website = document.read(xml::website::read).await?;
     level::require(ctx, "A website")?;
     let document = Some(BucketDocument(xml::website::text(&website)?));

@@ -24,7 +24,7 @@ use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::long::FEW_ENTRIES;
 use crate::xml::multipart::{
-    ChecksumElement, CompleteMultipartUpload, CompleteMultipartUploadResult, MAX_BODY,
+    ChecksumElement, CompleteMultipartUpload, CompleteMultipartUploadResult, MAX_BODY_BYTES,
 };
 use std::sync::Arc;
 use stratum_metadata::command::{Command, Outcome, Proposed, Refusal, WriteCondition};
@@ -35,7 +35,7 @@ use stratum_metadata::record::{
 use stratum_metadata::{KeyVersion, PartsToComplete};
 
 /// How often the parts are read anew before the client is told to try again.
-const ATTEMPTS: usize = 5;
+const READ_ATTEMPTS: usize = 5;
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
     let upload = multipart::upload_id(&ctx.query)?;
@@ -47,10 +47,10 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
         return Err(unknown());
     }
     // Checksum headers are of the whole object here, and not of this document.
-    let document = body.document_about_an_object(MAX_BODY).await?;
+    let document = body.document_about_an_object(MAX_BODY_BYTES).await?;
     let request = document.read(CompleteMultipartUpload::read).await?;
     let request = Arc::new(request);
-    for _ in 0..ATTEMPTS {
+    for _ in 0..READ_ATTEMPTS {
         let Some(record) = multipart::find(&ctx.view, bucket, key, upload)? else {
             let first = completed(ctx, bucket, key, upload)?.ok_or_else(unknown)?;
             return answer_again(ctx, bucket, key, upload, &first).await;

@@ -18,14 +18,14 @@ use stratum_metadata::record::{
 };
 
 /// The longest document that is read, in bytes: more than a configuration takes.
-const MAX_BODY: u64 = 512 * 1024;
+const MAX_BODY_BYTES: u64 = 512 * 1024;
 
 /// The region that has no location constraint, and in which S3 lets the owner of a bucket create the bucket again.
 pub const CLASSIC_REGION: &str = "us-east-1";
 
 pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
     let name = BucketName::parse(name).map_err(|error| S3Error::from(error).with("BucketName", name))?;
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let asked = document.read(CreateBucketConfiguration::read).await?;
     let region = &ctx.store.settings.region;
     check_location(&asked, region)?;

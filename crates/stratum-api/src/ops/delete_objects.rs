@@ -15,27 +15,27 @@ use crate::ops::delete_object;
 use crate::rights::{self, Asker, Resource};
 use crate::xml;
 use crate::xml::Namespace;
-use crate::xml::delete::{Delete, DeleteError, DeleteResult, MAX_BODY, ObjectIdentifier};
+use crate::xml::delete::{Delete, DeleteError, DeleteResult, MAX_BODY_BYTES, ObjectIdentifier};
 use crate::xml::read::Malformed;
 use futures_util::{StreamExt, stream};
 use stratum_metadata::command::{Deleted, WriteCondition};
 use stratum_metadata::record::{BucketRecord, VersionId};
 
 /// How many deletions of one request are proposed at a time.
-const AT_ONCE: usize = 256;
+const DELETIONS_AT_ONCE: usize = 256;
 
 pub async fn handle(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
     if !body.expected().is_declared() {
         let message = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*";
         return Err(S3Error::new(Code::InvalidRequest).message(message));
     }
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let delete = document.read(Delete::read).await?;
     let conditions = delete.objects.iter().map(condition).collect::<Result<Vec<_>, _>>()?;
     let deletions = delete.objects.iter().zip(conditions);
     let deletions: Vec<_> =
         deletions.map(|(object, condition)| delete_one(ctx, bucket, object, condition)).collect();
-    let outcomes: Vec<_> = stream::iter(deletions).buffered(AT_ONCE).collect().await;
+    let outcomes: Vec<_> = stream::iter(deletions).buffered(DELETIONS_AT_ONCE).collect().await;
     xml::long::answer(outcomes.len(), move || xml::text(&result(delete, outcomes))).await
 }
 

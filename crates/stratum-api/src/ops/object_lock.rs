@@ -18,7 +18,7 @@ use stratum_metadata::command::{BucketChange, ObjectChange};
 use stratum_metadata::record::{Attributes, BucketRecord, VersionId};
 
 /// The longest document that is read, in bytes: more than any of these takes.
-const MAX_BODY: u64 = 4 * 1024;
+const MAX_BODY_BYTES: u64 = 4 * 1024;
 
 pub async fn get_configuration(_: &Context, bucket: &BucketRecord) -> S3Result {
     let lock = bucket.configuration.object_lock.as_ref();
@@ -26,7 +26,7 @@ pub async fn get_configuration(_: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put_configuration(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let lock = document.read(xml::lock::read_configuration).await?;
     level::require(ctx, "Locking objects")?;
     configure(ctx, bucket, BucketChange::ObjectLock(lock)).await?;
@@ -44,7 +44,7 @@ pub async fn put_retention(
     key: &ObjectKey,
     body: RequestBody,
 ) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let retention = document.read(xml::lock::read_retention).await?;
     let retention = retention.map(|retention| lock::in_future(retention, ctx.now)).transpose()?;
     let lock = Lock { retention, ..Lock::default() };
@@ -67,7 +67,7 @@ pub async fn put_legal_hold(
     key: &ObjectKey,
     body: RequestBody,
 ) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let hold = document.read(xml::lock::read_legal_hold).await?;
     let lock = Lock { legal_hold: Some(hold), ..Lock::default() };
     rights::authorise_said(ctx, bucket, key, &Said { lock, ..Said::default() })?;

@@ -17,7 +17,7 @@ use stratum_metadata::command::ObjectChange;
 use stratum_metadata::record::BucketRecord;
 
 /// The longest document that is read, in bytes: more than ten tags take if each character is written as a reference.
-const MAX_BODY: u64 = 128 * 1024;
+const MAX_BODY_BYTES: u64 = 128 * 1024;
 
 /// The answer for an object without tags is an empty tag set.
 pub async fn get(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Result {
@@ -29,7 +29,7 @@ pub async fn get(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3Res
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body: RequestBody) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let tags = document.read(|bytes| tagging::read(bytes, Tagged::Object)).await?;
     let said = Said { tags, ..Said::default() };
     rights::authorise_said(ctx, bucket, key, &said)?;

@@ -14,7 +14,7 @@ use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::{BucketRecord, ObjectOwnership};
 
 /// The longest document that is read, in bytes: more than one rule takes.
-const MAX_BODY: u64 = 16 * 1024;
+const MAX_BODY_BYTES: u64 = 16 * 1024;
 
 pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
     xml::answer(&OwnershipControls::of(
@@ -23,7 +23,7 @@ pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let ownership = document.read(OwnershipControls::read).await?;
     check(ownership, bucket)?;
     level::require(ctx, "Object ownership")?;

@@ -13,7 +13,7 @@ use stratum_metadata::command::BucketChange;
 use stratum_metadata::record::BucketRecord;
 
 /// The longest document that is read, in bytes: more than four switches take.
-const MAX_BODY: u64 = 16 * 1024;
+const MAX_BODY_BYTES: u64 = 16 * 1024;
 
 pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
     let block = bucket.configuration.public_access.ok_or(Code::NoSuchPublicAccessBlockConfiguration)?;
@@ -21,7 +21,7 @@ pub async fn get(_: &Context, bucket: &BucketRecord) -> S3Result {
 }
 
 pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let block = document.read(PublicAccessBlockConfiguration::read).await?;
     level::require(ctx, "A public access block")?;
     configure(ctx, bucket, BucketChange::PublicAccess(Some(block))).await?;

@@ -15,7 +15,7 @@ use http::Response;
 use stratum_metadata::record::BucketRecord;
 
 /// The longest document that is read, in bytes: enough to see what it asks for.
-const MAX_BODY: u64 = 256 * 1024;
+const MAX_BODY_BYTES: u64 = 256 * 1024;
 
 /// Answers an empty document with this root element.
 pub fn empty(root: &'static str) -> S3Result {
@@ -45,7 +45,7 @@ pub async fn put(
     root: &'static str,
     what: &str,
 ) -> S3Result {
-    let document = body.document(MAX_BODY).await?;
+    let document = body.document(MAX_BODY_BYTES).await?;
     let asked = document.read(move |bytes| xml::read::document(bytes, root)).await?;
     let asks = |child: &xml::read::Element| {
         // Transfer acceleration that was never enabled is suspended already.

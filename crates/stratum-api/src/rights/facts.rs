@@ -21,7 +21,7 @@ use stratum_storage::ambient::UnixMillis;
 
 /// The longest text of a request that is compared with a policy, in bytes. A longer one counts as absent. No object's
 /// key and no value with a meaning is that long.
-const MAX_ASKED: usize = 4 << 10;
+const MAX_ASKED_BYTES: usize = 4 << 10;
 
 /// The caller of a request, and what the request has that a decision may depend on.
 #[derive(Clone, Copy, Debug)]
@@ -118,9 +118,9 @@ impl Said {
 
     /// How many days the retention lasts from `now`; a day that has begun counts whole.
     fn remaining_days(&self, now: UnixMillis) -> Option<i64> {
-        const DAY: i64 = 24 * 3_600 * 1_000;
+        const DAY_MILLIS: i64 = 24 * 3_600 * 1_000;
         let left = self.retained_until()?.checked_sub(now.cast_signed())?;
-        Some(left.div_euclid(DAY) + i64::from(left.rem_euclid(DAY) > 0))
+        Some(left.div_euclid(DAY_MILLIS) + i64::from(left.rem_euclid(DAY_MILLIS) > 0))
     }
 }
 
@@ -164,7 +164,7 @@ impl<'a> Asker<'a> {
 
     /// The text of a header. Bytes that aren't UTF-8 become the replacement character.
     fn header(&self, name: impl AsHeaderName) -> Option<Cow<'a, str>> {
-        let value = self.headers.get(name).filter(|value| value.len() <= MAX_ASKED)?;
+        let value = self.headers.get(name).filter(|value| value.len() <= MAX_ASKED_BYTES)?;
         Some(String::from_utf8_lossy(value.as_bytes()))
     }
 
@@ -324,7 +324,7 @@ impl stratum_policy::Facts for Facts<'_> {
 
 /// A text of the request; none where it is too long to be compared.
 fn short(text: Option<&str>) -> Values<'_> {
-    Values::from(text.filter(|text| text.len() <= MAX_ASKED))
+    Values::from(text.filter(|text| text.len() <= MAX_ASKED_BYTES))
 }
 
 fn texts(all: Option<&[String]>) -> Values<'_> {

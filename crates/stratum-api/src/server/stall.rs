@@ -1,7 +1,7 @@
 //! A stream whose peer must keep reading.
 //!
 //! A response keeps memory in use and, through its body, volumes on hold. So once the socket takes no more bytes, the
-//! peer must take [`ENOUGH`] bytes within [`WINDOW`], and more where the server holds much memory for it, or the
+//! peer must take [`LEAST_BYTES_A_WINDOW`] bytes within [`READ_WINDOW`], and more where the server holds much memory for it, or the
 //! connection fails. A stream that never blocks costs nothing.
 
 use crate::connections::Connection;
@@ -14,9 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 /// How long a peer may take to read the bytes that it must read.
-const WINDOW: Duration = Duration::from_secs(30);
+const READ_WINDOW: Duration = Duration::from_secs(30);
 /// How many bytes a peer must read within a window, at least.
-const ENOUGH: u64 = 64 << 10;
+const LEAST_BYTES_A_WINDOW: u64 = 64 << 10;
 
 /// A stream that fails when its peer stops reading.
 #[derive(Debug)]
@@ -53,8 +53,9 @@ impl<S> Unstalled<S> {
             }
             Poll::Ready(Err(_)) => written,
             Poll::Pending => {
-                let least = || ENOUGH.max(self.connection.minimum_rate() * WINDOW.as_secs());
-                let begin = || Blocked { window: Box::pin(sleep(WINDOW)), missing: least() };
+                let least =
+                    || LEAST_BYTES_A_WINDOW.max(self.connection.minimum_rate() * READ_WINDOW.as_secs());
+                let begin = || Blocked { window: Box::pin(sleep(READ_WINDOW)), missing: least() };
                 match self.blocked.get_or_insert_with(begin).window.as_mut().poll(cx) {
                     Poll::Pending => Poll::Pending,
                     Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),

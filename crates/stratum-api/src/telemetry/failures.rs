@@ -9,7 +9,7 @@ use std::time::Duration;
 use tracing_mutex::parkinglot::Mutex;
 
 /// How many failures are kept.
-const KEPT: usize = 20;
+const KEPT_FAILURES: usize = 20;
 
 /// A request that failed.
 #[derive(Clone, Debug, Serialize)]
@@ -57,7 +57,7 @@ impl Failures {
             cause: cause.map(|cause| shown(cause).to_owned()),
         };
         self.0.push_front((request.now, failure));
-        self.0.truncate(KEPT);
+        self.0.truncate(KEPT_FAILURES);
     }
 
     fn newest(&self, now: Duration) -> Vec<Failure> {
@@ -96,8 +96,8 @@ mod tests {
             });
         }
         let newest = failures.newest(Duration::from_secs(40));
-        assert_eq!((newest.len(), newest[0].id.as_str(), newest[0].seconds_ago), (KEPT, "29", 11));
+        assert_eq!((newest.len(), newest[0].id.as_str(), newest[0].seconds_ago), (KEPT_FAILURES, "29", 11));
         assert_eq!((newest[0].code, newest[0].cause.as_deref()), (Some("SlowDown"), Some("no room")));
-        assert!(newest[0].path.len() < 300 && newest[KEPT - 1].seconds_ago == 30);
+        assert!(newest[0].path.len() < 300 && newest[KEPT_FAILURES - 1].seconds_ago == 30);
     }
 }

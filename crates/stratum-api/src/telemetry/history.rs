@@ -12,7 +12,7 @@ use tracing_mutex::parkinglot::Mutex;
 /// The length of a step.
 const STEP: Duration = Duration::from_secs(30);
 /// How many steps are kept: those of an hour.
-const STEPS: usize = 120;
+const KEPT_STEPS: usize = 120;
 /// How many classes of durations there are. The last has everything from about a minute on.
 const CLASSES: usize = 64;
 /// The end of the first class: 50 µs.
@@ -81,7 +81,7 @@ struct Classes([u32; CLASSES]);
 
 impl Default for History {
     fn default() -> Self {
-        History { steps: vec![Step::new(u64::MAX); STEPS] }
+        History { steps: vec![Step::new(u64::MAX); KEPT_STEPS] }
     }
 }
 
@@ -94,7 +94,7 @@ impl Step {
 impl History {
     fn count(&mut self, now: Duration, is_write: bool, took: Duration, failed: bool) {
         let number = number(now);
-        let Some(step) = self.steps.get_mut((number % STEPS as u64) as usize) else { return };
+        let Some(step) = self.steps.get_mut((number % KEPT_STEPS as u64) as usize) else { return };
         if step.number != number {
             *step = Step::new(number);
         }
@@ -108,7 +108,7 @@ impl History {
 
     fn recent(&self, now: Duration) -> Recent {
         let last = number(now);
-        let first = last.saturating_sub(STEPS as u64 - 1);
+        let first = last.saturating_sub(KEPT_STEPS as u64 - 1);
         let of = |number: u64| {
             let step = self.steps.iter().find(|step| step.number == number);
             let times = step.map(|step| (step.reads.times(), step.writes.times(), step.failed));
@@ -178,9 +178,12 @@ mod tests {
         history.count(at(10), false, at(1), false);
         assert_eq!(history.recent(at(3_599)).steps[0].reads.requests, 1);
         let later = history.recent(at(3_610));
-        assert_eq!((later.steps.len(), later.steps.iter().map(|step| step.reads.requests).sum()), (STEPS, 0));
+        assert_eq!(
+            (later.steps.len(), later.steps.iter().map(|step| step.reads.requests).sum()),
+            (KEPT_STEPS, 0)
+        );
         history.count(at(3_610), false, at(1), false);
         let recent = history.recent(at(3_615));
-        assert_eq!(recent.steps[STEPS - 1].reads.requests, 1);
+        assert_eq!(recent.steps[KEPT_STEPS - 1].reads.requests, 1);
     }
 }

@@ -10,7 +10,7 @@ pub const MAX_OBJECTS: usize = 1000;
 
 /// The longest body, in bytes: enough for [`MAX_OBJECTS`] keys of 1,024 bytes with their markup, some of their
 /// characters escaped.
-pub const MAX_BODY: u64 = 2 * 1024 * 1024;
+pub const MAX_BODY_BYTES: u64 = 2 * 1024 * 1024;
 
 /// The request of DeleteObjects.
 #[derive(Debug, PartialEq, Eq)]

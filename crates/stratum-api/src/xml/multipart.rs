@@ -15,7 +15,7 @@ pub const MAX_PARTS: usize = 10_000;
 
 /// The longest body of CompleteMultipartUpload, in bytes: enough for [`MAX_PARTS`] parts with number, quoted ETag and
 /// a SHA-256.
-pub const MAX_BODY: u64 = 4 * 1024 * 1024;
+pub const MAX_BODY_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A checksum, as an element that is named after the algorithm. Its text is base64, and for a composite checksum a
 /// dash and the number of parts behind that.

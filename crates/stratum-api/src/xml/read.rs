@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 16;
 const MAX_ELEMENTS: usize = 64 * 1024;
 
 /// How many characters of an element's name an error repeats.
-const MAX_TOLD: usize = 64;
+const MAX_TOLD_CHARS: usize = 64;
 
 /// Why a document was refused; all of them are S3's `MalformedXML`.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl From<Malformed> for S3Error {
 
 /// The name of an element as an error repeats it.
 fn told(name: &str) -> String {
-    name.chars().take(MAX_TOLD).collect()
+    name.chars().take(MAX_TOLD_CHARS).collect()
 }
 
 /// An element: its name without prefix, its own text (CDATA included), its children in order.
@@ -339,7 +339,7 @@ mod tests {
         assert_eq!(root.all("k").count(), 2);
         let long = "k".repeat(1000);
         let root = parse(format!("<a><b/><{long}/></a>").as_bytes()).expect("parses");
-        assert_eq!(root.only(&["b"]), Err(Malformed::Unknown("k".repeat(MAX_TOLD))));
+        assert_eq!(root.only(&["b"]), Err(Malformed::Unknown("k".repeat(MAX_TOLD_CHARS))));
     }
 
     proptest! {
