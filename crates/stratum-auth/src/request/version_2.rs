@@ -38,7 +38,7 @@ const EXPIRES: &str = "Expires";
 const SIGNATURE: &str = "Signature";
 
 /// The first Unix second that a presigned URL can't name, as in S3: 2038-01-19.
-const MOST_EXPIRES: u32 = 1 << 31;
+const EXPIRES_END_SECONDS: u32 = 1 << 31;
 
 /// The parameters that belong to the resource, sorted by their bytes: sub-resources, parameters that select a part of
 /// one, and those that override headers of the answer.
@@ -200,7 +200,8 @@ impl<'a> Signed<'a> {
         }
         // Only digits: Rust's own parser would accept a sign.
         let seconds = Some(&text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        let seconds = seconds.and_then(|text| text.parse().ok()).filter(|seconds| *seconds < MOST_EXPIRES);
+        let seconds =
+            seconds.and_then(|text| text.parse().ok()).filter(|seconds| *seconds < EXPIRES_END_SECONDS);
         let Some(expires) = seconds else {
             return Err(AuthError::InvalidExpires { given: text.into_owned() });
         };
