@@ -9,11 +9,11 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 /// Bytes of a batch: long enough (a millisecond of MD5) to make the hand-over negligible.
-pub(crate) const BATCH: usize = 512 << 10;
+pub(crate) const BATCH_BYTES: usize = 512 << 10;
 
 /// What a body's pipeline holds at most, in bytes: a batch being worked on and one being gathered, which may end in a
 /// piece as large as a socket read. Several kinds of work on one body share its pieces.
-pub const MEMORY: u64 = 3 * BATCH as u64;
+pub const MEMORY: u64 = 3 * BATCH_BYTES as u64;
 
 /// What is done with a body's bytes, in order.
 pub trait Work: Send + 'static {
@@ -58,7 +58,7 @@ impl<W: Work> Behind<W> {
     pub async fn push(&mut self, piece: Bytes) -> Result<W::Made, BodyError> {
         self.gathered += piece.len();
         self.batch.push(piece);
-        if self.gathered < BATCH {
+        if self.gathered < BATCH_BYTES {
             return Ok(W::Made::default());
         }
         let mut work = self.landed().await?;
@@ -115,7 +115,7 @@ pub(crate) mod tests {
     }
 
     pub fn body() -> Bytes {
-        (0..3 * BATCH + 777).map(|at| (at * 7) as u8).collect::<Vec<_>>().into()
+        (0..3 * BATCH_BYTES + 777).map(|at| (at * 7) as u8).collect::<Vec<_>>().into()
     }
 
     /// Keeps what it is given.

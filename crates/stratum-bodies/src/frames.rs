@@ -1,7 +1,7 @@
 //! Turns plaintext into frames, behind the body that comes.
 
 use crate::BodyError;
-use crate::behind::{BATCH, Work};
+use crate::behind::{BATCH_BYTES, Work};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
 use stratum_cipher::DataKey;
@@ -19,7 +19,7 @@ pub(crate) struct Framer {
 impl Framer {
     /// What it holds at most, in bytes, what it made and nobody took included.
     pub fn memory(compression: Option<Compression>) -> u64 {
-        Coding::memory(compression) + 2 * BATCH as u64
+        Coding::memory(compression) + 2 * BATCH_BYTES as u64
     }
 
     /// # Errors
