@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 const MARK: Purpose = Purpose("stratum mark");
 
 /// The longest name of a key, in bytes: it is kept with each object that is encrypted with the key.
-const MAX_NAME: usize = 128;
+const MAX_NAME_BYTES: usize = 128;
 
 /// Master keys with their names, at least one.
 pub struct MasterKeys {
@@ -43,7 +43,7 @@ pub enum KeyFileError {
     Empty,
     #[error("line {0} is not NAME:KEY")]
     NotALine(usize),
-    #[error("line {0}: a name has 1 to {MAX_NAME} letters, digits and any of -_./")]
+    #[error("line {0}: a name has 1 to {MAX_NAME_BYTES} letters, digits and any of -_./")]
     Name(usize),
     #[error("line {0}: the key is not 32 bytes in base64")]
     Key(usize),
@@ -114,7 +114,7 @@ fn local_name(name: &str) -> &str {
 
 fn check_name(name: &str, line: usize) -> Result<(), KeyFileError> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
-    let is_name = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(fits);
+    let is_name = (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(fits);
     if is_name { Ok(()) } else { Err(KeyFileError::Name(line)) }
 }
 
