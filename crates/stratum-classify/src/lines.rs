@@ -4,9 +4,9 @@
 const MOST_LINES: usize = 64;
 const LEAST_LINES: usize = 4;
 /// The time must stand among so many bytes at a line's beginning.
-const WITHIN: usize = 64;
+const TIME_WITHIN_BYTES: usize = 64;
 /// So many lines of ten must have a time.
-const OF_TEN: usize = 8;
+const TIMED_LINES_OF_TEN: usize = 8;
 
 /// Whether a text is a log, by its first bytes.
 pub fn is_log(head: &[u8]) -> bool {
@@ -14,8 +14,8 @@ pub fn is_log(head: &[u8]) -> bool {
     // The last line may be cut off.
     let whole = lines.get(..lines.len().saturating_sub(1)).unwrap_or_default();
     let whole = whole.get(..MOST_LINES).unwrap_or(whole);
-    let timed = whole.iter().filter(|line| has_time(line.get(..WITHIN).unwrap_or(line))).count();
-    whole.len() >= LEAST_LINES && timed * 10 >= whole.len() * OF_TEN
+    let timed = whole.iter().filter(|line| has_time(line.get(..TIME_WITHIN_BYTES).unwrap_or(line))).count();
+    whole.len() >= LEAST_LINES && timed * 10 >= whole.len() * TIMED_LINES_OF_TEN
 }
 
 /// Whether the line holds a time of day, such as `23:59:59`.
