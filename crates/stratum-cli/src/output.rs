@@ -16,11 +16,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 const GATHERED_BYTES: usize = 64 << 10;
-const REDRAWN: u8 = 8;
-/// A terminal of fewer columns than `NARROW` has no room for the whole progress bar, and one of fewer than
-/// `NARROWEST` has room for the percentage alone.
-const NARROW: u16 = 78;
-const NARROWEST: u16 = 44;
+const REDRAWS_A_SECOND: u8 = 8;
+/// A terminal of fewer columns than `NARROW_COLUMNS` has no room for the whole progress bar, and one of fewer than
+/// `NARROWEST_COLUMNS` has room for the percentage alone.
+const NARROW_COLUMNS: u16 = 78;
+const NARROWEST_COLUMNS: u16 = 44;
 
 /// How a command prints its answer and its progress.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -65,13 +65,13 @@ impl Output {
             let terminal = Term::stderr();
             // The bar must fit into one line, however narrow the terminal is: a wrapped one isn't redrawn in its place.
             let template = match terminal.size_checked() {
-                Some((_, ..NARROWEST)) => "{percent} %",
-                Some((_, ..NARROW)) => "{binary_bytes}/{binary_total_bytes}, {left}",
+                Some((_, ..NARROWEST_COLUMNS)) => "{percent} %",
+                Some((_, ..NARROW_COLUMNS)) => "{binary_bytes}/{binary_total_bytes}, {left}",
                 _ => {
                     "{msg:14!} [{wide_bar}] {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {left}"
                 }
             };
-            let target = ProgressDrawTarget::term(terminal, REDRAWN);
+            let target = ProgressDrawTarget::term(terminal, REDRAWS_A_SECOND);
             let bar = ProgressBar::with_draw_target(Some(0), target);
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("=> ").with_key("left", time_left));

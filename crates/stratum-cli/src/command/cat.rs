@@ -15,7 +15,7 @@ use crate::transfer::{Engine, From, Options};
 use clap::Args;
 use futures_util::StreamExt;
 
-const LINES: u64 = 10;
+const USUAL_LINES: u64 = 10;
 /// How much of an object is asked for first where lines are counted.
 const FIRST_BYTES: u64 = 64 << 10;
 
@@ -74,7 +74,7 @@ pub fn cat(args: CatArgs, machine: Machine) -> Outcome {
 pub fn head(args: HeadArgs, machine: Machine) -> Outcome {
     let (end, lines) = match (args.bytes, args.lines) {
         (Some(bytes), _) => (bytes, u64::MAX),
-        (None, lines) => (u64::MAX, lines.unwrap_or(LINES)),
+        (None, lines) => (u64::MAX, lines.unwrap_or(USUAL_LINES)),
     };
     let (version, range) = (args.version_id, 0..end);
     print(&args.urls, &Shown { is_raw: args.raw, version, range, lines }, &args.connect, machine)

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How many files and objects are transferred at once without `--jobs`.
-const JOBS: usize = 32;
+const USUAL_JOBS: usize = 32;
 const MOST_JOBS: u64 = 512;
 
 /// What `stratum cp` takes.
@@ -80,7 +80,7 @@ pub struct HowArgs {
     #[arg(long, short)]
     pub verbose: bool,
     /// How many files and objects are transferred at once.
-    #[arg(long, value_name = "N", default_value_t = JOBS as u64, value_parser = clap::value_parser!(u64).range(1..=MOST_JOBS))]
+    #[arg(long, value_name = "N", default_value_t = USUAL_JOBS as u64, value_parser = clap::value_parser!(u64).range(1..=MOST_JOBS))]
     jobs: u64,
 }
 

@@ -16,7 +16,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// How many lines are gathered before they are written out.
-const PRINTED_TOGETHER: usize = 1000;
+const LINES_A_WRITE: usize = 1000;
 
 /// What `stratum ls` takes.
 #[derive(Args)]
@@ -175,7 +175,7 @@ impl Listing<'_> {
     }
 
     fn seen(&self, shown: usize) -> Result<(), Problem> {
-        if shown.is_multiple_of(PRINTED_TOGETHER) { self.with.output.flush() } else { Ok(()) }
+        if shown.is_multiple_of(LINES_A_WRITE) { self.with.output.flush() } else { Ok(()) }
     }
 
     async fn uploads(&self) -> Result<(), Problem> {

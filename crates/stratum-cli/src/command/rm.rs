@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// How many requests that delete [`DELETED_AT_ONCE`] objects each are in flight.
-const BATCHES: usize = 4;
+const BATCHES_IN_FLIGHT: usize = 4;
 
 /// What `stratum rm` takes.
 #[derive(Args)]
@@ -149,7 +149,7 @@ impl Removal<'_> {
                 doomed.push(found?);
             }
             is_any = true;
-            if batches.len() >= BATCHES {
+            if batches.len() >= BATCHES_IN_FLIGHT {
                 batches.next().await.transpose()?;
             }
             batches.push(self.batch(doomed));

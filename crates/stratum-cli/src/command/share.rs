@@ -14,7 +14,7 @@ use serde_json::json;
 use std::time::Duration;
 
 /// How long a presigned URL may hold at most, by S3's rules.
-const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+const LONGEST_EXPIRY: Duration = Duration::from_secs(7 * 86_400);
 
 /// What `stratum presign` takes.
 #[derive(Args)]
@@ -57,7 +57,7 @@ pub struct ShareArgs {
 
 fn expiry(text: &str) -> Result<Duration, String> {
     match span(text)? {
-        span if span <= LONGEST => Ok(span),
+        span if span <= LONGEST_EXPIRY => Ok(span),
         _ => Err("a signature holds 7 days at most".into()),
     }
 }

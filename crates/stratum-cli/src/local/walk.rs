@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use tokio::sync::mpsc;
 
 /// How many files may wait for the stream's reader.
-const AHEAD: usize = 1024;
+const FILES_AHEAD: usize = 1024;
 
 /// What is done with a symbolic link that is found in a folder.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -108,7 +108,7 @@ pub fn look(path: &Path) -> Result<LocalFile, String> {
 
 /// All files below a folder.
 pub fn walk(root: &Path, symlinks: Symlinks) -> impl Stream<Item = Walked> + Send + use<> {
-    let (sender, mut receiver) = mpsc::channel(AHEAD);
+    let (sender, mut receiver) = mpsc::channel(FILES_AHEAD);
     let root = root.to_owned();
     tokio::task::spawn_blocking(move || {
         let mut walk = Walk { symlinks, sender, folders: Vec::new() };

@@ -25,7 +25,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often a request is sent again at most.
-const REPEATS: u32 = 9;
+const MOST_REPEATS: u32 = 9;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How long an answer may take to begin, beside the time that a slow line takes to send the request's body.
@@ -183,7 +183,7 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if repeats == REPEATS || !self.helps(&error) {
+            if repeats == MOST_REPEATS || !self.helps(&error) {
                 return Err(match error {
                     S3Error::Refused(mut refusal) => {
                         refusal.is_of_repeat = repeats > 0;

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 /// How many pieces are read at once where they are passed on in order.
-const AHEAD: usize = 4;
+const PIECES_AHEAD: usize = 4;
 /// The memory that is counted for a piece which is written as it comes: the bytes that are being written, those that
 /// have come since, and those in the connection's buffers.
 const STREAMED_BYTES: u64 = 2 << 20;
@@ -262,7 +262,7 @@ impl Engine {
                 Ok::<_, Problem>((body.read(begin..end).await?, memory))
             }
         });
-        let mut pieces = stream::iter(pieces).buffered(AHEAD);
+        let mut pieces = stream::iter(pieces).buffered(PIECES_AHEAD);
         let (mut sum, mut md5) = (Summing::new(crc), Md5::new());
         while let Some(piece) = pieces.next().await {
             let (bytes, _memory) = piece?;

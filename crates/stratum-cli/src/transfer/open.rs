@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long an interrupted command waits for the endpoint to abort uploads.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ABORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// All large transfers of a command that have begun and not ended.
 #[derive(Default)]
@@ -49,7 +49,7 @@ impl OpenTransfers {
         let aborts = futures_util::future::join_all(lost.map(|open| open.client.abort(&open.upload)));
         // An upload that isn't aborted in time stays until a rule of the bucket's lifecycle or `stratum rm
         // --incomplete` aborts it.
-        let _ = tokio::time::timeout(PATIENCE, aborts).await;
+        let _ = tokio::time::timeout(ABORT_TIMEOUT, aborts).await;
         resumable + self.downloads.load(Ordering::Relaxed)
     }
 
