@@ -11,13 +11,13 @@ use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 use tracing_mutex::parkinglot::Mutex;
 
-/// How many failures are allowed within [`WINDOW`]. A key is allowed more of them than a network, since strangers can
+/// How many failures are allowed within [`WINDOW_MILLIS`]. A key is allowed more of them than a network, since strangers can
 /// use up the key's count.
-const OF_SOURCE: u32 = 10;
-const OF_KEY: u32 = 50;
+const FAILURES_OF_SOURCE: u32 = 10;
+const FAILURES_OF_KEY: u32 = 50;
 /// In milliseconds.
-const WINDOW: u64 = 5 * 60 * 1_000;
-const PLACES: usize = 4_096;
+const WINDOW_MILLIS: u64 = 5 * 60 * 1_000;
+const COUNTERS: usize = 4_096;
 
 pub struct Attempts {
     seed: [u8; 16],
@@ -33,7 +33,7 @@ struct Failures {
 
 impl Failures {
     fn now(self, now: u64) -> Failures {
-        match now.saturating_sub(self.since) < WINDOW {
+        match now.saturating_sub(self.since) < WINDOW_MILLIS {
             true => self,
             false => Failures { since: now, count: 0 },
         }
@@ -48,7 +48,7 @@ impl Attempts {
     pub fn new(door: &dyn Door) -> Attempts {
         let mut seed = [0; 16];
         door.fill(&mut seed);
-        let table = || Mutex::new(vec![Failures::default(); PLACES]);
+        let table = || Mutex::new(vec![Failures::default(); COUNTERS]);
         Attempts { seed, sources: table(), keys: table() }
     }
 
@@ -61,8 +61,8 @@ impl Attempts {
     /// # Errors
     /// There were too many failures: the attempt must wait.
     pub fn begin(&self, source: IpAddr, access_key: &str, now: u64) -> Result<(), Wait> {
-        take(&self.sources, self.place(&network(source)), OF_SOURCE, now)?;
-        take(&self.keys, self.place(access_key), OF_KEY, now)
+        take(&self.sources, self.place(&network(source)), FAILURES_OF_SOURCE, now)?;
+        take(&self.keys, self.place(access_key), FAILURES_OF_KEY, now)
     }
 
     /// Takes an attempt that succeeded out of the counts again.
@@ -74,7 +74,7 @@ impl Attempts {
     fn place(&self, of: &(impl Hash + ?Sized)) -> usize {
         let mut hasher = SipHasher13::new_with_key(&self.seed);
         of.hash(&mut hasher);
-        (hasher.finish() % PLACES as u64) as usize
+        (hasher.finish() % COUNTERS as u64) as usize
     }
 }
 
@@ -83,7 +83,9 @@ fn take(table: &Mutex<Vec<Failures>>, place: usize, most: u32, now: u64) -> Resu
     let Some(failures) = table.get_mut(place) else { return Ok(()) };
     *failures = failures.now(now);
     if failures.count >= most {
-        return Err(Wait(failures.since.saturating_add(WINDOW).saturating_sub(now).div_ceil(1_000).max(1)));
+        return Err(Wait(
+            failures.since.saturating_add(WINDOW_MILLIS).saturating_sub(now).div_ceil(1_000).max(1),
+        ));
     }
     if failures.count == 0 {
         failures.since = now;
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     fn attempts() -> Attempts {
-        let table = || Mutex::new(vec![Failures::default(); PLACES]);
+        let table = || Mutex::new(vec![Failures::default(); COUNTERS]);
         Attempts { seed: [7; 16], sources: table(), keys: table() }
     }
 
@@ -119,13 +121,13 @@ mod tests {
     fn a_network_and_a_key_must_wait_after_too_many_failures() {
         let (attempts, now) = (attempts(), 1_000_000);
         let source = |last: u8| IpAddr::from([192, 0, 2, last]);
-        for _ in 0..OF_SOURCE {
+        for _ in 0..FAILURES_OF_SOURCE {
             assert_eq!(attempts.begin(source(1), "A", now), Ok(()));
         }
         assert_eq!(attempts.begin(source(1), "B", now + 1_000), Err(Wait(299)));
-        assert_eq!(attempts.begin(source(1), "B", now + WINDOW), Ok(()));
+        assert_eq!(attempts.begin(source(1), "B", now + WINDOW_MILLIS), Ok(()));
         for from in 2..=5 {
-            (0..OF_SOURCE).for_each(|_| assert_eq!(attempts.begin(source(from), "A", now), Ok(())));
+            (0..FAILURES_OF_SOURCE).for_each(|_| assert_eq!(attempts.begin(source(from), "A", now), Ok(())));
         }
         assert!(attempts.begin(source(6), "A", now).is_err());
         assert_eq!(attempts.begin(source(7), "C", now), Ok(()));
@@ -143,7 +145,7 @@ mod tests {
     #[test]
     fn addresses_of_one_ipv6_network_share_a_count() {
         let attempts = attempts();
-        for host in 0..OF_SOURCE {
+        for host in 0..FAILURES_OF_SOURCE {
             let source = IpAddr::from(Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(host)));
             assert_eq!(attempts.begin(source, "A", 5), Ok(()));
         }

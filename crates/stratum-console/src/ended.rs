@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How long a session lasts, in milliseconds.
-pub const LASTS: u64 = 12 * 3_600 * 1_000;
+pub const SESSION_MILLIS: u64 = 12 * 3_600 * 1_000;
 /// How many ended sessions of a holder are remembered one by one.
 const MOST_SESSIONS: usize = 16;
 /// How many holders of an account are remembered.
@@ -89,7 +89,7 @@ impl Ended {
     }
 
     pub fn end(&mut self, ending: Ending<'_>, now: u64) {
-        self.forget(now.saturating_sub(LASTS));
+        self.forget(now.saturating_sub(SESSION_MILLIS));
         match ending {
             Ending::One(mark) => self.change(&mark.holder, |own| {
                 own.sessions.insert(mark.id, mark.began);
@@ -236,8 +236,8 @@ mod tests {
         let mut ended = Ended::default();
         ended.end(Ending::One(&mark("a", "ada", 1, NOW)), NOW);
         ended.end(Ending::OfHolder(&mark("a", "bob", 1, NOW)), NOW);
-        let late = mark("b", "carl", 3, NOW + LASTS);
-        ended.end(Ending::One(&late), NOW + LASTS);
+        let late = mark("b", "carl", 3, NOW + SESSION_MILLIS);
+        ended.end(Ending::One(&late), NOW + SESSION_MILLIS);
         assert_eq!(ended.accounts.keys().collect::<Vec<_>>(), ["b"]);
     }
 }

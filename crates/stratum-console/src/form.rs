@@ -13,7 +13,7 @@ use url::form_urlencoded;
 /// fields.
 pub const MOST_FORM_BYTES: u64 = 512 << 10;
 /// How long a form may take to arrive. Forms are small, so a slower sender isn't a browser.
-const PATIENCE: Duration = Duration::from_secs(30);
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The field of every form that holds the session's form token.
 pub const TOKEN: &str = "token";
@@ -36,7 +36,7 @@ impl Fields {
             return Err(Trouble::wrong("This takes a form, and something else was sent."));
         }
         let read = Limited::new(body, MOST_FORM_BYTES as usize).collect();
-        match tokio::time::timeout(PATIENCE, read).await {
+        match tokio::time::timeout(ARRIVAL_TIMEOUT, read).await {
             Ok(Ok(read)) => Ok(Fields::parse(&read.to_bytes())),
             Ok(Err(_)) => Err(Trouble::wrong("The form is too long, or was cut off on its way.")),
             Err(_) => Err(Trouble::wrong("The form took too long to arrive.")),

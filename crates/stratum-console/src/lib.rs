@@ -63,7 +63,7 @@ pub(crate) struct Console {
 }
 
 /// How many archives are written at once.
-const ARCHIVES: usize = 8;
+const ARCHIVES_AT_ONCE: usize = 8;
 
 /// The console's routes, whose paths begin with [`ROOT`]. Each request carries where it came from (`SocketAddr`) and how
 /// (`http::uri::Scheme`) as extensions.
@@ -74,7 +74,7 @@ pub fn routes(door: Arc<dyn Door>) -> Router {
         sessions,
         attempts,
         assets: Assets::new(),
-        archives: Arc::new(Semaphore::new(ARCHIVES)),
+        archives: Arc::new(Semaphore::new(ARCHIVES_AT_ONCE)),
     });
     let guard = middleware::from_fn_with_state(console.clone(), visit::guard);
     pages::routes().layer(guard).with_state(console)

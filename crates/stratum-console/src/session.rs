@@ -6,7 +6,7 @@
 //! access key is still valid, and has the same secret, is asked of the store with every request.
 
 use crate::door::{Door, Key, SessionKeeper, Who};
-use crate::ended::{Ended, Ending, LASTS, Mark};
+use crate::ended::{Ended, Ending, Mark, SESSION_MILLIS};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use http::header::COOKIE;
@@ -45,7 +45,7 @@ impl Session {
 
     /// When it ends by itself, in milliseconds of Unix time.
     pub fn ends(&self) -> u64 {
-        self.mark.began.saturating_add(LASTS)
+        self.mark.began.saturating_add(SESSION_MILLIS)
     }
 
     /// Whether the session's key still belongs to the same holder and has the same secret: the configuration may have
@@ -112,7 +112,7 @@ impl Sessions {
         let words = serde_json::to_vec(&session).ok()?;
         let sealed = BASE64.encode(self.key.seal_words(Salt(salt), &words));
         let fits = sealed.len() <= MOST_BYTES;
-        Some((cookie(&sealed, LASTS / 1_000, scheme).filter(|_| fits)?, session))
+        Some((cookie(&sealed, SESSION_MILLIS / 1_000, scheme).filter(|_| fits)?, session))
     }
 
     /// The session whose cookie is in the headers, if it hasn't ended.

@@ -15,10 +15,10 @@ use maud::{Markup, html};
 use std::sync::Arc;
 
 /// The longest encoded form that is kept through signing in. It must fit into the sign-in form.
-const MOST_KEPT: usize = 384 << 10;
+const MOST_KEPT_BYTES: usize = 384 << 10;
 
 /// The longest access key, in bytes.
-const MOST_KEY: usize = 128;
+const MOST_KEY_BYTES: usize = 128;
 
 /// A form that is kept until its sender has signed in again.
 #[derive(Clone, Default)]
@@ -32,7 +32,7 @@ pub struct Kept {
 impl Kept {
     pub fn of(action: &str, fields: &Fields) -> Kept {
         let encoded = names::form(fields.iter().filter(|(name, _)| *name != TOKEN));
-        if encoded.len() > MOST_KEPT {
+        if encoded.len() > MOST_KEPT_BYTES {
             return Kept::default();
         }
         Kept { action: names::ours(action, crate::ROOT).unwrap_or_default().to_owned(), fields: encoded }
@@ -113,7 +113,7 @@ pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Res
     let kept = Kept::sent(&fields);
     let access_key = fields.get("access-key").trim();
     // A longer key can't exist, so it counts as none and isn't repeated in the log or the page.
-    let access_key = if access_key.len() > MOST_KEY { "" } else { access_key };
+    let access_key = if access_key.len() > MOST_KEY_BYTES { "" } else { access_key };
     let again = |status: StatusCode, problem: String| {
         let shown = Shown { to, kept: kept.clone(), access_key, problem: Some(problem) };
         (status, sheet(&console, &shown)).into_response()

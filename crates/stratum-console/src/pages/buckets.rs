@@ -12,12 +12,12 @@ use axum::response::IntoResponse;
 use http::{Method, StatusCode};
 use maud::{Markup, html};
 
-const PAGE: &str = "100";
+const PAGE_ENTRIES: &str = "100";
 
 /// `GET /buckets?from=...`
 pub async fn list(visit: Visit) -> Page {
     let asked = visit.ask().service().with([
-        ("max-buckets", PAGE),
+        ("max-buckets", PAGE_ENTRIES),
         ("continuation-token", visit.query.get("from")),
         ("prefix", visit.query.get("name")),
     ]);

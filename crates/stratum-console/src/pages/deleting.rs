@@ -14,9 +14,9 @@ use http::Method;
 use maud::{Markup, html};
 
 /// How many objects are deleted by one request.
-const AT_ONCE: usize = 1_000;
+const KEYS_A_REQUEST: usize = 1_000;
 /// How many names are shown at most.
-const SHOWN: usize = 20;
+const SHOWN_NAMES: usize = 20;
 
 /// What was chosen to be deleted.
 #[derive(Default)]
@@ -88,11 +88,11 @@ pub async fn ask_first(visit: Visit, fields: Fields) -> Page {
             h1 { "Delete?" }
             ul.chosen {
                 @for told in &within { li { (told) } }
-                @for (key, version) in chosen.objects.iter().take(SHOWN) {
+                @for (key, version) in chosen.objects.iter().take(SHOWN_NAMES) {
                     li { (visible(key)) @if !version.is_empty() { " " span.muted { "version " code { (version) } } } }
                 }
             }
-            @if chosen.objects.len() > SHOWN { p { "and " (count((chosen.objects.len() - SHOWN) as u64)) " more" } }
+            @if chosen.objects.len() > SHOWN_NAMES { p { "and " (count((chosen.objects.len() - SHOWN_NAMES) as u64)) " more" } }
             @if let Some(meaning) = meaning { (meaning) }
             form method="post" action=(names::of_bucket(&visit.bucket, "/deleted")) {
                 (token(&visit.session))
@@ -140,7 +140,7 @@ pub async fn delete(visit: Visit, fields: Fields) -> Page {
     let (chosen, back) = (Chosen::of(&fields), back(&visit, &fields));
     let mut refused = Vec::new();
     let mut deleted = 0;
-    for some in chosen.objects.chunks(AT_ONCE) {
+    for some in chosen.objects.chunks(KEYS_A_REQUEST) {
         refused.extend(delete_some(&visit, some).await?);
         deleted += some.len();
     }
@@ -173,7 +173,7 @@ pub async fn delete(visit: Visit, fields: Fields) -> Page {
                     (left.fields())
                     input type="hidden" name="back" value=(back);
                     div.actions {
-                        button.danger type="submit" { "Delete the next " (count(AT_ONCE as u64)) }
+                        button.danger type="submit" { "Delete the next " (count(KEYS_A_REQUEST as u64)) }
                         a.button href=(back) { "Stop here" }
                     }
                 }
@@ -189,7 +189,7 @@ fn not_deleted(refused: &[NotDeleted]) -> Markup {
         html! {
             p { (counted(refused.len() as u64, "object")) " could not be deleted:" }
             ul {
-                @for error in refused.iter().take(SHOWN) {
+                @for error in refused.iter().take(SHOWN_NAMES) {
                     li { (visible(&error.key)) ": " (error.message) " (" (error.code) ")" }
                 }
             }

@@ -5,7 +5,7 @@ use crate::trouble::Trouble;
 use http::Method;
 
 /// How many rows a page has, such that it stays below 100 KB.
-const ROWS: &str = "100";
+const PAGE_ENTRIES: &str = "100";
 
 /// What stands in one row.
 pub enum Row {
@@ -53,7 +53,7 @@ pub async fn objects(
     let prefix = [folder, begins].concat();
     let asked = ask.bucket(Method::GET, bucket).query("list-type=2&encoding-type=url&delimiter=%2F").with([
         ("prefix", prefix.as_str()),
-        ("max-keys", ROWS),
+        ("max-keys", PAGE_ENTRIES),
         ("continuation-token", &from.key),
     ]);
     let list: ObjectList = asked.xml().await?;
@@ -80,7 +80,7 @@ pub async fn versions(
     let prefix = [folder, begins].concat();
     let asked = ask.bucket(Method::GET, bucket).query("versions&encoding-type=url&delimiter=%2F").with([
         ("prefix", prefix.as_str()),
-        ("max-keys", ROWS),
+        ("max-keys", PAGE_ENTRIES),
         ("key-marker", &from.key),
         ("version-id-marker", &from.version),
     ]);

@@ -19,11 +19,11 @@ use holder::{Holder, Kind};
 use maud::{Markup, html};
 
 /// How many users, groups, roles or policies a page shows.
-const MOST: &str = "200";
+const PAGE_ENTRIES: &str = "200";
 
 /// Says that a list is longer than what is shown of it.
 fn cut(is_cut: bool) -> Markup {
-    html! { @if is_cut { p.muted { "There are more; the first " (MOST) " are shown. IAM's own tools list all." } } }
+    html! { @if is_cut { p.muted { "There are more; the first " (PAGE_ENTRIES) " are shown. IAM's own tools list all." } } }
 }
 
 /// `GET /people`
@@ -33,9 +33,12 @@ pub async fn show(visit: Visit) -> Page {
 
 async fn sheet(visit: &Visit, problem: Option<&str>, fields: &Fields) -> Result<Markup, Trouble> {
     let ask = visit.ask();
-    let users: Option<UsersAnswer> = if_allowed(ask.iam("ListUsers", &[("MaxItems", MOST)]).xml().await)?;
-    let groups: Option<GroupsAnswer> = if_allowed(ask.iam("ListGroups", &[("MaxItems", MOST)]).xml().await)?;
-    let roles: Option<RolesAnswer> = if_allowed(ask.iam("ListRoles", &[("MaxItems", MOST)]).xml().await)?;
+    let users: Option<UsersAnswer> =
+        if_allowed(ask.iam("ListUsers", &[("MaxItems", PAGE_ENTRIES)]).xml().await)?;
+    let groups: Option<GroupsAnswer> =
+        if_allowed(ask.iam("ListGroups", &[("MaxItems", PAGE_ENTRIES)]).xml().await)?;
+    let roles: Option<RolesAnswer> =
+        if_allowed(ask.iam("ListRoles", &[("MaxItems", PAGE_ENTRIES)]).xml().await)?;
     let policies = policies(visit).await?;
     let content = html! {
         div.head { h1 { "Access" } }
@@ -59,7 +62,7 @@ async fn sheet(visit: &Visit, problem: Option<&str>, fields: &Fields) -> Result<
 }
 
 async fn policies(visit: &Visit) -> Result<Option<PoliciesResult>, Trouble> {
-    let asked = visit.ask().iam("ListPolicies", &[("MaxItems", MOST)]);
+    let asked = visit.ask().iam("ListPolicies", &[("MaxItems", PAGE_ENTRIES)]);
     let answer: Option<PoliciesAnswer> = if_allowed(asked.xml().await)?;
     Ok(answer.map(|answer| answer.result))
 }

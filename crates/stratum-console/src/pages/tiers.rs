@@ -19,7 +19,7 @@ use maud::{Markup, html};
 use treemap::{Tile, squarify};
 
 /// How many surfaces a map has at most.
-const PARTS: usize = 24;
+const MOST_SURFACES: usize = 24;
 /// How many pages of the report are asked for to make one map, over all its prefixes.
 const COUNTED_PAGES: usize = 60;
 const WIDTH: f64 = 1000.0;
@@ -101,8 +101,8 @@ async fn pieces(visit: &Visit, prefix: &str) -> Result<(Vec<Piece>, bool), Troub
     }
     pieces.retain(|piece| piece.held.bytes.all() > 0);
     pieces.sort_by_key(|piece| std::cmp::Reverse(piece.held.bytes.all()));
-    is_all &= pieces.len() <= PARTS;
-    pieces.truncate(PARTS);
+    is_all &= pieces.len() <= MOST_SURFACES;
+    pieces.truncate(MOST_SURFACES);
     Ok((pieces, is_all))
 }
 

@@ -27,8 +27,8 @@ const PART_SECONDS: u32 = 6 * 3_600;
 /// How many parts one answer signs addresses for.
 const PARTS_AT_ONCE: u32 = 64;
 /// The longest text field of a form with files, in bytes.
-const MOST_TEXT: usize = 4 << 10;
-const PATIENCE: Duration = Duration::from_secs(30);
+const MOST_TEXT_BYTES: usize = 4 << 10;
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `POST /b/{bucket}/upload`: `token`, `prefix`, and files.
 pub async fn of_form(visit: Visit, body: Body) -> Page {
@@ -61,7 +61,7 @@ pub async fn of_form(visit: Visit, body: Body) -> Page {
 }
 
 async fn next<'a>(parts: &mut Multipart<'a>) -> Result<Option<Field<'a>>, Trouble> {
-    match tokio::time::timeout(PATIENCE, parts.next_field()).await {
+    match tokio::time::timeout(PIECE_TIMEOUT, parts.next_field()).await {
         Ok(field) => field.map_err(|_| Trouble::wrong("The form was cut off, or can't be read.")),
         Err(_) => Err(Trouble::wrong("The form took too long to arrive.")),
     }
@@ -72,7 +72,7 @@ async fn text(mut field: Field<'_>) -> Result<String, Trouble> {
     let wrong = || Trouble::wrong("The form can't be read.");
     while let Some(piece) = field.chunk().await.map_err(|_| wrong())? {
         bytes.extend_from_slice(&piece);
-        if bytes.len() > MOST_TEXT {
+        if bytes.len() > MOST_TEXT_BYTES {
             return Err(wrong());
         }
     }

@@ -11,7 +11,7 @@ use http::Method;
 use maud::{Markup, html};
 
 /// How many versions a page shows.
-const MOST: &str = "50";
+const PAGE_ENTRIES: &str = "50";
 
 /// A version of the object, or a delete marker.
 pub struct Kept {
@@ -22,7 +22,7 @@ pub struct Kept {
 /// The newest versions, and whether there are more.
 pub async fn of(visit: &Visit, key: &str) -> Result<(Vec<Kept>, bool), Trouble> {
     let asked = visit.ask().bucket(Method::GET, &visit.bucket).query("versions&encoding-type=url");
-    let list: VersionList = asked.with([("prefix", key), ("max-keys", MOST)]).xml().await?;
+    let list: VersionList = asked.with([("prefix", key), ("max-keys", PAGE_ENTRIES)]).xml().await?;
     let mut goes_on = false;
     let mut kept = Vec::new();
     for entry in list.entries {
@@ -59,7 +59,7 @@ pub fn table(visit: &Visit, key: &str, kept: &[Kept], goes_on: bool, shown: &str
             }
             tbody { @for version in kept { (line(visit, key, version, shown)) } }
         }
-        @if goes_on { p.muted { "There are more; the newest " (MOST) " are shown." } }
+        @if goes_on { p.muted { "There are more; the newest " (PAGE_ENTRIES) " are shown." } }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::answers::{GroupAnswer, GroupResult, Members, User, UsersAnswer};
 use super::holder::{Holder, Kind};
-use super::{MOST, cut, form, policies};
+use super::{PAGE_ENTRIES, cut, form, policies};
 use crate::ask::if_allowed;
 use crate::frame::{Part, crumbs, field, text_field};
 use crate::trouble::Trouble;
@@ -18,9 +18,11 @@ pub async fn show(visit: Visit) -> Page {
 pub(super) async fn sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Result<Markup, Trouble> {
     let group = Holder::new(Kind::Group, name);
     let ask = visit.ask();
-    let found: GroupAnswer = ask.iam("GetGroup", &[("GroupName", name), ("MaxItems", MOST)]).xml().await?;
+    let found: GroupAnswer =
+        ask.iam("GetGroup", &[("GroupName", name), ("MaxItems", PAGE_ENTRIES)]).xml().await?;
     let GroupResult { users: Members { member: members }, is_truncated } = found.result;
-    let users: Option<UsersAnswer> = if_allowed(ask.iam("ListUsers", &[("MaxItems", MOST)]).xml().await)?;
+    let users: Option<UsersAnswer> =
+        if_allowed(ask.iam("ListUsers", &[("MaxItems", PAGE_ENTRIES)]).xml().await)?;
     let are_all = !is_truncated && users.as_ref().is_some_and(|users| !users.result.is_truncated);
     let others: Vec<User> = users
         .into_iter()

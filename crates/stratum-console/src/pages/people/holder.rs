@@ -3,7 +3,7 @@
 use super::answers::{
     AttachedAnswer, AttachedGroupAnswer, AttachedResult, AttachedRoleAnswer, PoliciesResult,
 };
-use super::{MOST, cut, form};
+use super::{PAGE_ENTRIES, cut, form};
 use crate::ask::if_allowed;
 use crate::frame::{field, text_field};
 use crate::names;
@@ -97,7 +97,7 @@ impl<'a> Holder<'a> {
 
     /// The parameters by which an IAM action lists the first of what the holder has.
     pub fn first_of(&self) -> [(&'a str, &'a str); 2] {
-        [(self.kind.parameter(), self.name), ("MaxItems", MOST)]
+        [(self.kind.parameter(), self.name), ("MaxItems", PAGE_ENTRIES)]
     }
 
     /// The IAM action for what a form of any kind of holder may ask.

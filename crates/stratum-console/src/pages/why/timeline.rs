@@ -11,12 +11,12 @@ use crate::frame::{tier, tier_class};
 use crate::shown::{bytes, counted, moment, percent, span};
 use maud::{Markup, html};
 
-const DAY: u64 = 24 * 3_600 * 1_000;
+const DAY_MILLIS: u64 = 24 * 3_600 * 1_000;
 /// Heights in pixels: of the columns with the figures above them, of the figures, the top of the bar of tiers, and
 /// the height of the whole picture.
-const COLUMNS: f64 = 74.0;
-const FIGURES: f64 = 16.0;
-const PLACES: f64 = 84.0;
+const COLUMNS_HEIGHT: f64 = 74.0;
+const FIGURES_HEIGHT: f64 = 16.0;
+const TIERS_TOP: f64 = 84.0;
 const HEIGHT: f64 = 122.0;
 
 /// The ages at which columns end, in days, the newest first: the half-lives of the counts, and a year.
@@ -100,7 +100,7 @@ pub fn timeline(explained: &Explanation, now: u64) -> Markup {
 
 /// How long the store's day lasts, in milliseconds.
 fn day(terms: Option<&Terms>) -> u64 {
-    terms.map(|terms| terms.day).filter(|day| *day > 0).unwrap_or(DAY)
+    terms.map(|terms| terms.day).filter(|day| *day > 0).unwrap_or(DAY_MILLIS)
 }
 
 fn events<'a>(explained: &'a Explanation, terms: Option<&Terms>) -> Vec<Event<'a>> {
@@ -129,7 +129,7 @@ fn counted_days(days: f64) -> String {
 fn picture(explained: &Explanation, axis: &Axis) -> Markup {
     let rates: &[f64] = explained.signals.as_ref().map_or(&[], |used| &used.daily_reads);
     let most = rates.iter().copied().fold(0.0, f64::max);
-    let height = |rate: f64| if most > 0.0 { (COLUMNS - FIGURES) * rate / most } else { 0.0 };
+    let height = |rate: f64| if most > 0.0 { (COLUMNS_HEIGHT - FIGURES_HEIGHT) * rate / most } else { 0.0 };
     let percent = |part: f64| format!("{part:.2}%");
     let width = 100.0 / ENDS.len() as f64;
     html! {
@@ -139,18 +139,18 @@ fn picture(explained: &Explanation, axis: &Axis) -> Markup {
                 @for (column, rate) in rates.iter().enumerate().take(ENDS.len()) {
                     @let (left, middle) = Axis::column(column);
                     @let tall = height(*rate).max(if *rate > 0.0 { 1.0 } else { 0.0 });
-                    rect.reads x=(percent(left + width * 0.08)) y=(COLUMNS - tall) width=(percent(width * 0.84)) height=(tall) rx="2" {}
-                    text x=(percent(middle)) y=(COLUMNS - tall - 4.0) text-anchor="middle" { (rate_shown(*rate)) }
+                    rect.reads x=(percent(left + width * 0.08)) y=(COLUMNS_HEIGHT - tall) width=(percent(width * 0.84)) height=(tall) rx="2" {}
+                    text x=(percent(middle)) y=(COLUMNS_HEIGHT - tall - 4.0) text-anchor="middle" { (rate_shown(*rate)) }
                 }
-                line.ground x1="0" x2="100%" y1=(COLUMNS) y2=(COLUMNS) {}
+                line.ground x1="0" x2="100%" y1=(COLUMNS_HEIGHT) y2=(COLUMNS_HEIGHT) {}
                 @for (from, to, name) in places(explained, axis) {
-                    rect.(tier_class(name)) x=(percent(from)) y=(PLACES) width=(percent(to - from)) height="12" {}
+                    rect.(tier_class(name)) x=(percent(from)) y=(TIERS_TOP) width=(percent(to - from)) height="12" {}
                 }
                 @for moved in &explained.history {
-                    line.move x1=(percent(axis.at(moved.since))) x2=(percent(axis.at(moved.since))) y1=(PLACES - 4.0) y2=(PLACES + 16.0) {}
+                    line.move x1=(percent(axis.at(moved.since))) x2=(percent(axis.at(moved.since))) y1=(TIERS_TOP - 4.0) y2=(TIERS_TOP + 16.0) {}
                 }
                 @if let Some(last) = explained.signals.as_ref().and_then(|used| used.last) {
-                    circle.last cx=(percent(axis.at(last))) cy=(COLUMNS) r="4.5" {}
+                    circle.last cx=(percent(axis.at(last))) cy=(COLUMNS_HEIGHT) r="4.5" {}
                 }
                 @for (column, end) in ENDS.iter().enumerate() {
                     @let (left, _) = Axis::column(column);
@@ -282,8 +282,8 @@ mod tests {
 
     #[test]
     fn the_axis_has_a_column_for_each_span_and_goes_one_way() {
-        let axis = Axis { now: NOW, day: DAY };
-        let at = |days: f64| axis.at(NOW - (days * DAY as f64) as u64);
+        let axis = Axis { now: NOW, day: DAY_MILLIS };
+        let at = |days: f64| axis.at(NOW - (days * DAY_MILLIS as f64) as u64);
         assert_eq!(at(0.0), 100.0);
         for (days, percent) in
             [(1.0 / 24.0, 80.0), (1.0, 60.0), (7.0, 40.0), (30.0, 20.0), (365.0, 0.0), (9_000.0, 0.0)]
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(axis.at(NOW + 5), 100.0);
         assert!((Axis { now: NOW, day: 2_000 }.at(NOW - 14_000) - 40.0).abs() < 0.01);
         assert_eq!(
-            (age(1.0 / 24.0, DAY), age(1.0, DAY), age(365.0, DAY)),
+            (age(1.0 / 24.0, DAY_MILLIS), age(1.0, DAY_MILLIS), age(365.0, DAY_MILLIS)),
             ("1 h".into(), "24 h".into(), "1 y".into())
         );
         assert_eq!((age(1.0, 2_000), age(365.0, 2_000)), ("2 s".into(), "12 min".into()));
@@ -306,16 +306,16 @@ mod tests {
     fn tiers_follow_each_other_on_the_axis_until_now() {
         let moved = |tier: &str, days: u64| super::super::Moved {
             tier: tier.into(),
-            since: NOW - days * DAY,
+            since: NOW - days * DAY_MILLIS,
             ..Default::default()
         };
-        let axis = Axis { now: NOW, day: DAY };
+        let axis = Axis { now: NOW, day: DAY_MILLIS };
         let explained =
             Explanation { history: vec![moved("warm", 30), moved("cold", 7)], ..Explanation::default() };
         let found = places(&explained, &axis);
         assert_eq!(found.iter().map(|(_, _, tier)| *tier).collect::<Vec<_>>(), ["warm", "cold"]);
         assert!((found[0].1 - found[1].0).abs() < f64::EPSILON && (found[1].1 - 100.0).abs() < f64::EPSILON);
-        let put = Explanation { tier: "hot".into(), since: NOW - DAY, ..Explanation::default() };
+        let put = Explanation { tier: "hot".into(), since: NOW - DAY_MILLIS, ..Explanation::default() };
         assert_eq!(places(&put, &axis).len(), 1);
     }
 
