@@ -23,7 +23,7 @@ use stratum_tiering::usage::name::Seed;
 pub const LEAST_RESERVE: u64 = 192 << 20;
 
 /// The memory for the use of objects if the caller doesn't configure it, in bytes.
-const LITTLE_MEMORY: usize = 1 << 20;
+const LITTLE_MEMORY_BYTES: usize = 1 << 20;
 
 /// How a store is opened over its [`crate::Foundation`].
 pub struct Config {
@@ -92,7 +92,7 @@ impl Config {
             codecs: Codecs::NONE,
             tiering: TieringConfig::default(),
             lifecycle_days: Days::default(),
-            usage: Arc::new(Usage::new(LITTLE_MEMORY, Day::REAL, Seed([0; 16]))),
+            usage: Arc::new(Usage::new(LITTLE_MEMORY_BYTES, Day::REAL, Seed([0; 16]))),
             samples: Arc::new(Samples::closed("nobody does here")),
             keys: None,
             remote: None,

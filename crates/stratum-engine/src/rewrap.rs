@@ -23,7 +23,7 @@ use tracing_mutex::parkinglot::Mutex;
 /// The pause between two looks while no pass was asked for; asking wakes the task.
 const IDLE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// The pause between two pages, so that requests come first.
-const REST: Duration = Duration::from_millis(10);
+const PAGE_PAUSE: Duration = Duration::from_millis(10);
 /// The pause after a failure of the store.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// How often a pass walks over everything, at most. New writes have the new keys, so each walk finds far less than the one
@@ -31,7 +31,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 const MOST_WALKS: u32 = 8;
 /// Keys that are replaced with one command, which has at most 1 MiB: an object's name takes up to 1 KiB, and each
 /// wrapped key a tenth of that.
-const TOGETHER: usize = 256;
+const KEYS_A_COMMAND: usize = 256;
 
 /// Wraps data keys again when asked to; one for a store.
 pub struct Rewrapper {
@@ -161,7 +161,7 @@ impl Rewrapper {
         let mut rewrapped = u64::from(matches!(secrets, Secrets::Rewrapped));
         let outdated = rewrapped + changes.len() as u64;
         while !changes.is_empty() {
-            let rest = changes.split_off(changes.len().min(TOGETHER));
+            let rest = changes.split_off(changes.len().min(KEYS_A_COMMAND));
             let command = Command::RewrapKeys(std::mem::replace(&mut changes, rest));
             match self.metadata.commit(command, bytes::Bytes::new()).await.map_err(text)? {
                 Outcome::Count(applied) => rewrapped += applied,
@@ -180,10 +180,10 @@ impl Rewrapper {
         state.outdated += outdated;
         if !page.is_last {
             state.walk = Some(walk);
-            return Ok(Next::After(REST));
+            return Ok(Next::After(PAGE_PAUSE));
         }
         if !state.end_walk() {
-            return Ok(Next::After(REST));
+            return Ok(Next::After(PAGE_PAUSE));
         }
         let (walks, RewrapStatus { looked_at, rewrapped, failed, left, .. }) = (state.walks, &state.status);
         tracing::info!(walks, looked_at, rewrapped, failed, left, "wrapped data keys anew");

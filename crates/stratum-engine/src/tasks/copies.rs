@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tracing_mutex::parkinglot::Mutex;
 
 /// How often all copies are read without being asked for.
-const INTERVAL: Duration = Duration::from_secs(24 * 3600);
+const READ_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// When the copies are read, and the results.
 #[derive(Debug, Default)]
@@ -53,14 +53,14 @@ impl Task for CopiesScrub {
             role: Role::Host,
             class: Some(Class::Scrub),
             executor: Executor::Runtime,
-            delay: INTERVAL,
+            delay: READ_INTERVAL,
         }
     }
 
     fn step<'a>(&'a self, stop: &'a Stop) -> Work<'a, Next> {
         Box::pin(async {
             check_copies(&self.0, stop).await;
-            Next::After(INTERVAL)
+            Next::After(READ_INTERVAL)
         })
     }
 

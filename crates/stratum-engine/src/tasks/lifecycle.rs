@@ -31,15 +31,15 @@ use stratum_tiering::usage::Usage;
 use tracing_mutex::parkinglot::Mutex;
 
 /// Versions or uploads that are looked at in one step.
-const PAGE: usize = 1_000;
+const PAGE_ENTRIES: usize = 1_000;
 /// Commands that are under way at the same time.
-const AT_ONCE: usize = 64;
+const COMMANDS_AT_ONCE: usize = 64;
 /// The rest after a page, as a multiple of the time that the page took.
-const RESTS: u32 = 2;
+const REST_FACTOR: u32 = 2;
 /// The pause after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
 /// How often a page that can't be read is tried in a pass.
-const TRIES: u32 = 3;
+const PAGE_ATTEMPTS: u32 = 3;
 
 /// The task, one for a store.
 pub struct Lifecycle {
@@ -82,7 +82,7 @@ impl Pass {
     fn put_off(&mut self, underway: Underway) -> PutOff {
         let Underway { bucket, at, failures } = underway;
         let failures = failures + 1;
-        if failures < TRIES {
+        if failures < PAGE_ATTEMPTS {
             self.left.push_back(Underway { bucket, at, failures });
             return PutOff::UntilOthersAreDone;
         }
@@ -177,7 +177,7 @@ impl Lifecycle {
                     (underway.at, underway.failures) = (at, 0);
                     pass.left.push_front(underway);
                 }
-                Ok(Next::After(self.clock.monotonic().saturating_sub(began) * RESTS))
+                Ok(Next::After(self.clock.monotonic().saturating_sub(began) * REST_FACTOR))
             }
             // Nothing can be read now, of no bucket.
             Err(error @ ReadError::Unavailable(_)) => {
@@ -244,7 +244,7 @@ impl Lifecycle {
         };
         let done = stream::iter(actions)
             .map(|action| self.act(bucket, &told, action, now))
-            .buffer_unordered(AT_ONCE);
+            .buffer_unordered(COMMANDS_AT_ONCE);
         done.collect::<Vec<()>>().await;
         Ok(next.map(|stage| At { rules, told, stage }))
     }
@@ -286,7 +286,7 @@ impl Lifecycle {
             prefix: rules.common_prefix().to_vec(),
             delimiter: None,
             from,
-            max: PAGE,
+            max: PAGE_ENTRIES,
             owners: false,
         };
         let view = self.metadata.local();
@@ -371,7 +371,7 @@ impl Lifecycle {
             prefix: rules.common_prefix().to_vec(),
             delimiter: None,
             from,
-            max: PAGE,
+            max: PAGE_ENTRIES,
         };
         let page = self.metadata.local().uploads(request).await?;
         let abort = |line| match line {
@@ -487,7 +487,7 @@ mod tests {
         // What is not behind that page is gone over all the same, with as many tries.
         let at = pass.left[0].at.as_ref();
         assert!(matches!(at, Some(At { stage: Stage::Uploads(_), .. })));
-        let outcomes = [(); TRIES as usize].map(|()| fail(&mut pass).1);
+        let outcomes = [(); PAGE_ATTEMPTS as usize].map(|()| fail(&mut pass).1);
         assert_eq!(outcomes.last(), Some(&PutOff::UntilNextPass));
         assert!(pass.left.is_empty());
     }

@@ -30,13 +30,13 @@ use tracing_mutex::parkinglot::Mutex;
 
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// While somebody waits for it.
-const SOON: Duration = Duration::from_secs(1);
+const AWAITED_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How old a copy becomes.
-const INTERVAL: Duration = Duration::from_secs(3600);
+const COPY_INTERVAL: Duration = Duration::from_secs(3600);
 /// The same where volumes came to the remote store since, or are to go from there, or the last try failed.
 const LEAST_INTERVAL: Duration = Duration::from_secs(600);
 /// How old the newest copy is when somebody is told.
-const OLD: Duration = Duration::from_secs(3 * 3600);
+const OLD_COPY_AGE: Duration = Duration::from_secs(3 * 3600);
 
 /// How it goes with copies of the state, in this run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ pub struct StateCopyStatus {
 impl StateCopyStatus {
     /// Whether a copy should have come long ago.
     pub fn is_old(&self) -> bool {
-        self.age_seconds.is_some_and(|age| age >= OLD.as_secs())
+        self.age_seconds.is_some_and(|age| age >= OLD_COPY_AGE.as_secs())
     }
 }
 
@@ -176,7 +176,7 @@ impl StateCopies {
         } else if self.read_next(remote).await {
             return Next::AtOnce;
         }
-        Next::After(if self.progress.lock().is_asked { SOON } else { POLL_INTERVAL })
+        Next::After(if self.progress.lock().is_asked { AWAITED_POLL_INTERVAL } else { POLL_INTERVAL })
     }
 
     /// Whether a copy is to be made now. If so it counts as begun.
@@ -197,8 +197,9 @@ impl StateCopies {
             || progress.status.last_error.is_some()
             || !progress.reading.bad().is_empty()
             || is_waited_for;
-        let is_due =
-            since >= INTERVAL || is_behind && since >= LEAST_INTERVAL || progress.is_asked && !is_hurried;
+        let is_due = since >= COPY_INTERVAL
+            || is_behind && since >= LEAST_INTERVAL
+            || progress.is_asked && !is_hurried;
         if is_due {
             (progress.last, progress.uploaded, progress.is_asked) = (Some(now), there.uploaded, false);
         }

@@ -1,10 +1,10 @@
 //! What happens when tiers are nearly full: which objects leave a tier, and which tiers take no more.
 //!
-//! A tier whose drives are over [`HIGH`] full is under pressure until they are under [`LOW`]: the objects leave that
+//! A tier whose drives are over [`HIGH_SHARE`] full is under pressure until they are under [`LOW_SHARE`]: the objects leave that
 //! cost least to move out, by their regret. Which these are is known from the walk before, which summed up the bytes
 //! of each tier in bins of regret; the bound of each bin is half as much again as that of the one before, so a
 //! million objects take as much memory as ten. A walk moves no more out of a tier than has to leave, however much is
-//! in the last bin. A tier over [`HIGH`] takes no objects that would only save money, so two full tiers don't send
+//! in the last bin. A tier over [`HIGH_SHARE`] takes no objects that would only save money, so two full tiers don't send
 //! objects to each other. A move between tiers on the same devices frees nothing, so such tiers count neither as full
 //! for each other nor as a way out.
 
@@ -15,31 +15,31 @@ use stratum_storage::drive::Devices;
 use stratum_tiering::policy::{Decision, Pressure, Rule};
 use stratum_tiering::tier::{PerTier, Tier};
 
-/// How full a tier's drives are, 0 to 1: above `HIGH` the tier comes under pressure, until it is under `LOW`.
-const HIGH: f64 = 0.85;
-const LOW: f64 = 0.80;
+/// How full a tier's drives are, 0 to 1: above `HIGH_SHARE` the tier comes under pressure, until it is under `LOW_SHARE`.
+const HIGH_SHARE: f64 = 0.85;
+const LOW_SHARE: f64 = 0.80;
 
 /// The bins of regret, in dollars a GB and month. The first holds objects that cost nothing to move out; the bound of
 /// each other bin is half as much again as that of the one before.
-const BINS: usize = 64;
+const REGRET_BINS: usize = 64;
 const LEAST_REGRET: f64 = 1e-7;
-const GROWTH: f64 = 1.5;
+const BIN_GROWTH: f64 = 1.5;
 
 /// The bytes in a tier, by the regret of their objects.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Regrets([u64; BINS]);
+pub(super) struct Regrets([u64; REGRET_BINS]);
 
 impl Default for Regrets {
     fn default() -> Regrets {
-        Regrets([0; BINS])
+        Regrets([0; REGRET_BINS])
     }
 }
 
 impl Regrets {
     /// Counts an object that could leave the tier.
     pub(super) fn add(&mut self, dollars: f64, bytes: u64) {
-        let bin = if dollars <= LEAST_REGRET { 0.0 } else { (dollars / LEAST_REGRET).log(GROWTH).ceil() };
-        if let Some(bin) = self.0.get_mut((bin as usize).min(BINS - 1)) {
+        let bin = if dollars <= LEAST_REGRET { 0.0 } else { (dollars / LEAST_REGRET).log(BIN_GROWTH).ceil() };
+        if let Some(bin) = self.0.get_mut((bin as usize).min(REGRET_BINS - 1)) {
             *bin = bin.saturating_add(bytes);
         }
     }
@@ -51,7 +51,7 @@ impl Regrets {
         for (bin, bytes) in (0..).zip(self.0) {
             sum = sum.saturating_add(bytes);
             if sum >= wanted {
-                return LEAST_REGRET * GROWTH.powi(bin);
+                return LEAST_REGRET * BIN_GROWTH.powi(bin);
             }
         }
         f64::INFINITY
@@ -81,7 +81,7 @@ pub(super) struct Pressures {
     /// For a tier under pressure: the regret up to which objects leave, and how many bytes of bodies must still
     /// leave.
     pressed: PerTier<Option<(f64, u64)>>,
-    /// Which tiers are over [`HIGH`].
+    /// Which tiers are over [`HIGH_SHARE`].
     full: PerTier<bool>,
     /// For each tier: which tiers are on the same devices, and whether any tier is on others.
     shared: PerTier<PerTier<bool>>,
@@ -97,17 +97,18 @@ impl Pressures {
         regrets: &PerTier<Regrets>,
         leaving: &PerTier<u64>,
     ) -> Pressures {
-        let full = PerTier::of(|tier| rooms[tier].is_over(HIGH));
+        let full = PerTier::of(|tier| rooms[tier].is_over(HIGH_SHARE));
         let pressed = PerTier::of(|tier: Tier| {
             let room = &rooms[tier];
-            let mark = if before.pressed[tier].is_some() { LOW } else { HIGH };
+            let mark = if before.pressed[tier].is_some() { LOW_SHARE } else { HIGH_SHARE };
             let takes =
                 |colder: &Tier| !full[*colder] && rooms[*colder].total > 0 && !room.shared_with[*colder];
             let has_where = tier.colder().any(|colder| takes(&colder));
             if !room.is_over(mark) || !has_where {
                 return None;
             }
-            let excess = room.used as f64 - LOW * room.total as f64 - leaving[tier] as f64 * room.expansion;
+            let excess =
+                room.used as f64 - LOW_SHARE * room.total as f64 - leaving[tier] as f64 * room.expansion;
             let bytes = (excess / room.expansion.max(1.0)).max(0.0) as u64;
             (bytes > 0).then(|| (regrets[tier].of_bytes(bytes), bytes))
         });
@@ -145,11 +146,11 @@ impl Pressures {
             // If all tiers are on the same devices, those are full, which the status tells elsewhere.
             (self.full[tier] && self.is_apart[tier]).then(|| {
                 let note = match (self.pressed[tier], tier.colder().any(|colder| !self.full[colder])) {
-                    (Some((_, bytes)), _) => format!("it is over {:.0} % full: {bytes} bytes more are to leave it", HIGH * 100.0),
-                    (None, true) => format!("it is over {:.0} % full; what leaves it is on its way", HIGH * 100.0),
+                    (Some((_, bytes)), _) => format!("it is over {:.0} % full: {bytes} bytes more are to leave it", HIGH_SHARE * 100.0),
+                    (None, true) => format!("it is over {:.0} % full; what leaves it is on its way", HIGH_SHARE * 100.0),
                     (None, false) => format!(
                         "it is over {:.0} % full, and so are the colder ones: nothing is moved into it to save money",
-                        HIGH * 100.0
+                        HIGH_SHARE * 100.0
                     ),
                 };
                 (tier, note)

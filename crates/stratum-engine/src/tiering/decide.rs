@@ -18,11 +18,11 @@ use stratum_tiering::usage::Known;
 use stratum_tiering::usage::accounts::{Account, AccountName};
 
 /// The most woken objects that are decided about in one step.
-const WOKEN: usize = 1_024;
+const WOKEN_A_STEP: usize = 1_024;
 /// The most changes in one command.
-const CHANGES: usize = 256;
+const CHANGES_A_COMMAND: usize = 256;
 /// Billionths of a dollar in a dollar.
-const NANOS: f64 = 1e9;
+const NANOS_A_DOLLAR: f64 = 1e9;
 
 /// Why nothing could be decided now. Nothing is lost: the next walk decides it.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,7 @@ impl Tiering {
         let terms = &decision.terms;
         let (from, to, now) = (terms.tier, decision.tier, terms.now);
         let reason = reason_of(decision.by).filter(|_| from != to)?;
-        let saves = (terms.monthly_cost[from] - terms.monthly_cost[to]) * NANOS;
+        let saves = (terms.monthly_cost[from] - terms.monthly_cost[to]) * NANOS_A_DOLLAR;
         let basis = TierBasis {
             from: tier_of_policy(from),
             idle: now.saturating_sub(terms.last),
@@ -149,7 +149,7 @@ impl Tiering {
 
     /// Decides about the woken objects: those that were read where reads are slow, or suddenly read much.
     pub(super) async fn decide_woken(&self, policy: &Policy, now: UnixMillis) -> Result<(), TieringError> {
-        let woken = self.usage.take_woken(WOKEN);
+        let woken = self.usage.take_woken(WOKEN_A_STEP);
         if woken.is_empty() {
             return Ok(());
         }
@@ -175,7 +175,7 @@ impl Tiering {
 
     /// Commits changes, and counts and logs them.
     pub(super) async fn propose(&self, changes: Vec<Change>) -> Result<(), TieringError> {
-        for some in changes.chunks(CHANGES) {
+        for some in changes.chunks(CHANGES_A_COMMAND) {
             let command = Command::DecideTiers(some.iter().map(|one| one.change.clone()).collect());
             let committed = self.metadata.commit(command, Bytes::new()).await;
             match committed.map_err(|error| TieringError::Commit(error.to_string()))? {

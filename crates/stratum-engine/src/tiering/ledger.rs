@@ -12,7 +12,7 @@ use stratum_tiering::prices::Prices;
 use stratum_tiering::tier::{PerTier, Tier};
 
 /// The most buckets of which accounts are kept: some 300 bytes each.
-const BUCKETS: usize = 100_000;
+const MOST_BUCKETS: usize = 100_000;
 
 /// Objects and their bytes, as clients see them, by the tier in which they belong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -136,7 +136,7 @@ impl Ledger {
 
     /// A bucket's entry; `None` if there is no room for it.
     fn entry(&mut self, bucket: BucketId) -> Option<&mut Entry> {
-        if self.buckets.len() >= BUCKETS && !self.buckets.contains_key(&bucket.0) {
+        if self.buckets.len() >= MOST_BUCKETS && !self.buckets.contains_key(&bucket.0) {
             return None;
         }
         Some(self.buckets.entry(bucket.0).or_default())

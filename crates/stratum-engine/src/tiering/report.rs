@@ -8,7 +8,7 @@ use stratum_storage::ambient::UnixMillis;
 use stratum_tiering::usage::accounts::{Account, AccountName};
 
 /// Pages of a walk in one report: some thousands of objects. The next report goes on from there.
-const PAGES: usize = 8;
+const PAGES_A_REPORT: usize = 8;
 
 /// The figures of a report.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,7 +44,7 @@ impl Tiering {
             None => walk,
         };
         let mut reported = Reported::default();
-        for _ in 0..PAGES {
+        for _ in 0..PAGES_A_REPORT {
             let page = view.walk(&mut walk)?;
             for object in page.objects {
                 reported.held.count(self.belongs_in(&object.record, now), object.record.size);

@@ -8,7 +8,7 @@ use stratum_storage::ambient::UnixMillis;
 use stratum_tiering::tier::Tier;
 
 /// How many of the last decisions the status tells.
-const RECENT: usize = 20;
+const RECENT_DECISIONS: usize = 20;
 
 /// Whether objects are moved by their use; if not, why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ pub struct TieringStatus {
 
 impl TieringStatus {
     pub(super) fn recent(&mut self, decision: Recent) {
-        self.recent.truncate(RECENT - 1);
+        self.recent.truncate(RECENT_DECISIONS - 1);
         self.recent.push_front(decision);
     }
 }

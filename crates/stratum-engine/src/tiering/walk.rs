@@ -20,14 +20,14 @@ use stratum_tiering::usage::SlowReads;
 use stratum_tiering::usage::accounts::Account;
 
 /// The rest after a page, as a multiple of the time that the page took: a walk takes a fifth of a processor at most.
-const RESTS: u32 = 4;
+const REST_FACTOR: u32 = 4;
 /// In one walk, at most one of so many objects is sent to a colder tier because of its use, but at least
 /// `SENT_DOWN_AT_LEAST` may be: a clock that was wrong at the start, or a mistake in the prices, must not move a
 /// whole store before anybody can look.
-const SENT_DOWN: u64 = 8;
+const SENT_DOWN_DIVISOR: u64 = 8;
 const SENT_DOWN_AT_LEAST: u64 = 1_024;
 /// The most buckets that the status tells as being watched.
-const TOLD: usize = 100;
+const TOLD_BUCKETS: usize = 100;
 
 /// The result of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -99,7 +99,7 @@ impl Tiering {
             walking.next = (underway.began + period).max(ended);
             self.end_walk(underway, now, ended);
         } else {
-            let rests = if self.pace.is_hurried() { 0 } else { RESTS };
+            let rests = if self.pace.is_hurried() { 0 } else { REST_FACTOR };
             walking.next = ended + ended.saturating_sub(began) * rests;
             self.state.lock().status.walking = Some(underway.walked.objects);
             walking.underway = Some(underway);
@@ -113,7 +113,7 @@ impl Tiering {
             walk: Walk::all(),
             began,
             walked: Walked::default(),
-            left: (last / SENT_DOWN).max(SENT_DOWN_AT_LEAST),
+            left: (last / SENT_DOWN_DIVISOR).max(SENT_DOWN_AT_LEAST),
             pressures: self.pressures(),
             regrets: PerTier::default(),
             leaving: PerTier::default(),
@@ -167,7 +167,7 @@ impl Tiering {
         let Some(bucket) = view.bucket_of(id)? else { return Ok(false) };
         let watched = bucket.created.max(self.usage.counted_since(now));
         let ends = watched.saturating_add(policy.day.days(policy.warm_up_days));
-        if now < ends && underway.warming_up.len() < TOLD {
+        if now < ends && underway.warming_up.len() < TOLD_BUCKETS {
             underway.warming_up.push(WarmingUp { bucket: bucket.name.clone(), ends });
         }
         underway.bucket = Some((bucket, Held::default()));

@@ -8,7 +8,7 @@ use stratum_lifecycle::Days;
 use stratum_storage::ambient::UnixMillis;
 
 /// The most names of buckets that a note lists.
-const NAMES: usize = 5;
+const MOST_NAMES: usize = 5;
 
 /// The progress of lifecycle. All counts are since the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,17 +154,17 @@ impl LifecycleStatus {
                 hours(*since)
             ));
         }
-        let unreadable = self.last_pass.iter().flat_map(|last| &last.unreadable).take(NAMES);
+        let unreadable = self.last_pass.iter().flat_map(|last| &last.unreadable).take(MOST_NAMES);
         notes.extend(unreadable.map(|bucket| {
             format!("the lifecycle of the bucket {bucket} can't be read and nothing of it is done: put its configuration again")
         }));
-        let left_out = self.last_pass.iter().flat_map(|last| &last.left_out).take(NAMES);
+        let left_out = self.last_pass.iter().flat_map(|last| &last.left_out).take(MOST_NAMES);
         notes.extend(left_out.map(|LeftOut { bucket, why }| {
             format!(
                 "lifecycle left out a part of the bucket {bucket}, and tries again in the next pass: {why}"
             )
         }));
-        let untold = self.last_pass.iter().flat_map(|last| &last.untold).take(NAMES);
+        let untold = self.last_pass.iter().flat_map(|last| &last.untold).take(MOST_NAMES);
         notes.extend(untold.map(|bucket| {
             format!(
                 "the notifications of the bucket {bucket} can't be read, and nobody is notified of what its lifecycle does: \
