@@ -10,7 +10,7 @@ use stratum_metadata::record::{ObjectRecord, StorageClass};
 use stratum_storage::ambient::UnixMillis;
 
 /// An object with fewer bytes is small: see [`TransitionMinimum`].
-const SMALL: u64 = 128 << 10;
+const SMALL_OBJECT_BYTES: u64 = 128 << 10;
 
 /// What is to be done with a version now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,8 +121,9 @@ impl Rules {
     /// Whether an object is large enough for a rule's change of class. A size in the rule's own filter comes before
     /// the minimum that holds for all rules.
     fn lets_change(&self, rule: &Rule, size: u64, class: StorageClass) -> bool {
-        let is_small =
-            size < SMALL && rule.filter.larger_than.is_none() && rule.filter.smaller_than.is_none();
+        let is_small = size < SMALL_OBJECT_BYTES
+            && rule.filter.larger_than.is_none()
+            && rule.filter.smaller_than.is_none();
         match self.minimum.filter(|_| is_small) {
             None => true,
             Some(TransitionMinimum::AllClasses) => false,
@@ -253,7 +254,10 @@ mod tests {
         use StorageClass::{DeepArchive, StandardIa};
         let (all, varies) = (Some(TransitionMinimum::AllClasses), Some(TransitionMinimum::VariesByClass));
         assert!(judge(None, 1, StandardIa, None), "nobody said it");
-        assert!(!judge(all, SMALL - 1, DeepArchive, None) && judge(all, SMALL, DeepArchive, None));
+        assert!(
+            !judge(all, SMALL_OBJECT_BYTES - 1, DeepArchive, None)
+                && judge(all, SMALL_OBJECT_BYTES, DeepArchive, None)
+        );
         assert!(judge(varies, 1, DeepArchive, None) && !judge(varies, 1, StandardIa, None));
         assert!(judge(all, 2, StandardIa, Some(1)), "the rule's own filter counts");
     }

@@ -264,11 +264,11 @@ impl Rule {
     }
 
     fn check_times(&self) -> Result<(), Invalid> {
-        const DAY: UnixMillis = 86_400_000;
+        const DAY_MILLIS: UnixMillis = 86_400_000;
         if self.expiration == Some(Expiration::At(When::Days(0))) {
             return Err(Invalid::Days);
         }
-        if self.times().any(|when| matches!(when, When::Date(date) if !date.is_multiple_of(DAY))) {
+        if self.times().any(|when| matches!(when, When::Date(date) if !date.is_multiple_of(DAY_MILLIS))) {
             return Err(Invalid::Date);
         }
         let dates = self.times().filter(|when| matches!(when, When::Date(_))).count();
