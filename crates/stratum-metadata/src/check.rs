@@ -25,7 +25,7 @@ use std::ops::ControlFlow;
 use stratum_storage::blob::{BlobRef, Index, Place, VolumeId};
 
 /// Keys that are read at a time, with their values.
-const PAGE: usize = 1024;
+const PAGE_KEYS: usize = 1024;
 
 /// Reads bodies that are in the journal.
 pub trait Bodies {
@@ -57,7 +57,7 @@ pub(crate) fn check(
         let mut page: Vec<(Vec<u8>, Value)> = Vec::new();
         state.scan(&from, &[0xff], &mut |key, value| {
             page.push((key.to_vec(), value.clone()));
-            if page.len() < PAGE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if page.len() < PAGE_KEYS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         let Some((last, _)) = page.last() else { break };
         from = [last.as_slice(), &[0]].concat();

@@ -38,9 +38,9 @@ pub use plan::Why;
 /// The pause between two looks at the volumes.
 const POLL_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a volume that could not be emptied is left alone.
-const STUCK_FOR: Duration = Duration::from_secs(3600);
+const STUCK_PERIOD: Duration = Duration::from_secs(3600);
 /// A volume is measured again when its live bytes have changed by its length divided by this.
-const CHANGED_PART: u64 = 32;
+const CHANGED_DIVISOR: u64 = 32;
 
 /// What compaction is doing, and what it did in this run.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -184,7 +184,7 @@ impl Compactor {
         }
         let known = self.memory.lock().measured.get(&record.id).copied();
         if let Some((live, footprint)) = known
-            && live.abs_diff(record.live) < length / CHANGED_PART
+            && live.abs_diff(record.live) < length / CHANGED_DIVISOR
         {
             return Ok(footprint);
         }
@@ -224,7 +224,7 @@ impl Compactor {
             metrics::counter!("stratum_compacted_volumes_total").increment(1);
             metrics::counter!("stratum_compacted_bytes_total").increment(job.gain);
         } else {
-            self.memory.lock().stuck.insert(job.volume, self.clock.monotonic() + STUCK_FOR);
+            self.memory.lock().stuck.insert(job.volume, self.clock.monotonic() + STUCK_PERIOD);
         }
     }
 

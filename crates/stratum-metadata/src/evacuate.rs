@@ -29,7 +29,7 @@ use stratum_storage::writepath::WriteError;
 use tokio::sync::watch;
 
 /// How many times live bodies are looked for. A later pass finds bodies that another move had kept from being moved.
-const PASSES: usize = 3;
+const MOST_PASSES: usize = 3;
 
 /// What an evacuation did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -107,7 +107,7 @@ impl Mover {
         let record = record.filter(|record| matches!(record.state, VolumeState::Sealed { .. }));
         let tier = record.ok_or(EvacuateError::NotSealed(volume))?.tier;
         let mut evacuation = Evacuation { mover: self, stop, volume, tier, task, done: Evacuated::default() };
-        for _ in 0..PASSES {
+        for _ in 0..MOST_PASSES {
             let before = evacuation.done.bodies;
             evacuation.done.unreadable = 0;
             evacuation.move_extents().await?;
@@ -151,7 +151,7 @@ impl Evacuation<'_> {
 }
 
 /// How many keys of a volume are looked at together.
-const PAGE: usize = 256;
+const PAGE_KEYS: usize = 256;
 
 /// Records by their offsets in the volume, and where the next page begins.
 type Page<T> = (Vec<(u64, T)>, Option<Vec<u8>>);
@@ -173,7 +173,7 @@ pub(crate) fn page<T: crate::record::Migrate>(
                 return Break(());
             }
         }
-        if found.len() == PAGE {
+        if found.len() == PAGE_KEYS {
             next = Some([key, &[0]].concat());
             return Break(());
         }

@@ -39,11 +39,11 @@ use tracing_mutex::parkinglot::{Mutex, RwLock};
 use void::Beneath;
 
 /// How long a scan holds the read lock before it lets writers pass.
-const SLICE: Duration = Duration::from_millis(1);
+const SCAN_SLICE: Duration = Duration::from_millis(1);
 /// How many keys a scan visits before it looks at the clock again.
-const STRIDE: usize = 32;
+const STRIDE_KEYS: usize = 32;
 /// How many bytes of changes may wait; the thread that applies more drains them first.
-const UNDRAINED: usize = 4 << 20;
+const MOST_UNDRAINED_BYTES: usize = 4 << 20;
 
 /// A durable entry that is to be applied.
 #[derive(Debug)]
@@ -222,7 +222,7 @@ impl Machine {
         let void = void.as_ref().map(|void| (void_key.as_slice(), Some(void)));
         let beside = [(key.as_slice(), Some(&value))].into_iter().chain(void);
         let undrained = self.layers.write().put(changes.chain(beside));
-        if undrained > UNDRAINED { self.drain() } else { Ok(()) }
+        if undrained > MOST_UNDRAINED_BYTES { self.drain() } else { Ok(()) }
     }
 
     /// Writes all changes that wait into the open tree, as one batch.
@@ -256,7 +256,7 @@ impl Machine {
         self.ask(|stack| stack.open.flush())
     }
 
-    /// Visits the pairs with `from <= key < to`. The lock is released every [`SLICE`], and where the scan passes many
+    /// Visits the pairs with `from <= key < to`. The lock is released every [`SCAN_SLICE`], and where the scan passes many
     /// removed keys, so that writers get through.
     pub(crate) fn scan(
         &self,
@@ -278,7 +278,9 @@ impl Machine {
                     return ControlFlow::Break(());
                 }
                 visited += 1;
-                if visited.is_multiple_of(STRIDE) && self.clock.monotonic().saturating_sub(began) >= SLICE {
+                if visited.is_multiple_of(STRIDE_KEYS)
+                    && self.clock.monotonic().saturating_sub(began) >= SCAN_SLICE
+                {
                     next = Some([key, &[0]].concat());
                     return ControlFlow::Break(());
                 }

@@ -42,13 +42,13 @@ use unread::Unread;
 
 /// Segments stay unpacked below this share of the journal's cap: short-lived bodies are deleted there before they are
 /// packed.
-const PACK_FROM: f32 = 0.25;
+const PACK_FROM_SHARE: f32 = 0.25;
 /// Bytes of bodies that are packed together: several stripes.
 const BATCH_BYTES: usize = 8 << 20;
 /// Bytes of owners in a batch. A `Relocate` names each owner of a stripe, and every write that comes behind it waits until
 /// it is applied: so they are some two thousand with short keys, which is what a batch of bodies of 4 KiB comes to. The
 /// journal takes less as a group where it is small; owners may be half of that.
-const BATCH_OWNERS: usize = 128 << 10;
+const BATCH_OWNER_BYTES: usize = 128 << 10;
 /// The pause between two looks for a segment to pack, and the one after a failure.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 const RETRY_DELAY: Duration = Duration::from_secs(5);
@@ -158,7 +158,7 @@ impl Metadata {
     /// the body of an entry that hasn't would seem to have no owner.
     fn next_to_pack(&self) -> Option<ClosedSegment> {
         let log = self.log();
-        if log.usage().share() < PACK_FROM {
+        if log.usage().share() < PACK_FROM_SHARE {
             return None;
         }
         let (packed, applied) = (self.upkeep().packed(), self.applied_index());
@@ -174,7 +174,7 @@ impl Packer {
         let (machine, log) = (metadata.state().clone(), metadata.log().clone());
         let live = blocking::spawn(move || live_bodies(&machine, log.as_ref(), segment));
         let (bodies, nobodys) = live.await??;
-        let most_owners = BATCH_OWNERS.min(metadata.log().max_group() / 2);
+        let most_owners = BATCH_OWNER_BYTES.min(metadata.log().max_group() / 2);
         let (mut rest, mut unread) = (bodies.as_slice(), Unread::default());
         while !rest.is_empty() {
             if *stop.borrow() {

@@ -22,7 +22,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2 * 3600);
 /// When the first look of a run is.
 const FIRST_DELAY: Duration = Duration::from_secs(60);
 /// How long a file stays in quarantine.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
+const KEPT_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// What lies in quarantine.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -110,7 +110,7 @@ impl Quarantine {
 
 /// Whether a file has been there long enough. `now` is 0 if the clock isn't believed.
 fn is_over(since: UnixMillis, now: UnixMillis) -> bool {
-    now.saturating_sub(since) >= KEPT.as_millis() as u64
+    now.saturating_sub(since) >= KEPT_PERIOD.as_millis() as u64
 }
 
 #[cfg(test)]

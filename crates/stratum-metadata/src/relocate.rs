@@ -65,7 +65,7 @@ impl Small {
 /// Bytes of bodies that are packed together, and of their owners: a few stripes. A `Relocate` names each owner of a
 /// stripe, and a command has at most 1 MiB.
 const BATCH_BYTES: usize = 4 << 20;
-const BATCH_OWNERS: usize = 640 << 10;
+const BATCH_OWNER_BYTES: usize = 640 << 10;
 
 /// Bodies that wait to be packed.
 #[derive(Default)]
@@ -81,7 +81,7 @@ impl Batch {
         self.bytes += small.body.bytes.len();
         self.owners += 32 + small.body.owner.len();
         self.bodies.push(small);
-        self.bytes >= BATCH_BYTES || self.owners >= BATCH_OWNERS
+        self.bytes >= BATCH_BYTES || self.owners >= BATCH_OWNER_BYTES
     }
 }
 

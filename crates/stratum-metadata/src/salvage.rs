@@ -35,7 +35,7 @@ use stratum_storage::drive::{Drive, Roster};
 use stratum_storage::journal::{self, EntryHash, History, Replayed};
 
 /// Entries that are applied as one batch.
-const GROUP: usize = 512;
+const GROUP_ENTRIES: usize = 512;
 
 /// Where the state is built, and what from.
 #[derive(Clone, Debug)]
@@ -288,7 +288,7 @@ fn groups(history: &History, from: Index) -> impl Iterator<Item = Result<Vec<Ent
     let mut entries = history.replay(from).into_iter().flatten();
     std::iter::from_fn(move || {
         // A gap here means that a drive failed after the run was found; what was read before it counts.
-        let group = entries.by_ref().take(GROUP).map_while(Result::ok).map(entry);
+        let group = entries.by_ref().take(GROUP_ENTRIES).map_while(Result::ok).map(entry);
         let group: Result<Vec<Entry>, SalvageError> = group.collect();
         match group {
             Ok(group) if group.is_empty() => None,

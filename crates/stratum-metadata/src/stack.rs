@@ -162,13 +162,13 @@ impl Base for Stack {
 /// Waits until nobody uses a former stack and the trees that no other stack uses are closed; false if that takes too
 /// long. The closing then goes on by itself: for a tree on a disk that hangs it may never end.
 pub(crate) fn let_go(stack: Arc<Stack>, patience: Duration) -> bool {
-    const STEP: Duration = Duration::from_millis(10);
+    const LOOK_INTERVAL: Duration = Duration::from_millis(10);
     let (closed, is_closed) = mpsc::channel();
     let close = move || {
         let mut stack = stack;
         while let Err(still) = Arc::try_unwrap(stack).map(drop) {
             stack = still;
-            std::thread::sleep(STEP);
+            std::thread::sleep(LOOK_INTERVAL);
         }
         let _ = closed.send(());
     };

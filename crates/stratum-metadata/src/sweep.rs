@@ -19,7 +19,7 @@ use tracing_mutex::parkinglot::Mutex;
 /// The pause between two looks.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How far the two clocks may drift apart before nothing expires any more.
-const DRIFT: Duration = Duration::from_secs(3_600);
+const MOST_CLOCK_DRIFT: Duration = Duration::from_secs(3_600);
 
 /// The sweeper, one for a store.
 pub struct Sweeper {
@@ -111,7 +111,7 @@ impl Time {
         let elapsed = self.clock.monotonic().saturating_sub(self.monotonic);
         let expected = self.wall.saturating_add(elapsed.as_millis() as u64);
         let now = self.clock.now();
-        if now.abs_diff(expected) <= DRIFT.as_millis() as u64 {
+        if now.abs_diff(expected) <= MOST_CLOCK_DRIFT.as_millis() as u64 {
             return now;
         }
         if !self.warned {

@@ -37,7 +37,7 @@ use stratum_storage::writepath::WriteError;
 /// The class of the turns that transitions take at the pace.
 const CLASS: Class = Class::Transition;
 /// A tier with less free space than this, in bytes, takes nothing.
-const LEAST_ROOM: u64 = 1 << 20;
+const LEAST_ROOM_BYTES: u64 = 1 << 20;
 
 /// Copies bodies to other tiers.
 #[derive(Clone)]

@@ -23,7 +23,7 @@ use stratum_storage::panics;
 /// twenty.
 const CACHE_BYTES: u64 = 16 << 20;
 /// How often sled writes its buffers out by itself.
-const FLUSH_EVERY_MS: u64 = 1_000;
+const FLUSH_INTERVAL_MILLIS: u64 = 1_000;
 /// sled's name for its file.
 const FILE: &str = "db";
 /// The key of what the tree lies over, and that of the sum of what it holds. They are no keys of the state.
@@ -159,7 +159,7 @@ impl Tree {
                 .path(dir)
                 .cache_capacity(CACHE_BYTES)
                 .mode(sled::Mode::HighThroughput)
-                .flush_every_ms(Some(FLUSH_EVERY_MS));
+                .flush_every_ms(Some(FLUSH_INTERVAL_MILLIS));
             let db = Some(config.open()?);
             Ok(Tree { open: Some(Arc::new(Open { db, dir: dir.to_owned(), file: file_in(dir) })) })
         })

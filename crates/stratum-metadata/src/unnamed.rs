@@ -20,7 +20,7 @@ use std::ops::ControlFlow;
 use stratum_storage::blob::{BlobRef, Extent, Place, VolumeId};
 
 /// What one command gives back at most.
-const TOGETHER: usize = 256;
+const ENTRIES_A_COMMAND: usize = 256;
 
 /// What was given back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,13 +71,13 @@ impl Metadata {
         }
         let Unnamed { extents, stripes, uploads } = unnamed?;
         let mut done = Reclaimed::default();
-        for extents in extents.chunks(TOGETHER) {
+        for extents in extents.chunks(ENTRIES_A_COMMAND) {
             done.extents += self.give_back(Unnamed { extents: extents.to_vec(), ..Unnamed::default() })?;
         }
-        for stripes in stripes.chunks(TOGETHER) {
+        for stripes in stripes.chunks(ENTRIES_A_COMMAND) {
             done.stripes += self.give_back(Unnamed { stripes: stripes.to_vec(), ..Unnamed::default() })?;
         }
-        for uploads in uploads.chunks(TOGETHER) {
+        for uploads in uploads.chunks(ENTRIES_A_COMMAND) {
             done.uploads += self.give_back(Unnamed { uploads: uploads.to_vec(), ..Unnamed::default() })?;
         }
         if done != Reclaimed::default() {

@@ -23,9 +23,9 @@ use tracing_mutex::parkinglot::{Mutex, MutexGuard};
 
 /// The part of the cap after which a checkpoint is due. The journal since the older of two is kept, so two of these
 /// parts, and what is not packed yet, are the journal's usual length.
-const DUE_PART: u64 = 4;
+const DUE_DIVISOR: u64 = 4;
 /// How long a closed tree may stay in somebody's hands.
-const LETTING_GO: Duration = Duration::from_secs(10);
+const LETTING_GO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The journal's housekeeping.
 pub(crate) struct Upkeep {
@@ -127,7 +127,7 @@ impl Upkeep {
         let since: u64 = segments.iter().filter(|part| part.last > newest).map(|part| part.bytes).sum();
         let waits = |part: &ClosedSegment| older < part.last && part.last <= self.packed();
         let lies_on_an_older = machine.checkpoint().is_some_and(|one| one.applied().index < newest);
-        since >= usage.cap / DUE_PART
+        since >= usage.cap / DUE_DIVISOR
             || lies_on_an_older
             || machine.changed_bytes() >= self.files.changes_bytes()
             || machine.closed().is_some()
@@ -250,7 +250,7 @@ impl Upkeep {
         }
         drop(kept);
         // Whoever still reads the closed tree needs its files; then the next checkpoint, or start, removes them.
-        if former.is_some_and(|former| stack::let_go(former, LETTING_GO))
+        if former.is_some_and(|former| stack::let_go(former, LETTING_GO_TIMEOUT))
             && let Err(error) = index.settle()
         {
             tracing::warn!(%error, "what is left of former trees can't be removed");

@@ -21,9 +21,9 @@ pub const QUOTAS_SINCE: Level = Level::SECOND;
 /// The pause between two looks for something to count.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The pause between two pages, so that requests come first.
-const REST: Duration = Duration::from_millis(2);
+const PAGE_PAUSE: Duration = Duration::from_millis(2);
 /// How many of an owner's buckets are looked at together.
-const TOGETHER: usize = 256;
+const BUCKETS_A_LOOK: usize = 256;
 
 /// What all buckets of a user hold together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl ReadView {
         let mut all = UserUsage { is_whole: self.is_summed(owner)?, ..UserUsage::default() };
         let mut after = String::new();
         loop {
-            let buckets = self.buckets_of(owner, &after, TOGETHER).await?;
+            let buckets = self.buckets_of(owner, &after, BUCKETS_A_LOOK).await?;
             for bucket in &buckets {
                 let Some(usage) = self.usage(bucket.id)? else {
                     all.is_whole = false;
@@ -81,7 +81,7 @@ impl ReadView {
                 all.objects = all.objects.saturating_add(usage.objects);
                 all.is_whole &= usage.counted == Counted::All;
             }
-            match buckets.last().filter(|_| buckets.len() == TOGETHER) {
+            match buckets.last().filter(|_| buckets.len() == BUCKETS_A_LOOK) {
                 Some(last) => after.clone_from(&last.name),
                 None => return Ok(all),
             }
@@ -128,12 +128,12 @@ impl Counter {
         for owner in users.keys() {
             if !view.is_summed(owner).map_err(text)? {
                 self.propose(Command::SumUsage { owner: owner.clone() }).await?;
-                return Ok(Next::After(REST));
+                return Ok(Next::After(PAGE_PAUSE));
             }
         }
         if let Some((bucket, _)) = usages.iter().find(|(_, usage)| is_under_way(usage)) {
             self.propose(Command::CountUsage { bucket: *bucket }).await?;
-            return Ok(Next::After(REST));
+            return Ok(Next::After(PAGE_PAUSE));
         }
         for owner in users.keys() {
             self.begin(&view, owner).await?;
@@ -151,14 +151,14 @@ impl Counter {
     async fn begin(&self, view: &ReadView, owner: &str) -> Result<(), String> {
         let mut after = String::new();
         loop {
-            let buckets = view.buckets_of(owner, &after, TOGETHER).await.map_err(text)?;
+            let buckets = view.buckets_of(owner, &after, BUCKETS_A_LOOK).await.map_err(text)?;
             for bucket in &buckets {
                 if view.usage(bucket.id).map_err(text)?.is_none() {
                     let (of, quota) = (QuotaOf::Bucket(bucket.id), Some(Quota::default()));
                     self.propose(Command::SetQuota { of, quota }).await?;
                 }
             }
-            match buckets.last().filter(|_| buckets.len() == TOGETHER) {
+            match buckets.last().filter(|_| buckets.len() == BUCKETS_A_LOOK) {
                 Some(last) => after.clone_from(&last.name),
                 None => return Ok(()),
             }

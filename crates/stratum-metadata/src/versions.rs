@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 pub const VERSIONS_SINCE: Level = Level::SECOND;
 
 /// How many times a version is looked for again because its key's current object changed meanwhile.
-const ATTEMPTS: usize = 8;
+const LOOKUP_ATTEMPTS: usize = 8;
 
 /// A version of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl ReadView {
         id: VersionId,
     ) -> Result<Option<KeyVersion>, ReadError> {
         let mut before = self.current(bucket, key)?;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..LOOKUP_ATTEMPTS {
             if let Some(Found { version, is_current, .. }) =
                 owned::by_id(bucket, key, id, |key| self.value(key))?
             {

@@ -11,7 +11,7 @@ const RESTART_INTERVAL: usize = 16;
 /// A bound that no block reaches. Its last pair may be as large as the largest record.
 pub(super) const MAX_BLOCK_BYTES: usize = 16 << 20;
 /// The part of its length that LZ4 must save at least for a block to be stored compressed.
-const LEAST_SAVING_PART: usize = 8;
+const LEAST_SAVING_DIVISOR: usize = 8;
 
 /// A function that is called with each pair of a block, in order.
 type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'a;
@@ -177,7 +177,7 @@ impl Block {
 /// The bytes that are stored of a block, and whether they are compressed by LZ4.
 pub(super) fn compressed(block: Vec<u8>) -> (Vec<u8>, bool) {
     let packed = lz4_flex::block::compress_prepend_size(&block);
-    match packed.len() + block.len() / LEAST_SAVING_PART <= block.len() {
+    match packed.len() + block.len() / LEAST_SAVING_DIVISOR <= block.len() {
         true => (packed, true),
         false => (block, false),
     }

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use tracing_mutex::parkinglot::Mutex;
 /// Blocks that stay in memory: 16 MiB.
-const CACHED: usize = 64;
+const CACHED_BLOCKS: usize = 64;
 
 /// A single file that was read through once and is whole.
 pub(super) struct Image {
@@ -86,7 +86,7 @@ impl Image {
             Block::End { .. } => return Ok(None),
         };
         cache.push_front((number, pairs.clone()));
-        cache.truncate(CACHED);
+        cache.truncate(CACHED_BLOCKS);
         Ok(Some(pairs))
     }
 }

@@ -35,9 +35,9 @@ use stratum_storage::drive::Drive;
 /// A key after all others.
 const END: &[u8] = &[0xff];
 /// A file that is smaller than this part of a range's size is small.
-const SMALL_PART: u64 = 4;
+const SMALL_FILE_DIVISOR: u64 = 4;
 /// How often a merge that meets lost blocks is begun anew.
-const TRIES: u32 = 16;
+const MERGE_ATTEMPTS: u32 = 16;
 
 /// Merges the next checkpoint and publishes it. `turn` is called now and then with how many bytes were written. Blocks.
 ///
@@ -48,7 +48,7 @@ pub(crate) fn merge(
     files: &Files,
     turn: &dyn Fn(u64),
 ) -> Result<Checkpoint, CheckpointError> {
-    for _ in 1..TRIES {
+    for _ in 1..MERGE_ATTEMPTS {
         match try_merge(closed, files, turn) {
             // The block is known to be lost from now on, so the next try goes around it.
             Err(CheckpointError::Tree(TreeError::Lost(block))) => {
@@ -342,7 +342,7 @@ impl Merge<'_> {
     }
 
     fn is_small(&self, bytes: u64) -> bool {
-        bytes < self.files.sizes.range_bytes / SMALL_PART
+        bytes < self.files.sizes.range_bytes / SMALL_FILE_DIVISOR
     }
 
     /// Writes all keys with `from <= key < to` anew.

@@ -27,9 +27,9 @@ use tracing_mutex::parkinglot::{Mutex, MutexGuard};
 /// Committed groups that may wait to be applied.
 const UNAPPLIED_GROUPS: usize = 4;
 /// The pause between two writes of changes into the index; each writes all that was changed in between.
-const DRAIN_EVERY: Duration = Duration::from_millis(5);
+const DRAIN_INTERVAL: Duration = Duration::from_millis(5);
 /// How often [`Applier::settle`] looks whether everything has been applied.
-const SETTLES_WITHIN: Duration = Duration::from_micros(200);
+const SETTLE_POLL_INTERVAL: Duration = Duration::from_micros(200);
 
 pub(super) struct Applier {
     machine: Arc<Machine>,
@@ -104,7 +104,7 @@ impl Applier {
     /// The work of the draining thread, until nothing more is applied.
     pub(super) fn drain(&self) {
         while !self.ended.load(Ordering::Acquire) && self.wake.1.recv().is_ok() {
-            std::thread::sleep(DRAIN_EVERY);
+            std::thread::sleep(DRAIN_INTERVAL);
             #[cfg(test)]
             self.panics.at(Step::Drains);
             // A failed drain has failed the index, and the next caller gets that error.
@@ -116,7 +116,7 @@ impl Applier {
     /// committing thread, so that nothing is committed meanwhile.
     pub(super) fn settle(&self) {
         while self.unapplied.load(Ordering::Acquire) > 0 && !self.machine.has_failed() {
-            std::thread::sleep(SETTLES_WITHIN);
+            std::thread::sleep(SETTLE_POLL_INTERVAL);
         }
         drop(self.applying.lock());
     }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// From this share of the journal's cap on, ordinary commands are slowed; from the second on they are refused.
-const SLOW_FROM: f32 = 0.75;
-const REFUSE_FROM: f32 = 0.95;
+const SLOW_FROM_SHARE: f32 = 0.75;
+const REFUSE_FROM_SHARE: f32 = 0.95;
 /// What an ordinary command takes of the journal without its body, in bytes: most take less, but a group takes whole
 /// pages.
 const COMMAND_BYTES: usize = 4 << 10;
@@ -48,9 +48,12 @@ impl Room {
     pub(super) fn pace(&self, bytes: usize) -> Pace {
         let usage = Usage { bytes: self.used.load(Ordering::Relaxed), cap: self.cap.load(Ordering::Relaxed) };
         match usage.share() {
-            share if share < SLOW_FROM => Pace::Go,
-            share if share < REFUSE_FROM && self.order.has_room(COMMAND_BYTES + bytes, Urgency::Ordinary) => {
-                let part = (share - SLOW_FROM) / (REFUSE_FROM - SLOW_FROM);
+            share if share < SLOW_FROM_SHARE => Pace::Go,
+            share
+                if share < REFUSE_FROM_SHARE
+                    && self.order.has_room(COMMAND_BYTES + bytes, Urgency::Ordinary) =>
+            {
+                let part = (share - SLOW_FROM_SHARE) / (REFUSE_FROM_SHARE - SLOW_FROM_SHARE);
                 Pace::Slow(LONGEST_DELAY.mul_f32(part * part))
             }
             _ => {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use stratum_storage::panics;
 
 /// The pause after a panic, so that one that comes at once again doesn't keep a processor busy.
-const PAUSE: Duration = Duration::from_millis(100);
+const PANIC_PAUSE: Duration = Duration::from_millis(100);
 
 /// Starts a thread that does the work, and again after each panic, until it returns.
 pub(super) fn spawn(
@@ -26,7 +26,7 @@ pub(super) fn spawn(
         while let Err(words) = panics::caught(&mut work) {
             machine.fail(format!("the {name} panicked: {words}"));
             failures.increment(1);
-            sleep(PAUSE);
+            sleep(PANIC_PAUSE);
         }
     })
 }

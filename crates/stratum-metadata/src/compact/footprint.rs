@@ -15,7 +15,7 @@ use stratum_storage::format::layout::{FILE_HEADER, FULL_FRAGMENT, Stripe, extent
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
 /// How many stripes' directories are read to find out how long the owners' names are.
-const SAMPLES: usize = 4;
+const SAMPLED_STRIPES: usize = 4;
 
 /// Sizes in bytes of each shard file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ struct Names {
 
 impl Names {
     async fn learn(&mut self, mover: &Mover, at: &PackedAt) -> Result<(), EvacuateError> {
-        if self.samples == SAMPLES {
+        if self.samples == SAMPLED_STRIPES {
             return Ok(());
         }
         self.samples += 1;

@@ -9,10 +9,10 @@ use stratum_storage::blob::{Geometry, Tier, VolumeId};
 use stratum_storage::volume::{TierHealth, VolumeRecord};
 
 /// Volumes with fewer live bytes than the last of these are small, in classes that each hold up to eight times as
-/// much as the one before. The volumes of a class are merged when there are [`MERGE_FROM`] of them, so a byte is
+/// much as the one before. The volumes of a class are merged when there are [`MERGE_FROM_VOLUMES`] of them, so a byte is
 /// merged at most once in each class.
-const SMALL: [u64; 3] = [2 << 20, 16 << 20, 128 << 20];
-const MERGE_FROM: usize = 8;
+const SMALL_CLASS_BYTES: [u64; 3] = [2 << 20, 16 << 20, 128 << 20];
+const MERGE_FROM_VOLUMES: usize = 8;
 
 /// Why a volume's bodies are moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -100,13 +100,13 @@ pub(super) fn plan(seen: &[Seen], tiers: &HashMap<Tier, TierNow>, widen_after: D
             // A volume in the remote store has no shards to add, and reading it costs money.
         } else if is_narrow && tier.whole_for.is_some_and(|whole| whole >= widen_after) {
             jobs.push(volume.job(Why::Narrow));
-        } else if let Some(class) = SMALL.iter().position(|limit| volume.record.live < *limit)
+        } else if let Some(class) = SMALL_CLASS_BYTES.iter().position(|limit| volume.record.live < *limit)
             && tier.whole_for.is_some()
         {
             small.entry((volume.record.tier, class)).or_default().push(volume.job(Why::Small));
         }
     }
-    jobs.extend(small.into_values().filter(|class| class.len() >= MERGE_FROM).flatten());
+    jobs.extend(small.into_values().filter(|class| class.len() >= MERGE_FROM_VOLUMES).flatten());
     jobs.sort_by_key(|job| (job.rank(), job.volume));
     jobs
 }

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 /// Payload bytes that are moved in one turn, of one long extent or of several short ones.
 const TURN_BYTES: u64 = 1 << 20;
 /// The most short extents that are moved together, since one command names them all.
-const TOGETHER: usize = 32;
+const EXTENTS_A_COMMAND: usize = 32;
 
 /// An extent with the owner that it had when it was looked up.
 #[derive(Clone, Debug)]
@@ -153,7 +153,7 @@ fn groups(owned: Vec<Owned>) -> Vec<Vec<Owned>> {
     for next in owned {
         let fits = bytes.saturating_add(next.extent.length) <= TURN_BYTES;
         match groups.last_mut() {
-            Some(group) if fits && group.len() < TOGETHER && !owners.contains(&next.owner) => {
+            Some(group) if fits && group.len() < EXTENTS_A_COMMAND && !owners.contains(&next.owner) => {
                 bytes += next.extent.length;
                 owners.insert(next.owner.clone());
                 group.push(next);

@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 use stratum_storage::blob::Index;
 
 /// How many times a key is read because it changed while it was read.
-const ATTEMPTS: usize = 8;
+const READ_ATTEMPTS: usize = 8;
 
 /// Where a page of versions begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,7 +106,7 @@ fn rest(
         VersionPosition::Past(common) => Position::Past(common),
     };
     let Some(first) = from.first_key(&request.prefix) else { return Ok(None) };
-    for _ in 0..ATTEMPTS {
+    for _ in 0..READ_ATTEMPTS {
         let applied = machine.applied_index();
         let current = current(machine, request, &first)?;
         let noncurrent = noncurrent(machine, request, &first)?;
@@ -320,7 +320,7 @@ fn of_key(
     key: &[u8],
     older_than: Option<Index>,
 ) -> Result<(Vec<Shown>, bool), ReadError> {
-    for _ in 0..ATTEMPTS {
+    for _ in 0..READ_ATTEMPTS {
         let applied = machine.applied_index();
         let top = Top::of(machine, request.bucket, key)?;
         let noncurrent = noncurrent_of(machine, request, key, older_than)?;

@@ -151,12 +151,12 @@ pub enum RetentionPeriod {
 impl DefaultRetention {
     /// The retention of a version that is created at `now`.
     pub fn from(&self, now: UnixMillis) -> Retention {
-        const DAY: u64 = 24 * 3_600 * 1_000;
+        const DAY_MILLIS: u64 = 24 * 3_600 * 1_000;
         let days = match self.period {
             RetentionPeriod::Days(days) => u64::from(days),
             RetentionPeriod::Years(years) => u64::from(years) * 365,
         };
-        Retention { mode: self.mode, until: now.saturating_add(days * DAY) }
+        Retention { mode: self.mode, until: now.saturating_add(days * DAY_MILLIS) }
     }
 }
 

@@ -12,7 +12,7 @@ use stratum_storage::blob::Index;
 /// How many events may wait for a target: at most some 150 MB of the index. Of the buckets of one owner no more may
 /// wait than there is room left, so that whoever has many leaves room for others. Further ones are lost, and counted.
 /// Few in tests.
-const MAX_WAITING: u64 = if cfg!(test) { 4 } else { 100_000 };
+const MAX_WAITING_EVENTS: u64 = if cfg!(test) { 4 } else { 100_000 };
 
 /// Enters the events of the command of that entry.
 pub(super) fn enter(
@@ -37,7 +37,7 @@ pub(super) fn enter(
         let mut queue: EventQueue = view.get(at.clone())?.unwrap_or_default();
         let share_at = keys::event_share(&target, &record.about.owner);
         let mut share: EventShare = view.get(share_at.clone())?.unwrap_or_default();
-        if share.waiting < MAX_WAITING.saturating_sub(queue.waiting) {
+        if share.waiting < MAX_WAITING_EVENTS.saturating_sub(queue.waiting) {
             queue.waiting += 1;
             share.waiting += 1;
             view.put(share_at, &share)?;

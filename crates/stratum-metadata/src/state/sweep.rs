@@ -10,13 +10,13 @@ use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::Place;
 
 /// Keys that one sweep may touch, leaving room for the last part's extents under the bound of 4,096.
-const BUDGET: usize = 2_048;
+const BUDGET_KEYS: usize = 2_048;
 /// The most keys that each thing that falls due touches.
-const DUE_COST: usize = 4;
+const DUE_COST_KEYS: usize = 4;
 
 /// Removes expired uploads and completions, the uploads of deleted buckets, and the parts of dropped uploads.
 pub(super) fn sweep(view: &mut View<'_>, now: UnixMillis) -> Step {
-    let mut budget = BUDGET;
+    let mut budget = BUDGET_KEYS;
     let mut removed = due(view, now, &mut budget)?;
     removed += deleted_buckets(view, &mut budget)?;
     while let Some((upload, dropped)) = first_dropped(view)?.filter(|_| budget > 0) {
@@ -29,7 +29,7 @@ fn due(view: &mut View<'_>, now: UnixMillis, budget: &mut usize) -> Result<u64, 
     let mut found = Vec::new();
     view.scan(&keys::start_of(Tag::Due), &keys::due_until(now), |key, _| {
         found.push(key.to_vec());
-        Ok(stop_at(found.len(), *budget / 2 / DUE_COST))
+        Ok(stop_at(found.len(), *budget / 2 / DUE_COST_KEYS))
     })?;
     for key in &found {
         match keys::parse_due(key) {
@@ -39,7 +39,7 @@ fn due(view: &mut View<'_>, now: UnixMillis, budget: &mut usize) -> Result<u64, 
         }
         view.remove(key.clone())?;
     }
-    *budget -= (found.len() * DUE_COST).min(*budget);
+    *budget -= (found.len() * DUE_COST_KEYS).min(*budget);
     Ok(found.len() as u64)
 }
 
@@ -67,7 +67,7 @@ fn deleted_buckets(view: &mut View<'_>, budget: &mut usize) -> Result<u64, Apply
     })?;
     for key in buckets {
         let Some(bucket) = keys::parse_deleted_bucket(&key) else { continue };
-        let room = *budget / 2 / DUE_COST;
+        let room = *budget / 2 / DUE_COST_KEYS;
         let mut found = Vec::new();
         let range = keys::uploads_of(bucket);
         view.scan(&range, &keys::end_of_prefix(&range), |key, _| {
@@ -81,7 +81,7 @@ fn deleted_buckets(view: &mut View<'_>, budget: &mut usize) -> Result<u64, Apply
             view.remove(key)?;
         }
         removed += found.len() as u64;
-        *budget -= (found.len() * DUE_COST).min(*budget);
+        *budget -= (found.len() * DUE_COST_KEYS).min(*budget);
     }
     Ok(removed)
 }

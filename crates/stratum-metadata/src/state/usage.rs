@@ -19,9 +19,9 @@ use std::ops::ControlFlow;
 use stratum_storage::blob::Index;
 
 /// Keys that one command counts. Few in tests, so that a count takes several commands.
-const PAGE: usize = if cfg!(test) { 3 } else { 512 };
+const PAGE_KEYS: usize = if cfg!(test) { 3 } else { 512 };
 /// Buckets that one command adds to their owner's total, each with two more lookups.
-const SUMMED_TOGETHER: usize = if cfg!(test) { 2 } else { 64 };
+const BUCKETS_A_SUM: usize = if cfg!(test) { 2 } else { 64 };
 
 /// Sets or removes a quota. A bucket's quota begins its count if there is none; a user's begins the sum over the
 /// buckets.
@@ -113,7 +113,7 @@ pub(super) fn sum(view: &mut View<'_>, owner: &str) -> Step {
     let (from, mut names) = (below.map_or(Vec::new(), |SummedBelow(name)| name), Vec::<Vec<u8>>::new());
     view.scan(&[theirs.as_slice(), &from].concat(), &keys::end_of_prefix(&theirs), |key, _| {
         names.extend(key.get(theirs.len()..).map(<[u8]>::to_vec));
-        Ok(if names.len() < SUMMED_TOGETHER { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        Ok(if names.len() < BUCKETS_A_SUM { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;
     for name in &names {
         let Some(under_name) = view.value(&keys::bucket_by_name(name))? else { continue };
@@ -123,7 +123,7 @@ pub(super) fn sum(view: &mut View<'_>, owner: &str) -> Step {
         }
     }
     view.put(keys::user_total(owner), &total)?;
-    match names.last().filter(|_| names.len() == SUMMED_TOGETHER) {
+    match names.last().filter(|_| names.len() == BUCKETS_A_SUM) {
         Some(last) => {
             let next = SummedBelow([last.as_slice(), &[0]].concat());
             view.put(keys::user_summed(owner), &next)?;
@@ -149,7 +149,7 @@ pub(super) fn count(view: &mut View<'_>, bucket: BucketId) -> Step {
     let (mut seen, mut last) = (0, None);
     for range in [keys::objects_of(bucket), keys::versions_in(bucket)] {
         let (begin, end) = (from.clone().max(range.clone()), keys::end_of_prefix(&range));
-        if begin >= end || seen == PAGE {
+        if begin >= end || seen == PAGE_KEYS {
             continue;
         }
         view.scan(&begin, &end, |key, value| {
@@ -159,10 +159,10 @@ pub(super) fn count(view: &mut View<'_>, bucket: BucketId) -> Step {
             }
             seen += 1;
             last = Some(key.to_vec());
-            Ok(if seen < PAGE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+            Ok(if seen < PAGE_KEYS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
     }
-    usage.counted = match last.filter(|_| seen == PAGE) {
+    usage.counted = match last.filter(|_| seen == PAGE_KEYS) {
         Some(last) => Counted::Below([last.as_slice(), &[0]].concat()),
         None => Counted::All,
     };

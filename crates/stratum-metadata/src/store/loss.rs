@@ -21,9 +21,9 @@ use std::ops::ControlFlow;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// How often it is looked what is lost, where each look finds more.
-const LOOKS: usize = 64;
+const MOST_LOOKS: usize = 64;
 /// The part of a group's bytes that the keys which stay may take.
-const KEPT_PART: usize = 2;
+const KEPT_DIVISOR: usize = 2;
 /// As many buckets as are named.
 const NAMED_BUCKETS: usize = 32;
 
@@ -103,7 +103,7 @@ impl Metadata {
         let now = self.inner.clock.now();
         let nothing = GivenUp { ranges: Vec::new(), kept: Vec::new(), fingerprint: 0, now };
         let all = move |machine: &Machine, most: usize| {
-            let kept = kept(machine, &unknown, most / KEPT_PART)?;
+            let kept = kept(machine, &unknown, most / KEPT_DIVISOR)?;
             let Unknown { ranges, fingerprint, .. } = unknown;
             Ok(Command::GiveUp(GivenUp { ranges, kept, fingerprint, now }))
         };
@@ -119,7 +119,7 @@ impl Metadata {
     }
 
     fn unknown(&self) -> Result<Option<Unknown>, LossError> {
-        for _ in 0..LOOKS {
+        for _ in 0..MOST_LOOKS {
             let state = self.current_state()?;
             match state.unknown() {
                 Ok(None) if !state.has_lost() => return Ok(None),

@@ -8,7 +8,7 @@
 //! A thread that panicked may not have told the table of volumes what it had applied, so the table is told of
 //! everything again.
 //!
-//! The first try comes at once. Each further one within [`CALM`] waits longer and begins in another place, so that a
+//! The first try comes at once. Each further one within [`CALM_PERIOD`] waits longer and begins in another place, so that a
 //! disk that ruins what is written to it doesn't keep the server busy.
 
 use super::start::{self, RebuildStep, Sources};
@@ -23,13 +23,13 @@ use stratum_storage::panics;
 use tracing_mutex::parkinglot::Mutex;
 
 /// After serving for this long, the next failure counts as the first again.
-const CALM: Duration = Duration::from_secs(600);
+const CALM_PERIOD: Duration = Duration::from_secs(600);
 /// The longest pause between two tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The pause between two tries to move the index back to its home.
-const SELDOM: Duration = Duration::from_secs(60);
+const HOMECOMING_INTERVAL: Duration = Duration::from_secs(60);
 /// How long others may still use a failed index before the next one is begun.
-const LETTING_GO: Duration = Duration::from_secs(2);
+const LETTING_GO_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether the index is available and, if not, what is being done about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ pub(super) struct Outage {
 
 #[derive(Clone, Debug, Default)]
 struct Tries {
-    /// How many tries there were since the index last served for [`CALM`].
+    /// How many tries there were since the index last served for [`CALM_PERIOD`].
     in_a_row: u32,
     /// When the last try ended, by the monotonic clock.
     ended: Duration,
@@ -93,7 +93,7 @@ impl Tries {
 
     /// Begins a try if it is time, and returns how many came before it.
     fn begin(&mut self, failure: &Failure, now: Duration) -> Option<u32> {
-        if failure.at > self.ended + CALM {
+        if failure.at > self.ended + CALM_PERIOD {
             self.in_a_row = 0;
         }
         let before = self.in_a_row;
@@ -119,7 +119,7 @@ impl Metadata {
             return self.replace_lost_files();
         }
         let mut looked = inner.outage.looked.lock();
-        if looked.is_none_or(|at| now.saturating_sub(at) >= SELDOM) {
+        if looked.is_none_or(|at| now.saturating_sub(at) >= HOMECOMING_INTERVAL) {
             *looked = Some(now);
             if !inner.index.is_home() {
                 self.go_home();
@@ -188,7 +188,7 @@ impl Metadata {
         let inner = &self.inner;
         // A thread that is applying a group finishes it; after that nothing is applied.
         let served = inner.committer.at_rest(|_| inner.machine.applied_index());
-        stack::let_go(inner.machine.discard(), LETTING_GO);
+        stack::let_go(inner.machine.discard(), LETTING_GO_TIMEOUT);
         let note = |step| *inner.outage.step.lock() = Some(step);
         let mut sources = Sources {
             log: inner.log.as_ref(),

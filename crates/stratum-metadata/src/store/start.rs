@@ -18,7 +18,7 @@ use stratum_storage::blob::Index;
 use stratum_storage::journal::Verify;
 
 /// Entries that are applied as one batch.
-const REPLAY_GROUP: usize = 512;
+const REPLAY_GROUP_ENTRIES: usize = 512;
 
 /// How far a rebuild has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -219,14 +219,14 @@ pub(super) fn replay(
         (sources.note)(RebuildStep::Replays { entry, of });
         Ok(())
     };
-    let mut group = Vec::with_capacity(REPLAY_GROUP);
+    let mut group = Vec::with_capacity(REPLAY_GROUP_ENTRIES);
     for replayed in sources.log.replay(machine.applied_index() + 1, Verify::Bodies) {
         let entry = entry(replayed?)?;
         if entry.index > sources.until {
             break;
         }
         group.push(entry);
-        if group.len() == REPLAY_GROUP {
+        if group.len() == REPLAY_GROUP_ENTRIES {
             apply(std::mem::take(&mut group))?;
         }
     }

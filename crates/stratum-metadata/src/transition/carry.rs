@@ -22,11 +22,11 @@ use tokio::task::JoinSet;
 /// The memory that all jobs under way may take, in bytes; one job is started in any case.
 const MEMORY_BYTES: u64 = 128 << 20;
 /// The most jobs that are under way at a time.
-const TOGETHER: usize = 8;
+const JOBS_AT_ONCE: usize = 8;
 /// Objects that are done are committed this often...
 const TELL_INTERVAL: Duration = Duration::from_millis(500);
 /// ... or as soon as there are this many: a command has at most 1 MiB, and a key at most 1 KiB.
-const TOLD_TOGETHER: usize = 256;
+const KEYS_A_COMMAND: usize = 256;
 
 /// Objects that are carried to a tier.
 pub(super) struct Carrying<'a> {
@@ -110,7 +110,7 @@ impl<'a> Carrying<'a> {
     async fn take_up(&mut self, bodies: Vec<Stray>) {
         for job in Job::of(bodies) {
             let memory = job.memory(&self.transitions, self.tier);
-            while self.under_way.len() >= TOGETHER || self.held > 0 && self.held + memory > MEMORY_BYTES {
+            while self.under_way.len() >= JOBS_AT_ONCE || self.held > 0 && self.held + memory > MEMORY_BYTES {
                 self.land().await;
             }
             if self.is_over() {
@@ -171,7 +171,7 @@ impl<'a> Carrying<'a> {
             Err(error) => self.fail(error.into()),
         }
         let is_time = self.reviews.clock.monotonic().saturating_sub(self.told_at) >= TELL_INTERVAL;
-        if self.done.len() >= TOLD_TOGETHER || is_time && !self.done.is_empty() {
+        if self.done.len() >= KEYS_A_COMMAND || is_time && !self.done.is_empty() {
             self.tell();
         }
     }
@@ -303,7 +303,7 @@ impl Transitions {
 
     pub(super) async fn decide(&self, mut changes: Vec<TierChange>) -> Result<(), TransitionError> {
         while !changes.is_empty() {
-            let rest = changes.split_off(changes.len().min(TOLD_TOGETHER));
+            let rest = changes.split_off(changes.len().min(KEYS_A_COMMAND));
             let command = Command::DecideTiers(std::mem::replace(&mut changes, rest));
             let committed = self.mover.metadata.commit(command, Bytes::new()).await;
             committed.map_err(|error| TransitionError::Commit(error.to_string()))?;

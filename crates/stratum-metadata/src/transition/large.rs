@@ -1,7 +1,7 @@
 //! Copies one body by itself: it is read, coded anew and written, and the copy is compared with what was read. A
 //! sealed body, which can't be decrypted here, is copied as its stored bytes.
 
-use super::{Foreseen, LEAST_ROOM, Stray, TransitionError, Transitions, tier_of};
+use super::{Foreseen, LEAST_ROOM_BYTES, Stray, TransitionError, Transitions, tier_of};
 use crate::command::Move;
 use crate::evacuate::Mover;
 use crate::relocate::{self, Small, blob_of};
@@ -76,7 +76,7 @@ impl Transitions {
     }
 
     pub(super) async fn copy(&self, body: &Stray, to: Tier, stop: &Stop) -> Result<Copied, TransitionError> {
-        self.takes(to, LEAST_ROOM)?;
+        self.takes(to, LEAST_ROOM_BYTES)?;
         if let Err(error) = self.takes(to, body.size) {
             return Ok(Copied::PutOff(error.to_string()));
         }

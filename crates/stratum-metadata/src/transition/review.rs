@@ -17,7 +17,7 @@ use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob::{BlobRef, Index, Place, Tier};
 
 /// Parts that are looked up together.
-const PARTS: usize = 256;
+const PARTS_A_LOOKUP: usize = 256;
 
 /// A review that is due.
 #[derive(Clone, Debug)]
@@ -151,14 +151,14 @@ impl Transitions {
             return Ok((Vec::new(), None));
         };
         let mut strays = Vec::new();
-        for PartSummary { number, size, .. } in parts.iter().skip(from).take(PARTS) {
+        for PartSummary { number, size, .. } in parts.iter().skip(from).take(PARTS_A_LOOKUP) {
             let owner = Owner::Part { upload, number: *number };
             let found = blob_of(self.mover.metadata.state(), &owner)?;
             if let Some(from) = found.filter(|blob| self.is_stray(blob, tier)) {
                 strays.push(Stray { object, owner, size: *size, foreseen, from });
             }
         }
-        let next = from + PARTS;
+        let next = from + PARTS_A_LOOKUP;
         Ok((strays, (next < parts.len()).then_some(next)))
     }
 

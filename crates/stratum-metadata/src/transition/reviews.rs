@@ -11,7 +11,7 @@
 
 use super::carry::Carrying;
 use super::review::{Review, Sorted};
-use super::{CLASS, LEAST_ROOM, TransitionError, Transitions};
+use super::{CLASS, LEAST_ROOM_BYTES, TransitionError, Transitions};
 use crate::relocate::Moved;
 use crate::sweep::Time;
 use serde::{Deserialize, Serialize};
@@ -26,13 +26,13 @@ use stratum_storage::writepath::WriteError;
 use tracing_mutex::parkinglot::Mutex;
 
 /// Reviews in one step: enough that bodies of one stripe are among them, and few enough to be kept in memory.
-const PAGE: usize = 1024;
+const PAGE_REVIEWS: usize = 1024;
 /// The pause between two looks for reviews that are due.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a tier that takes nothing is left alone.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
 /// While tiers wait, the next pass over all reviews begins after this many times the duration of the last one.
-const REST: u32 = 20;
+const REST_FACTOR: u32 = 20;
 /// How long an object that can't be moved is left alone.
 pub(super) const PUT_OFF_DELAY: Duration = Duration::from_secs(600);
 
@@ -87,7 +87,7 @@ impl Reviews {
         }
         let now = self.time.lock().now();
         let due = self.due(now).await?;
-        let is_last = due.len() < PAGE;
+        let is_last = due.len() < PAGE_REVIEWS;
         if let Some(last) = due.last() {
             self.pass.lock().next = Some(last.next_key());
         }
@@ -124,7 +124,7 @@ impl Reviews {
             pass.next.clone()
         };
         let transitions = self.transitions.clone();
-        Ok(blocking::spawn(move || transitions.due(now, from, PAGE)).await??)
+        Ok(blocking::spawn(move || transitions.due(now, from, PAGE_REVIEWS)).await??)
     }
 
     /// Asks the waiting tiers whose time has come whether they have room again.
@@ -134,7 +134,7 @@ impl Reviews {
         let asked: Vec<Tier> = self.pass.lock().waiting.iter().filter_map(is_time).collect();
         let mut has_room = false;
         for tier in asked {
-            match self.transitions.takes(tier, LEAST_ROOM) {
+            match self.transitions.takes(tier, LEAST_ROOM_BYTES) {
                 Ok(()) => {
                     has_room = true;
                     self.pass.lock().waiting.remove(&tier);
@@ -163,7 +163,7 @@ impl Reviews {
         if pass.waiting.is_empty() {
             (pass.next, pass.again_at) = (None, None);
         } else if pass.again_at.is_none() {
-            let rest = now.saturating_sub(pass.began) * REST;
+            let rest = now.saturating_sub(pass.began) * REST_FACTOR;
             pass.again_at = Some(now + rest.max(RETRY_DELAY));
         }
         Next::After(POLL_INTERVAL)

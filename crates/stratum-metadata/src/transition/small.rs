@@ -12,9 +12,9 @@ use stratum_storage::blocking;
 
 /// A stripe is read as a whole if the wanted bodies are at least one part in so many of it: reading a whole stripe
 /// takes a drive little longer than reading a piece.
-const WORTH_READING_WHOLE: u64 = 8;
+const WHOLE_READ_DIVISOR: u64 = 8;
 /// The most bodies in the journal that are read together: 2 MiB.
-const TOGETHER: usize = 64;
+const BODIES_A_READ: usize = 64;
 
 /// Bodies that are read in one go.
 #[derive(Debug)]
@@ -48,14 +48,14 @@ impl Job {
                 continue;
             };
             let bodies = of_one.into_iter().map(|(_, body)| body);
-            if wanted * WORTH_READING_WHOLE >= u64::from(at.payload) {
+            if wanted * WHOLE_READ_DIVISOR >= u64::from(at.payload) {
                 jobs.push(Job::Stripe(at, bodies.collect()));
             } else {
                 jobs.extend(bodies.map(Job::One));
             }
         }
         while !journal.is_empty() {
-            let rest = journal.split_off(journal.len().min(TOGETHER));
+            let rest = journal.split_off(journal.len().min(BODIES_A_READ));
             jobs.push(Job::Journal(std::mem::replace(&mut journal, rest)));
         }
         jobs.extend(alone);
