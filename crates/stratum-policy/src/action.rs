@@ -15,7 +15,7 @@ use crate::pattern::Wildcards;
 use names::NAMES;
 
 /// How many words of 64 bits a set of all actions needs.
-const WORDS: usize = 3;
+const SET_WORDS: usize = 3;
 
 /// The actions of the three services that this server doesn't have. The policy of an identity may name them, as it
 /// may name other services' actions; the policy of a bucket may not.
@@ -84,7 +84,7 @@ impl Services {
 
 /// A set of actions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Actions([u64; WORDS]);
+pub struct Actions([u64; SET_WORDS]);
 
 impl Actions {
     pub fn contains(&self, action: Action) -> bool {
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn the_names_are_in_order_and_fit() {
         assert!(NAMES.is_sorted_by(|one, next| one < next));
-        assert!(NAMES.len() <= WORDS * 64);
+        assert!(NAMES.len() <= SET_WORDS * 64);
         assert!(Action::all().all(|action| Action::named(action.name()) == Some(action)));
         assert!(ELSEWHERE.lines().is_sorted_by(|one, next| one < next));
         assert!(ELSEWHERE.lines().all(|name| Action::named(name).is_none()));

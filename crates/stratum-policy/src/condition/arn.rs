@@ -6,7 +6,7 @@ use crate::pattern::{Pattern, Reading};
 use crate::value::Facts;
 
 /// `arn:partition:service:region:account:resource`; the last part may hold colons.
-const PARTS: usize = 6;
+const ARN_PARTS: usize = 6;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ArnPattern(Vec<Pattern>);
@@ -18,7 +18,7 @@ impl ArnPattern {
     /// As [`Pattern::parse`].
     pub fn parse(text: &str, variables: bool) -> Result<Option<Self>, Malformed> {
         let parts = split(text, variables);
-        if parts.len() < PARTS {
+        if parts.len() < ARN_PARTS {
             return Ok(None);
         }
         let reading = Reading { wildcards: true, variables, folded: false };
@@ -27,7 +27,7 @@ impl ArnPattern {
     }
 
     pub fn matches(&self, text: &str, facts: &dyn Facts) -> bool {
-        let parts: Vec<_> = text.splitn(PARTS, ':').collect();
+        let parts: Vec<_> = text.splitn(ARN_PARTS, ':').collect();
         parts.len() == self.0.len()
             && self.0.iter().zip(parts).all(|(pattern, part)| pattern.matches(part, facts))
     }
@@ -49,7 +49,7 @@ fn split(text: &str, variables: bool) -> Vec<&str> {
         match char {
             '{' if variables && text[..at].ends_with('$') => in_variable = true,
             '}' => in_variable = false,
-            ':' if !in_variable && parts.len() + 1 < PARTS => {
+            ':' if !in_variable && parts.len() + 1 < ARN_PARTS => {
                 parts.push(&text[begin..at]);
                 begin = at + 1;
             }
