@@ -13,7 +13,7 @@ use std::sync::Arc;
 use stratum_storage::remote::{Answer, Listed, ObjectStore, PartialObject, RemoteError};
 
 /// Names a page of a listing has: as many as S3 gives at a time.
-const PAGE: usize = 1000;
+const PAGE_NAMES: usize = 1000;
 
 /// A prefix of a bucket, as a remote store.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl ObjectStore for Cloud {
                 None => self.store.list(Some(&folder)),
             };
             let metas: Vec<ObjectMeta> = behind(metas, after)
-                .take(PAGE)
+                .take(PAGE_NAMES)
                 .try_collect()
                 .await
                 .map_err(|error: Error| told(folder.as_ref(), &error))?;
