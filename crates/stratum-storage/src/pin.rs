@@ -16,13 +16,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use tracing_mutex::parkinglot::Mutex;
 
 /// How many counters a generation has; threads share them.
-const PLACES: usize = 16;
+const COUNTERS: usize = 16;
 
 /// The pins of something.
 #[derive(Default)]
 pub(crate) struct Pins {
     /// How many pins each generation has, by counter.
-    counts: [[Count; PLACES]; 2],
+    counts: [[Count; COUNTERS]; 2],
     /// Which generation is the present one.
     present: AtomicUsize,
     queue: Mutex<Queue>,
@@ -52,7 +52,7 @@ struct Queue {
 thread_local! {
     static PLACE: usize = {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        NEXT.fetch_add(1, Ordering::Relaxed) % PLACES
+        NEXT.fetch_add(1, Ordering::Relaxed) % COUNTERS
     };
 }
 

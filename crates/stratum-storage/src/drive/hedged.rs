@@ -10,9 +10,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 /// How long one drive is waited for before the next one is asked.
-const PATIENCE: Duration = Duration::from_millis(100);
+const HEDGE_DELAY: Duration = Duration::from_millis(100);
 /// How long they are waited for when all have been asked.
-const LAST_PATIENCE: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A file on a drive, of which other drives hold the same bytes.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ pub fn read<T>(
         if answered == asked {
             return Err(Unread::Bad);
         }
-        let patience = if next.is_some() { PATIENCE } else { LAST_PATIENCE };
+        let patience = if next.is_some() { HEDGE_DELAY } else { ANSWER_TIMEOUT };
         match answers.recv_timeout(patience) {
             Ok((number, read)) => {
                 answered += 1;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Four buckets for every doubling, from a microsecond to over an hour.
-const BUCKETS: usize = 128;
+const LATENCY_BUCKETS: usize = 128;
 /// Reads after which the counts are halved.
 const HALVE_AT_READS: u32 = 4096;
 /// With fewer reads than this, no latency is given.
@@ -31,7 +31,7 @@ const UNANSWERED_LATENCY: Duration = Duration::from_secs(10);
 /// says *read* below, it means one of these.
 #[derive(Debug)]
 pub struct Pulse {
-    buckets: [AtomicU32; BUCKETS],
+    buckets: [AtomicU32; LATENCY_BUCKETS],
     total: AtomicU32,
     /// Of the window that [`Pulse::turn_window`] ends: reads, and their time in microseconds.
     window: (AtomicU32, AtomicU64),
@@ -196,7 +196,7 @@ fn bucket_of(micros: u64) -> usize {
     let doublings = micros.max(1).ilog2();
     let quarter = (micros.max(1) >> doublings.saturating_sub(2)) & 3;
     let quarter = if doublings < 2 { 0 } else { quarter };
-    (doublings as usize * 4 + quarter as usize).min(BUCKETS - 1)
+    (doublings as usize * 4 + quarter as usize).min(LATENCY_BUCKETS - 1)
 }
 
 /// Where a bucket ends, in microseconds.

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How long answers are waited for, before it is seen whether those that are late can be done without.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a drive was asked and has not answered.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub async fn ask<T: Send + 'static>(
         round.take(answer);
     }
     if round.is_waiting() {
-        let mut late = pin!(tokio::time::sleep(PATIENCE));
+        let mut late = pin!(tokio::time::sleep(ANSWER_PATIENCE));
         while round.is_waiting() {
             tokio::select! {
                 biased;
@@ -91,7 +91,7 @@ pub async fn ask<T: Send + 'static>(
                     if round.may_end() {
                         break;
                     }
-                    late.set(tokio::time::sleep(PATIENCE));
+                    late.set(tokio::time::sleep(ANSWER_PATIENCE));
                 }
             }
         }
@@ -111,7 +111,7 @@ pub fn ask_in_place<T: Send + 'static>(
     }
     if round.is_waiting() {
         blocking::in_place(|| {
-            let late = tick(PATIENCE);
+            let late = tick(ANSWER_PATIENCE);
             while round.is_waiting() {
                 select! {
                     recv(answers) -> answer => match answer {

@@ -61,9 +61,9 @@ pub(super) async fn remove(drive: &Arc<Drive>, path: String) {
 impl Rebuilder {
     /// Removes what a worker that was just stopped had written so far; waits a moment for it to let go of its volume.
     pub(crate) async fn clear_up_unfinished(&self) {
-        const ATTEMPTS: usize = 50;
+        const LOOKS_AT_A_VOLUME: usize = 50;
         const RETRY_INTERVAL: Duration = Duration::from_millis(20);
-        for _ in 0..ATTEMPTS {
+        for _ in 0..LOOKS_AT_A_VOLUME {
             let strays = self.strays.clone();
             match blocking(move || strays.remove_unfinished()).await {
                 Ok(Unfinished { left: 1.., .. }) => tokio::time::sleep(RETRY_INTERVAL).await,

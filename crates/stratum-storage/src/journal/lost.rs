@@ -11,7 +11,7 @@ use std::ops::RangeInclusive;
 use tracing_mutex::parkinglot::RwLock;
 
 /// How many bodies are remembered that were bad in every copy. Where there are more, the store has other troubles.
-const REMEMBERED: usize = 10_000;
+const REMEMBERED_BODIES: usize = 10_000;
 
 /// Entries whose bodies can't be read now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Damaged {
 
 fn remember(among: &RwLock<BTreeSet<Index>>, entry: Index) {
     let mut bodies = among.write();
-    if bodies.len() < REMEMBERED {
+    if bodies.len() < REMEMBERED_BODIES {
         bodies.insert(entry);
     }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tracing_mutex::parkinglot::Mutex;
 
 /// How many names a page of a listing has: few, so that tests see several.
-const PAGE: usize = 4;
+const PAGE_NAMES: usize = 4;
 
 /// What is wrong with the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -293,7 +293,7 @@ impl ObjectStore for SimulatedStore {
             let is_on_page = |listed: &Listed| {
                 listed.name.starts_with(&prefix) && after.is_none_or(|after| listed.name.as_str() > after)
             };
-            Ok(all.into_iter().filter(is_on_page).take(PAGE).collect())
+            Ok(all.into_iter().filter(is_on_page).take(PAGE_NAMES).collect())
         }))
     }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 const LOOK_INTERVAL: Duration = Duration::from_secs(3600);
 /// How soon the next look is while an object is missing, or after a look that failed.
-const SOON: Duration = Duration::from_secs(60);
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 /// How old an object must be that nobody names before it is removed, in milliseconds.
 const GARBAGE_AGE_MILLIS: u64 = 24 * 3600 * 1000;
 
@@ -138,7 +138,7 @@ impl Uploader {
         let mut state = self.state.lock();
         match outcome {
             Ok(Looked { missing, removed }) => {
-                let soon = if missing.is_empty() { LOOK_INTERVAL } else { SOON };
+                let soon = if missing.is_empty() { LOOK_INTERVAL } else { RETRY_INTERVAL };
                 state.look_at = self.clock.monotonic() + soon;
                 state.done.missing = missing;
                 state.done.garbage += removed;
@@ -146,7 +146,7 @@ impl Uploader {
             // The next round tries again, unless the store is away.
             Err(error) => {
                 tracing::debug!(%error, "what lies in the remote store can't be looked at now");
-                state.look_at = self.clock.monotonic() + SOON;
+                state.look_at = self.clock.monotonic() + RETRY_INTERVAL;
             }
         }
     }

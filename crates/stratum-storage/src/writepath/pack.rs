@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// Stripes that are on their way at a time.
 const STRIPES_IN_FLIGHT: usize = 4;
 /// How often a stripe is planned anew because the volume that had room is narrower than the last one.
-const ATTEMPTS: usize = 4;
+const PLAN_ATTEMPTS: usize = 4;
 
 /// A body to pack.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ impl Writer {
     async fn start_stripe(self: &Arc<Self>, tier: Tier, bodies: &[PackBody]) -> Result<Started, WriteError> {
         let none = WriteError::TooFewDrives { tier, healthy: 0 };
         let mut capacity = self.packed_payload(tier).ok_or(none)?;
-        for _ in 0..ATTEMPTS {
+        for _ in 0..PLAN_ATTEMPTS {
             let (chosen, entries) = plan(bodies, capacity)?;
             let directory = Bytes::from(directory::encode(&entries));
             let payload = entries.iter().map(|entry| entry.length).sum::<u32>() + directory.len() as u32;

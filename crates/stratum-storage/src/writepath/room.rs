@@ -23,7 +23,7 @@ use std::sync::atomic::Ordering;
 pub(super) const FIRST_STEP_BYTES: u64 = 2 << 20;
 const LAST_STEP_BYTES: u64 = 32 << 20;
 /// How often a reservation tries another volume before it gives up.
-const ATTEMPTS: usize = 8;
+const RESERVATION_ATTEMPTS: usize = 8;
 
 /// Why a body was not written. Nothing that it wrote is named by anything.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl Writer {
         let none = WriteError::TooFewDrives { tier, healthy: 0 };
         let state = self.tier(tier).ok_or(none)?;
         let wanted = WantedSpace { disk, geometry: state.geometry_now() };
-        for _ in 0..ATTEMPTS {
+        for _ in 0..RESERVATION_ATTEMPTS {
             let current = state.current.lock().clone();
             if let Some(reservation) = current.as_ref().and_then(|volume| volume.try_reserve(disk)) {
                 let Err(error) = self.grow(&reservation, purpose).await else {

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 pub(super) const PAGE: u64 = 4096;
 /// What a disk writes whole or not at all.
-const SECTOR: u64 = 512;
+const SECTOR_BYTES: u64 = 512;
 
 type Page = [u8; PAGE as usize];
 
@@ -161,7 +161,7 @@ impl Content {
             match (dice.roll(3), &pending.change) {
                 (0, _) => {}
                 (1, Change::Write { offset, bytes }) => {
-                    for (at, count) in pieces(*offset, bytes.len() as u64, SECTOR) {
+                    for (at, count) in pieces(*offset, bytes.len() as u64, SECTOR_BYTES) {
                         if dice.roll(2) == 0 {
                             let start = (at - offset) as usize;
                             self.durable.write(&bytes[start..start + count as usize], at);
