@@ -142,13 +142,13 @@ pub struct Seen {
 
 /// How sure the classifier must be, in percent, that bytes are compressed already, before coding isn't even tried. If
 /// it is wrong, space is wasted for good; a needless try only costs some processor time.
-const SURE: u8 = 90;
+const SURE_PERCENT: u8 = 90;
 
 impl Seen {
     /// Whether coding makes the bytes shorter, as far as the classifier is sure enough of it to spare a probe.
     pub fn shrinks(&self) -> Shrinks {
         match self.shrinks {
-            Shrinks::Hardly if self.confidence < SURE => Shrinks::Perhaps,
+            Shrinks::Hardly if self.confidence < SURE_PERCENT => Shrinks::Perhaps,
             shrinks => shrinks,
         }
     }

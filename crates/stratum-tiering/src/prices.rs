@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Bytes in the GB that prices are given for.
-const GB: f64 = (1u64 << 30) as f64;
+const GB_BYTES: f64 = (1u64 << 30) as f64;
 
 /// The prices of one tier, in dollars or another unit. Prices read from a file are all given, and none is negative.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,12 +110,12 @@ impl Prices {
 
     /// What keeping so many bytes for a month costs.
     pub fn storage_month(&self, tier: Tier, bytes: u64) -> f64 {
-        self.0[tier].storage_gb_month * bytes as f64 / GB
+        self.0[tier].storage_gb_month * bytes as f64 / GB_BYTES
     }
 
     /// What reading so many bytes costs, without the request.
     pub fn retrieval(&self, tier: Tier, bytes: f64) -> f64 {
-        self.0[tier].retrieval_gb * bytes / GB
+        self.0[tier].retrieval_gb * bytes / GB_BYTES
     }
 
     /// What the request of one read costs.

@@ -23,7 +23,7 @@ pub const SPIKE_FACTOR: f64 = 10.0;
 /// No decayed count grows over this: while the clock stands still or runs backwards, nothing decays.
 const MOST_COUNTED: f32 = 1e9;
 /// A running mean is over about this many of the latest reads.
-const MEAN_OF: u32 = 8;
+const MEAN_READS: u32 = 8;
 /// Parts of an hour in which the start of a burst is kept.
 const BURST_TICKS: f64 = 1_024.0;
 
@@ -105,7 +105,7 @@ impl Signals {
     /// Updates what is known of the reads' shape: the share of the object that a read takes, whether it takes only a
     /// part, and whether it goes on where the last read ended.
     fn learn_shape(&mut self, read: Read) {
-        let weight = 1.0 / f64::from(self.reads.clamp(1, MEAN_OF));
+        let weight = 1.0 / f64::from(self.reads.clamp(1, MEAN_READS));
         let whole = read.bytes >= read.size;
         let share = if whole { 1.0 } else { read.bytes as f64 / read.size as f64 };
         let follows = self.reads > 1 && read.offset > 0 && fold(read.offset) == self.end;

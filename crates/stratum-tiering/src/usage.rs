@@ -36,9 +36,9 @@ use woken::Woken;
 
 const SHARDS: usize = 16;
 /// Groups get this part of the memory: one byte in so many.
-const GROUPS_PART: usize = 20;
+const GROUPS_DIVISOR: usize = 20;
 /// What was seen of objects' bytes gets this part on top of the memory: one byte in so many.
-const LOOKS_PART: usize = 20;
+const LOOKS_DIVISOR: usize = 20;
 
 /// Counts reads of objects, and keeps what the classifier saw in them.
 #[derive(Debug)]
@@ -86,14 +86,14 @@ impl Usage {
     /// `memory` is for reads, in bytes: about 104 for an object and its part of a group. What was seen of objects'
     /// bytes may take a twentieth of it on top, about 30 bytes an object.
     pub fn new(memory: usize, day: Day, seed: Seed) -> Self {
-        let groups = memory / GROUPS_PART;
+        let groups = memory / GROUPS_DIVISOR;
         let of_shard = (memory - groups) / SHARDS;
         Self {
             day,
             seed,
             objects: std::array::from_fn(|_| Mutex::new(Table::within(of_shard))),
             groups: Mutex::new(Groups::within(groups)),
-            looks: Mutex::new(Looks::within(memory / LOOKS_PART)),
+            looks: Mutex::new(Looks::within(memory / LOOKS_DIVISOR)),
             woken: Mutex::default(),
             accounts: Mutex::default(),
             slow: Mutex::default(),

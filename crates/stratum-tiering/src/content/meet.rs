@@ -120,9 +120,9 @@ fn says_what_text(class: ContentClass) -> bool {
 
 /// A header's text, cut to a length that fits into a sentence.
 fn quoted(content_type: &str) -> String {
-    const MOST: usize = 80;
+    const MOST_CHARS: usize = 80;
     let escaped = content_type.escape_debug().to_string();
-    match escaped.char_indices().nth(MOST) {
+    match escaped.char_indices().nth(MOST_CHARS) {
         None => escaped,
         Some((end, _)) => format!("{}...", escaped.get(..end).unwrap_or_default()),
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tracing_mutex::parkinglot::Mutex;
 
 /// Objects in the queue, at most. With two windows each and S3's longest keys they take 2.3 MiB.
-const PLACES: usize = 256;
+const MOST_OBJECTS: usize = 256;
 
 /// An object in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Samples {
             return;
         }
         let has_place = |state: &State| {
-            let free = PLACES - state.waiting.min(PLACES);
+            let free = MOST_OBJECTS - state.waiting.min(MOST_OBJECTS);
             state.queues.get(&bucket).map_or(0, VecDeque::len) < free
         };
         // The copy is made without the lock, so the last place may be taken meanwhile: hence the second check.
@@ -126,14 +126,14 @@ mod tests {
     fn one_bucket_fills_half_and_leaves_the_rest_to_others() {
         let samples = Samples::open();
         let mut copied = 0;
-        for key in 0..PLACES as u64 * 2 {
+        for key in 0..MOST_OBJECTS as u64 * 2 {
             samples.offer(1, || {
                 copied += 1;
                 waiting(1, key)
             });
         }
-        assert_eq!(samples.counts(), (PLACES / 2, PLACES as u64 * 3 / 2));
-        assert_eq!(copied, PLACES / 2, "nothing is copied for what finds no place");
+        assert_eq!(samples.counts(), (MOST_OBJECTS / 2, MOST_OBJECTS as u64 * 3 / 2));
+        assert_eq!(copied, MOST_OBJECTS / 2, "nothing is copied for what finds no place");
         samples.offer(7, || waiting(7, 0));
         let taken: Vec<_> =
             (0..3).filter_map(|_| samples.take()).map(|next| (next.bucket, next.key)).collect();

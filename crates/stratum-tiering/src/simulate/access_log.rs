@@ -18,12 +18,12 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 /// Fields of a line up to the last that is needed. Newer logs have more fields after it than older ones.
-const FIELDS: usize = 13;
+const NEEDED_FIELDS: usize = 13;
 /// The operations that count as a read of an object. The log tells the read of a copy's source as a GET, too.
 const GETS: [&str; 2] = ["REST.GET.OBJECT", "WEBSITE.GET.OBJECT"];
 const COPY: &str = "REST.COPY.OBJECT_GET";
 /// Memory for the groups while they are found, in bytes.
-const GROUPS_MEMORY: usize = 64 << 20;
+const GROUPS_MEMORY_BYTES: usize = 64 << 20;
 
 /// The reads of some log files.
 #[derive(Debug, Default)]
@@ -90,7 +90,7 @@ impl AccessLog {
 
     /// The number of each object's group, by the groups that a server has after these reads.
     fn groups(&self) -> Vec<u32> {
-        let usage = Usage::new(GROUPS_MEMORY, Day::REAL, Seed([0; 16]));
+        let usage = Usage::new(GROUPS_MEMORY_BYTES, Day::REAL, Seed([0; 16]));
         for read in &self.reads {
             let (Some((bucket, key)), Some(size)) =
                 (self.names.get(read.object as usize), self.sizes.get(read.object))
@@ -124,8 +124,8 @@ fn read_line(line: &str) -> Result<Option<Told<'_>>, String> {
 }
 
 /// The first fields of a line. Spaces separate them; a field that may hold spaces stands in brackets or quotes.
-fn fields(line: &str) -> Result<[&str; FIELDS], String> {
-    let mut found = [""; FIELDS];
+fn fields(line: &str) -> Result<[&str; NEEDED_FIELDS], String> {
+    let mut found = [""; NEEDED_FIELDS];
     let mut rest = line;
     for (number, field) in found.iter_mut().enumerate() {
         let (begin, end) = match rest.as_bytes().first() {
@@ -133,7 +133,8 @@ fn fields(line: &str) -> Result<[&str; FIELDS], String> {
             Some(b'[') => (1, "] "),
             Some(_) => (0, " "),
             None => {
-                let fault = format!("it has {number} fields where a server access log has {FIELDS} and more");
+                let fault =
+                    format!("it has {number} fields where a server access log has {NEEDED_FIELDS} and more");
                 return Err(fault);
             }
         };

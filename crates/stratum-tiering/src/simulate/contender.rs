@@ -106,10 +106,10 @@ impl Way {
     }
 }
 
-const DAY: f64 = 86_400_000.0;
+const DAY_MILLIS: f64 = 86_400_000.0;
 
 fn after(time: u64, days: f64) -> u64 {
-    time.saturating_add((days * DAY) as u64)
+    time.saturating_add((days * DAY_MILLIS) as u64)
 }
 
 fn idle(warm_days: Option<f64>, cold_days: f64, features: &Features, now: u64) -> Choice {

@@ -4,8 +4,8 @@ use super::trace::{Trace, TraceRead};
 use std::f64::consts::TAU;
 
 /// 2024-01-01, a Monday, in milliseconds of Unix time.
-const START: u64 = 1_704_067_200_000;
-const DAY: f64 = 86_400_000.0;
+const START_MILLIS: u64 = 1_704_067_200_000;
+const DAY_MILLIS: f64 = 86_400_000.0;
 const MIB: u64 = 1 << 20;
 
 /// The shape of a made-up trace.
@@ -173,7 +173,7 @@ impl Maker {
     fn push(&mut self, day: f64, object: u32, bytes: u64) {
         if day < self.days {
             // Whole seconds, as in a server's log.
-            let time = START + ((day * DAY) as u64 / 1_000) * 1_000;
+            let time = START_MILLIS + ((day * DAY_MILLIS) as u64 / 1_000) * 1_000;
             self.reads.push(TraceRead { time, object, bytes });
         }
     }

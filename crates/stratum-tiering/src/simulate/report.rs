@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::fmt::{self, Display};
 
 /// The length of the longest bar, in characters.
-const BAR: f64 = 24.0;
+const BAR_CHARS: f64 = 24.0;
 
 /// What one contender's placement cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -91,7 +91,7 @@ impl Display for Report {
             write!(f, "{name:<14}{:>11.4}{:>7.3}  ", costs.total(), self.ratio(outcome))?;
             write!(f, "{:>10.4}{:>10.4}", costs.storage, costs.requests)?;
             write!(f, "{:>10.4}{:>10.4}", costs.retrieval, costs.moves)?;
-            let bar = "█".repeat((self.ratio(outcome) / longest * BAR).round() as usize);
+            let bar = "█".repeat((self.ratio(outcome) / longest * BAR_CHARS).round() as usize);
             match name.as_str() {
                 "optimum" => writeln!(f, "{:>11}{:>11}  {bar}", "", "")?,
                 _ => writeln!(f, "{:>11}{:>11}  {bar}", reads.warm, reads.cold)?,

@@ -46,8 +46,8 @@ pub(super) struct Sizes {
 
 impl Sizes {
     /// No store holds an object of more bytes, nor all objects together.
-    const MOST_OF_ONE: u64 = 1 << 50;
-    const MOST_OF_ALL: u64 = 1 << 60;
+    const MOST_BYTES_OF_OBJECT: u64 = 1 << 50;
+    const MOST_BYTES_OF_ALL: u64 = 1 << 60;
 
     /// The number of the next object.
     pub fn next(&self) -> Result<u32, String> {
@@ -56,13 +56,13 @@ impl Sizes {
 
     /// Takes what is told of the size of an object, which was told of before or is the next.
     pub fn tell(&mut self, object: u32, size: u64) -> Result<(), String> {
-        if size > Self::MOST_OF_ONE {
+        if size > Self::MOST_BYTES_OF_OBJECT {
             return Err(format!("an object of {size} bytes is larger than any store can hold"));
         }
         let known = self.of.get(object as usize).copied();
         let sum = self.sum.saturating_add(size.saturating_sub(known.unwrap_or(0)));
-        if sum > Self::MOST_OF_ALL {
-            let most = Self::MOST_OF_ALL;
+        if sum > Self::MOST_BYTES_OF_ALL {
+            let most = Self::MOST_BYTES_OF_ALL;
             return Err(format!(
                 "with its {size} bytes the objects have {sum} together, and no store holds more than {most}"
             ));
@@ -244,9 +244,9 @@ impl Collected {
 
 fn milliseconds(text: &str) -> Result<u64, String> {
     /// Unix time in seconds, at the end of the year 9999.
-    const LAST: f64 = 253_402_300_799.0;
+    const LAST_SECOND: f64 = 253_402_300_799.0;
     match text.parse::<f64>() {
-        Ok(seconds) if (0.0..=LAST).contains(&seconds) => Ok((seconds * 1_000.0).round() as u64),
+        Ok(seconds) if (0.0..=LAST_SECOND).contains(&seconds) => Ok((seconds * 1_000.0).round() as u64),
         _ => Err(format!("time_s is '{}', and no Unix time in seconds", text.escape_debug())),
     }
 }
@@ -283,16 +283,16 @@ impl<R: BufRead> Lines<R> {
 
     pub fn next(&mut self) -> Result<Option<&str>, TraceError> {
         /// A longer line doesn't belong to a trace: an object's name has 1,024 bytes at most.
-        const LONGEST: u64 = 64 << 10;
+        const LONGEST_LINE_BYTES: u64 = 64 << 10;
         self.text.clear();
-        let read = self.input.by_ref().take(LONGEST).read_until(b'\n', &mut self.text);
+        let read = self.input.by_ref().take(LONGEST_LINE_BYTES).read_until(b'\n', &mut self.text);
         let read = read.map_err(|error| TraceError::Unreadable { line: self.line, error })?;
         if read == 0 {
             return Ok(None);
         }
         self.line += 1;
         let refused = |fault: String| TraceError::Line { line: self.line, fault };
-        if read as u64 == LONGEST {
+        if read as u64 == LONGEST_LINE_BYTES {
             return Err(refused("it is longer than any line of a trace".to_owned()));
         }
         std::str::from_utf8(&self.text).map(Some).map_err(|error| refused(format!("it is no UTF-8: {error}")))

@@ -2,8 +2,8 @@
 //! the keys.
 //!
 //! A key belongs to the group of its longest prefix that ends in a slash and has seen
-//! [enough](super::members::ENOUGH) keys. So a folder with one object counts with its siblings, and a folder for each
-//! day with its month. A prefix that has seen a [crowd](super::members::CROWD) of keys and has no such folder below
+//! [enough](super::members::GROUP_FROM_KEYS) keys. So a folder with one object counts with its siblings, and a folder for each
+//! day with its month. A prefix that has seen a [crowd](super::members::SPLIT_FROM_KEYS) of keys and has no such folder below
 //! it is split by the next character of its keys, again and again: numbers, dates and hashes are all split into
 //! groups of at most about a thousand neighbours.
 //!
@@ -18,7 +18,7 @@ use crate::day::Day;
 use crate::signals::{Read, SLOW, Signals};
 
 /// How many prefixes of one key are looked at; keys that share a longer beginning count as one group.
-const MOST_STEPS: usize = 64;
+const MOST_PREFIXES: usize = 64;
 /// For this many days after a read passed through it, a prefix that was split isn't forgotten: the groups below it
 /// are found through it.
 const KEPT_DAYS: f64 = 30.0;
@@ -65,7 +65,7 @@ impl Groups {
     /// Counts a read of an object, given by its name and its key.
     pub fn record(&mut self, seed: &Seed, object: Name, key: &str, read: Read, now: u64, day: Day) {
         let mut walk = Walk::new(seed, object.bucket, key);
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MOST_PREFIXES {
             let Some(next) = walk.next(&self.table) else { break };
             if let Some(passed) = self.table.get_mut(walk.at.name()) {
                 passed.passed = passed.passed.max(now);
@@ -83,7 +83,7 @@ impl Groups {
     /// The length of the prefix that is the object's group, and what is known of that group.
     pub fn of(&self, seed: &Seed, bucket: u64, key: &str) -> (usize, Option<Signals>) {
         let mut walk = Walk::new(seed, bucket, key);
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MOST_PREFIXES {
             match walk.next(&self.table) {
                 Some(next) if self.table.get(next.name()).is_some() => walk.go(next),
                 _ => break,

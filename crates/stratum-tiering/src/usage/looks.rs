@@ -11,11 +11,11 @@ use crate::content::Seen;
 use crate::day::Day;
 
 /// The majority must lead by this much before an object at which nobody looked is taken to be like it.
-const CLEARLY: u8 = 8;
+const CLEAR_LEAD: u8 = 8;
 /// The most that a majority may lead by: so many other objects replace it.
 const MOST_LEAD: u8 = 32;
 /// The longest extension, in bytes, with its dot.
-const MOST_ENDING: usize = 9;
+const MOST_ENDING_BYTES: usize = 9;
 /// By how much a time may seem to lie ahead of now before it counts as one of long ago, in units of [`time_of`]: some
 /// 50 days. Objects are seen in about the order in which they were written, and clocks may differ a little.
 const MOST_AHEAD: u32 = 1 << 28;
@@ -97,7 +97,7 @@ impl Looks {
     /// What is known of an object that was `written` at that time.
     pub fn of(&self, seed: &Seed, bucket: u64, key: &str, written: u64) -> Looked {
         let own = self.table.get(seed.name(bucket, key)).filter(|look| look.time == time_of(written));
-        let most = self.table.get(beside(seed, bucket, key)).filter(|most| most.weight >= CLEARLY);
+        let most = self.table.get(beside(seed, bucket, key)).filter(|most| most.weight >= CLEAR_LEAD);
         Looked {
             own: own.map(|look| Seen::from_byte(look.seen, look.weight)),
             siblings: most.map(|most| Seen::from_byte(most.seen, SIBLINGS_CONFIDENCE)),
@@ -108,7 +108,8 @@ impl Looks {
 /// The name that stands for all objects of a folder with the same extension.
 fn beside(seed: &Seed, bucket: u64, key: &str) -> Name {
     let (folder, file) = key.rfind('/').map_or(("", key), |slash| key.split_at(slash + 1));
-    let ending = file.rfind('.').and_then(|dot| file.get(dot..)).filter(|ending| ending.len() <= MOST_ENDING);
+    let ending =
+        file.rfind('.').and_then(|dot| file.get(dot..)).filter(|ending| ending.len() <= MOST_ENDING_BYTES);
     seed.name(bucket, &format!("{folder}{BESIDE}{}", ending.unwrap_or_default()))
 }
 
@@ -142,7 +143,7 @@ mod tests {
         let mut looks = looks();
         let siblings =
             |looks: &Looks, key: &str| looks.of(&SEED, 1, key, NOW).siblings.map(|seen| seen.class);
-        for number in 0..CLEARLY {
+        for number in 0..CLEAR_LEAD {
             assert_eq!(siblings(&looks, "v/new.mp4"), None);
             looks.note(&SEED, 1, &format!("v/{number}.mp4"), NOW, VIDEO, Day::REAL);
         }

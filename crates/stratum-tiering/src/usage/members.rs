@@ -5,9 +5,9 @@
 //! for more.
 
 /// From this many keys on, a prefix that ends in a slash is a group of its own.
-pub(super) const ENOUGH: f64 = 64.0;
+pub(super) const GROUP_FROM_KEYS: f64 = 64.0;
 /// With more keys than this, a prefix is split.
-pub(super) const CROWD: f64 = 1_024.0;
+pub(super) const SPLIT_FROM_KEYS: f64 = 1_024.0;
 
 const REGISTERS: usize = 32;
 /// The factor that corrects the sketch's bias with 32 registers.
@@ -61,8 +61,8 @@ impl Members {
 
     fn measure(&self) -> Size {
         match self.estimate() {
-            few if few < ENOUGH => Size::Few,
-            enough if enough <= CROWD => Size::Enough,
+            few if few < GROUP_FROM_KEYS => Size::Few,
+            enough if enough <= SPLIT_FROM_KEYS => Size::Enough,
             _ => Size::Crowd,
         }
     }

@@ -14,7 +14,7 @@ use crate::signals::Signals;
 use std::sync::atomic::Ordering;
 
 /// Entries that are handed out under one lock.
-const PIECE: usize = 2_048;
+const PIECE_ENTRIES: usize = 2_048;
 /// What a record takes besides its fields: its head and its name.
 const RECORD_BYTES: usize = 3 + 16;
 const OBJECT_BYTES: usize = RECORD_BYTES + Signals::BYTES;
@@ -106,9 +106,9 @@ impl Usage {
             write(batch)?;
             pieces(
                 |batch| {
-                    shard
-                        .lock()
-                        .take_changed(PIECE, |name, signals| batch.put(&Record::Object(name, *signals)))
+                    shard.lock().take_changed(PIECE_ENTRIES, |name, signals| {
+                        batch.put(&Record::Object(name, *signals))
+                    })
                 },
                 &mut write,
             )?;
@@ -121,7 +121,7 @@ impl Usage {
         write(batch)?;
         let groups = |batch: &mut Batch| {
             let each = |name, group: &Group| batch.put(&Record::Group(name, *group));
-            self.groups.lock().table.take_changed(PIECE, each)
+            self.groups.lock().table.take_changed(PIECE_ENTRIES, each)
         };
         pieces(groups, &mut write)?;
         let mut batch = Batch::new();
@@ -132,11 +132,11 @@ impl Usage {
         write(batch)?;
         let looks = |batch: &mut Batch| {
             let each = |name, look: &Look| batch.put(&Record::Look(name, *look));
-            self.looks.lock().table.take_changed(PIECE, each)
+            self.looks.lock().table.take_changed(PIECE_ENTRIES, each)
         };
         pieces(looks, &mut write)?;
         let accounts = self.accounts.lock().take_changed();
-        for accounts in accounts.chunks(PIECE) {
+        for accounts in accounts.chunks(PIECE_ENTRIES) {
             let mut batch = Batch::new();
             accounts.iter().for_each(|(name, account)| batch.put(&Record::Account(*name, *account)));
             write(batch)?;

@@ -15,10 +15,10 @@ use hashbrown::HashTable;
 use std::collections::HashMap;
 
 /// The least used of this many entries is forgotten.
-const PASSED: usize = 16;
+const LOOKED_AT_ENTRIES: usize = 16;
 /// Bytes that a slot of the index takes, and the fraction of the slots that may be taken.
 const INDEX_PLACE_BYTES: usize = 5;
-const MOST_TAKEN: (usize, usize) = (3, 4);
+const MOST_TAKEN_FRACTION: (usize, usize) = (3, 4);
 /// Bytes beside the slots of the index, and in the last word of the bits.
 const BITS_ROUNDING: usize = 32;
 
@@ -200,9 +200,9 @@ impl<V: Entry> Table<V> {
     }
 
     fn make_room(&mut self, now: u64, day: Day) {
-        let (held, stride) = (self.entries.len(), (self.entries.len() / PASSED).max(1));
+        let (held, stride) = (self.entries.len(), (self.entries.len() / LOOKED_AT_ENTRIES).max(1));
         let share = self.limit / self.held.len().max(1);
-        let passed = (0..PASSED.min(held)).map(|step| (self.hand + step * stride) % held);
+        let passed = (0..LOOKED_AT_ENTRIES.min(held)).map(|step| (self.hand + step * stride) % held);
         let rank = |place: &usize| {
             let (name, entry) = &self.entries[*place];
             let within_share = self.held.get(&name.bucket).is_some_and(|held| *held <= share);
@@ -269,7 +269,8 @@ fn hash_at<V>(entries: &[(Name, V)], place: u32) -> u64 {
 fn limit_within<V>(bytes: usize) -> usize {
     let fitting = |places: usize| {
         let left = bytes.saturating_sub(places * INDEX_PLACE_BYTES + BITS_ROUNDING);
-        (left * 8 / (size_of::<(Name, V)>() * 8 + 1)).min(places / MOST_TAKEN.1 * MOST_TAKEN.0)
+        (left * 8 / (size_of::<(Name, V)>() * 8 + 1))
+            .min(places / MOST_TAKEN_FRACTION.1 * MOST_TAKEN_FRACTION.0)
     };
     (3..32).map(|power| fitting(1 << power)).max().unwrap_or_default().max(1)
 }

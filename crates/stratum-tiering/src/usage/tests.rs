@@ -49,7 +49,7 @@ fn memory_stays_bounded_and_what_is_forgotten_is_counted() {
     let reads = 200_000u64;
     (0..reads).for_each(|key| usage.record(1, &format!("p/{key}/{key}"), WHOLE, false, NOW + key));
     let status = usage.status();
-    assert!(status.bytes <= MEMORY + MEMORY / LOOKS_PART, "{status:?}");
+    assert!(status.bytes <= MEMORY + MEMORY / LOOKS_DIVISOR, "{status:?}");
     assert!(status.objects > 30_000 && status.forgotten > reads - status.objects as u64, "{status:?}");
 }
 

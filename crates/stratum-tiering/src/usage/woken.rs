@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
 /// Objects in the queue, at most. With S3's longest keys they take 4 MiB.
-const PLACES: usize = 4_096;
+const MOST_OBJECTS: usize = 4_096;
 
 #[derive(Debug, Default)]
 pub(super) struct Woken {
@@ -26,7 +26,7 @@ impl Woken {
         if self.waiting.contains(&object) {
             return;
         }
-        let free = PLACES - self.waiting.len().min(PLACES);
+        let free = MOST_OBJECTS - self.waiting.len().min(MOST_OBJECTS);
         if self.queues.get(&bucket).map_or(0, VecDeque::len) >= free {
             self.dropped += 1;
             return;
@@ -81,11 +81,11 @@ mod tests {
     #[test]
     fn one_bucket_fills_half_and_leaves_the_rest_to_others() {
         let mut woken = Woken::default();
-        (0..PLACES * 2).for_each(|key| woken.push(1, &key.to_string()));
-        assert_eq!(woken.counts(), (PLACES as u64 / 2, PLACES as u64 * 3 / 2));
+        (0..MOST_OBJECTS * 2).for_each(|key| woken.push(1, &key.to_string()));
+        assert_eq!(woken.counts(), (MOST_OBJECTS as u64 / 2, MOST_OBJECTS as u64 * 3 / 2));
         woken.push(u64::MAX, "other");
         assert_eq!(woken.take(2), [(1, "0".to_owned()), (u64::MAX, "other".to_owned())]);
-        assert_eq!(woken.take(usize::MAX).len(), PLACES / 2 - 1);
+        assert_eq!(woken.take(usize::MAX).len(), MOST_OBJECTS / 2 - 1);
         assert!(woken.waiting.is_empty() && woken.queues.is_empty());
     }
 }

@@ -82,8 +82,8 @@ fn names_that_are_alike_for_long_are_one_group() {
     let long = "x".repeat(900);
     let keys: Vec<String> = (0..3_000).map(|n| format!("{long}{n}")).collect();
     let mut groups = Groups::within(1 << 20);
-    (0..MOST_STEPS).for_each(|_| read(&mut groups, 1, keys.iter().cloned()));
-    assert_eq!(groups.of(&SEED, 1, &keys[7]).0, MOST_STEPS);
+    (0..MOST_PREFIXES).for_each(|_| read(&mut groups, 1, keys.iter().cloned()));
+    assert_eq!(groups.of(&SEED, 1, &keys[7]).0, MOST_PREFIXES);
 }
 
 #[test]
