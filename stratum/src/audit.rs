@@ -24,9 +24,9 @@ use tokio::sync::Notify;
 use tracing_mutex::parkinglot::Mutex;
 
 /// The most records that one step of the task takes from the API's queue.
-const TOGETHER: usize = 4096;
+const RECORDS_A_STEP: usize = 4096;
 /// The most bytes of records that may wait for the webhook.
-const MAX_WAITING: usize = 16 << 20;
+const MAX_WAITING_BYTES: usize = 16 << 20;
 /// The most bytes of records in one POST, unless a single record is longer.
 const POST_BYTES: usize = 256 << 10;
 /// How long the webhook rests after a failed delivery: the first value after one failure, twice as long after each
@@ -109,9 +109,9 @@ impl AuditTask {
     async fn keep(&self) -> bool {
         let (taken, dropped) = {
             let mut lines = self.lines.lock();
-            (lines.take(TOGETHER), lines.dropped())
+            (lines.take(RECORDS_A_STEP), lines.dropped())
         };
-        let is_full = taken.len() == TOGETHER;
+        let is_full = taken.len() == RECORDS_A_STEP;
         if self.overflow.lock().is_news(dropped, !is_full) {
             tracing::warn!(
                 "records of the audit found no room and were dropped: stratum_audit_dropped_total counts them"
@@ -204,7 +204,7 @@ impl Outbox {
     fn put(&self, lines: &[String]) {
         let mut waiting = self.waiting.lock();
         for line in lines {
-            if waiting.bytes + line.len() > MAX_WAITING {
+            if waiting.bytes + line.len() > MAX_WAITING_BYTES {
                 metrics::counter!("stratum_audit_dropped_total", "at" => "webhook").increment(1);
                 continue;
             }

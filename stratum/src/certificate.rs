@@ -16,14 +16,14 @@ use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 use tracing_mutex::parkinglot::Mutex;
 
 /// How often the files are read.
-const INTERVAL: Duration = Duration::from_secs(5);
-/// A certificate is about to expire when less than this is left, or less than one `ENDING_PART`th of its lifetime,
+const READ_INTERVAL: Duration = Duration::from_secs(5);
+/// A certificate is about to expire when less than this is left, or less than one `ENDING_DIVISOR`th of its lifetime,
 /// whichever is shorter: certificates that are valid for a few days are renewed late. `StratumCertificateEnds` in
 /// `deploy/prometheus` uses the same two limits.
 const ENDING_SECONDS: i64 = 14 * 86_400;
-const ENDING_PART: i64 = 5;
+const ENDING_DIVISOR: i64 = 5;
 /// How often the log repeats that the certificate is about to expire.
-const TELL_AGAIN: Duration = Duration::from_secs(86_400);
+const TELLING_INTERVAL: Duration = Duration::from_secs(86_400);
 
 /// The task that looks at the certificate's files.
 pub struct CertificateTask {
@@ -97,7 +97,7 @@ impl CertificateTask {
         let status = self.status();
         let now = System.monotonic();
         let mut state = self.state.lock();
-        if state.told_at.is_none_or(|at| at + TELL_AGAIN <= now)
+        if state.told_at.is_none_or(|at| at + TELLING_INTERVAL <= now)
             && let Some(end) = status.end()
         {
             tracing::warn!("{end}");
@@ -139,7 +139,7 @@ impl CertificateStatus {
                 "the certificate ran out {span} ago, at {moment}: clients refuse it. Renew {file}"
             ));
         }
-        let is_ending = *seconds_left < ENDING_SECONDS.min(lifetime_seconds / ENDING_PART);
+        let is_ending = *seconds_left < ENDING_SECONDS.min(lifetime_seconds / ENDING_DIVISOR);
         is_ending.then(|| format!("the certificate runs out in {span}, at {moment}: renew {file}"))
     }
 
@@ -156,7 +156,7 @@ impl Task for CertificateTask {
             role: Role::Host,
             class: None,
             executor: Executor::Thread,
-            delay: INTERVAL,
+            delay: READ_INTERVAL,
         }
     }
 
@@ -164,7 +164,7 @@ impl Task for CertificateTask {
         task::blocking(|| {
             self.look();
             self.tell_end();
-            Next::After(INTERVAL)
+            Next::After(READ_INTERVAL)
         })
     }
 }

@@ -25,10 +25,10 @@ const STATES: [(status::State, &str); 5] = [
 ];
 
 /// The least time between two collections of the status.
-const EVERY: Duration = Duration::from_secs(10);
+const COLLECTION_INTERVAL: Duration = Duration::from_secs(10);
 /// After a collection that took long the next one waits this many times as long, so that collecting takes at most about
 /// a twentieth of the time.
-const TIMES_ITS_COST: u32 = 20;
+const PAUSE_FACTOR: u32 = 20;
 /// How often the samples of histograms are folded into their buckets.
 const FOLD_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the task checks whether a collection or a folding is due.
@@ -79,7 +79,7 @@ impl FiguresTask {
                 tell_held(bucket, self.operator.held(bucket).unwrap_or_default());
             }
             let ended = System.monotonic();
-            state.look_at = ended + EVERY.max(ended.saturating_sub(began) * TIMES_ITS_COST);
+            state.look_at = ended + COLLECTION_INTERVAL.max(ended.saturating_sub(began) * PAUSE_FACTOR);
         }
     }
 

@@ -28,7 +28,7 @@ use stratum_storage::ambient::System;
 use stratum_storage::task::Task;
 
 /// The most requests that may wait in the one queue, and the most lines in the other: each queue takes up to some 2 MB.
-const MAX_WAITING: usize = 4096;
+const MAX_WAITING_ITEMS: usize = 4096;
 
 /// The parts that send to a collector. All of them are empty if no collector is named.
 #[derive(Default)]
@@ -48,7 +48,7 @@ impl Otlp {
         let collector = Collector::new(endpoint);
         let mut otlp = Otlp::default();
         if !section.traces.is_none() {
-            let queue = Arc::new(Queue::<Traced>::new(MAX_WAITING, SpanExporter::NAME));
+            let queue = Arc::new(Queue::<Traced>::new(MAX_WAITING_ITEMS, SpanExporter::NAME));
             let exporter = SpanExporter::builder().with_http();
             let exporter =
                 towards(exporter, &collector, endpoint.below("v1/traces")).build().map_err(told)?;
@@ -56,7 +56,7 @@ impl Otlp {
             otlp.tasks.push(Arc::new(ExportTask::new(queue, described(exporter))));
         }
         if section.logs {
-            let queue = Arc::new(Queue::<Line>::new(MAX_WAITING, LogExporter::NAME));
+            let queue = Arc::new(Queue::<Line>::new(MAX_WAITING_ITEMS, LogExporter::NAME));
             let exporter = LogExporter::builder().with_http();
             let exporter = towards(exporter, &collector, endpoint.below("v1/logs")).build().map_err(told)?;
             otlp.lines = Some(LineLayer::new(queue.clone()));

@@ -55,12 +55,12 @@ const EXIT_REFUSED: u8 = 2;
 /// The environment variable that may hold the token of `[metrics]`.
 const TOKEN_VARIABLE: &str = "STRATUM_METRICS_TOKEN";
 /// The memory that all requests together may hold, in bytes.
-const REQUEST_MEMORY: u64 = 512 << 20;
+const REQUEST_MEMORY_BYTES: u64 = 512 << 20;
 /// The most threads for hashing, coding and uncached reads. With more of them, a burst of requests would make many
 /// threads compete for the processors; so requests wait in a queue instead.
 const BLOCKING_THREADS: usize = 32;
 /// The most connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
+const BACKLOG_CONNECTIONS: u32 = 1024;
 
 /// Serves until a signal. Ends with 0 after a graceful stop, and with 2 when the start was refused or failed.
 pub fn run(args: ServerArgs) -> ExitCode {
@@ -186,7 +186,7 @@ fn serve_store(
     let Signs { telemetry, dropped, traces, exports } = signs;
     refuse_old_level(config, engine.metadata.level())?;
     let load = Load {
-        admission: Admission::new(REQUEST_MEMORY),
+        admission: Admission::new(REQUEST_MEMORY_BYTES),
         connections: Connections::new(connections),
         want_of_space: Default::default(),
     };
@@ -226,7 +226,7 @@ fn serve_store(
     let server = Server::new(store.clone(), admin, load.connections, limits);
     let outcome = runtime.block_on(async {
         let listener = socket
-            .listen(BACKLOG)
+            .listen(BACKLOG_CONNECTIONS)
             .map_err(|error| format!("{}: can't listen: {error}", config.server.address))?;
         // The signal's handler is installed before the server announces itself: whoever reads that may stop the server
         // at once.

@@ -178,7 +178,7 @@ pub fn note_of(index: &IndexState) -> Option<String> {
 }
 
 /// How many lost blocks of the index have a note of their own.
-const TOLD_LOST: usize = 8;
+const TOLD_LOST_BLOCKS: usize = 8;
 
 /// The notes about keys that can't be looked up.
 pub fn notes_of_lost(index: &IndexStatus) -> Vec<String> {
@@ -191,8 +191,8 @@ pub fn notes_of_lost(index: &IndexStatus) -> Vec<String> {
             drives.join(", ")
         )
     };
-    let mut notes: Vec<String> = index.lost.iter().take(TOLD_LOST).map(told).collect();
-    let others = index.lost.len().saturating_sub(TOLD_LOST);
+    let mut notes: Vec<String> = index.lost.iter().take(TOLD_LOST_BLOCKS).map(told).collect();
+    let others = index.lost.len().saturating_sub(TOLD_LOST_BLOCKS);
     notes.extend(
         (others > 0).then(|| format!("{others} more blocks of the index can't be read; the JSON has them")),
     );

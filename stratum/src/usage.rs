@@ -22,13 +22,13 @@ use tracing_mutex::parkinglot::Mutex;
 
 const FILE: &str = "usage";
 /// How often changes are written.
-const INTERVAL: Duration = Duration::from_secs(3);
+const WRITE_INTERVAL: Duration = Duration::from_secs(3);
 /// How long the task rests after a write that failed.
 const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 /// The most bytes that the task writes in a second, on average.
 const BYTES_PER_SECOND: u64 = 8 << 20;
 /// The file is written anew when it is more than this many times as long as it need be.
-const MOST_GROWTH: u64 = 2;
+const GROWTH_FACTOR: u64 = 2;
 /// A file that is no longer than this is never written anew for its length.
 const LEAST_REWRITE_BYTES: u64 = 1 << 20;
 
@@ -102,7 +102,7 @@ impl UsageTask {
                     saver.saved = Some(System.now());
                 }
                 saver.file = file;
-                INTERVAL.max(Duration::from_millis(written * 1_000 / BYTES_PER_SECOND))
+                WRITE_INTERVAL.max(Duration::from_millis(written * 1_000 / BYTES_PER_SECOND))
             }
             Err(error) => {
                 let mut saver = self.saver.lock();
@@ -117,7 +117,7 @@ impl UsageTask {
 
     /// Appends the changes to the file, or writes the file anew; gives how many bytes were written.
     fn write(&self, file: &mut Option<(File, u64)>) -> io::Result<u64> {
-        let most = LEAST_REWRITE_BYTES.max(self.usage.file_bytes() * MOST_GROWTH);
+        let most = LEAST_REWRITE_BYTES.max(self.usage.file_bytes() * GROWTH_FACTOR);
         if let Some((file, length)) = file
             && *length <= most
         {
@@ -159,7 +159,13 @@ impl UsageTask {
 
 impl Task for UsageTask {
     fn row(&self) -> Row {
-        Row { name: "usage", role: Role::Host, class: None, executor: Executor::Thread, delay: INTERVAL }
+        Row {
+            name: "usage",
+            role: Role::Host,
+            class: None,
+            executor: Executor::Thread,
+            delay: WRITE_INTERVAL,
+        }
     }
 
     fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
@@ -236,7 +242,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let task = open(folder.path());
         count(&task, 0..100);
-        assert_eq!(task.save(), INTERVAL);
+        assert_eq!(task.save(), WRITE_INTERVAL);
         for _ in 0..200 {
             count(&task, 0..100);
             task.save();
@@ -271,7 +277,7 @@ mod tests {
         assert_eq!(task.saver.lock().saved, None);
         count(&task, 0..10);
         fs::create_dir(&meta).unwrap();
-        assert_eq!((task.save(), task.note()), (INTERVAL, None));
+        assert_eq!((task.save(), task.note()), (WRITE_INTERVAL, None));
         assert_eq!(reads(&open(&meta), "3"), 2);
     }
 }

@@ -16,7 +16,7 @@ const WINDOWS: (u64, u64) = (8, 1024);
 const MAX_HASHED_BYTES: u64 = 64 << 20;
 
 /// How many different words a text is made of; the first of them come more often than the others.
-const WORDS: usize = 4096;
+const TEXT_WORDS: usize = 4096;
 
 /// What bodies are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +70,11 @@ impl Bodies {
 /// A text of random words, which compresses as prose and logs do: to about a third.
 fn text(length: usize, random: &mut SplitMix) -> Vec<u8> {
     let mut letter = || b'a' + random.below(26) as u8;
-    let words: Vec<Vec<u8>> = (0..WORDS).map(|word| (0..2 + word % 9).map(|_| letter()).collect()).collect();
+    let words: Vec<Vec<u8>> =
+        (0..TEXT_WORDS).map(|word| (0..2 + word % 9).map(|_| letter()).collect()).collect();
     let mut text = Vec::with_capacity(length + 16);
     while text.len() < length {
-        let most = random.below(WORDS) + 1;
+        let most = random.below(TEXT_WORDS) + 1;
         text.extend_from_slice(&words[random.below(most)]);
         text.push(if random.below(12) == 0 { b'\n' } else { b' ' });
     }

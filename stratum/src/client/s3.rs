@@ -28,7 +28,7 @@ const GROWTH_PARTS: usize = 1_000;
 /// The most parts that S3 takes for one upload.
 const MAX_PARTS: usize = 10_000;
 /// How often a part is sent before the upload fails.
-const ATTEMPTS: usize = 3;
+const PART_ATTEMPTS: usize = 3;
 
 /// The endpoint that an `s3://` URL refers to.
 #[derive(Args, Clone, Debug)]
@@ -257,7 +257,7 @@ impl Session {
         loop {
             match self.send("PUT", &query, bytes, &mut io::sink()) {
                 Ok(answer) => return answer.etag.ok_or_else(|| S3Error::Nonsense(self.remote.url.clone())),
-                Err(error) if tries == ATTEMPTS || !error.may_pass() => return Err(error),
+                Err(error) if tries == PART_ATTEMPTS || !error.may_pass() => return Err(error),
                 Err(error) => tracing::debug!(%error, number, "a part is sent again"),
             }
             tries += 1;

@@ -14,9 +14,9 @@ use stratum_tiering::prices::{Prices, PricesError, TierPrices};
 use stratum_tiering::tier::{PerTier, Tier};
 
 /// The default of `memory`, in bytes: enough for the use of a million objects.
-const USUAL_MEMORY: u64 = 100 << 20;
+const USUAL_MEMORY_BYTES: u64 = 100 << 20;
 /// The least that `memory` may be, in bytes: enough for the use of some ten thousand objects.
-const LEAST_MEMORY: u64 = 1 << 20;
+const LEAST_MEMORY_BYTES: u64 = 1 << 20;
 
 /// `[tiering]`
 #[derive(Debug, Deserialize)]
@@ -31,7 +31,11 @@ pub struct TieringSection {
 
 impl Default for TieringSection {
     fn default() -> Self {
-        Self { policy: PolicyName::Cost, memory: USUAL_MEMORY, classifier: ClassifierSection::default() }
+        Self {
+            policy: PolicyName::Cost,
+            memory: USUAL_MEMORY_BYTES,
+            classifier: ClassifierSection::default(),
+        }
     }
 }
 
@@ -122,7 +126,7 @@ impl Tiers {
 
 fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     match size(deserializer)? {
-        bytes if bytes >= LEAST_MEMORY => Ok(bytes),
+        bytes if bytes >= LEAST_MEMORY_BYTES => Ok(bytes),
         _ => Err(D::Error::custom(
             "is too little to keep the use of objects in: write \"1MiB\" or more, or policy = \"off\"",
         )),

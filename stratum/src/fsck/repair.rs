@@ -62,9 +62,9 @@ fn open(
 /// Waits until the drives are unlocked: the threads of the store that was just closed may hold the locks a moment
 /// longer.
 fn await_release(layout: &Layout) {
-    const ATTEMPTS: usize = 100;
+    const MOST_LOOKS: usize = 100;
     let clock: Arc<dyn Clock> = Arc::new(System);
-    for _ in 0..ATTEMPTS {
+    for _ in 0..MOST_LOOKS {
         match Remains::look(&layout.set_config(Threads::Own), &clock) {
             Err(SetError::InUse { .. }) => std::thread::sleep(Duration::from_millis(100)),
             _ => return,

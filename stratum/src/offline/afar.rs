@@ -26,7 +26,7 @@ use stratum_storage::volume::{VolumeRecord, VolumeState};
 const READ_BYTES: u64 = 4 << 20;
 /// How often a remote store that can't be reached is probed, and how many times: for a quarter of an hour.
 const PROBE_INTERVAL: Duration = Duration::from_secs(5);
-const PROBES: u32 = 180;
+const MOST_PROBES: u32 = 180;
 /// The folder on a drive in which checkpoints lie.
 const CHECKPOINTS: &str = "checkpoint";
 
@@ -279,7 +279,7 @@ impl Offline {
         let away = self.remote.as_ref().filter(|remote| remote.reach().is_away());
         let Some(remote) = away.filter(|_| !self.gave_up.load(Ordering::Relaxed)) else { return false };
         eprintln!("{} can't be reached: waiting for it", remote.place());
-        for _ in 0..PROBES {
+        for _ in 0..MOST_PROBES {
             tokio::time::sleep(PROBE_INTERVAL).await;
             // The error was told before; whether the store answers is seen by `reach`.
             let _ = remote.probe().await;

@@ -17,9 +17,9 @@ use stratum_storage::journal::LostBodies;
 
 /// A count is used for this many times as long as it took. So the counts of a small store are always fresh, and those
 /// of a large store keep a thread busy for a small part of the time.
-const TIMES_ITS_COST: u32 = 30;
+const REUSE_FACTOR: u32 = 30;
 /// How long whoever asks waits for a count.
-const PATIENCE: Duration = Duration::from_secs(2);
+const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
 
 static THREADS: Apart = Apart::leaving_one("counting");
 
@@ -42,7 +42,7 @@ impl Counts {
     pub(super) fn census(&self, metadata: &Metadata) -> Option<(Census, Duration)> {
         let (basis, metadata) = (metadata.applied_index(), metadata.clone());
         let is_good = |last: &Counted<u64, Census>| last.basis == basis || last.is_young();
-        let last = self.census.within(PATIENCE, basis, is_good, move || metadata.census().ok())?;
+        let last = self.census.within(COUNT_TIMEOUT, basis, is_good, move || metadata.census().ok())?;
         let is_of_now = last.basis == basis;
         Some((last.value, if is_of_now { Duration::ZERO } else { last.age() }))
     }
@@ -69,7 +69,7 @@ impl Counts {
             });
             counted.ok()
         };
-        let counted = self.unreadable.within(PATIENCE, basis.clone(), is_good, count);
+        let counted = self.unreadable.within(COUNT_TIMEOUT, basis.clone(), is_good, count);
         counted.map_or(least, |counted| counted.value.max(least))
     }
 }
@@ -106,7 +106,7 @@ impl<B, T> Counted<B, T> {
     }
 
     fn is_good_at(&self, age: Duration) -> bool {
-        age < self.cost * TIMES_ITS_COST
+        age < self.cost * REUSE_FACTOR
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How many events one command drops at most.
-const TOGETHER: usize = 1000;
+const EVENTS_A_COMMAND: usize = 1000;
 
 /// How many events wait for a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,10 +46,10 @@ pub(super) async fn drop_all(
     let metadata = &operator.engine.metadata;
     let mut dropped = 0;
     loop {
-        let events = metadata.local().events(&webhook, TOGETHER, TOGETHER).await.map_err(unavailable)?;
+        let events = metadata.local().events(&webhook, EVENTS_A_COMMAND, EVENTS_A_COMMAND).await.map_err(unavailable)?;
         metadata.forget_events(&webhook, &events).await.map_err(unavailable)?;
         dropped += events.len() as u64;
-        if events.len() < TOGETHER {
+        if events.len() < EVENTS_A_COMMAND {
             tracing::warn!(webhook, dropped, "an operator dropped events");
             return Ok(Json(dropped));
         }

@@ -22,7 +22,7 @@ use stratum_storage::blob::Tier;
 use stratum_storage::upload::UploadStatus;
 
 /// The most objects that one request decides about, since one command holds them all.
-const PAGE: usize = 256;
+const OBJECTS_A_COMMAND: usize = 256;
 
 /// The parameters of a decision: what is decided, and about which objects.
 #[derive(Deserialize)]
@@ -169,8 +169,14 @@ async fn page(
     after: Option<&str>,
 ) -> Result<(Vec<(Vec<u8>, ObjectRecord)>, Option<String>), Refused> {
     let from = after.map_or(Position::Start, |key| Position::After(key.into()));
-    let request =
-        ListRequest { bucket, prefix: prefix.into(), delimiter: None, from, max: PAGE, owners: false };
+    let request = ListRequest {
+        bucket,
+        prefix: prefix.into(),
+        delimiter: None,
+        from,
+        max: OBJECTS_A_COMMAND,
+        owners: false,
+    };
     let listed = view.list(request).await.map_err(unread)?;
     let mut objects = Vec::with_capacity(listed.entries.len());
     for entry in listed.entries {

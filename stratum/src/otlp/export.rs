@@ -10,14 +10,14 @@ use std::time::Duration;
 use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
 
 /// The most items in one batch.
-const TOGETHER: usize = 512;
+const ITEMS_A_BATCH: usize = 512;
 /// How long items gather before they are sent.
 const GATHERING_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the task rests after a batch that failed: the first value after one failure, twice as long after each
 /// further failure, and never longer than the second value.
 const RETRY_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How long a server that stops goes on sending what waits.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A kind of data that is sent to the collector, and the exporter that sends it.
 pub trait Signal: Send + Sync + 'static {
@@ -50,7 +50,7 @@ impl<S: Signal> ExportTask<S> {
     /// Sends the oldest items as a batch; gives when the task should run again.
     async fn export(&self) -> Next {
         self.tell_dropped();
-        let batch = self.queue.take(TOGETHER);
+        let batch = self.queue.take(ITEMS_A_BATCH);
         let count = batch.len();
         if count == 0 {
             return Next::WhenWoken;
@@ -64,7 +64,7 @@ impl<S: Signal> ExportTask<S> {
                 if self.failures.swap(0, Ordering::Relaxed) > 0 {
                     tracing::info!(signal = S::NAME, "the collector takes what is told again");
                 }
-                if count == TOGETHER { Next::AtOnce } else { Next::WhenWoken }
+                if count == ITEMS_A_BATCH { Next::AtOnce } else { Next::WhenWoken }
             }
             Err(error) => {
                 let failures = self.failures.fetch_add(1, Ordering::Relaxed);
@@ -145,7 +145,7 @@ impl<S: Signal> Task for ExportTask<S> {
     fn ended(&self) -> Work<'_, ()> {
         Box::pin(async {
             let rest = async { while self.export().await == Next::AtOnce {} };
-            let _ = tokio::time::timeout(LAST_WORDS, rest).await;
+            let _ = tokio::time::timeout(LAST_WORDS_TIMEOUT, rest).await;
         })
     }
 }

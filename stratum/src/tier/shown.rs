@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// The length of a full bar, in characters.
-const BAR: usize = 40;
+const BAR_CHARS: usize = 40;
 
 /// The text of an explanation.
 pub(super) fn explanation(why: &Explanation) -> String {
@@ -193,8 +193,8 @@ pub(super) fn report(report: &Report) -> String {
     let all: u64 = Tier::ALL.into_iter().map(|tier| held.bytes[tier]).sum();
     for tier in Tier::ALL {
         let part = held.bytes[tier] as f64 / all.max(1) as f64;
-        let length = (part * BAR as f64).round() as usize;
-        let bar = format!("{}{}", "█".repeat(length), "░".repeat(BAR.saturating_sub(length)));
+        let length = (part * BAR_CHARS as f64).round() as usize;
+        let bar = format!("{}{}", "█".repeat(length), "░".repeat(BAR_CHARS.saturating_sub(length)));
         let (objects, size) = (held.objects[tier], bytes(held.bytes[tier]));
         let _ = writeln!(text, "{tier:<5} {bar} {:>5.1} %  {size:>10}  {objects} objects", part * 100.0);
     }
