@@ -1,15 +1,22 @@
 //! A block of the index that no drive can give for a while, during a life or two. What is in it isn't served, and
-//! never shown as something else; everything else is served; and when a copy is readable again nothing is missing.
+//! never shown as something else; everything else is served; and when a copy is readable again, or a backup has put it back, nothing is
+//! missing.
 
 use crate::dice::Dice;
 use crate::hardware::Hardware;
 use crate::life::Life;
 use crate::model::Content;
-use crate::run::{Run, Wrote};
+use crate::outside::as_drive;
+use crate::run::{Run, Virtual, Wrote};
 use std::sync::Arc;
 use stratum_metadata::command::WriteCondition;
+use stratum_metadata::salvage::{MadeAnew, Salvaged, Sources, make_lost_anew};
+use stratum_storage::ambient::Clock;
+use stratum_storage::blob::Tier;
 use stratum_storage::drive::OpenHow;
 use stratum_storage::drive::simulated::SimulatedDrive;
+use stratum_storage::journal::History;
+use stratum_storage::set::Set;
 
 /// Bytes around the wrong bit, by which it is recognised later.
 const AROUND: u64 = 32;
@@ -108,6 +115,19 @@ async fn looks(life: &mut Life<'_>) -> usize {
         }
     }
     unknown
+}
+
+/// Puts back what a backup has of what is lost, where that is what was there.
+pub fn put_back(hardware: &Hardware, backup: &Arc<SimulatedDrive>) -> Result<Vec<MadeAnew>, String> {
+    let clock: Arc<dyn Clock> = Arc::new(Virtual::new(hardware.now));
+    let drives = vec![as_drive(backup, clock.clone())];
+    let history = History::read(&drives).map_err(|error| error.to_string())?;
+    let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let sources = Sources { index: scratch.path().join("index"), drives, former: None };
+    let state = Salvaged::build(&sources, &history, clock.clone()).map_err(|error| error.to_string())?;
+    let set =
+        Set::open(&hardware.config(), clock, hardware.entropy.as_ref()).map_err(|error| error.to_string())?;
+    make_lost_anew(&set.drives(Tier::Hot), &state).map_err(|error| error.to_string())
 }
 
 /// Takes a checkpoint, on which the next start begins.

@@ -5,6 +5,7 @@
 //! is still where it was then must be readable in full. Bodies that were moved or freed since are lost; it must be
 //! known which ones these are, and the client writes them again.
 
+use crate::audit::volume_files;
 use crate::dice::Dice;
 use crate::hardware::Hardware;
 use crate::life::Life;
@@ -22,7 +23,7 @@ use stratum_storage::drive::simulated::{Power, SimulatedDrive};
 use stratum_storage::drive::{DriveIo, OpenHow};
 use stratum_storage::journal::{Export, Exported, History, Refounding, refound};
 use stratum_storage::set::Set;
-use stratum_storage::volume::VolumeRecord;
+use stratum_storage::volume::{VolumeRecord, VolumeState};
 
 /// An unpacked backup, and what the store held when it was taken.
 pub struct Backup {
@@ -43,6 +44,12 @@ pub async fn back_up(life: &mut Life<'_>) -> String {
             error
         }
     }
+}
+
+/// What a backup that is taken now has, apart from the one that is kept for the day when it is needed; nothing if none can be taken.
+pub fn back_up_now(run: &Run) -> Option<Arc<SimulatedDrive>> {
+    let disk = SimulatedDrive::new("another backup", u64::MAX, &Arc::new(Power::default()));
+    copy_out(run, disk.attach().as_ref()).ok().map(|_| disk)
 }
 
 fn copy_out(run: &Run, to: &dyn DriveIo) -> Result<u64, String> {
@@ -91,16 +98,20 @@ pub async fn strike(hardware: &mut Hardware, dice: &Dice, model: &Model, backup:
     let objects = then.restored.objects().expect("the backup has objects");
     assert!(objects.keys().all(|key| model.objects.contains_key(key)), "a backup has a key of nobody's");
     let (mut lost, unreadable) = (BTreeSet::new(), then.restored.unreadable().await);
+    let (mut found_again, again) = (BTreeMap::new(), then.comes_back(hardware));
     for (key, open) in &mut model.objects {
         let content = then.find(key, objects.get(key), open);
         if let (Some(record), Some(content)) = (objects.get(key), &content)
             && (!then.is_readable(key, record, content).await || then.is_in(record, &unreadable))
         {
-            lost.insert(key.clone());
+            match then.lies_in(record, &again, &unreadable).await {
+                Some(volumes) => drop(found_again.insert(key.clone(), volumes)),
+                None => drop(lost.insert(key.clone())),
+            }
         }
         *open = Open::known(content);
     }
-    model.restored = Some(lost);
+    (model.restored, model.found_again) = (Some(lost), found_again);
     drop(then);
     hardware.kill();
     restore(hardware, dice, &backup.disk);
@@ -163,6 +174,53 @@ impl Then {
         let must = blobs.is_some_and(|blobs| blobs.iter().all(is_there));
         assert!(!must, "{name} is where it was, and can't be read: {record:?}");
         false
+    }
+
+    /// Volumes whose files are gone from the drives since they were brought to the remote store, of which the restored state knows
+    /// nothing. Where nothing of one was deleted in between, its object holds all that this state names.
+    fn comes_back(&self, hardware: &Hardware) -> BTreeSet<VolumeId> {
+        let Some(remote) = &hardware.remote else { return BTreeSet::new() };
+        let (names, files): (Vec<String>, Vec<String>) =
+            (remote.store.names(), hardware.all().flat_map(volume_files).collect());
+        let comes_back = |now: &&VolumeRecord| {
+            let before = self.before.volumes.iter().find(|record| record.id == now.id);
+            let there = before.and_then(|record| Some((record.remote?, record.live)));
+            let is_sealed = matches!(now.state, VolumeState::Sealed { .. }) && now.remote.is_none();
+            is_sealed
+                && there.is_some_and(|(object, live)| {
+                    live == now.live
+                        && live > 0
+                        && names.contains(&object.name(now.id))
+                        && !remote.is_harmed(now.id, object)
+                })
+                && !files.iter().any(|path| path.contains(&now.id.to_string()))
+        };
+        self.restored.records.iter().filter(comes_back).map(|record| record.id).collect()
+    }
+
+    /// Those of these volumes in which an object lies that can be read but for them; `None` if something else is missing.
+    async fn lies_in(
+        &self,
+        record: &ObjectRecord,
+        volumes: &BTreeSet<VolumeId>,
+        unreadable: &HashSet<(VolumeId, u64)>,
+    ) -> Option<BTreeSet<VolumeId>> {
+        let mut needed = BTreeSet::new();
+        for (blob, size) in self.restored.blobs(record)? {
+            let (those, is_lost) = match &blob.place {
+                Place::Packed(at) => {
+                    (BTreeSet::from([at.volume]), unreadable.contains(&(at.volume, at.stripe)))
+                }
+                Place::Extents(extents) => (extents.iter().map(|extent| extent.volume).collect(), false),
+                Place::Empty | Place::Journal { .. } | Place::ThisEntry { .. } => (BTreeSet::new(), false),
+            };
+            if !those.is_empty() && those.is_subset(volumes) {
+                needed.extend(those);
+            } else if is_lost || self.restored.read(&blob, size).await.is_none() {
+                return None;
+            }
+        }
+        (!needed.is_empty()).then_some(needed)
     }
 
     /// Whether the object is packed in one of these stripes. A lost stripe may still have some pieces, and with them

@@ -253,7 +253,7 @@ impl Life<'_> {
         self.model.piece(len as usize)
     }
 
-    async fn put(&mut self) -> String {
+    pub async fn put(&mut self) -> String {
         let (key, piece) = (self.key(), self.new_piece());
         let told = format!("{} of {} bytes", String::from_utf8_lossy(&key), piece.len);
         self.put_piece(key, piece).await;
@@ -706,6 +706,7 @@ impl Life<'_> {
         levels::check(self);
         versions::settle(self).await;
         identities::settle(self);
+        remote::check_known(self).await;
         if let Some(lost) = self.model.restored.clone() {
             self.settle_restored(lost).await;
             if self.model.restored.is_some() {
@@ -728,7 +729,8 @@ impl Life<'_> {
 
     /// After a restore: checks that it is known what is lost, and that nothing is read wrong. Then deletes what is
     /// lost, and aborts all uploads.
-    async fn settle_restored(&mut self, lost: BTreeSet<Vec<u8>>) {
+    async fn settle_restored(&mut self, mut lost: BTreeSet<Vec<u8>>) {
+        lost.extend(remote::not_found_again(self).await);
         for key in lost {
             if let (Ok(Some((_, bytes))), Some(Some(content))) =
                 (self.run.get(&key).await, self.model.object(&key).certain())
@@ -748,6 +750,7 @@ impl Life<'_> {
         tokio::time::sleep(Duration::from_secs(5)).await;
         if !self.is_down() {
             self.model.restored = None;
+            self.model.found_again.clear();
         }
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use stratum_metadata::record::{ETag, Level, UploadId};
 use stratum_storage::ambient::{Entropy, Simulated};
-use stratum_storage::blob::Tier;
+use stratum_storage::blob::{Tier, VolumeId};
 
 /// One piece in this many shrinks when it is coded.
 const SHRINKING: u64 = 3;
@@ -37,6 +37,12 @@ impl Piece {
     /// Sixteen bytes that stand for an MD5.
     pub fn md5(self) -> [u8; 16] {
         (u128::from(self.id) << 64 | self.len as u128).to_be_bytes()
+    }
+
+    /// The bytes that these stand for.
+    pub fn of_md5(md5: [u8; 16]) -> Piece {
+        let both = u128::from_be_bytes(md5);
+        Piece { id: (both >> 64) as u64, len: both as u64 as usize }
     }
 }
 
@@ -137,6 +143,8 @@ pub struct Model {
     tiers: BTreeMap<Vec<u8>, Open<Option<Tier>>>,
     /// Set if the store was restored from a backup since the last life: the objects whose bytes are lost.
     pub restored: Option<BTreeSet<Vec<u8>>>,
+    /// Then, too: objects that are whole again as soon as these volumes were found in the remote store.
+    pub found_again: BTreeMap<Vec<u8>, BTreeSet<VolumeId>>,
     pub versions: Versions,
     pub identities: Identities,
     pieces: u64,
@@ -145,14 +153,14 @@ pub struct Model {
 impl Model {
     /// An empty store that begins at that level.
     pub fn new(level: Level, identities: Identities) -> Model {
-        let (objects, uploads, tiers, versions) = Default::default();
+        let (objects, uploads, tiers, versions, found_again) = Default::default();
         let (level, restored, pieces) = (Open::known(level), None, 0);
-        Model { level, objects, uploads, tiers, restored, versions, identities, pieces }
+        Model { level, objects, uploads, tiers, restored, found_again, versions, identities, pieces }
     }
 
     /// The model as it was at a backup; bytes that were written since are not used a second time.
     pub fn back_to(&self, then: &Model) -> Model {
-        Model { pieces: self.pieces, restored: None, ..then.clone() }
+        Model { pieces: self.pieces, restored: None, found_again: BTreeMap::new(), ..then.clone() }
     }
 
     /// Bytes that were never written before.

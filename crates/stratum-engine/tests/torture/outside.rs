@@ -2,6 +2,8 @@
 //! and `restore` do.
 
 use crate::hardware::Hardware;
+use crate::model::Piece;
+use crate::remote::RemoteStore;
 use crate::run::{BUCKET, Virtual, collect, frames};
 use crate::sealed;
 use bytes::Bytes;
@@ -9,18 +11,19 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use stratum_bodies::Tables;
 use stratum_metadata::check::Severity;
-use stratum_metadata::record::{Body, ObjectRecord};
+use stratum_metadata::record::{Body, ETag, ObjectRecord};
 use stratum_metadata::salvage::{Salvaged, Sources};
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::{BlobRef, Form, Place, Tier, VolumeId};
 use stratum_storage::drive::read_only::ReadOnly;
+use stratum_storage::drive::real::RealDrive;
 use stratum_storage::drive::simulated::SimulatedDrive;
 use stratum_storage::drive::{Drive, DriveId, Threads};
 use stratum_storage::inspect;
 use stratum_storage::journal::History;
 use stratum_storage::remote::Remote;
 use stratum_storage::set::Remains;
-use stratum_storage::volume::{VolumeRecord, VolumeState};
+use stratum_storage::volume::{TierDrives, VolumeRecord, VolumeState};
 use stratum_storage::volumes::Volumes;
 
 pub struct Outside {
@@ -43,16 +46,63 @@ impl Outside {
         let history = History::read(&drives).map_err(|error| error.to_string())?;
         let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
         let (index, former) = (scratch.path().join("index"), Some(hardware.index()));
-        let state = Salvaged::build(&Sources { index, drives, former }, &history, clock.clone());
-        let state = state.map_err(|error| error.to_string())?;
+        let sources = Sources { index, drives, former };
+        Outside::of(sources, history, remains.tiers.clone(), hardware.remote.as_ref(), clock, scratch)
+    }
+
+    /// Reads what a remote store holds, and nothing else: the volumes, and a copy of the state that was brought into a folder.
+    pub fn afar(remote: &RemoteStore, copy: tempfile::TempDir) -> Result<Outside, String> {
+        let clock: Arc<dyn Clock> = Arc::new(Virtual::new(0));
+        let io = RealDrive::open(copy.path()).map_err(|error| error.to_string())?;
+        let drive = Drive::new(DriveId(1), Tier::Hot, 0, Arc::new(io), Threads::Caller, clock.clone());
+        let drives = vec![Arc::new(drive)];
+        let history = History::read(&drives).map_err(|error| error.to_string())?;
+        let sources = Sources { index: copy.path().join("index"), drives, former: None };
+        Outside::of(sources, history, Vec::new(), Some(remote), clock, copy)
+    }
+
+    fn of(
+        sources: Sources,
+        history: History,
+        tiers: Vec<TierDrives>,
+        remote: Option<&RemoteStore>,
+        clock: Arc<dyn Clock>,
+        scratch: tempfile::TempDir,
+    ) -> Result<Outside, String> {
+        let state = Salvaged::build(&sources, &history, clock.clone()).map_err(|error| error.to_string())?;
         let records = state.volumes().map_err(|error| error.to_string())?;
-        let is_lost =
-            |record: &&VolumeRecord| hardware.remote.as_ref().is_some_and(|remote| remote.lost(record));
+        let is_lost = |record: &&VolumeRecord| remote.is_some_and(|remote| remote.lost(record));
         let lost = records.iter().filter(is_lost).map(|record| record.id).collect();
         let remote =
-            hardware.remote_store().map(|store| Remote::new(store, "nobody's".into(), clock.clone()));
-        let volumes = Volumes::salvage(remains.tiers.clone(), records.clone(), state.log(), remote);
+            remote.map(|remote| Remote::new(Arc::new(remote.store.clone()), "nobody's".into(), clock));
+        let volumes = Volumes::salvage(tiers, records.clone(), state.log(), remote);
         Ok(Outside { history, state, records, lost, volumes, _scratch: scratch })
+    }
+
+    /// Whether a body lies in the remote store, as far as that didn't lose it.
+    pub fn is_afar(&self, blob: &BlobRef) -> bool {
+        let is_there = |volume: VolumeId| {
+            let record = self.records.iter().find(|record| record.id == volume);
+            record.is_some_and(|record| record.remote.is_some()) && !self.lost.contains(&volume)
+        };
+        match &blob.place {
+            Place::Empty => true,
+            Place::Packed(at) => is_there(at.volume),
+            Place::Extents(extents) => extents.iter().all(|extent| is_there(extent.volume)),
+            Place::Journal { .. } | Place::ThisEntry { .. } => false,
+        }
+    }
+
+    /// What the bytes of an object are, by what the state says of them; `None` if one of its parts is gone.
+    pub fn pieces(&self, record: &ObjectRecord) -> Option<Vec<Piece>> {
+        match (&record.body, record.etag) {
+            (Body::Blob(_), ETag::Md5(md5)) => Some(vec![Piece::of_md5(md5)]),
+            (Body::Parts { upload, parts }, _) => {
+                let part = |number: u16| Some(Piece::of_md5(self.state.part(*upload, number).ok()??.md5));
+                parts.iter().map(|part_of| part(part_of.number)).collect()
+            }
+            (Body::Blob(_), _) => None,
+        }
     }
 
     /// Whether the remote store lost something of a volume.
@@ -133,7 +183,7 @@ impl Outside {
         Some(bytes.into())
     }
 
-    async fn read(&self, blob: &BlobRef, size: u64) -> Option<Bytes> {
+    pub async fn read(&self, blob: &BlobRef, size: u64) -> Option<Bytes> {
         match (&blob.place, blob.form) {
             (Place::Journal { index, length, crc32c }, form) => {
                 let stored = self.history.body(*index, *length, *crc32c).ok()?;

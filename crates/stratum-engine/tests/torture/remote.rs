@@ -11,7 +11,7 @@ use crate::copies;
 use crate::dice::Dice;
 use crate::life::Life;
 use crate::run::{NotRead, Run};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_metadata::record::ObjectRecord;
@@ -33,6 +33,9 @@ const LONGEST_ABSENCE: u64 = 150;
 const WAIT: usize = 36;
 /// Seconds within which is told what somebody missed.
 const SECONDS_UNTIL_TOLD: u64 = 60;
+const SECONDS_UNTIL_KNOWN: u64 = 10;
+/// How often it is looked whether volumes are found again, ten seconds apart: what lies there is looked at once an hour.
+const WAIT_TO_BE_FOUND: usize = 380;
 pub const DAY: u64 = 24 * 3600 * 1000;
 
 /// Whether the store of that seed has one: four in ten, all with three tiers.
@@ -46,11 +49,14 @@ pub struct RemoteStore {
     harmed: BTreeSet<String>,
     /// What lay there of copies of the state when another history of the store began.
     before: BTreeSet<String>,
+    /// Objects that no record ever named, as an upload leaves them that was cut off, and when they came.
+    left: BTreeMap<String, u64>,
 }
 
 impl RemoteStore {
     pub fn new(power: &Arc<Power>) -> RemoteStore {
-        RemoteStore { store: SimulatedStore::on(power), harmed: BTreeSet::new(), before: BTreeSet::new() }
+        let (harmed, before, left) = Default::default();
+        RemoteStore { store: SimulatedStore::on(power), harmed, before, left }
     }
 
     /// It can be reached, and tells the truth.
@@ -74,6 +80,31 @@ impl RemoteStore {
         let named = records.iter().filter_map(|record| Some(record.remote?.name(record.id)));
         self.harmed.extend(named.filter(|name| !names.contains(name)));
         self.before = names.into_iter().collect();
+        // An older state may need one of these.
+        self.left.clear();
+    }
+
+    /// An upload was cut off before anything was recorded: of a volume that was brought there since, or that nobody knows any more.
+    pub fn leave_something(&mut self, dice: &Dice) -> Option<String> {
+        let from = dice.pick(&self.objects()).cloned()?;
+        let (volume, _) = RemoteObject::parse(&from)?;
+        let object = RemoteObject { upload: dice.number() };
+        let name =
+            object.name(if dice.percent(50) { volume } else { VolumeId(u64::MAX - dice.number() % 1000) });
+        self.store.copy(&from, &name);
+        let came = self.store.listing().iter().find(|listed| listed.name == name)?.modified;
+        self.left.insert(name.clone(), came);
+        Some(format!("{name} is left there by an upload that was cut off"))
+    }
+
+    /// What nobody names stays for a day: the state that is there may be an older one.
+    pub fn check_left(&mut self, now: u64) {
+        let names = self.objects();
+        for (name, came) in &self.left {
+            let is_there = names.contains(name) || self.harmed.contains(name);
+            assert!(is_there || came + DAY <= now, "{name} that nobody names is gone before a day is over");
+        }
+        self.left.retain(|name, _| names.contains(name));
     }
 
     /// Whether an object is of a history that was given up.
@@ -179,6 +210,9 @@ impl RemoteStore {
         if dice.percent(10) {
             told.extend(self.put_back(dice));
         }
+        if dice.percent(15) {
+            told.extend(self.leave_something(dice));
+        }
         told.into_iter().map(|told| format!("the remote store: {told}")).collect()
     }
 }
@@ -195,9 +229,10 @@ enum Step {
     Harm,
     PutBack,
     CopyState,
+    MendCopy,
 }
 
-const STEPS: [(u64, Step); 10] = [
+const STEPS: [(u64, Step); 11] = [
     (7, Step::Cold),
     (8, Step::Bring),
     (4, Step::BringAll),
@@ -208,6 +243,7 @@ const STEPS: [(u64, Step); 10] = [
     (1, Step::Harm),
     (2, Step::PutBack),
     (4, Step::CopyState),
+    (2, Step::MendCopy),
 ];
 
 /// Sometimes does something that is about the remote store; says what.
@@ -228,6 +264,7 @@ pub async fn perhaps_step(life: &mut Life<'_>) -> Option<String> {
         Step::Well => get_well(life).await,
         Step::Outage => outage(life).await,
         Step::CopyState => copies::make(life).await,
+        Step::MendCopy => copies::mend(life).await,
     };
     Some(format!("Remote {step:?} {told}"))
 }
@@ -241,7 +278,7 @@ async fn bring(life: &mut Life<'_>) -> String {
 }
 
 /// Has everything brought there that is cold: where nothing is wrong that must come.
-async fn bring_all(life: &mut Life<'_>) -> String {
+pub async fn bring_all(life: &mut Life<'_>) -> String {
     let before = life.misled();
     let Ok(meant) = cold_here(life.run) else { return String::new() };
     life.run.uploader.hurry();
@@ -269,7 +306,7 @@ async fn bring_all(life: &mut Life<'_>) -> String {
 }
 
 /// The volumes of the cold tier that hold something and lie on drives.
-fn cold_here(run: &Run) -> Result<BTreeSet<VolumeId>, String> {
+pub fn cold_here(run: &Run) -> Result<BTreeSet<VolumeId>, String> {
     let records = run.metadata.local().volumes().map_err(|error| error.to_string())?;
     let is_here = |record: &&VolumeRecord| {
         let is_there = record.state != VolumeState::Dropped && record.live > 0;
@@ -416,6 +453,27 @@ impl Run {
     }
 }
 
+/// After a start: it is known of every volume that it lies there.
+pub async fn check_known(life: &Life<'_>) {
+    let is_there = |record: &&VolumeRecord| {
+        record.remote.is_some() && matches!(record.state, VolumeState::Sealed { .. })
+    };
+    let (mut named, mut known) = (0, 0);
+    // One that is recorded at this moment is known a moment later.
+    for _ in 0..SECONDS_UNTIL_KNOWN {
+        let (Some(status), Ok(records)) = (life.run.uploader.status(), life.run.metadata.local().volumes())
+        else {
+            return;
+        };
+        (named, known) = (records.iter().filter(is_there).count() as u64, status.volumes);
+        if named == known || life.is_down() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    panic!("{named} volumes should lie in the remote store, and the server knows of {known}");
+}
+
 /// Waits until what lies there goes, once all was deleted: it stays until a copy of the state doesn't name it.
 pub async fn until_let_go(life: &Life<'_>) {
     for _ in 0..WAIT {
@@ -426,6 +484,48 @@ pub async fn until_let_go(life: &Life<'_>) {
         life.run.state_copies.ask();
         tokio::time::sleep(Duration::from_secs(5)).await;
     }
+}
+
+/// After a restore: waits until the volumes are found again that were brought there since. Gives the objects in those that can't be.
+pub async fn not_found_again(life: &Life<'_>) -> BTreeSet<Vec<u8>> {
+    let misled = life.misled();
+    let meant: BTreeSet<VolumeId> = life.model.found_again.values().flatten().copied().collect();
+    let is_missing = |volume: &VolumeId| {
+        let record = life.run.metadata.volume(*volume).ok().flatten();
+        record.is_some_and(|record| record.live > 0 && record.remote.is_none())
+    };
+    for _ in 0..WAIT_TO_BE_FOUND {
+        if life.is_down() || !meant.iter().any(is_missing) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    let missing: BTreeSet<VolumeId> = meant.into_iter().filter(is_missing).collect();
+    let is_harmed = |volume: &VolumeId| {
+        let remote = life.hardware.remote.iter();
+        remote.flat_map(|remote| &remote.harmed).any(|name| name.contains(&volume.to_string()))
+    };
+    let is_excused = life.is_down() || life.keeps_to_itself() || life.misled() != misled;
+    assert!(
+        is_excused || missing.iter().all(is_harmed),
+        "{missing:?} lie in the remote store and aren't found again"
+    );
+    let objects = life.model.found_again.iter();
+    objects.filter(|(_, volumes)| !missing.is_disjoint(volumes)).map(|(key, _)| key.clone()).collect()
+}
+
+/// The objects that the state names.
+pub fn named(life: &Life<'_>) -> BTreeSet<String> {
+    let records = life.run.metadata.local().volumes().unwrap_or_default();
+    records.iter().filter_map(|record| Some(record.remote?.name(record.id))).collect()
+}
+
+/// What was named and isn't any more is gone there: nobody waits until it would go as garbage.
+pub fn check_let_go(life: &Life<'_>, was_named: &BTreeSet<String>) {
+    let Some(remote) = &life.hardware.remote else { return };
+    let (left, named) = (remote.objects(), named(life));
+    let kept = left.iter().find(|name| was_named.contains(*name) && !named.contains(*name));
+    assert_eq!(kept, None, "the remote store keeps an object whose volume was dropped and forgotten");
 }
 
 /// All that lay there is gone, once all was deleted: what nobody names lasts a day.

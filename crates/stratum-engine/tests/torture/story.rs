@@ -6,7 +6,8 @@ use crate::colder::{self, all_lies_where_it_belongs};
 use crate::copies;
 use crate::dark::{self, Dark};
 use crate::dice::Dice;
-use crate::disaster::{back_up, strike};
+use crate::disaster::{back_up, back_up_now, strike};
+use crate::giving_up::{self, GivenUp, Unknown};
 use crate::hardware::Hardware;
 use crate::identities::Identities;
 use crate::leaders::take_leaders;
@@ -16,6 +17,7 @@ use crate::mending::recover;
 use crate::model::Model;
 use crate::outside::Outside;
 use crate::remote;
+use crate::retrying;
 use crate::run::{NoStart, Run, Wrote};
 use crate::trace::Trace;
 use crate::versions;
@@ -26,6 +28,8 @@ use stratum_storage::volume::VolumeState;
 
 /// Longer than the packer pauses after a failure, and than any upload lives.
 const LONG: Duration = Duration::from_secs(150);
+/// In so many lives something is surely given up: the power fails in half of them.
+const LIVES_TO_GIVE_UP: usize = 40;
 
 struct Story {
     dice: Dice,
@@ -50,6 +54,9 @@ pub fn play(seed: u64, verbose: bool) -> Trace {
             0..25 => story.relapse(),
             25..40 => story.falter(),
             _ => {}
+        }
+        if remote::is_there(seed) && story.dice.percent(40) {
+            story.fall_while_copying();
         }
         if dark::comes_to(seed) {
             story.fall_dark(&Dice::new(!seed ^ number));
@@ -150,15 +157,38 @@ impl Story {
         });
     }
 
+    /// The power fails while a copy of the state is on its way; then all that there is lies in the remote store.
+    fn fall_while_copying(&mut self) {
+        self.hardware.all_return();
+        if !self.must_be_whole() {
+            return;
+        }
+        self.brief_life(async |life: &mut Life<'_>| {
+            life.settle().await;
+            let told = copies::fail_within(life).await;
+            life.trace.note(life.hardware.power.steps(), || told);
+        });
+        self.rescue_from_afar();
+    }
+
+    fn rescue_from_afar(&mut self) {
+        let Some(remote) = &self.hardware.remote else { return };
+        remote.well();
+        let told = in_virtual_time(copies::rescue(remote));
+        self.trace.note(self.hardware.power.steps(), || format!("without any drive: {told}"));
+    }
+
     /// A block of the index is damaged on every drive, for a life or two, and then readable again.
     fn fall_dark(&mut self, dice: &Dice) {
         self.hardware.all_return();
         if !self.must_be_whole() || self.hardware.is_lacking() || self.hardware.is_changing() {
             return;
         }
+        let mut backup = None;
         self.brief_life(async |life: &mut Life<'_>| {
             life.settle().await;
             dark::take_checkpoint(life.run);
+            backup = back_up_now(life.run);
         });
         let Some(dark) = Dark::fall(&self.hardware, dice) else { return };
         self.trace.note(self.hardware.power.steps(), || dark.told());
@@ -177,9 +207,58 @@ impl Story {
             self.trace.note(self.hardware.power.steps(), || told);
             self.pass_away(false);
         }
+        match (dice.within(0..10), backup) {
+            (0..3, Some(backup)) => {
+                let told = dark::put_back(&self.hardware, &backup);
+                self.hardware.kill();
+                let told = told.expect("what is lost can be looked for");
+                self.trace.note(self.hardware.power.steps(), || format!("from a backup: {told:?}"));
+            }
+            (3..8, _) => self.give_up(dice),
+            _ => {}
+        }
         let lifted = dark.lift(&self.hardware);
         self.trace.note(self.hardware.power.steps(), || format!("{lifted} copies are as they were"));
         self.brief_life(async |life: &mut Life<'_>| life.settle().await);
+    }
+
+    /// What is in the lost block is given up, in as many lives as it takes.
+    fn give_up(&mut self, dice: &Dice) {
+        let mut unknown = None;
+        for _ in 0..LIVES_TO_GIVE_UP {
+            let fails = dice.percent(50).then(|| dice.magnitude(1..200));
+            let outcome = in_virtual_time(async {
+                let run = match Run::start(&self.hardware).await {
+                    Ok(run) => run,
+                    Err(error) => return GivenUp::Refused(format!("no start: {error}")),
+                };
+                let mut life = self.a_life(&run);
+                let unknown = unknown.get_or_insert_with(|| Unknown::of(&life));
+                if let Some(n) = fails {
+                    life.hardware.power.fail_at(n);
+                }
+                let outcome = giving_up::give_up(&mut life, unknown).await;
+                if matches!(outcome, GivenUp::Done(_)) && !self.hardware.power.is_off() {
+                    self.audit(&run).await;
+                }
+                self.hardware.now = run.clock.now() + 1_000;
+                run.abandon();
+                outcome
+            });
+            self.pass_away(false);
+            let steps = self.hardware.power.steps();
+            match outcome {
+                GivenUp::Interrupted => {}
+                GivenUp::Refused(why) => {
+                    return self.trace.note(steps, || format!("it isn't given up: {why}"));
+                }
+                GivenUp::Done(what) => {
+                    self.trace.note(steps, || format!("it is given up: {what}"));
+                    return self.fsck();
+                }
+            }
+        }
+        panic!("in {LIVES_TO_GIVE_UP} lives nothing was given up");
     }
 
     /// A life in which only this is done, and nothing is repaired.
@@ -228,7 +307,11 @@ impl Story {
         if self.hardware.backup.is_some() && self.dice.percent(25) {
             self.strike();
         }
-        self.hardware.remote.iter().for_each(|remote| drop(copies::check(remote)));
+        let now = self.hardware.now;
+        if let Some(remote) = &mut self.hardware.remote {
+            copies::check(remote);
+            remote.check_left(now);
+        }
         for told in self.hardware.mischief(&self.dice) {
             self.trace.note(self.hardware.power.steps(), || told);
         }
@@ -302,8 +385,14 @@ impl Story {
     /// The end: all drives are back and everything is there; then everything is deleted, and all space must be freed.
     fn end(&mut self) {
         self.hardware.all_well();
+        self.rescue_from_afar();
+        if let Some(remote) = &mut self.hardware.remote {
+            remote.leave_something(&self.dice);
+        }
         for last in [false, true] {
             // Objects of the remote store that no record names are kept there for a day.
+            let now = self.hardware.now;
+            self.hardware.remote.iter_mut().for_each(|remote| remote.check_left(now));
             self.hardware.now += if last { remote::DAY } else { 0 };
             in_virtual_time(async {
                 let Some(run) = self.start().await else { return };
@@ -331,8 +420,11 @@ impl Story {
             life.settle().await;
             life.trace.note(life.hardware.power.steps(), || told);
         }
-        // The rest is deleted at the newest level.
+        // The rest is done at the newest level.
         levels::raise(&mut life).await;
+        let told = retrying::play(&mut life).await;
+        life.trace.note(life.hardware.power.steps(), || told);
+        let was_named = remote::named(&life);
         for key in life.model.objects.keys().cloned().collect::<Vec<_>>() {
             life.delete_key(&key).await;
         }
@@ -341,6 +433,8 @@ impl Story {
             life.abort_upload(id, &upload).await;
         }
         tokio::time::sleep(LONG).await;
+        remote::until_let_go(&life).await;
+        remote::check_let_go(&life, &was_named);
         self.a_life(run).check_drives();
         self.audit(run).await;
     }

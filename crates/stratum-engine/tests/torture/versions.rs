@@ -9,7 +9,7 @@ use crate::model::{Content, Open};
 use crate::run::{LOOKUPS, Run, Wrote, object};
 use bytes::Bytes;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use stratum_metadata::KeyVersion;
 use stratum_metadata::command::{
     BucketChange, Command, Deleted, Deletion, Match, Outcome, Refusal, WriteCondition,
@@ -386,6 +386,43 @@ pub async fn settle(life: &mut Life<'_>) {
     let kept = check(life, &listed);
     life.model.versions.versioning.is(found);
     life.model.versions.keys = kept.into_iter().map(|(key, kept)| (key, Open::known(kept))).collect();
+}
+
+/// The versions that can't be looked up, since a part of the index is lost.
+pub fn unknown(life: &Life<'_>) -> BTreeSet<(Vec<u8>, VersionId)> {
+    let keys = life.model.versions.keys.iter();
+    let ids = keys.flat_map(|(key, open)| {
+        let kept = open.possibilities().iter().flatten();
+        kept.filter_map(move |kept| Some((key.clone(), kept.id?)))
+    });
+    ids.filter(|(key, id)| life.run.metadata.local().version(BUCKET, key, *id).is_err()).collect()
+}
+
+/// Some of these were given up. All others are there, and where the newest is gone, a delete marker may be over what is left.
+pub async fn are_gone(life: &mut Life<'_>, unknown: &BTreeSet<(Vec<u8>, VersionId)>) {
+    let Some(listed) = list(life).await else { return };
+    let mut left = BTreeMap::new();
+    for (key, open) in &life.model.versions.keys {
+        let (Some(kept), name) = (open.certain(), String::from_utf8_lossy(key)) else { continue };
+        let shown = listed.get(key).map(Vec::as_slice).unwrap_or_default();
+        let is_shown = |kept: &&Kept| shown.iter().any(|(id, _)| kept.id == Some(*id));
+        let may_be_gone = |kept: &Kept| kept.id.is_some_and(|id| unknown.contains(&(key.clone(), id)));
+        let mut gone = kept.iter().filter(|kept| !is_shown(kept));
+        assert!(gone.all(may_be_gone), "{name} has {shown:?}, and should have {kept:?}");
+        let stays: Vec<Kept> = kept.iter().filter(is_shown).cloned().collect();
+        let is_new = |(id, _): &&Shown| !kept.iter().any(|kept| kept.id == Some(*id));
+        let new: Vec<&Shown> = shown.iter().filter(is_new).collect();
+        let is_covered =
+            kept.first() != stays.first() && stays.first().is_some_and(|kept| kept.content.is_some());
+        let expected = usize::from(is_covered);
+        assert!(
+            new.len() == expected && new.iter().all(|(_, content)| content.is_none()),
+            "{name} has {shown:?} since {kept:?} was given up in part"
+        );
+        let cover = new.iter().map(|(id, _)| Kept { id: Some(*id), content: None });
+        left.insert(key.clone(), Open::known(cover.chain(stays).collect()));
+    }
+    life.model.versions.keys.extend(left);
 }
 
 /// Deletes all versions, by their ids.

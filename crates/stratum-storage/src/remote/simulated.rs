@@ -60,6 +60,8 @@ struct Contents {
     stale: Vec<Listed>,
     plan: Plan,
     power: Option<Arc<Power>>,
+    /// The folder in which the power fails, and how many changes there are still made before.
+    cut: Option<(&'static str, u64)>,
     /// Its clock, in milliseconds of Unix time.
     now: u64,
     /// How often a range was asked for.
@@ -105,9 +107,16 @@ impl SimulatedStore {
         self.contents.lock().plan.fail_nth(request, n, fault);
     }
 
+    /// The power that it hangs on fails at the `n`-th request from now (1 is the next) that changes something in a folder.
+    pub fn cut_nth(&self, folder: &'static str, n: u64) {
+        self.contents.lock().cut = Some((folder, n.max(1)));
+    }
+
     /// No single request is to go wrong any more.
     pub fn calm(&self) {
-        self.contents.lock().plan.clear();
+        let mut contents = self.contents.lock();
+        contents.plan.clear();
+        contents.cut = None;
     }
 
     /// What was answered as it shouldn't be.
@@ -145,12 +154,16 @@ impl SimulatedStore {
         self.contents.lock().objects.remove(name);
     }
 
-    /// Puts the same bytes under another name, too.
+    /// Puts bytes under a name, whatever was there.
+    pub fn put(&self, name: &str, bytes: Bytes) {
+        self.contents.lock().store(name, Some(bytes));
+    }
+
+    /// Puts the same bytes under another name, too, as of now.
     pub fn copy(&self, from: &str, to: &str) {
-        let objects = &mut self.contents.lock().objects;
-        if let Some(object) = objects.get(from).cloned() {
-            objects.insert(to.into(), object);
-        }
+        let mut contents = self.contents.lock();
+        let bytes = contents.objects.get(from).map(|object| object.bytes.clone());
+        contents.store(to, bytes);
     }
 
     /// Changes a byte of an object.
@@ -192,6 +205,15 @@ impl SimulatedStore {
 impl Contents {
     fn fate(&mut self, request: Request, name: &str) -> Fate {
         if let Some(power) = &self.power {
+            if request.is_change()
+                && let Some((_, left)) = self.cut.as_mut().filter(|(folder, _)| is_in(folder, name))
+            {
+                *left -= 1;
+                if *left == 0 {
+                    power.fail_at(1);
+                    self.cut = None;
+                }
+            }
             match power.draw(if request.is_change() { Op::Write } else { Op::Read }) {
                 Current::On => {}
                 // Half of what is on its way then arrives.
@@ -238,6 +260,10 @@ impl Contents {
             modified: *modified,
         })
     }
+}
+
+fn is_in(folder: &str, name: &str) -> bool {
+    name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
 impl ObjectStore for SimulatedStore {

@@ -20,7 +20,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Under which the files of the state's copies lie.
-const STATE: &str = "state";
+pub const STATE: &str = "state";
 /// The longest name that a file has.
 const MAX_NAME_BYTES: usize = 64;
 
