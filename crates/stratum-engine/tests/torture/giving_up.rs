@@ -133,6 +133,9 @@ pub async fn give_up(life: &mut Life<'_>, unknown: &Unknown) -> GivenUp {
         Err(_) if life.is_down() => return GivenUp::Interrupted,
         Err(error) => panic!("nothing is given back: {error}"),
     };
+    // The next checkpoint takes the place of the one in which the block is bad.
+    let checkpoint = metadata.force_checkpoint();
+    assert!(checkpoint.is_ok() || life.is_down(), "{checkpoint:?}");
     match life.is_down() {
         true => GivenUp::Interrupted,
         false => GivenUp::Done(format!("{at_most} records at most; {reclaimed:?}")),
