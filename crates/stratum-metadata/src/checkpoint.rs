@@ -149,11 +149,10 @@ impl Checkpoint {
         self.levels().map_or(Ok(None), |levels| levels.stretch(from))
     }
 
-    /// Reads the whole checkpoint from the drives, whatever is in memory, and fails unless it is what was written.
-    /// `turn` is called with the size of each block before it is looked through.
-    pub(crate) fn verify(&self, turn: &mut dyn FnMut(u64) -> Result<(), TreeError>) -> Result<(), TreeError> {
+    /// Reads all pairs from the drives, whatever is in memory, and fails unless they are what was written.
+    pub(crate) fn verify(&self) -> Result<(), TreeError> {
         // A single file was read when it was opened.
-        self.ranges().try_for_each(|range| range.verify(turn))
+        self.ranges().try_for_each(|range| range.verify_pairs())
     }
 
     /// Whether any block of the checkpoint is known to be lost.

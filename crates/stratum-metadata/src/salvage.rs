@@ -228,7 +228,7 @@ fn base(sources: &Sources, history: &History, doubts: &mut Vec<Doubt>) -> Result
             break;
         }
         let opened = checkpoint::open(&files, stored).map_err(|error| error.to_string());
-        let whole = opened.and_then(|checkpoint| match checkpoint.verify(&mut |_| Ok(())) {
+        let whole = opened.and_then(|checkpoint| match checkpoint.verify() {
             Ok(()) => Ok(Arc::new(checkpoint)),
             Err(error) => Err(error.to_string()),
         });

@@ -391,15 +391,30 @@ impl Metadata {
         if inner.machine.has_failed() || !inner.upkeep.is_due(&inner.machine, inner.log.as_ref()) {
             return;
         }
-        if inner.machine.applied_index() == inner.upkeep.newest_checkpoint() {
-            // A full journal takes no entries from clients, and may have nothing to pack. Without an entry after the
-            // last checkpoint there would never be another checkpoint, so this makes one that changes nothing.
-            if let Err(error) = inner.committer.commit_blocking(Command::Sweep { now: 0 }) {
-                tracing::warn!(%error, "the journal waits for an entry; trying again");
-                return;
-            }
+        // A full journal takes no entries from clients, and may have nothing to pack.
+        match self.have_an_entry_since_the_last_checkpoint() {
+            Ok(()) => self.take_checkpoint(),
+            Err(error) => tracing::warn!(%error, "the journal waits for an entry; trying again"),
         }
-        self.take_checkpoint();
+    }
+
+    /// Without an entry after the last checkpoint there would never be another one, so this makes one that changes nothing.
+    fn have_an_entry_since_the_last_checkpoint(&self) -> Result<(), CommitError> {
+        let inner = &self.inner;
+        if inner.machine.applied_index() == inner.upkeep.newest_checkpoint() {
+            inner.committer.commit_blocking(Command::Sweep { now: 0 })?;
+        }
+        Ok(())
+    }
+
+    /// Takes so many checkpoints that none is kept of those that were. Blocks.
+    fn replace_kept_checkpoints(&self) -> Result<(), ReadError> {
+        for _ in 0..checkpoint::KEPT {
+            let entry = self.have_an_entry_since_the_last_checkpoint();
+            entry.map_err(|error| ReadError::Unavailable(error.to_string()))?;
+            self.force_checkpoint()?;
+        }
+        Ok(())
     }
 
     /// The newest checkpoint that can be read, to be copied out; `None` if there is none yet. Blocks.
@@ -442,8 +457,12 @@ impl Metadata {
     /// copy is replaced by a new one. Blocks, for as long as reading them takes.
     pub fn check_checkpoints(&self) -> Vec<Finding> {
         let findings = self.inner.upkeep.check(&self.inner.machine);
-        if findings.iter().any(|finding| !finding.repaired) && !self.inner.machine.has_failed() {
-            self.take_checkpoint();
+        if findings.iter().any(|finding| !finding.repaired) {
+            // It may be the one before that has what is lost of the newest, and goes with a further one.
+            self.end_what_is_lost();
+            if !self.inner.machine.has_failed() {
+                self.take_checkpoint();
+            }
         }
         findings
     }

@@ -120,7 +120,8 @@ impl Upkeep {
 
     /// Whether enough has been appended or changed since the last checkpoint, or the journal is pressed for room that only a
     /// further one gives: a packed segment goes when the older one, too, lies behind it. So is one whose merge was cut off,
-    /// the first one of range files, and one where the state lies on an older one, since of the newest something is lost.
+    /// the first one of range files, one where the state lies on an older one, since of the newest something is lost, and one
+    /// after something of it was given up.
     pub(crate) fn is_due(&self, machine: &Machine, log: &dyn LocalLog) -> bool {
         let (older, newest) = (self.older_checkpoint().unwrap_or_default(), self.newest_checkpoint());
         let (segments, usage) = (log.closed_segments(), log.usage());
@@ -129,6 +130,7 @@ impl Upkeep {
         let lies_on_an_older = machine.checkpoint().is_some_and(|one| one.applied().index < newest);
         since >= usage.cap / DUE_DIVISOR
             || lies_on_an_older
+            || machine.checkpoint().is_some_and(|checkpoint| !checkpoint.void().is_empty())
             || machine.changed_bytes() >= self.files.changes_bytes()
             || machine.closed().is_some()
             || machine.checkpoint().is_some_and(|checkpoint| checkpoint.is_single_file())

@@ -36,12 +36,10 @@ pub enum Finding {
     )]
     Journal(Thin),
     #[error(
-        "the checkpoint at entry {index} on {drive} is bad ({problem}): the other copies will do; the next checkpoint replaces it"
+        "the checkpoint at entry {index} on {drive} is bad ({problem}): a running server or `--repair` writes it anew, or takes another in its place"
     )]
     Checkpoint { index: Index, drive: String, problem: String },
-    #[error(
-        "the checkpoint at entry {index} is whole on {sound} drives and should be on {wanted}: a start heals that"
-    )]
+    #[error("the checkpoint at entry {index} is whole on {sound} drives and should be on {wanted}{}", made_whole(*.sound))]
     Checkpoints { index: Index, sound: usize, wanted: usize },
     #[error(
         "the server's index can't be used ({problem}): `--repair` removes it, and the next start builds it anew"
@@ -159,6 +157,13 @@ fn damaged_on(drives: &[String]) -> String {
     match drives {
         [] => String::new(),
         drives => format!(" (damaged on {})", drives.join(", ")),
+    }
+}
+
+fn made_whole(sound: usize) -> &'static str {
+    match sound {
+        0 => "; the next one takes its place",
+        _ => ": a start heals that",
     }
 }
 

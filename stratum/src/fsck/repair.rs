@@ -72,12 +72,16 @@ fn await_release(layout: &Layout) {
     }
 }
 
-/// Removes bad copies of checkpoints, and has the store copy journal and checkpoints to all their drives.
+/// Removes bad copies of checkpoints, and has the store copy journal and checkpoints to all their drives. What is bad in every copy
+/// it writes anew of what can be read, or takes another checkpoint.
 fn checkpoints(engine: &Engine, mended: &mut Vec<String>) {
     for copy in salvage::remove_bad_copies(&engine.set.drives(Tier::JOURNAL)) {
         mended.push(format!("the checkpoint at entry {} on {} was copied anew", copy.index, copy.drive));
     }
     engine.metadata.tend_journal();
+    for copy in engine.metadata.check_checkpoints().into_iter().filter(|copy| copy.repaired) {
+        mended.push(format!("{} on {} was written anew", copy.file, copy.drive));
+    }
 }
 
 fn replicated(set: &Set, name: &str, mended: &mut Vec<String>) {

@@ -159,6 +159,14 @@ async fn what_is_lost_of_the_index_is_given_up_alone() {
     let first = left.first().unwrap();
     assert!(s3.get_object().bucket("many").key(first).send().await.is_ok());
     assert_eq!(said(&stratum(&server, &back_up)).0, Some(0), "backups are made again");
+    // Who checks the drives now is told what the lost records named, and nothing of the block.
+    assert_eq!(server.stop(), Some(0));
+    let mut check = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    let (_, report) = said(&check.args(["fsck", "--data"]).arg(server.data()).output().unwrap());
+    let is_of_the_state = |line: &str| !line.starts_with("weak: ") && !line.starts_with("LOST: ");
+    assert!(report.contains(" were checked.") && report.lines().all(is_of_the_state), "{report}");
+    server.restart();
+    let s3 = client(&server);
     let large = gone.iter().filter(|key| keys.iter().step_by(50).any(|large| large == **key)).count();
     let (code, report) = said(&stratum(&server, &["fsck"]));
     assert!(

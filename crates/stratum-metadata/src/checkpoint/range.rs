@@ -7,6 +7,7 @@
 
 mod anew;
 mod copy;
+mod derived;
 mod lost;
 mod void;
 mod writer;
@@ -360,16 +361,21 @@ impl Range {
     }
 
     /// Reads the whole file, whatever is in memory. Fails unless each frame verifies in some copy and the pairs are
-    /// those that were written. `turn` is called with the size of each frame before it is looked through.
-    pub(super) fn verify(&self, turn: &mut dyn FnMut(u64) -> Result<(), TreeError>) -> Result<(), TreeError> {
+    /// those that were written.
+    pub(super) fn verify(&self) -> Result<(), TreeError> {
+        self.verify_pairs()?;
+        for part in [self.record.filter, self.record.index] {
+            self.copies.frame(part.offset, part.length as usize).map_err(away)?;
+        }
+        Ok(())
+    }
+
+    /// Reads all pairs, whatever is in memory. Fails unless they are those that were written. Filter and index, which are made of
+    /// them, needn't be whole.
+    pub(super) fn verify_pairs(&self) -> Result<(), TreeError> {
         let (mut pairs, mut sum) = (0u64, 0u128);
-        let frames = self.copies.frames(HEADER_LEN as u64, self.record.bytes);
-        for frame in frames {
-            let (offset, framed) = frame.map_err(|error| unreadable(error.into()))?;
-            turn(framed.bytes.len() as u64)?;
-            if offset >= self.record.blocks_end() {
-                continue;
-            }
+        for frame in self.block_frames() {
+            let (_, framed) = frame.map_err(away)?;
             let seen = block_of(framed).map_err(unreadable)?.visit(&[], &mut |key, value| {
                 pairs += 1;
                 sum = sum.wrapping_add(fingerprint(key, value));

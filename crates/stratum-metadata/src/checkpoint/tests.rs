@@ -176,7 +176,7 @@ proptest! {
             let changes = changes.map(|(number, turn)| (key(number), turn.map(|turn| value(number, turn))));
             let checkpoint = state.turn(changes.collect::<Vec<_>>()).unwrap();
             is(checkpoint.as_ref(), &state.pairs);
-            checkpoint.verify(&mut |_| Ok(())).unwrap();
+            checkpoint.verify().unwrap();
             let (from, to) = (key(from), key(to));
             let mut seen = Vec::new();
             checkpoint.scan(&from, &to, &mut |key, value| {
@@ -279,7 +279,7 @@ fn blocks_that_are_bad_in_one_copy_come_from_another_and_are_written_anew() {
     let files = drives.restarted();
     let checkpoint = newest(&files).unwrap().unwrap();
     is(checkpoint.as_ref(), &state.pairs);
-    checkpoint.verify(&mut |_| Ok(())).unwrap();
+    checkpoint.verify().unwrap();
     let mut met = files.has_bad();
     for _ in 0..3 {
         // Successive reads begin with different copies.
@@ -324,7 +324,7 @@ fn a_block_that_is_bad_in_every_copy_is_an_error_and_never_other_bytes() {
     let findings = check(&drives.files);
     assert!(findings.len() == 3 && findings.iter().all(|finding| !finding.repaired));
     let checkpoint = state.newest().unwrap();
-    assert!(checkpoint.verify(&mut |_| Ok(())).is_err());
+    assert!(checkpoint.verify().is_err());
     let mut lost = 0;
     for number in 0..900 {
         match checkpoint.get(&key(number)) {

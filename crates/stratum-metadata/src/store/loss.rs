@@ -75,12 +75,13 @@ impl Metadata {
         })
     }
 
-    /// Gives up what that token stands for, and takes a checkpoint without it. Blocks.
+    /// Gives up what that token stands for, and takes checkpoints without it until none is kept that has lost blocks: a check that
+    /// follows finds none. Blocks.
     pub fn give_up(&self, token: &str) -> Result<Loss, LossError> {
         let loss = self.order_given_up(token)?;
-        // Another one comes by itself.
-        if let Err(error) = self.try_checkpoint() {
-            tracing::warn!(%error, "no checkpoint was taken of what is left");
+        // Others come by themselves.
+        if let Err(error) = self.replace_kept_checkpoints() {
+            tracing::warn!(%error, "the lost blocks stay in a checkpoint that is kept");
         }
         Ok(loss)
     }

@@ -217,7 +217,7 @@ impl Metadata {
 
     /// Fails the index, so that it is rebuilt, if the rebuilt state would have what it has lost, or if a lost block
     /// that an entry needed is readable again.
-    fn end_what_is_lost(&self) {
+    pub(super) fn end_what_is_lost(&self) {
         let Inner { machine, upkeep, log, .. } = self.inner.as_ref();
         if upkeep.has_what_is_lost_in_the_one_before(machine, log.as_ref()) {
             machine

@@ -31,11 +31,10 @@ impl Pieces {
             piece.extend(header(self.range.record.id, self.range.record.hash));
         }
         while piece.len() < bytes
-            && let Some(Part { offset, length }) = self.parts.next()
+            && let Some(part) = self.parts.next()
         {
-            let copies = &self.range.copies;
-            let Framed { bytes, is_packed } = copies.frame(offset, length as usize)?;
-            piece.extend(copies.salt().header(offset, &bytes, is_packed));
+            let Framed { bytes, is_packed } = self.range.frame(part)?;
+            piece.extend(self.range.copies.salt().header(part.offset, &bytes, is_packed));
             piece.extend(bytes);
         }
         Ok(piece)
@@ -73,8 +72,8 @@ impl Range {
         let mut lost = 0;
         let mut write = || {
             output.append(&[&header(self.record.id, self.record.hash)])?;
-            for Part { offset, length } in self.parts() {
-                match self.copies.frame(offset, length as usize) {
+            for part @ Part { offset, length } in self.parts() {
+                match self.frame(part) {
                     Ok(Framed { bytes, is_packed }) => {
                         output.append(&[&self.copies.salt().header(offset, &bytes, is_packed), &bytes])?;
                     }

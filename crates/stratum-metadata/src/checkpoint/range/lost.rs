@@ -1,10 +1,9 @@
 //! Ranges with blocks that no copy gives. From the index it is known which keys a lost block held; an index that is
 //! lost itself is made anew from the blocks.
 
-use super::{Part, Range, away, block_of, part_of, senseless, unreadable};
-use crate::checkpoint::block::{Block, Builder};
+use super::{Part, Range, away, part_of, senseless};
+use crate::checkpoint::block::Block;
 use crate::checkpoint::copies::{NoFrame, labels};
-use crate::checkpoint::frame::FRAME_HEADER_LEN;
 use crate::lost::LostBlock;
 use crate::tree::TreeError;
 use std::ops::{Bound, ControlFlow};
@@ -14,18 +13,12 @@ use stratum_storage::drive::Drive;
 impl Range {
     /// Makes the index anew from the blocks.
     pub(super) fn index_of_blocks(&self, drives: &[Arc<Drive>]) -> Result<Arc<Block>, TreeError> {
-        let mut index = Builder::default();
-        for frame in self.copies.frames(super::HEADER_LEN as u64, self.record.blocks_end()) {
-            let (offset, framed) = match frame {
-                // Without the index nothing tells where the following blocks begin.
-                Err(NoFrame::Lost { .. }) => return Err(self.all_lost(drives)),
-                frame => frame.map_err(away)?,
-            };
-            let part = Part { offset, length: (FRAME_HEADER_LEN + framed.bytes.len()) as u32 };
-            let first = block_of(framed).map_err(unreadable)?.first().ok_or_else(senseless)?;
-            index.push(&first, &part.encode());
-        }
-        let index = Arc::new(Block::parse(index.take().0).ok_or_else(senseless)?);
+        let bytes = match self.index_bytes() {
+            // Without the index nothing tells where the following blocks begin.
+            Err(NoFrame::Lost { .. }) => return Err(self.all_lost(drives)),
+            bytes => bytes.map_err(away)?,
+        };
+        let index = Arc::new(Block::parse(bytes).ok_or_else(senseless)?);
         self.memory.keep((self.number, self.record.index.offset), index.clone());
         self.memory.lost.found(self.record.id, self.record.index.offset);
         Ok(index)

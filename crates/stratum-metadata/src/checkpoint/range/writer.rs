@@ -106,7 +106,7 @@ impl RangeWriter {
 }
 
 /// The bytes of a filter of these keys.
-fn filter(hashes: &[u64]) -> Vec<u8> {
+pub(super) fn filter(hashes: &[u64]) -> Vec<u8> {
     let mut filter =
         BloomFilter::with_num_bits((hashes.len() * FILTER_BITS_A_KEY).max(64)).seed(&0).hashes(FILTER_HASHES);
     for hash in hashes {

@@ -71,6 +71,13 @@ async fn they_alone_are_gone_and_all_else_goes_on() {
     assert_eq!(world.lost(), lost, "nothing happened yet");
 
     assert_eq!(world.ask(&loss.token).unwrap(), loss);
+    // Whoever checks the drives now finds nothing of it, in no checkpoint.
+    let checkpoints = crate::salvage::audit(&world.roster.healthy());
+    assert!(
+        checkpoints.len() >= 4 && checkpoints.iter().all(|copy| copy.problem.is_none()),
+        "{checkpoints:?}"
+    );
+    assert_eq!(world.metadata.check_checkpoints(), []);
     assert_eq!(world.shown().await, expected);
     assert_eq!(world.metadata.lost_keys(), []);
     is_whole(&world.metadata);
@@ -78,12 +85,10 @@ async fn they_alone_are_gone_and_all_else_goes_on() {
     assert!(matches!(world.ask(&loss.token), Err(LossError::Nothing)));
     assert_eq!(world.metadata.loss().unwrap(), Loss::default());
 
-    // They are keys like any other now, start after start, and a copy that comes back is nobody's.
+    // They are keys like any other now, start after start.
     let first = *lost.first().unwrap();
     world.put(first, 7).await.unwrap();
     expected.insert(first, 7);
-    world.flip(&name, &[0]);
-    world.metadata.heal_journal();
     let mut world = world;
     for _ in 0..2 {
         world = world.restart();
@@ -129,7 +134,8 @@ async fn before_the_next_checkpoint_they_are_gone_as_well_whatever_the_drives_ho
         assert_eq!(world.metadata.inner.machine.applied(), applied, "{is_sound} {is_replayed}");
         assert_eq!(world.shown().await, expected);
         is_whole(&world.metadata);
-        world.checkpoint();
+        // The next one comes by itself.
+        world.metadata.take_due_checkpoint();
         let world = world.restart();
         assert_eq!(world.shown().await, expected);
         is_whole(&world.metadata);

@@ -13,7 +13,7 @@ pub(super) struct World {
     pub(super) metadata: Metadata,
     pub(super) log: MemoryLog,
     clock: Arc<Simulated>,
-    roster: Roster,
+    pub(super) roster: Roster,
     sizes: Sizes,
     pub(super) dir: tempfile::TempDir,
 }
@@ -216,6 +216,23 @@ async fn what_is_lost_is_built_from_the_checkpoint_before_and_the_journal() {
     let world = world.restart();
     assert_eq!(world.tags(), expected);
     assert_eq!(world.metadata.index_status().rebuilds, 0);
+}
+
+#[tokio::test]
+async fn a_check_that_finds_what_is_lost_keeps_the_checkpoint_before_that_has_it() {
+    let world = World::new(SIZES).await;
+    for number in 0..KEYS {
+        world.put(number, 2).await.unwrap();
+    }
+    world.checkpoint();
+    let world = world.restart();
+    world.put(0, 3).await.unwrap();
+    world.flip(&world.ranges()[0], &[0, 1]);
+    assert!(world.metadata.check_checkpoints().iter().any(|finding| !finding.repaired));
+    world.metadata.tend_index();
+    let expected: Vec<Option<u8>> = (0..KEYS).map(|number| Some(if number == 0 { 3 } else { 2 })).collect();
+    assert_eq!(world.tags(), expected);
+    is_whole(&world.metadata);
 }
 
 #[tokio::test]
