@@ -31,6 +31,8 @@ const LONG: Duration = Duration::from_secs(150);
 /// In so many lives something is surely given up: the power fails in half of them.
 const LIVES_TO_GIVE_UP: usize = 40;
 
+const PUTS_AFTER_A_BACKUP: u64 = 4;
+
 struct Story {
     dice: Dice,
     hardware: Hardware,
@@ -189,6 +191,11 @@ impl Story {
             life.settle().await;
             dark::take_checkpoint(life.run);
             backup = back_up_now(life.run);
+            // What changes then is in the block and not in the backup, or isn't in the block.
+            for _ in 0..dice.within(0..2) * PUTS_AFTER_A_BACKUP {
+                life.put().await;
+            }
+            dark::take_checkpoint(life.run);
         });
         let Some(dark) = Dark::fall(&self.hardware, dice) else { return };
         self.trace.note(self.hardware.power.steps(), || dark.told());
