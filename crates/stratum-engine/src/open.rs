@@ -2,10 +2,12 @@
 
 use crate::provisional::{self, Restored};
 use crate::tasks::lifecycle::Lifecycle;
+use crate::tasks::state_copies;
 use crate::tiering::{Contents, Tiering};
 use crate::{Config, Engine, Foundation, Rewrapper, StateCopies};
 use std::sync::Arc;
 use stratum_bodies::Tables;
+use stratum_metadata::salvage::lost_files;
 use stratum_metadata::{CommitError, Compactor, Metadata, Mover, Options, Quarantine, Reviews, Transitions};
 use stratum_storage::balance::Balancer;
 use stratum_storage::blob::{Tier, VolumeId};
@@ -46,17 +48,58 @@ impl OpenError {
     pub fn is_for_want_of_drives(&self) -> bool {
         matches!(self, OpenError::Journal(JournalError::TooFew(_)))
     }
+
+    /// Whether something that is lost of the index may be the reason.
+    fn may_be_of_a_lost_block(&self) -> bool {
+        match self {
+            OpenError::State(error) => error.is_of_the_checkpoint(),
+            OpenError::Read(_) | OpenError::Volumes(RestoreError::Log(_)) => true,
+            _ => false,
+        }
+    }
 }
 
 impl Engine {
     /// Builds the state and opens the volumes. Blocks, for as long as a rebuild of the index takes if one is needed.
     pub async fn open(foundation: Foundation, config: Config) -> Result<Engine, OpenError> {
-        let metadata = open_metadata(&foundation, &config)?;
-        metadata.begin(config.first_level).await.inspect_err(|_| metadata.shutdown())?;
-        let restored = restore_volumes(&foundation, &metadata, &config).await;
-        let (volumes, restored) = restored.inspect_err(|_| metadata.shutdown())?;
+        let (metadata, volumes, restored) = match bring_up(&foundation, &config).await {
+            Err(error) if error.may_be_of_a_lost_block() && put_back(&foundation, &config).await => {
+                tracing::warn!(%error, "the start failed before what was lost was put back, and begins anew");
+                bring_up(&foundation, &config).await?
+            }
+            outcome => outcome?,
+        };
         Ok(assemble(foundation, config, metadata, volumes, restored))
     }
+}
+
+async fn bring_up(
+    foundation: &Foundation,
+    config: &Config,
+) -> Result<(Metadata, Volumes, volumes::Restored), OpenError> {
+    let metadata = open_metadata(foundation, config)?;
+    metadata.begin(config.first_level).await.inspect_err(|_| metadata.shutdown())?;
+    let restored = restore_volumes(foundation, &metadata, config).await;
+    let (volumes, restored) = restored.inspect_err(|_| metadata.shutdown())?;
+    Ok((metadata, volumes, restored))
+}
+
+/// Puts back what is lost of the index from the copy of the state in the remote store, without which the store doesn't open. Gives
+/// whether any of it was. Reads all of the index.
+async fn put_back(foundation: &Foundation, config: &Config) -> bool {
+    let Some(store) = config.remote.clone() else { return false };
+    let remote = Remote::new(store, foundation.set.id().to_string(), foundation.clock.clone());
+    let lost = lost_files(&foundation.set.drives(Tier::JOURNAL)).unwrap_or_default();
+    let mut is_any_back = false;
+    for file in lost {
+        match state_copies::put_back(&file, &remote).await {
+            Ok(_) => is_any_back = true,
+            Err(error) => {
+                tracing::error!(%error, "what is lost of the index can't be put back from the copy of the state")
+            }
+        }
+    }
+    is_any_back
 }
 
 fn open_metadata(foundation: &Foundation, config: &Config) -> Result<Metadata, OpenError> {

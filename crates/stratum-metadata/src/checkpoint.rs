@@ -34,7 +34,7 @@ mod unknown;
 mod void;
 
 pub use audit::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
-pub use carried::{CarriedCheckpoint, RangeCheck, ReadManifest};
+pub use carried::{CarriedCheckpoint, LostFile, RangeCheck, ReadManifest};
 pub use export::Export;
 pub use files::Sizes;
 

@@ -62,7 +62,8 @@ mod versions;
 mod walk;
 
 pub use checkpoint::{
-    CarriedCheckpoint, Export as CheckpointExport, RangeCheck, ReadManifest, Sizes as CheckpointSizes,
+    CarriedCheckpoint, Export as CheckpointExport, LostFile, RangeCheck, ReadManifest,
+    Sizes as CheckpointSizes,
 };
 pub use committer::Headroom;
 pub use compact::{CompactionStatus, Compactor, Narrowed, Why};

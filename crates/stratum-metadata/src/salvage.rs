@@ -14,7 +14,7 @@ mod reads;
 
 pub use crate::checkpoint::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
 
-pub use anew::{MadeAnew, make_lost_anew};
+pub use anew::{MadeAnew, lost_files, make_lost_anew};
 pub use former::{check_index, remove_index};
 pub use reads::{SalvagedBucket, SalvagedObject, SalvagedVersion};
 

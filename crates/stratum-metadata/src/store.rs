@@ -16,7 +16,7 @@ pub use reads::{PartsToComplete, ReadView};
 pub use start::RebuildStep;
 pub(crate) use start::trees;
 
-use crate::checkpoint::{self, Checkpoint, CheckpointError, Sizes};
+use crate::checkpoint::{self, Checkpoint, CheckpointError, LostFile, Sizes};
 use crate::command::{Command, Outcome, Proposed};
 use crate::committer::{Committer, Headroom};
 use crate::fate::{CommitError, NewBytes, NotWritten};
@@ -112,8 +112,8 @@ impl OpenError {
             )
     }
 
-    /// Whether the error is about the checkpoint, so that another checkpoint may do.
-    fn is_of_the_checkpoint(&self) -> bool {
+    /// Whether the error is about the checkpoint, so that another checkpoint may do, or a copy of what is lost of it.
+    pub fn is_of_the_checkpoint(&self) -> bool {
         self.is_of_a_lost_block() || matches!(self, OpenError::NoCheckpoint { .. })
     }
 
@@ -476,6 +476,12 @@ impl Metadata {
     pub fn lost_keys(&self) -> Vec<LostKeys> {
         let Some(checkpoint) = self.inner.machine.checkpoint() else { return Vec::new() };
         self.told(checkpoint.lost_blocks().iter().map(Arc::as_ref))
+    }
+
+    /// The files of the index of which something is lost, as far as a read has needed it: copies of them may be elsewhere.
+    pub fn lost_files(&self) -> Vec<LostFile> {
+        let checkpoint = self.inner.machine.checkpoint();
+        checkpoint.iter().flat_map(|checkpoint| LostFile::all_of(checkpoint)).collect()
     }
 
     fn told<'a>(&self, blocks: impl Iterator<Item = &'a LostBlock>) -> Vec<LostKeys> {

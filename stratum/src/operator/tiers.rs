@@ -255,6 +255,9 @@ fn state_notes(copy: &StateCopyStatus) -> Vec<String> {
             copy.found_bad
         ));
     }
+    notes.extend(copy.not_put_back.as_ref().map(|why| {
+        format!("what is lost of the index can't be put back from the copy of the state in the remote store: {why}")
+    }));
     notes
 }
 

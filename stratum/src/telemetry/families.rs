@@ -100,6 +100,7 @@ pub const FAMILIES: &[Family] = &[
     family(Gauge, "stratum_index_filter_bytes", Unit::Bytes, "Memory that the filters take which tell that a key isn't in the checkpoint."),
     family(Gauge, "stratum_index_changes_bytes", Unit::Bytes, "Memory that keys and values take which changed since the last checkpoint; at 16 MiB the next checkpoint is due."),
     family(Gauge, "stratum_index_lost_blocks", Unit::Count, "Blocks of the index that can't be read from any drive: their keys can't be read or changed until the blocks are back or given up."),
+    family(Counter, "stratum_index_put_back_blocks_total", Unit::Count, "Blocks of the index that no drive gave and that were put back from the copy of the state in the remote store."),
     family(Gauge, "stratum_checkpoint_bytes", Unit::Bytes, "Size of the last checkpoint."),
     family(Counter, "stratum_checkpoints_total", Unit::Count, "Checkpoints taken."),
     family(Counter, "stratum_hedged_reads_total", Unit::Count, "Reads that were also asked of other drives, as one was late."),

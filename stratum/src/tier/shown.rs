@@ -127,6 +127,16 @@ fn state_copy(status: &StateCopyStatus) -> String {
     if let Some(error) = &status.last_error {
         let _ = writeln!(text, "the last try to upload a newer copy failed: {error}");
     }
+    if status.put_back > 0 {
+        let _ = writeln!(
+            text,
+            "{} blocks of the index that no drive gave were put back from it since the start",
+            status.put_back
+        );
+    }
+    if let Some(why) = &status.not_put_back {
+        let _ = writeln!(text, "what is lost of the index can't be put back from it: {why}");
+    }
     text
 }
 

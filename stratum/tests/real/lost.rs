@@ -2,6 +2,7 @@
 //! else.
 
 use crate::client::client;
+use crate::remote::{Pair, blocking};
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use aws_sdk_s3::primitives::ByteStream;
 use std::collections::BTreeSet;
@@ -113,6 +114,35 @@ async fn what_is_lost_of_the_index_comes_back_from_a_backup() {
     let expected: BTreeSet<String> = keys.into_iter().chain(["a/later".into()]).collect();
     assert_eq!(listed(&server).await, Some(expected));
     let (code, report) = said(&stratum(&server, &["fsck"]));
+    assert_eq!(code, Some(0), "{report}");
+}
+
+#[test]
+fn what_is_lost_of_the_index_comes_back_from_the_remote_store_by_itself() {
+    let mut pair = Pair::start();
+    let keys = blocking(fill(&pair.server));
+    let fsck = |pair: &Pair| said(&stratum(&pair.server, &["fsck"]));
+    // It takes a checkpoint. Those that are kept share the base, so that none of them has what another lost.
+    for number in 0..2 {
+        assert_eq!(fsck(&pair).0, Some(0));
+        let (s3, key) = (client(&pair.server), format!("a/later{number}"));
+        let put = s3.put_object().bucket("many").key(key).body(ByteStream::from_static(b"later"));
+        blocking(put.send()).unwrap();
+    }
+    assert_eq!(fsck(&pair).0, Some(0));
+    pair.bring();
+    let tier_status = |pair: &Pair| said(&stratum(&pair.server, &["tier", "status"])).1;
+    pair.wait("a copy of the state lies there", |pair| {
+        tier_status(pair).contains("a copy of the state as of entry")
+    });
+    pair.server.restart();
+    damage(&pair.server);
+    pair.wait("the list is whole", |pair| {
+        blocking(listed(&pair.server)).is_some_and(|listed| listed.len() == keys.len() + 2)
+    });
+    let told = tier_status(&pair);
+    assert!(told.contains("1 blocks of the index that no drive gave were put back"), "{told}");
+    let (code, report) = fsck(&pair);
     assert_eq!(code, Some(0), "{report}");
 }
 

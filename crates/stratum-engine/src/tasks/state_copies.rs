@@ -5,13 +5,19 @@
 //! made an hour after the last; ten minutes after it if volumes came there since, or something is to go from there that the last one
 //! may name; and when an operator has everything brought there, as soon as it came. Nothing waits for it, but what is to go.
 //!
-//! The newest one is read again, a file a step ([`reading`]). What isn't there or isn't what it was is sent again.
+//! The newest one is read again, a file a step ([`reading`]). What isn't there or isn't what it was is sent again. What the drives
+//! have lost of the index comes back from there ([`lost`]).
 
+mod lost;
 mod reading;
 mod there;
 
+pub(crate) use lost::put_back;
+
+use lost::NotPutBack;
 use reading::Reading;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_metadata::{Metadata, ReadError};
@@ -61,6 +67,9 @@ pub struct StateCopyStatus {
     /// Those that weren't there, or weren't what was written; and how many of the newest copy are so now.
     pub found_bad: u64,
     pub bad: u64,
+    /// Blocks of the index that no drive gave, and that were put back from there; and why what is lost now wasn't.
+    pub put_back: u64,
+    pub not_put_back: Option<String>,
 }
 
 impl StateCopyStatus {
@@ -105,6 +114,8 @@ struct Progress {
     wanted_since: Option<UnixMillis>,
     /// Whether it is known what an earlier run left there.
     has_looked: bool,
+    /// Files of which something is lost that isn't there, and when they were asked for, on the monotonic clock.
+    in_vain: BTreeMap<StateFile, Duration>,
     reading: Reading,
     status: StateCopyStatus,
 }
@@ -169,6 +180,7 @@ impl StateCopies {
 
     /// A copy if one is due, else a look at what lies there, if that isn't known, or at a file whose turn it is.
     async fn round(&self, remote: &Remote) -> Next {
+        self.put_back(remote).await;
         if self.is_due(remote) {
             self.copy(remote).await;
         } else if self.is_unknown(remote) {
@@ -177,6 +189,34 @@ impl StateCopies {
             return Next::AtOnce;
         }
         Next::After(if self.progress.lock().is_asked { AWAITED_POLL_INTERVAL } else { POLL_INTERVAL })
+    }
+
+    /// Puts back what is known to be lost of the index. What isn't there is asked for again later: somebody may bring it back there.
+    async fn put_back(&self, remote: &Remote) {
+        let lost = self.metadata.lost_files();
+        let now = self.clock.monotonic();
+        {
+            let Progress { in_vain, status, .. } = &mut *self.progress.lock();
+            in_vain.retain(|_, at| now.saturating_sub(*at) < LEAST_INTERVAL);
+            if lost.is_empty() {
+                status.not_put_back = None;
+            }
+        }
+        for file in lost {
+            if remote.reach().is_away() || self.progress.lock().in_vain.contains_key(&file.file()) {
+                continue;
+            }
+            let outcome = lost::put_back(&file, remote).await;
+            let Progress { in_vain, status, .. } = &mut *self.progress.lock();
+            match outcome {
+                Ok(blocks) => status.put_back += blocks as u64,
+                Err(error) => {
+                    tracing::warn!(%error, "what is lost of the index can't be put back from the copy of the state");
+                    status.not_put_back = Some(error.to_string());
+                    in_vain.extend((!matches!(error, NotPutBack::Remote(_))).then(|| (file.file(), now)));
+                }
+            }
+        }
     }
 
     /// Whether a copy is to be made now. If so it counts as begun.

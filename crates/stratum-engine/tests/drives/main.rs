@@ -6,6 +6,7 @@ mod evacuation;
 mod fate;
 mod foreseen;
 mod lifecycle;
+mod lost;
 mod packing;
 mod panics;
 mod placing;

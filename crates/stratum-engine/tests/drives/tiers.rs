@@ -12,13 +12,15 @@ use stratum_engine::{Config, Engine, Foundation};
 use stratum_frames::{Compression, ZstdLevel};
 use stratum_metadata::command::{Command, Outcome, WriteCondition};
 use stratum_metadata::record::{Body, BucketRecord, ObjectRecord};
-use stratum_metadata::{NewBytes, TierWish, tier_of};
+use stratum_metadata::{CheckpointSizes, NewBytes, TierWish, tier_of};
 use stratum_storage::ambient::{Clock, Simulated, UnixMillis};
 use stratum_storage::blob::{BlobRef, Form, Geometry, Place, Tier};
 use stratum_storage::drive::Threads;
 use stratum_storage::drive::simulated::{Power, SimulatedDrive};
 use stratum_storage::journal;
 use stratum_storage::pace::Budget;
+use stratum_storage::remote::ObjectStore;
+use stratum_storage::remote::simulated::SimulatedStore;
 use stratum_storage::set::{Root, SetConfig, TierConfig};
 use stratum_storage::task::{Next, Stop, Task};
 use tokio::sync::watch;
@@ -47,6 +49,9 @@ pub struct Machine {
     pub power: Arc<Power>,
     /// How much of the drives' throughput background work may take.
     pub budget: Budget,
+    /// Where the cold tier's volumes go, if there is such a place.
+    pub remote: Option<SimulatedStore>,
+    pub checkpoint_sizes: CheckpointSizes,
     disks: BTreeMap<Tier, Vec<Arc<SimulatedDrive>>>,
     entropy: Arc<Simulated>,
     folder: tempfile::TempDir,
@@ -82,6 +87,8 @@ impl Machine {
         Machine {
             power,
             budget,
+            remote: None,
+            checkpoint_sizes: CheckpointSizes::default(),
             disks,
             entropy: Arc::new(Simulated::new(0, 1)),
             folder,
@@ -118,7 +125,14 @@ impl Machine {
         let foundation = Foundation::open(&self.set(), options, clock, self.entropy.clone()).ok()?;
         let zstd = |level| ZstdLevel::new(level).map(Compression::Zstd);
         let codecs = Codecs { hot: None, warm: zstd(3), cold: zstd(9) };
-        let config = Config { reserve: 0, codecs, budget: self.budget, ..Config::new(self.index()) };
+        let config = Config {
+            reserve: 0,
+            codecs,
+            budget: self.budget,
+            remote: self.remote.clone().map(|store| Arc::new(store) as Arc<dyn ObjectStore>),
+            checkpoint_sizes: self.checkpoint_sizes,
+            ..Config::new(self.index())
+        };
         let engine = Engine::open(foundation, config).await.ok()?;
         let (going, stop) = watch::channel(false);
         Some(Tiered { engine, going, stop })

@@ -9,6 +9,7 @@ use super::files;
 use super::frame::{Passing, Salt};
 use super::manifest::Manifest;
 use super::range::{self, Pieces, Range, RangeId, RangeRecord};
+use std::io;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::remote::state::{Pieces as Read, StateFile};
@@ -107,6 +108,31 @@ impl RangeCheck {
     /// Whether all of it came.
     pub fn is_whole(&self) -> bool {
         self.seen == self.length && self.frames.is_between_frames()
+    }
+}
+
+/// A range file of which something is lost: drives that are well hold it, and none of them gives some block. Who has a copy of the file
+/// has what was in it.
+#[derive(Clone, Debug)]
+pub struct LostFile(Arc<Range>);
+
+impl LostFile {
+    pub(crate) fn all_of(checkpoint: &Checkpoint) -> impl Iterator<Item = LostFile> {
+        checkpoint.ranges().filter(|range| range.lost().is_some()).cloned().map(LostFile)
+    }
+
+    /// Its name, and what tells it from all other files of that name.
+    pub fn file(&self) -> StateFile {
+        named(&self.0.record)
+    }
+
+    /// Writes to the drives what none of them gives of the file, from a copy of it; says how many blocks that were. If these bytes aren't
+    /// the file's, nothing is written, and it says nothing. Blocks.
+    ///
+    /// # Errors
+    /// No drive takes it.
+    pub fn put_back(&self, copy: &[u8]) -> io::Result<Option<usize>> {
+        self.0.put_back(copy)
     }
 }
 

@@ -4,6 +4,8 @@
 //! The checksum covers the file and the frame's offset, too, so that a frame of another store, of another checkpoint,
 //! or of another place in the file never verifies.
 
+use std::io;
+
 /// The length and the checksum that stand before a frame's bytes.
 pub(super) const FRAME_HEADER_LEN: usize = 8;
 /// A bit of the length which says that the bytes are compressed by LZ4.
@@ -17,6 +19,13 @@ pub(super) struct Salt(u32);
 pub(super) struct Framed {
     pub(super) bytes: Vec<u8>,
     pub(super) is_packed: bool,
+}
+
+impl Framed {
+    /// How long the frame is in its file, with its header.
+    pub(super) fn stored_bytes(&self) -> usize {
+        FRAME_HEADER_LEN + self.bytes.len()
+    }
 }
 
 impl Salt {
@@ -57,6 +66,25 @@ impl Salt {
         }
         stored.drain(..FRAME_HEADER_LEN);
         Some(Framed { bytes: stored, is_packed: word & IS_PACKED != 0 })
+    }
+
+    /// The frames in the bytes of a whole file from `from` on, each with its offset, until one doesn't verify.
+    pub(super) fn frames(
+        self,
+        file: &[u8],
+        from: usize,
+    ) -> impl Iterator<Item = io::Result<(u64, Framed)>> + '_ {
+        let mut next = Some(from).filter(|from| *from < file.len());
+        std::iter::from_fn(move || {
+            let offset = next.take()?;
+            let rest = file.get(offset..)?;
+            let stored = rest.first_chunk().and_then(|header| rest.get(..Salt::length(*header)));
+            let framed = stored.and_then(|stored| self.parse(offset as u64, stored.to_vec()));
+            let framed = framed.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
+            let end = framed.as_ref().ok().map(|framed| offset + framed.stored_bytes());
+            next = end.filter(|end| *end < file.len());
+            Some(framed.map(|framed| (offset as u64, framed)))
+        })
     }
 
     /// The length of the frame with this header, the header included. It isn't verified yet.

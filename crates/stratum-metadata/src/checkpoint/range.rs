@@ -111,12 +111,24 @@ impl RangeRecord {
         dir: &str,
         holders: &[Arc<Drive>],
     ) -> io::Result<RangeRecord> {
+        let salt = RangeRecord::new(id, hash).salt();
+        let copies = Copies::new(format!("{dir}/{}", id.name()), salt, holders, Arc::default());
+        let frames = copies.frames(HEADER_LEN as u64, bytes);
+        RangeRecord::of_frames(id, hash, bytes, frames.map(|frame| frame.map_err(io::Error::from)))
+    }
+
+    /// Makes the record of a file of `bytes` bytes from all of its frames, each with its offset.
+    fn of_frames(
+        id: RangeId,
+        hash: u128,
+        bytes: u64,
+        frames: impl Iterator<Item = io::Result<(u64, Framed)>>,
+    ) -> io::Result<RangeRecord> {
         let mut record = RangeRecord::new(id, hash);
         record.bytes = bytes;
-        let copies = Copies::new(format!("{dir}/{}", id.name()), record.salt(), holders, Arc::default());
         // The last two frames are the filter and the index, not blocks of pairs.
         let mut last_two = VecDeque::with_capacity(3);
-        for frame in copies.frames(HEADER_LEN as u64, bytes) {
+        for frame in frames {
             last_two.push_back(frame?);
             if last_two.len() > 2
                 && let Some((_, framed)) = last_two.pop_front()

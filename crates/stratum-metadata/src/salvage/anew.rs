@@ -1,7 +1,7 @@
-//! Blocks of checkpoints that no drive gives, made anew of what a backup knows of their keys.
+//! Blocks of checkpoints that no drive gives, made anew of what a backup knows of their keys, or put back from copies of their files.
 
 use super::Salvaged;
-use crate::checkpoint::{self, Files, Sizes};
+use crate::checkpoint::{self, Checkpoint, Files, LostFile, Sizes};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -20,13 +20,8 @@ pub struct MadeAnew {
 
 /// Makes what is lost of these drives' checkpoints anew, file by file, where it is proven that the backup has what was in it. Blocks.
 pub fn make_lost_anew(drives: &[Arc<Drive>], backup: &Salvaged) -> io::Result<Vec<MadeAnew>> {
-    let files = Files::new(Roster::new(drives.to_vec()), 1, Sizes::default());
-    let readable = checkpoint::readable(&files).map_err(io::Error::other)?;
     let mut made: Vec<MadeAnew> = Vec::new();
-    for stored in readable {
-        // One that isn't all there is the drives' affair.
-        let Ok(checkpoint) = checkpoint::open(&files, stored) else { continue };
-        checkpoint.look_for_lost();
+    for checkpoint in read_through(drives)? {
         for (file, outcome) in checkpoint.make_anew(&|from, to| backup.pairs(from, to)) {
             if made.iter().any(|known| known.file == file) {
                 continue;
@@ -39,6 +34,28 @@ pub fn make_lost_anew(drives: &[Arc<Drive>], backup: &Salvaged) -> io::Result<Ve
         }
     }
     Ok(made)
+}
+
+/// The files of these drives' checkpoints of which something is lost. Reads all of them; blocks.
+pub fn lost_files(drives: &[Arc<Drive>]) -> io::Result<Vec<LostFile>> {
+    let mut lost: Vec<LostFile> = Vec::new();
+    for checkpoint in read_through(drives)? {
+        for file in LostFile::all_of(&checkpoint) {
+            if lost.iter().all(|known| known.file() != file.file()) {
+                lost.push(file);
+            }
+        }
+    }
+    Ok(lost)
+}
+
+/// The checkpoints of these drives, the newest first, all of which was read: what is lost of them is known.
+fn read_through(drives: &[Arc<Drive>]) -> io::Result<Vec<Arc<Checkpoint>>> {
+    let files = Files::new(Roster::new(drives.to_vec()), 1, Sizes::default());
+    // One that isn't all there is the drives' affair.
+    let whole = checkpoint::whole(&files).map_err(io::Error::other)?;
+    whole.iter().for_each(|checkpoint| checkpoint.look_for_lost());
+    Ok(whole)
 }
 
 impl Salvaged {

@@ -1,11 +1,13 @@
-//! Lost blocks of a base made anew of pairs that are known from elsewhere.
+//! What is lost of a range file, written anew from elsewhere: from another copy of the very file, or made of pairs that are known.
 //!
-//! That these are what was in them is proven, or nothing is written: with the pairs of the file's other blocks they are as many as the
-//! manifest says, and add up to its fingerprint; and a block of them takes just the room that the lost one took. So what is written is
-//! what a sound copy would have, and it doesn't matter what became of the keys since: that lies over it, as before.
+//! That it is what was lost is proven, or nothing is written. A copy of the file must come to the record that the manifest has of it. Pairs
+//! must be, with those of the file's other blocks, as many as the manifest says, and add up to its fingerprint; and a block of them must
+//! take just the room that the lost one took. So what is written is what a sound drive would have, and it doesn't matter what became of
+//! the keys since: that lies over it, as before.
 
-use super::{Part, RUN_NUMBERS, Range, part_of};
+use super::{HEADER_LEN, Part, RUN_NUMBERS, Range, RangeRecord, header, part_of};
 use crate::checkpoint::block::{self, Builder};
+use crate::checkpoint::copies::NoFrame;
 use crate::checkpoint::frame::FRAME_HEADER_LEN;
 use crate::fingerprint::fingerprint;
 use std::io;
@@ -41,6 +43,28 @@ struct Made {
 }
 
 impl Range {
+    /// Writes what no drive gives of the file as it is in these bytes, which should be another copy of all of it; says how many frames
+    /// that were. Nothing is written, and nothing said, if they are something else.
+    pub(in crate::checkpoint) fn put_back(&self, file: &[u8]) -> io::Result<Option<usize>> {
+        let (RangeRecord { id, hash, .. }, salt) = (&self.record, self.copies.salt());
+        let frames = || salt.frames(file, HEADER_LEN);
+        let read = RangeRecord::of_frames(*id, *hash, file.len() as u64, frames());
+        if !file.starts_with(&header(*id, *hash)) || read.ok().as_ref() != Some(&self.record) {
+            return Ok(None);
+        }
+        let mut written = 0;
+        for frame in frames() {
+            let (offset, framed) = frame?;
+            if let Err(NoFrame::Lost { .. }) = self.copies.frame(offset, framed.stored_bytes()) {
+                let header = salt.header(offset, &framed.bytes, framed.is_packed);
+                self.write_anew(offset, &[&header, &framed.bytes])?;
+                written += 1;
+            }
+        }
+        self.read_anew()?;
+        Ok(Some(written))
+    }
+
     /// Makes its lost blocks anew and writes them to every drive that has the file; says how many there were.
     pub(in crate::checkpoint) fn make_anew(&self, elsewhere: &Elsewhere<'_>) -> Result<usize, NotMade> {
         if self.record.id.number >= RUN_NUMBERS {
@@ -51,10 +75,16 @@ impl Range {
             let header = self.copies.salt().header(part.offset, bytes, *is_packed);
             self.write_anew(part.offset, &[&header, bytes])?;
         }
+        self.read_anew()?;
+        Ok(made.len())
+    }
+
+    /// Reads what was lost and is written.
+    fn read_anew(&self) -> io::Result<()> {
         self.retry();
         match self.lost() {
-            None => Ok(made.len()),
-            Some(_) => Err(io::Error::other("it was written, and can't be read").into()),
+            None => Ok(()),
+            Some(_) => Err(io::Error::other("it was written, and can't be read")),
         }
     }
 

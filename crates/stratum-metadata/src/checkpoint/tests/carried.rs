@@ -5,7 +5,7 @@ use crate::checkpoint::{CarriedCheckpoint, RangeCheck, ReadManifest};
 use stratum_storage::drive::OpenHow;
 use stratum_storage::remote::state::StateFile;
 
-fn whole(carried: &CarriedCheckpoint, file: &StateFile) -> Vec<u8> {
+pub(super) fn whole(carried: &CarriedCheckpoint, file: &StateFile) -> Vec<u8> {
     let mut read = carried.read(file);
     let mut bytes = Vec::new();
     loop {
@@ -17,7 +17,7 @@ fn whole(carried: &CarriedCheckpoint, file: &StateFile) -> Vec<u8> {
     }
 }
 
-fn stored(drives: &Drives, holder: &Drive, name: &str) -> Vec<u8> {
+pub(super) fn stored(drives: &Drives, holder: &Drive, name: &str) -> Vec<u8> {
     let file = drives.of(holder).attach().open(&format!("checkpoint/{name}"), OpenHow::Read).unwrap();
     let mut bytes = vec![0; file.len().unwrap() as usize];
     file.read_at(&mut bytes, 0).unwrap();

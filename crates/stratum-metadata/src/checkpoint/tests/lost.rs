@@ -1,6 +1,9 @@
 //! Blocks that no copy gives, and merges that go around them.
 
+use super::carried::{stored, whole};
 use super::*;
+use crate::checkpoint::range::{RUN_NUMBERS, RangeId};
+use crate::checkpoint::{CarriedCheckpoint, LostFile};
 
 /// The state as a process that has just started finds it.
 fn restart(state: &mut State) {
@@ -211,4 +214,86 @@ fn healing_copies_a_lost_block_as_it_lies() {
     // The other two copies are mended from the good one.
     let findings = check(&state.drives.files);
     assert!(findings.len() == 2 && findings.iter().all(|finding| finding.repaired), "{findings:?}");
+}
+
+/// The copies of a range file on the drives.
+fn copies(state: &State, name: &str) -> Vec<Vec<u8>> {
+    let holders = state.drives.holders(state.applied.index);
+    holders.iter().map(|holder| stored(&state.drives, holder, name)).collect()
+}
+
+#[test]
+fn what_is_lost_of_a_file_is_put_back_from_a_copy_of_it() {
+    for is_of_a_run in [false, true] {
+        let mut state = State::with(900);
+        state.drives.files.sizes.changes_bytes = 1 << 20;
+        state.turn(without(&BTreeSet::new(), 2, 1)).unwrap();
+        let carried = CarriedCheckpoint::of(state.checkpoint.as_ref().unwrap()).unwrap();
+        let file = carried.ranges().find(|file| {
+            RangeId::parse(&file.name).is_some_and(|id| (id.number >= RUN_NUMBERS) == is_of_a_run)
+        });
+        let file = file.unwrap();
+        let (copy, sound) = (whole(&carried, &file), copies(&state, &file.name));
+        let checkpoint = state.checkpoint.clone().unwrap();
+        let range = checkpoint.ranges().find(|range| range.record.id.name() == file.name).unwrap();
+        let (filter, index) = (range.record.filter.offset, range.record.index.offset);
+        // The index, too: then nothing tells where the blocks begin, and all of them are lost.
+        flip_all(&state, &file.name);
+        for holder in state.drives.holders(state.applied.index) {
+            put_at(&state, &holder, &file.name, filter + 11);
+            put_at(&state, &holder, &file.name, index + 11);
+        }
+        restart(&mut state);
+        assert!(lost(&state).len() > 40);
+        let lost_files = |state: &State| {
+            let checkpoint = state.checkpoint.as_ref().unwrap();
+            LostFile::all_of(checkpoint).collect::<Vec<LostFile>>()
+        };
+        let lost_now = lost_files(&state);
+        let [lost_file] = &lost_now[..] else { panic!("one file") };
+        assert_eq!(lost_file.file(), file);
+
+        // What isn't the file's is not written, wherever it differs.
+        let before = copies(&state, &file.name);
+        let other = carried.ranges().find(|other| other.name != file.name).unwrap();
+        let mut wrong =
+            vec![copy[..copy.len() - 1].to_vec(), [&copy[..], &[0]].concat(), whole(&carried, &other)];
+        wrong.extend((0..copy.len()).step_by(509).chain(0..40).map(|at| {
+            let mut changed = copy.clone();
+            changed[at] ^= 1;
+            changed
+        }));
+        for bytes in wrong {
+            assert_eq!(lost_file.put_back(&bytes).unwrap(), None);
+        }
+        assert!(copies(&state, &file.name) == before);
+
+        assert_eq!(lost_file.put_back(&copy).unwrap(), Some(3), "a block, the filter and the index");
+        assert!(copies(&state, &file.name) == sound, "bit for bit");
+        assert_eq!(lost(&state), BTreeSet::new());
+        is(&**state.checkpoint.as_ref().unwrap(), &state.pairs);
+        assert!(lost_files(&state).is_empty());
+        restart(&mut state);
+        assert_eq!(check(&state.drives.files), []);
+        is(&**state.checkpoint.as_ref().unwrap(), &state.pairs);
+    }
+}
+
+#[test]
+fn a_file_whose_frames_are_right_and_that_has_other_pairs_is_no_copy_of_it() {
+    let mut state = State::with(900);
+    let name = ranges(state.checkpoint.as_ref().unwrap())[0].clone();
+    // At the same entry, of the same hash, one value is another. Its frames verify in the place of the file's own.
+    let mut other = State::new();
+    other.turn((0..900).map(|number| (key(number), Some(value(number, u8::from(number == 3)))))).unwrap();
+    let carried = CarriedCheckpoint::of(other.checkpoint.as_ref().unwrap()).unwrap();
+    let file = carried.ranges().find(|file| file.name == name).unwrap();
+    let copy = whole(&carried, &file);
+    restart(&mut state);
+    flip_all(&state, &name);
+    let gone = lost(&state);
+    let lost_file = LostFile::all_of(state.checkpoint.as_ref().unwrap()).next().unwrap();
+    assert_eq!((lost_file.file().name, lost_file.file().stamp), (file.name, file.stamp));
+    assert_eq!(lost_file.put_back(&copy).unwrap(), None);
+    assert_eq!(lost(&state), gone);
 }
