@@ -201,10 +201,7 @@ fn of_disk(drives: &[&DriveStatus]) -> OfDisk {
     let used: u64 = drives.iter().map(|drive| drive.bytes_used).sum();
     let free = drives.iter().map(|drive| drive.bytes_free).max().unwrap_or_default();
     [
-        (
-            "stratum_drive_healthy",
-            1.0 - any(|drive| !matches!(drive.state.as_str(), "healthy" | "draining" | "drained")),
-        ),
+        ("stratum_drive_healthy", 1.0 - any(|drive| !drive.serves())),
         ("stratum_drive_slow", any(|drive| drive.slow)),
         ("stratum_drive_writes_slowly", any(|drive| drive.writes_slowly)),
         ("stratum_drive_rotting", any(|drive| drive.rotting)),

@@ -389,10 +389,8 @@ impl Operator {
         let (fullness, pressure) = (self.engine.volumes.writer.fullness(), Pressure::of(usage));
         let tasks = self.around.tasks.health(&System);
         let lacked_space = self.around.load.lacked_space(System.monotonic());
-        let want = match lacked_space {
-            Some(_) => Want::Space,
-            None => fullness::want(&fullness, pressure),
-        };
+        let refused = lacked_space.map_or(Want::Nothing, |_| Want::Space);
+        let want = fullness::want(&fullness, pressure).max(refused);
         let (admission, connections) = (self.around.load.admission(), self.around.load.connections());
         let certificate = self.around.certificate.as_ref().map(|certificate| certificate.status());
         let stopped = self.engine.journal.why_stopped();
@@ -401,10 +399,14 @@ impl Operator {
         };
         let members = self.engine.journal.members().into_iter().filter_map(label).collect::<Vec<_>>();
         let is_out_of_reach = redundancy.unreadable_objects > 0 || tiers::is_remote_away(&self.engine);
-        let is_damaged = !index.available || !index.lost.is_empty() || stopped.is_some() || is_out_of_reach;
+        let is_damaged = !index.available
+            || !index.lost.is_empty()
+            || stopped.is_some()
+            || is_out_of_reach
+            || want == Want::Drives;
         let mut notes = notes(&drives, &members, &index);
         notes.extend(status::notes_of_lost(&index));
-        notes.extend(stopped);
+        notes.extend(stopped.map(|why| format!("writes are refused (503): {why}")));
         notes.extend((redundancy.unreadable_objects > 0).then(|| {
             let count = redundancy.unreadable_objects;
             format!("objects that can't be read, or a part of them: {count}; `stratum fsck` names them, of a running server with `--endpoint`")
@@ -422,7 +424,7 @@ impl Operator {
             State::Damaged
         } else if want == Want::Space {
             State::Full
-        } else if redundancy.missing_fragments > 0 || drives.iter().any(|drive| drive.state != "healthy") {
+        } else if redundancy.missing_fragments > 0 || !drives.iter().all(DriveStatus::serves) {
             State::Degraded
         } else if !notes.is_empty() {
             // The status must not say that all is well above a note about something to do.

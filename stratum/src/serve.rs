@@ -252,6 +252,8 @@ fn serve_store(
 
 /// The routes that aren't S3's: health, metrics, and the operator's API.
 fn admin(token: Option<String>, engine: &Engine, operator: Arc<Operator>, telemetry: Telemetry) -> Admin {
+    // A store that can't be written to serves reads, and stays ready: whoever took it out would end those as well. The
+    // status and an alert tell of it.
     let metadata = engine.metadata.clone();
     let ready = move || match metadata.is_available() {
         true => Ok(()),

@@ -65,7 +65,7 @@ pub enum State {
     Degraded,
     /// New data is refused because space has run out. Everything can be read.
     Full,
-    /// Something can't be read or written.
+    /// Something can't be read or, for another reason than space, written.
     Damaged,
 }
 
@@ -79,7 +79,7 @@ pub struct DriveStatus {
     pub tier: String,
     pub position: u64,
     pub id: String,
-    /// `healthy`, `failed`, `missing`, `blank`, `stale`, `draining`, ...
+    /// `healthy`, `failed`, `missing`, `blank`, `stale`, `draining`, `drained`, ...
     pub state: String,
     /// Why the drive isn't healthy, and what to do.
     pub reason: Option<String>,
@@ -100,6 +100,13 @@ pub struct DriveStatus {
     pub bytes_used: u64,
     /// How many bytes are free on the device that the drive lies on.
     pub bytes_free: u64,
+}
+
+impl DriveStatus {
+    /// Whether the drive's data can be counted on, also while it is being emptied because an operator asked for that.
+    pub fn serves(&self) -> bool {
+        matches!(self.state.as_str(), "healthy" | "draining" | "drained")
+    }
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

@@ -177,7 +177,8 @@ fn status(server: &ServerArg) -> ExitCode {
         let status: TierStatus = Operator::new(server)?.get("tier")?;
         output::print(shown::status(&status, System.now()));
         let is_reached = status.remote.is_none_or(|remote| remote.refusal.is_none() && remote.missing == 0);
-        Ok(status.moving.unreadable == 0 && status.moving.waiting.is_empty() && is_reached)
+        let is_taken = status.moving.waiting.is_empty() && status.refusing.is_empty();
+        Ok(status.moving.unreadable == 0 && is_taken && is_reached)
     })
 }
 

@@ -313,11 +313,13 @@ impl Journal {
         self.writer().active.key.epoch
     }
 
-    /// Why nothing can be appended, if it is so: for whoever looks after the server. Doesn't block.
+    /// Why nothing can be appended, if it is so, also where nobody has tried since drives were lost: for whoever looks
+    /// after the server. Doesn't block.
     pub fn why_stopped(&self) -> Option<String> {
         // Somebody appends at this moment, and will learn it.
         let writer = self.writer.try_lock()?;
-        writer.check_running().err().map(|stopped| stopped.to_string())
+        let outlook = writer.check_running().and_then(|()| writer.check_members(&self.core));
+        outlook.err().map(|stopped| stopped.to_string())
     }
 
     /// Whether a drive is in the journal's set: what was acknowledged may count on it.

@@ -19,7 +19,7 @@ mod room;
 mod small;
 
 pub use body::BlobWriter;
-pub use fullness::{Fill, Fullness};
+pub use fullness::{Fill, Fullness, Refusal};
 pub use hold::{ProposedHold, ProvesNoEffect, WriteHold, Written};
 pub use pack::{PackBody, PackedStripe};
 pub use room::{Leave, WriteError};

@@ -4,11 +4,13 @@
 //! was decided, and `GET /objects/...` says where an object lies by now.
 
 use super::{Operator, Refused};
+use crate::fullness::of_refusal;
 use crate::shown::duration;
 use axum::Json;
 use axum::extract::{Path, Query, State as Shared};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use stratum_engine::tiering::TieringStatus;
 use stratum_engine::{Engine, StateCopyStatus};
@@ -20,6 +22,7 @@ use stratum_metadata::{
 use stratum_storage::ambient::{Clock, System, UnixMillis};
 use stratum_storage::blob::Tier;
 use stratum_storage::upload::UploadStatus;
+use stratum_storage::writepath::Fullness;
 
 /// The most objects that one request decides about, since one command holds them all.
 const OBJECTS_A_COMMAND: usize = 256;
@@ -58,13 +61,21 @@ pub struct TierStatus {
     pub remote: Option<UploadStatus>,
     /// The status of the copies of the state in the remote store.
     pub state_copy: Option<StateCopyStatus>,
+    /// The tiers that take nothing, and what follows from that.
+    #[serde(default)]
+    pub refusing: BTreeMap<String, String>,
 }
 
 /// `GET /tier`: answers with the status of tiering.
 pub(super) async fn status(Shared(operator): Shared<Arc<Operator>>) -> Json<TierStatus> {
     let Engine { tiering, reviews, uploader, state_copies, .. } = &operator.engine;
     let (remote, state_copy) = (uploader.status(), state_copies.status());
-    Json(TierStatus { deciding: tiering.status(), moving: reviews.status(), remote, state_copy })
+    // The drives are asked for their space, which may block.
+    let writer = operator.engine.volumes.writer.clone();
+    let fullness = tokio::task::spawn_blocking(move || writer.fullness()).await.unwrap_or_default();
+    let refusing = |tier: Fullness| Some((name(tier.tier), of_refusal(tier.tier, tier.refusal()?)));
+    let refusing = fullness.into_iter().filter_map(refusing).collect();
+    Json(TierStatus { deciding: tiering.status(), moving: reviews.status(), remote, state_copy, refusing })
 }
 
 /// `POST /tier/upload`: uploads what waits on the cold tier's drives to the remote store now, without waiting until

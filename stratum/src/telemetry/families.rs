@@ -79,7 +79,7 @@ pub const FAMILIES: &[Family] = &[
     family(Gauge, "stratum_missing_fragments", Unit::Count, "Fragments of live stripes that no healthy drive holds."),
     family(Gauge, "stratum_unreadable_objects", Unit::Count, "Objects, and uploads under way, of which a part can't be read now."),
     family(Gauge, "stratum_scrub_age_seconds", Unit::Seconds, "Time since the last whole scrub ended, or since the server started if none has ended."),
-    family(Gauge, "stratum_tier_refuses_writes", Unit::Count, "1 while the tier refuses new data for want of space."),
+    family(Gauge, "stratum_tier_refuses_writes", Unit::Count, "1 while the tier takes no new data for want of space or drives. Only the hot one refuses clients: they write to it meanwhile."),
     family(Gauge, "stratum_volumes_open", Unit::Count, "Volumes that are written to."),
     family(Gauge, "stratum_volumes_sealed", Unit::Count, "Volumes that are whole and only read."),
     family(Gauge, "stratum_volumes_dropped", Unit::Count, "Volumes whose files wait to be deleted."),

@@ -61,12 +61,15 @@ pub(super) fn explanation(why: &Explanation) -> String {
 
 /// The text of the status of tiering.
 pub(super) fn status(status: &TierStatus, now: UnixMillis) -> String {
-    let TierStatus { deciding, moving, remote, state_copy } = status;
+    let TierStatus { deciding, moving, remote, state_copy, refusing } = status;
     let TransitionStatus { objects, bodies, bytes: moved, unreadable, waiting, .. } = moving;
     let mut text =
         format!("since the start {objects} objects came where they belong: {bodies} bodies, {moved} bytes\n");
     if *unreadable > 0 {
         let _ = writeln!(text, "{unreadable} bodies could not be read; the log names them");
+    }
+    for why in refusing.values() {
+        let _ = writeln!(text, "{why}");
     }
     for (tier, why) in waiting {
         let _ = writeln!(text, "what belongs in {tier} waits: {why}");

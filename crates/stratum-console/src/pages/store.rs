@@ -18,7 +18,7 @@ use status::{Disk, Redundancy, Status, disks};
 fn tone(state: &str) -> Tone {
     match state {
         "well" | "healthy" => Tone::Good,
-        "attention" | "draining" | "degraded" | "stale" | "blank" => Tone::Careful,
+        "attention" | "draining" | "drained" | "degraded" | "stale" | "blank" => Tone::Careful,
         _ => Tone::Bad,
     }
 }
@@ -124,7 +124,7 @@ fn disk_line(visit: &Visit, disk: &Disk<'_>) -> Markup {
     states.dedup();
     let mut remarks: Vec<String> = disk.drives.iter().flat_map(|drive| drive.remarks()).collect();
     remarks.dedup();
-    let is_draining = states.contains(&"draining");
+    let is_draining = states.iter().any(|state| matches!(*state, "draining" | "drained"));
     html! {
         tr {
             th scope="row" { code.wrap { (disk.name) } }

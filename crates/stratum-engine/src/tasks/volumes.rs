@@ -86,7 +86,8 @@ fn measure(engine: &Engine) {
         metrics::gauge!("stratum_state_copy_age_seconds").set(age);
     }
     for fullness in engine.volumes.writer.fullness() {
-        let refuses = f64::from(u8::from(fullness.refuses()));
+        let is_stopped = fullness.tier == Tier::JOURNAL && engine.journal.why_stopped().is_some();
+        let refuses = f64::from(u8::from(is_stopped || fullness.refusal().is_some()));
         metrics::gauge!("stratum_tier_refuses_writes", "tier" => fullness.tier.name()).set(refuses);
     }
     metrics::gauge!("stratum_journal_pressure").set(match Pressure::of(usage) {

@@ -124,6 +124,12 @@ impl JournalWriter {
         }
     }
 
+    /// Whether enough drives are there for the next append, as far as can be told without asking them.
+    pub(super) fn check_members(&self, core: &Core) -> Result<(), NotWritten> {
+        let members = choose(&self.sets, core.m, &core.candidates(&[]), self.numbers.epoch + 1);
+        members.map(drop).map_err(NotWritten::unavailable)
+    }
+
     /// Nothing is appended any more before the next start.
     pub(super) fn lose(&mut self) {
         self.stopped = Some(Stopped::Lost);
@@ -168,9 +174,8 @@ impl JournalWriter {
     /// Whether there are members for an epoch that have space for a segment, as far as can be told: an epoch that is
     /// abandoned for want of it takes a segment of those that have some.
     fn check_room(&self, core: &Core) -> Result<(), NotWritten> {
-        let number = self.numbers.epoch + 1;
-        choose(&self.sets, core.m, &core.candidates(&[]), number).map_err(NotWritten::unavailable)?;
-        let roomy = choose(&self.sets, core.m, &core.candidates_with_room(), number);
+        self.check_members(core)?;
+        let roomy = choose(&self.sets, core.m, &core.candidates_with_room(), self.numbers.epoch + 1);
         roomy.map(drop).map_err(|_| NotWritten::NoSpace)
     }
 

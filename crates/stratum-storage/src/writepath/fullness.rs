@@ -20,6 +20,16 @@ pub enum Fill {
     Full,
 }
 
+/// Why a tier takes no new body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Too few of its drives have room.
+    Space,
+    /// So many of its drives take something new, and `needed` are the least that a volume lies on: any `m` of them may
+    /// be lost, and it takes one more to hold data.
+    Drives { open: usize, needed: usize },
+}
+
 /// How full the drives of a tier are that take something new, and what that means for new bodies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fullness {
@@ -27,14 +37,20 @@ pub struct Fullness {
     pub drives: Vec<(DriveId, Fill)>,
     /// The geometry of new volumes; `None` if too few drives have room for any.
     pub geometry: Option<Geometry>,
-    /// What it would be if all of these drives had room.
+    /// What it would be if all of these drives had room; `None` if they are too few for any.
     pub with_room: Option<Geometry>,
+    /// The fewest drives that a volume of the tier lies on.
+    pub needed: usize,
 }
 
 impl Fullness {
-    /// Whether new bodies are refused for want of space, and not for want of drives.
-    pub fn refuses(&self) -> bool {
-        self.geometry.is_none() && self.with_room.is_some()
+    /// Why new bodies are refused, if they are.
+    pub fn refusal(&self) -> Option<Refusal> {
+        match (self.geometry, self.with_room) {
+            (Some(_), _) => None,
+            (None, Some(_)) => Some(Refusal::Space),
+            (None, None) => Some(Refusal::Drives { open: self.drives.len(), needed: self.needed }),
+        }
     }
 }
 
@@ -73,6 +89,7 @@ impl Writer {
             drives: candidates.iter().map(|candidate| (candidate.drive.id(), fill(candidate))).collect(),
             geometry: with_room.and_then(|full| geometry_with_room(full, &candidates, |_| FIRST_STEP_BYTES)),
             with_room,
+            needed: usize::from(state.drives.geometry.m) + 1,
         }
     }
 }

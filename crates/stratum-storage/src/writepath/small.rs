@@ -4,7 +4,7 @@
 //! reserve. So whether there is room for it is asked when it comes, as for any other body. Else small bodies would take
 //! the reserve, too, and then nothing can be written that gives space back: no delete, no packing.
 
-use super::Writer;
+use super::{Refusal, Writer};
 use crate::blob::Tier;
 use crate::drive::Devices;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +36,8 @@ impl Writer {
         let refuses = match self.tier(Tier::JOURNAL) {
             Some(state) => {
                 let drives = state.healthy();
-                self.fullness_of(state, &drives, &Devices::ask(&drives).await).refuses()
+                let fullness = self.fullness_of(state, &drives, &Devices::ask(&drives).await);
+                fullness.refusal() == Some(Refusal::Space)
             }
             None => false,
         };

@@ -3,7 +3,7 @@
 use crate::world::{Server, World, body, run, shard_file};
 use stratum_storage::blob::{BlobRef, Geometry, Place, Tier, VolumeId};
 use stratum_storage::drive::simulated::Op;
-use stratum_storage::writepath::{Fill, Leave, WriteError};
+use stratum_storage::writepath::{Fill, Leave, Refusal, WriteError};
 
 const G: Geometry = Geometry { k: 4, m: 2 };
 const NARROW: Geometry = Geometry { k: 3, m: 2 };
@@ -42,8 +42,8 @@ fn one_full_drive_of_six_makes_new_volumes_narrower() {
         assert_eq!(server.volumes.writer.check_room(Tier::Hot, 50_000_000, Leave::Reserve), Ok(()));
         let fullness = &server.volumes.writer.fullness()[0];
         assert_eq!(
-            (fullness.geometry, fullness.with_room, fullness.refuses()),
-            (Some(NARROW), Some(G), false)
+            (fullness.geometry, fullness.with_room, fullness.refusal()),
+            (Some(NARROW), Some(G), None)
         );
         // There is space again: what is opened next is wide.
         world.disks[2].set_capacity(None);
@@ -68,7 +68,7 @@ fn with_space_on_too_few_drives_writes_are_refused() {
         assert_eq!(geometry_of(&world, &blob), Geometry { k: 1, m: 2 });
         world.disks[3].set_capacity(Some(world.disks[3].used() + 1));
         assert_eq!(server.put(&body(2, 30_000_000)).await, Err(WriteError::NoSpace(Tier::Hot)));
-        assert!(server.volumes.writer.fullness()[0].refuses());
+        assert_eq!(server.volumes.writer.fullness()[0].refusal(), Some(Refusal::Space));
         assert!(server.volumes.writer.check_room(Tier::Hot, 1, Leave::Reserve).is_err());
         assert!(server.get(&blob).await.unwrap() == bytes);
     });
@@ -166,7 +166,7 @@ fn drives_of_one_device_are_full_together() {
         world.disks.iter().for_each(|disk| disk.set_capacity(Some(8 << 20)));
         let server = world.start().await;
         assert_eq!(fills(&server), [Fill::Full; 6]);
-        assert!(server.volumes.writer.fullness()[0].refuses());
+        assert_eq!(server.volumes.writer.fullness()[0].refusal(), Some(Refusal::Space));
     });
 }
 

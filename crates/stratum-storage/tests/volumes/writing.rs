@@ -5,7 +5,7 @@ use bytes::Bytes;
 use stratum_storage::blob::{Geometry, Place, Tier, VolumeId};
 use stratum_storage::drive::simulated::Op;
 use stratum_storage::volume::VolumeEvent;
-use stratum_storage::writepath::WriteError;
+use stratum_storage::writepath::{Refusal, WriteError};
 
 const G: Geometry = Geometry { k: 4, m: 2 };
 
@@ -74,6 +74,8 @@ fn writes_go_on_while_m_drives_are_gone_and_stop_after_that() {
         let server = world.start_without(&[5, 1, 0, 2]).await;
         let refused = server.put(&body(1, 10)).await.unwrap_err();
         assert_eq!(refused, WriteError::TooFewDrives { tier: Tier::Hot, healthy: 2 });
+        let fullness = &server.volumes.writer.fullness()[0];
+        assert_eq!(fullness.refusal(), Some(Refusal::Drives { open: 2, needed: 3 }));
         let server = world.start().await;
         for (blob, bytes) in blobs {
             assert!(server.get(&blob).await.unwrap() == bytes);

@@ -81,6 +81,18 @@ fn a_small_set_waits_for_m_plus_one() {
 }
 
 #[test]
+fn a_set_that_lacks_members_says_so_before_anybody_appends() {
+    let mut world = World::new(2, 1, 1);
+    let journal = world.open(&[]);
+    world.append(&journal).expect("all is well");
+    assert_eq!(journal.why_stopped(), None);
+    journal.core.places()[1].drive.fail("for this test");
+    let why = journal.why_stopped().expect("one of two is left, and two are needed");
+    assert!(why.contains("1 of the 2 drives") && why.contains("2 are needed"), "{why}");
+    world.append(&journal).expect_err("so it is");
+}
+
+#[test]
 fn more_than_m_missing_is_refused_with_nothing_changed() {
     let mut world = World::new(5, 1, 1);
     let journal = world.open(&[]);
