@@ -144,6 +144,10 @@ impl Figures {
             gauge("stratum_logical_bytes", held.logical);
             gauge("stratum_buckets", held.buckets);
         }
+        gauge("process_open_fds", status.descriptors.open);
+        gauge("process_max_fds", status.descriptors.limit);
+        metrics::gauge!("stratum_clock_jump_seconds")
+            .set(status.clock_jump_seconds.unwrap_or_default() as f64);
         gauge("stratum_missing_fragments", status.redundancy.missing_fragments);
         gauge("stratum_unreadable_objects", status.redundancy.unreadable_objects);
         let ended = status.scrub.get("finished_at").and_then(serde_json::Value::as_u64).filter(|at| *at > 0);

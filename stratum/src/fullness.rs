@@ -49,7 +49,9 @@ pub fn of_refusal(tier: Tier, refusal: Refusal) -> String {
     match (refusal, tier == LAST) {
         (Refusal::Space, true) => "new data is refused (507)".to_owned(),
         (Refusal::Space, false) => {
-            format!("the {name} tier has no room: what belongs there stays where it is, and new objects go to hot meanwhile")
+            format!(
+                "the {name} tier has no room: what belongs there stays where it is, and new objects go to hot meanwhile"
+            )
         }
         (Refusal::Drives { open, needed }, true) => format!(
             "new data is refused (503), small objects too as soon as the journal is full: {open} drives of the {name} tier \
@@ -70,7 +72,8 @@ pub fn notes(tiers: &[Fullness], pressure: Pressure, label: impl Fn(DriveId) -> 
         let (tier, refusal) = (fullness.tier, fullness.refusal());
         if let Some(refusal @ Refusal::Drives { .. }) = refusal {
             let what = of_refusal(tier, refusal);
-            notes.push(format!("{what}: bring drives back, replace or add some, or keep one that is drained"));
+            notes
+                .push(format!("{what}: bring drives back, replace or add some, or keep one that is drained"));
         }
         let named = |wanted: Fill| {
             let drives = fullness.drives.iter().filter(|(_, fill)| *fill == wanted);

@@ -14,6 +14,7 @@ mod control;
 mod credentials;
 mod delivery;
 mod demo;
+mod descriptors;
 mod drives;
 mod events;
 mod failure;

@@ -16,6 +16,7 @@ pub mod tiers;
 use crate::backup::configuration::Configuration;
 use crate::backup::produce::Backup;
 use crate::certificate::{CertificateStatus, CertificateTask};
+use crate::descriptors;
 use crate::drives::{Allowed, Drives, bytes_under};
 use crate::fsck::{CheckStatus, Checks, Wanted};
 use crate::fullness::{self, Want};
@@ -47,6 +48,7 @@ use stratum_engine::provisional::{self, Restored};
 use stratum_engine::supervisor::{TaskHealth, Tasks};
 use stratum_engine::tiering::Held;
 use stratum_engine::{Engine, Pressure, given_up};
+use stratum_metadata::Time;
 use stratum_metadata::census::Census;
 use stratum_metadata::record::Level;
 use stratum_storage::ambient::{Clock, System};
@@ -65,6 +67,8 @@ pub struct Operator {
     around: Around,
     began: Duration,
     counts: Counts,
+    /// The wall clock, watched since the start.
+    time: Time,
 }
 
 /// The parts of the server besides the engine that the routes need.
@@ -98,7 +102,8 @@ impl Operator {
         let was_restored = Restored::read(&engine.set).map_or(true, |mark| mark.is_some());
         let may_lack = was_restored || given_up::is_marked(&engine.set);
         let (began, counts) = (System.monotonic(), Counts::new(may_lack));
-        Arc::new(Operator { engine, drives, checks, around, began, counts })
+        let time = Time::new(Arc::new(System));
+        Arc::new(Operator { engine, drives, checks, around, began, counts, time })
     }
 
     /// Cancels the check that an operator has started, if one is under way.
@@ -392,6 +397,7 @@ impl Operator {
         let refused = lacked_space.map_or(Want::Nothing, |_| Want::Space);
         let want = fullness::want(&fullness, pressure).max(refused);
         let (admission, connections) = (self.around.load.admission(), self.around.load.connections());
+        let (descriptors, clock_jump) = (self.around.load.descriptors.status(&System), self.time.jumped_by());
         let certificate = self.around.certificate.as_ref().map(|certificate| certificate.status());
         let stopped = self.engine.journal.why_stopped();
         let label = |id| {
@@ -414,7 +420,9 @@ impl Operator {
         notes.extend(self.engine.metadata.packing_hindrance());
         notes.extend(tasks.iter().filter_map(TaskHealth::note));
         notes.extend(self.around.usage.note());
+        notes.extend(clock_jump.map(status::note_of_jump));
         notes.extend(load::notes(&admission, &connections));
+        notes.extend(descriptors::note(&descriptors));
         notes.extend(certificate.iter().flat_map(CertificateStatus::notes));
         notes.extend(tiers::notes(&self.engine));
         notes.extend(self.engine.lifecycle.notes());
@@ -462,6 +470,8 @@ impl Operator {
             index,
             admission,
             connections,
+            descriptors,
+            clock_jump_seconds: clock_jump,
             certificate,
             background: self.background(),
         }

@@ -8,6 +8,7 @@ mod space;
 pub use space::{HeldStatus, Space};
 
 use crate::certificate::CertificateStatus;
+use crate::descriptors::DescriptorsStatus;
 use crate::load::{self, AdmissionStatus};
 use crate::shown::{bytes, duration, moment};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,10 @@ pub struct Status {
     /// Memory for requests.
     pub admission: AdmissionStatus,
     pub connections: ConnectionsStatus,
+    /// The file descriptors of the process.
+    pub descriptors: DescriptorsStatus,
+    /// By how many seconds the wall clock has jumped since the start, while it isn't believed.
+    pub clock_jump_seconds: Option<i64>,
     /// The server's TLS certificate; nothing if the server doesn't speak TLS.
     pub certificate: Option<CertificateStatus>,
     pub background: Background,
@@ -182,6 +187,16 @@ pub fn note_of(index: &IndexState) -> Option<String> {
             duration(*for_seconds)
         )),
     }
+}
+
+/// The note about a wall clock that jumped by so many seconds.
+pub fn note_of_jump(seconds: i64) -> String {
+    let (by, whither) = (duration(seconds.unsigned_abs()), if seconds < 0 { "back" } else { "ahead" });
+    format!(
+        "the wall clock jumped {whither} by {by} while the server ran: nothing expires, and if the clock is wrong now, clients \
+         whose clocks are right are refused (RequestTimeTooSkewed). Set it right (`chronyc makestep`, `timedatectl`); if it \
+         was wrong before and is right now, restart the server"
+    )
 }
 
 /// How many lost blocks of the index have a note of their own.
@@ -369,6 +384,13 @@ fn figure(name: &str, number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_jump_of_the_clock_is_told_with_its_direction_and_length() {
+        let note = note_of_jump(-3 * 86_400);
+        assert!(note.contains("jumped back by 3 d") && note.contains("RequestTimeTooSkewed"), "{note}");
+        assert!(note_of_jump(7_200).contains("jumped ahead by 2 h"), "{}", note_of_jump(7_200));
+    }
 
     #[test]
     fn numbers_have_the_unit_that_the_name_of_their_field_tells() {

@@ -106,12 +106,22 @@ impl Time {
         Time { clock, wall, monotonic, warned: false }
     }
 
+    /// By how many seconds the wall clock has jumped, while it isn't believed.
+    pub fn jumped_by(&self) -> Option<i64> {
+        let (now, expected) = (self.clock.now(), self.expected());
+        (!is_believed(now, expected)).then(|| (now as i64).saturating_sub(expected as i64) / 1_000)
+    }
+
+    /// What the wall clock should show, by the monotonic one.
+    fn expected(&self) -> UnixMillis {
+        let elapsed = self.clock.monotonic().saturating_sub(self.monotonic);
+        self.wall.saturating_add(elapsed.as_millis() as u64)
+    }
+
     /// The time, or 0 after the wall clock has jumped; a restart makes it believed again.
     pub fn now(&mut self) -> UnixMillis {
-        let elapsed = self.clock.monotonic().saturating_sub(self.monotonic);
-        let expected = self.wall.saturating_add(elapsed.as_millis() as u64);
-        let now = self.clock.now();
-        if now.abs_diff(expected) <= MOST_CLOCK_DRIFT.as_millis() as u64 {
+        let (now, expected) = (self.clock.now(), self.expected());
+        if is_believed(now, expected) {
             return now;
         }
         if !self.warned {
@@ -124,6 +134,10 @@ impl Time {
         }
         0
     }
+}
+
+fn is_believed(now: UnixMillis, expected: UnixMillis) -> bool {
+    now.abs_diff(expected) <= DRIFT.as_millis() as u64
 }
 
 #[cfg(test)]
@@ -156,10 +170,12 @@ mod tests {
         assert_eq!(time.now(), 100 * hour);
         clocks.wall.store(103 * hour, Ordering::Relaxed);
         clocks.monotonic.store(3 * hour, Ordering::Relaxed);
-        assert_eq!(time.now(), 103 * hour);
+        assert_eq!((time.now(), time.jumped_by()), (103 * hour, None));
         clocks.wall.store(200 * hour, Ordering::Relaxed);
-        assert_eq!(time.now(), 0);
+        assert_eq!((time.now(), time.jumped_by()), (0, Some(97 * 3_600)));
+        clocks.wall.store(hour, Ordering::Relaxed);
+        assert_eq!((time.now(), time.jumped_by()), (0, Some(-102 * 3_600)));
         clocks.wall.store(104 * hour, Ordering::Relaxed);
-        assert_eq!(time.now(), 104 * hour);
+        assert_eq!((time.now(), time.jumped_by()), (104 * hour, None));
     }
 }

@@ -33,6 +33,7 @@ mod slowness;
 pub use denial::explained;
 pub use devices::Devices;
 pub use domain::{Domain, NodeId, ZoneId};
+pub use guard::descriptors_lacked;
 pub use health::Health;
 pub use id::DriveId;
 pub use pulse::Pulse;

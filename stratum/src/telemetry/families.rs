@@ -30,6 +30,9 @@ use Kind::{Counter, Gauge, Histogram};
 pub const FAMILIES: &[Family] = &[
     family(Gauge, "process_resident_memory_bytes", Unit::Bytes, "Resident memory of the process."),
     family(Gauge, "process_start_time_seconds", Unit::Seconds, "When the process started, in seconds since 1970."),
+    family(Gauge, "process_open_fds", Unit::Count, "File descriptors that the process has open."),
+    family(Gauge, "process_max_fds", Unit::Count, "File descriptors that the process may have open."),
+    family(Gauge, "stratum_clock_jump_seconds", Unit::Seconds, "By how many seconds the wall clock jumped while the server ran, less than 0 if back; 0 while the clock is believed."),
     family(Gauge, "stratum_build_info", Unit::Count, "Always 1; the label says which version runs."),
     family(Counter, "stratum_log_lines_dropped_total", Unit::Count, "Lines of the log that were dropped, because whoever reads standard error is too slow."),
     family(Gauge, "stratum_state", Unit::Count, "1 for the state that `stratum status` tells, 0 for the others."),

@@ -449,10 +449,14 @@ impl LatchAndMeters {
         until > 0 && until > self.clock.monotonic().as_millis() as u64
     }
 
-    fn note_space(&self, error: &io::Error) {
+    /// Notes a want of space on the device, or of file descriptors in the process.
+    fn note_want(&self, error: &io::Error) {
         if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
             let until = self.clock.monotonic() + FULL_PERIOD;
             self.full_until.store(until.as_millis() as u64, Ordering::Relaxed);
+        }
+        if lacks_descriptors(error) {
+            DESCRIPTORS_LACKED.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -479,7 +483,7 @@ impl LatchAndMeters {
     fn latching<T>(&self, meter: &Meter, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         self.admit()?;
         let outcome = self.timed(meter, operation);
-        outcome.as_ref().err().into_iter().for_each(|error| self.note_space(error));
+        outcome.as_ref().err().into_iter().for_each(|error| self.note_want(error));
         if let Err(error) = &outcome
             && !is_not_the_drives_fault(error)
         {
@@ -500,7 +504,10 @@ impl LatchAndMeters {
 
     /// A file was opened to be read, or not: as a read that fails, that doesn't latch the drive.
     fn opened_to_read<T>(&self, outcome: io::Result<T>) -> io::Result<T> {
-        if outcome.as_ref().is_err_and(|error| error.kind() != ErrorKind::NotFound) {
+        if let Err(error) = &outcome
+            && error.kind() != ErrorKind::NotFound
+        {
+            self.note_want(error);
             self.read.errors.increment(1);
         }
         outcome
@@ -512,7 +519,7 @@ impl LatchAndMeters {
         if let Err(error) = &outcome {
             let about_names = [ErrorKind::NotFound, ErrorKind::AlreadyExists, ErrorKind::DirectoryNotEmpty];
             if !about_names.contains(&error.kind()) {
-                self.note_space(error);
+                self.note_want(error);
                 self.name_errors.increment(1);
                 if !is_not_the_drives_fault(error) {
                     self.health.fail(&format!("{what} failed: {error}"));
@@ -533,7 +540,22 @@ fn is_not_the_drives_fault(error: &io::Error) -> bool {
         ErrorKind::OutOfMemory,
         ErrorKind::InvalidInput,
     ];
-    let codes = [Errno::MFILE, Errno::NFILE, Errno::OPNOTSUPP];
     kinds.contains(&error.kind())
-        || error.raw_os_error().is_some_and(|code| codes.iter().any(|errno| errno.raw_os_error() == code))
+        || lacks_descriptors(error)
+        || error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error())
+}
+
+fn lacks_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let codes = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+/// How often a drive's file or folder couldn't be opened because the process has no file descriptors left.
+static DESCRIPTORS_LACKED: AtomicU64 = AtomicU64::new(0);
+
+/// How often a file or folder of any drive couldn't be opened, since the process started, because it has no file
+/// descriptors left.
+pub fn descriptors_lacked() -> u64 {
+    DESCRIPTORS_LACKED.load(Ordering::Relaxed)
 }
