@@ -88,7 +88,7 @@ pub struct BenchArgs {
     /// The secret key that belongs to --access-key.
     #[arg(long, requires = "access_key")]
     secret_key: Option<String>,
-    /// The first data folder of a server on this machine, for the root credentials that it keeps there.
+    /// A data folder of a server on this machine, for the root credentials that it keeps there.
     #[arg(long)]
     data: Option<PathBuf>,
     #[command(flatten)]

@@ -39,8 +39,8 @@ pub struct ServerArg {
     /// folder ./data, the default profile of ~/.aws.
     #[arg(long, default_value = DEFAULT_ENDPOINT)]
     pub endpoint: String,
-    /// The first data folder of a server on this machine, to take the root credentials that the server keeps there. They
-    /// sign for no other machine.
+    /// A data folder of a server on this machine, to take the root credentials that the server keeps there. They sign for
+    /// no other machine.
     #[arg(long)]
     pub data: Option<PathBuf>,
     #[command(flatten)]

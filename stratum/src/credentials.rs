@@ -6,6 +6,8 @@
 use crate::{output, private};
 use std::path::{Path, PathBuf};
 use stratum_storage::ambient::Entropy;
+use stratum_storage::blob::Tier;
+use stratum_storage::set::content_of_copy;
 
 /// The name of the file with the credentials, both in `meta` and on the drives.
 pub const FILE: &str = "root-credentials";
@@ -35,7 +37,10 @@ pub enum CredentialsError {
         CLIENT_VARIABLES[0], CLIENT_VARIABLES[1]
     )]
     None,
-    #[error("{}: it holds no meta/{FILE}; is it the first data folder of a server?", .0.display())]
+    #[error(
+        "{}: it holds no meta/{FILE}, and no hot drive with a copy of it; is it a data folder of a server that made its own?",
+        .0.display()
+    )]
     NotKept(PathBuf),
     #[error(
         "{host} is no address of this machine, and root's credentials in {} sign for no other. To sign for it, set \
@@ -105,6 +110,27 @@ impl Credentials {
         Some(Credentials { access_key: value("access_key")?, secret_key: value("secret_key")? })
     }
 
+    /// The credentials that a server keeps in a data folder, and their file: `meta` lies in one of the data folders, and
+    /// a copy on the hot drive of each.
+    ///
+    /// # Errors
+    /// A file is there and can't be read.
+    pub fn kept_in(data: &Path) -> Result<Option<(Credentials, PathBuf)>, CredentialsError> {
+        let in_meta = data.join("meta").join(FILE);
+        if let Some(bytes) = read_if_there(&in_meta)? {
+            let kept = String::from_utf8(bytes).ok().and_then(|text| Credentials::from_file(&text));
+            return Ok(kept.map(|credentials| (credentials, in_meta)));
+        }
+        for copy in copies_in(data) {
+            let content = read_if_there(&copy)?.and_then(|bytes| content_of_copy(&bytes));
+            let text = content.and_then(|content| String::from_utf8(content).ok());
+            if let Some(credentials) = text.and_then(|text| Credentials::from_file(&text)) {
+                return Ok(Some((credentials, copy)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Writes the credentials into the folder `meta`, where people look for them.
     pub fn keep(&self, meta: &Path) -> std::io::Result<()> {
         private::write(&meta.join(FILE), self.to_file().as_bytes())
@@ -120,6 +146,24 @@ impl Credentials {
              {program} ls s3://first\n",
             self.access_key, self.secret_key
         )
+    }
+}
+
+/// Where copies of the file may lie on hot drives in a data folder: on the only one, or on numbered ones.
+fn copies_in(data: &Path) -> Vec<PathBuf> {
+    let hot = data.join(Tier::JOURNAL.name());
+    let numbered =
+        std::fs::read_dir(&hot).into_iter().flatten().flatten().map(|entry| entry.path().join(FILE));
+    let mut numbered: Vec<PathBuf> = numbered.filter(|file| file.is_file()).collect();
+    numbered.sort();
+    [vec![hot.join(FILE)], numbered].concat()
+}
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, CredentialsError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(CredentialsError::Unreadable { path: path.to_owned(), error }),
     }
 }
 

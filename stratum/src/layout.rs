@@ -5,11 +5,12 @@
 //! tier. A tier whose drives the configuration names has its directories in those.
 
 use crate::config::Config;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::drive::{Drive, Threads};
-use stratum_storage::set::{Root, SetConfig, TierConfig};
+use stratum_storage::set::{Root, Set, SetConfig, TierConfig};
 
 /// How many directories each tier has in a single data folder.
 const DRIVES_IN_DATA_FOLDER: usize = 6;
@@ -84,23 +85,43 @@ impl Layout {
     /// healthy drive, or that never held one. Where a disk is not mounted, the folder of its mount point is still
     /// there, and an index must not be begun anew on the disk beneath.
     pub fn settle(&mut self, there: &[Arc<Drive>]) {
-        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let places: Vec<PathBuf> =
-            self.tiers.iter().flat_map(|tier| &tier.drives).map(|path| absolute(path)).collect();
-        let is_away = |home: &&PathBuf| {
-            let home = absolute(home);
-            let is_in =
-                |drive: &&Arc<Drive>| drive.io().folder().is_some_and(|folder| folder.starts_with(&home));
-            let has_any = places.iter().any(|place| place.starts_with(&home));
-            has_any && !there.iter().filter(is_in).any(|drive| drive.is_healthy())
-        };
-        let Some(home) = self.homes.iter().find(|home| !is_away(home)) else { return };
-        let meta = home.join("meta");
+        let Some(meta) = self.metas(there).into_iter().next() else { return };
         if meta != self.meta {
             let (absent, meta) = (self.meta.display(), meta.display());
             tracing::warn!(%absent, %meta, "the drives of the first data folder aren't there: the index lies in another");
         }
         self.meta = meta;
+    }
+
+    /// The folders `meta` of the data folders that are there, as far as can be told by their drives.
+    pub fn metas(&self, there: &[Arc<Drive>]) -> Vec<PathBuf> {
+        self.metas_by(there, Drive::is_healthy).collect()
+    }
+
+    /// The folder `meta` as drives come and go while the server runs.
+    pub fn live(&self, set: Arc<Set>) -> LiveMeta {
+        let layout = self.clone();
+        // Each drive is asked whether its folder is still there: files that were made in an empty mount point would lie
+        // on the disk beneath.
+        LiveMeta(Arc::new(move || layout.metas_by(&set.all_drives(), Drive::check).next()))
+    }
+
+    fn metas_by<'a>(
+        &'a self,
+        there: &'a [Arc<Drive>],
+        is_there: impl Fn(&Drive) -> bool + 'a,
+    ) -> impl Iterator<Item = PathBuf> + 'a {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let places: Vec<PathBuf> =
+            self.tiers.iter().flat_map(|tier| &tier.drives).map(|path| absolute(path)).collect();
+        let has_its_drives = move |home: &&PathBuf| {
+            let home = absolute(home);
+            let is_in =
+                |drive: &&Arc<Drive>| drive.io().folder().is_some_and(|folder| folder.starts_with(&home));
+            let has_any = places.iter().any(|place| place.starts_with(&home));
+            !has_any || there.iter().filter(is_in).any(|drive| is_there(drive))
+        };
+        self.homes.iter().filter(has_its_drives).map(|home| home.join("meta"))
     }
 
     /// The configuration with which the set of these drives is opened. The caller says which threads do the drives'
@@ -117,6 +138,33 @@ impl Layout {
     /// The index's directory.
     pub fn index(&self) -> PathBuf {
         self.meta.join("sled")
+    }
+}
+
+/// The folder `meta` as drives come and go: it lies in the first data folder that is there. Small files that must outlive
+/// a crash are written where it lies when they are written, so that they follow when the disk of the first data folder dies
+/// or is replaced. The index looks after itself. A clone is a cheap handle.
+#[derive(Clone)]
+pub struct LiveMeta(Arc<dyn Fn() -> Option<PathBuf> + Send + Sync>);
+
+impl LiveMeta {
+    /// Always this folder.
+    #[cfg(test)]
+    pub fn fixed(folder: &Path) -> LiveMeta {
+        let folder = folder.to_owned();
+        LiveMeta(Arc::new(move || Some(folder.clone())))
+    }
+
+    /// The folder, which is made if it isn't there yet. Blocks, since it asks the drives.
+    ///
+    /// # Errors
+    /// No data folder is there, or the folder can't be made.
+    pub fn folder(&self) -> io::Result<PathBuf> {
+        let folder = (self.0)().ok_or_else(|| io::Error::other("no data folder is there"))?;
+        match std::fs::create_dir(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(folder),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::failure::Failure;
 use crate::identities::identities;
-use crate::layout::Layout;
+use crate::layout::{Layout, LiveMeta};
 use crate::master_keys;
 use crate::private;
 use crate::remote;
@@ -61,13 +61,16 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
     std::fs::create_dir_all(&layout.meta)
         .map_err(|error| explained(&layout.meta, error))
         .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
-    let root = RootCredentials::find(said, &foundation.set, &layout.meta)?;
+    let (set, live) = (&foundation.set, layout.live(foundation.set.clone()));
+    let root = RootCredentials::find(said, set, &layout.meta, live.clone())?;
     let identities = identities(config, root.credentials())?;
     let keys: Arc<dyn KeyService> = Arc::new(master_keys::of_store(configured_keys, &foundation.set)?);
-    let usage = Arc::new(UsageTask::open(&layout.meta, config.tiering.memory as usize, config.clock.day));
+    let metas = layout.metas(&set.all_drives());
+    let usage = UsageTask::open(&metas, live.clone(), config.tiering.memory as usize, config.clock.day);
+    let usage = Arc::new(usage);
     let samples = Arc::new(classify::samples(config, classifier.as_ref()));
-    let engine_config =
-        engine_config(config, &layout, usage.usage().clone(), samples).map_err(|error| error.to_string())?;
+    let engine_config = engine_config(config, &layout, live, usage.usage().clone(), samples)
+        .map_err(|error| error.to_string())?;
     let engine_config = stratum_engine::Config { keys: Some(keys.clone()), remote, ..engine_config };
     let engine = runtime.block_on(Engine::open(foundation, engine_config))?;
     Ok(Opened { engine, layout, root, identities, keys, usage, classifier })
@@ -77,6 +80,7 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
 fn engine_config(
     config: &Config,
     layout: &Layout,
+    live: LiveMeta,
     usage: Arc<Usage>,
     samples: Arc<Samples>,
 ) -> Result<stratum_engine::Config, PricesError> {
@@ -87,7 +91,7 @@ fn engine_config(
             operations_per_second: config.background.operations_per_second,
         },
         narrow_after: config.heal.narrow_after,
-        scrub: scrubbing::progress(&layout.meta),
+        scrub: scrubbing::progress(&layout.meta, live),
         codecs: config.tiers.codecs(),
         usage,
         samples,

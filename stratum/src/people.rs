@@ -32,9 +32,8 @@ fn local() -> Option<LocalServer> {
     let of_environment =
         || Some((Credentials::from_environment().ok()??, "STRATUM_ROOT_ACCESS_KEY".to_owned()));
     let kept = || {
-        let path = Path::new(DEFAULT_DATA).join("meta").join(credentials::FILE);
-        let text = std::fs::read_to_string(&path).ok()?;
-        Some((Credentials::from_file(&text)?, format!("./{}", path.display())))
+        let (kept, file) = Credentials::kept_in(Path::new(DEFAULT_DATA)).ok()??;
+        Some((kept, format!("./{}", file.display())))
     };
     let (Credentials { access_key, secret_key }, origin) = of_environment().or_else(kept)?;
     Some(LocalServer { endpoint: DEFAULT_ENDPOINT.to_owned(), access_key, secret_key, origin })

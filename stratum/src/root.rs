@@ -7,29 +7,44 @@
 
 use crate::credentials::{self, Credentials};
 use crate::failure::Failure;
+use crate::layout::LiveMeta;
 use crate::{output, private};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::System;
+use stratum_storage::blocking;
 use stratum_storage::set::Set;
 
 /// The file in `meta` that marks that somebody has signed in with the credentials. It holds their access key, since the
 /// drives may be exchanged for others beside the same `meta`, whose credentials nobody has seen.
 const SIGNED_IN: &str = "root-has-signed-in";
-const SIGNED_IN_POLL_INTERVAL: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Root's credentials, and where they come from.
 pub struct RootCredentials {
     credentials: Credentials,
     /// The folder `meta`, in which the credentials are kept; nothing if they come from the environment.
-    kept: Option<PathBuf>,
+    kept: Option<Kept>,
+}
+
+/// The folder `meta` at the start, and as it lies later.
+#[derive(Clone)]
+struct Kept {
+    meta: PathBuf,
+    live: LiveMeta,
 }
 
 impl RootCredentials {
     /// The credentials `said` by the environment, or else those that the drives keep, or else new ones, which are then
     /// kept.
-    pub fn find(said: Option<Credentials>, set: &Set, meta: &Path) -> Result<RootCredentials, Failure> {
+    pub fn find(
+        said: Option<Credentials>,
+        set: &Set,
+        meta: &Path,
+        live: LiveMeta,
+    ) -> Result<RootCredentials, Failure> {
         if let Some(credentials) = said {
             return Ok(RootCredentials { credentials, kept: None });
         }
@@ -43,7 +58,7 @@ impl RootCredentials {
             }
         };
         kept.keep(meta)?;
-        Ok(RootCredentials { credentials: kept, kept: Some(meta.to_owned()) })
+        Ok(RootCredentials { credentials: kept, kept: Some(Kept { meta: meta.to_owned(), live }) })
     }
 
     pub fn credentials(&self) -> &Credentials {
@@ -53,8 +68,8 @@ impl RootCredentials {
     /// Prints the credentials, if nobody has signed in with them yet. Unless `shown`, they are printed only to a
     /// terminal, and else the name of their file.
     pub fn tell(&self, endpoint: &str, region: &str, shown: bool) {
-        let Some(meta) = self.kept.as_ref().filter(|meta| !self.is_marked(meta)) else { return };
-        let file = meta.join(credentials::FILE);
+        let Some(kept) = self.kept.as_ref().filter(|kept| !self.is_marked(&kept.meta)) else { return };
+        let file = kept.meta.join(credentials::FILE);
         let file = file.display();
         if shown || std::io::stdout().is_terminal() {
             output::line(format_args!("Root credentials, kept in {file} and shown until they are used:\n"));
@@ -73,7 +88,7 @@ impl RootCredentials {
             _ if shown || std::io::stdout().is_terminal() => {
                 format!("sign in as {access_key} with {secret_key}")
             }
-            Some(meta) => {
+            Some(Kept { meta, .. }) => {
                 format!("sign in with the credentials in {}", meta.join(credentials::FILE).display())
             }
             None => format!("sign in as {access_key}"),
@@ -86,39 +101,87 @@ impl RootCredentials {
         mark.is_ok_and(|access_key| access_key == self.credentials.access_key)
     }
 
-    /// Waits until `has_signed_in` gives true, and then writes the mark, so that later starts don't show the
+    /// Sees to it, for as long as the server runs, that the credentials lie in `meta`, also where that lies on another
+    /// disk than at the start; and as soon as `has_signed_in` gives true the mark, so that later starts don't show the
     /// credentials.
     pub async fn watch(self, has_signed_in: impl Fn() -> bool) {
-        let Some(meta) = &self.kept else { return };
-        if self.is_marked(meta) {
-            return;
+        let Some(kept) = self.kept.clone() else { return };
+        let was_marked = self.is_marked(&kept.meta);
+        let (this, mut problem) = (Arc::new(self), None);
+        loop {
+            let (this, live, is_used) = (this.clone(), kept.live.clone(), was_marked || has_signed_in());
+            // A drive that is asked may hang.
+            let keep = move || live.folder().and_then(|meta| this.keep_in(&meta, is_used));
+            let failed =
+                blocking::spawn(keep).await.ok().and_then(Result::err).map(|error| error.to_string());
+            if failed != problem
+                && let Some(error) = &failed
+            {
+                tracing::warn!(error, "root's credentials can't be kept beside the index");
+            }
+            problem = failed;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
-        while !has_signed_in() {
-            tokio::time::sleep(SIGNED_IN_POLL_INTERVAL).await;
+    }
+
+    /// Writes the credentials into a folder `meta`, and the mark if somebody has signed in with them, where they aren't
+    /// there.
+    fn keep_in(&self, meta: &Path, is_used: bool) -> std::io::Result<()> {
+        if !meta.join(credentials::FILE).exists() {
+            self.credentials.keep(meta)?;
         }
-        let mark = meta.join(SIGNED_IN);
-        if let Err(error) = private::write(&mark, self.credentials.access_key.as_bytes()) {
-            tracing::warn!(file = %mark.display(), %error, "can't be written: root's credentials are shown again");
+        if is_used && !self.is_marked(meta) {
+            private::write(&meta.join(SIGNED_IN), self.credentials.access_key.as_bytes())?;
         }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::layout::Layout;
     use stratum_storage::ambient::Simulated;
+    use stratum_storage::drive::Threads;
 
-    #[tokio::test]
-    async fn the_mark_that_root_has_signed_in_is_of_its_credentials_alone() {
+    fn generated(seed: u64) -> RootCredentials {
+        RootCredentials { credentials: Credentials::generate(&Simulated::new(0, seed)), kept: None }
+    }
+
+    #[test]
+    fn the_mark_that_root_has_signed_in_is_of_its_credentials_alone() {
         let meta = tempfile::tempdir().unwrap();
-        let of = |seed| RootCredentials {
-            credentials: Credentials::generate(&Simulated::new(0, seed)),
-            kept: Some(meta.path().to_owned()),
-        };
-        assert!(!of(1).is_marked(meta.path()));
-        of(1).watch(|| true).await;
-        assert!(of(1).is_marked(meta.path()) && !of(2).is_marked(meta.path()));
-        of(2).watch(|| true).await;
-        assert!(!of(1).is_marked(meta.path()) && of(2).is_marked(meta.path()));
+        let is_marked = |seed| generated(seed).is_marked(meta.path());
+        generated(1).keep_in(meta.path(), false).unwrap();
+        assert!(!is_marked(1));
+        generated(1).keep_in(meta.path(), true).unwrap();
+        assert!(is_marked(1) && !is_marked(2));
+        generated(2).keep_in(meta.path(), true).unwrap();
+        assert!(!is_marked(1) && is_marked(2));
+    }
+
+    #[test]
+    fn every_data_folder_gives_the_credentials_and_a_new_meta_gets_them_with_the_mark() {
+        let root = tempfile::tempdir().unwrap();
+        let data = ["a", "b", "c", "d"].map(|name| root.path().join(name));
+        let layout = Layout::new(&data, &Config::default());
+        let set = Set::open(&layout.set_config(Threads::Caller), Arc::new(System), &System).unwrap();
+        assert!(Credentials::kept_in(&data[0]).unwrap().is_none());
+        let meta = layout.meta.clone();
+        std::fs::create_dir(&meta).unwrap();
+        let found = RootCredentials::find(None, &set, &meta, LiveMeta::fixed(&meta)).unwrap();
+        for folder in &data {
+            let (kept, file) = Credentials::kept_in(folder).unwrap().expect("a copy");
+            assert!(kept == found.credentials && file.starts_with(folder), "{}", file.display());
+        }
+        let other = data[1].join("meta");
+        std::fs::create_dir(&other).unwrap();
+        found.keep_in(&other, true).unwrap();
+        assert!(found.is_marked(&other) && other.join(credentials::FILE).exists());
+        // One folder with numbered drives, whose `meta` is gone.
+        std::fs::create_dir_all(root.path().join("one/hot")).unwrap();
+        std::fs::rename(data[2].join("hot"), root.path().join("one/hot/3")).unwrap();
+        assert!(Credentials::kept_in(&root.path().join("one")).unwrap().is_some());
     }
 }

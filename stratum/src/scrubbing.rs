@@ -2,6 +2,7 @@
 //!
 //! Losing the file does no harm: without it, or if it can't be read, a pass begins anew.
 
+use crate::layout::LiveMeta;
 use crate::private;
 use crate::shown::bytes;
 use std::fs;
@@ -12,13 +13,13 @@ use stratum_storage::scrub::{ScrubCursor, ScrubFindings, ScrubPhase, ScrubStatus
 
 const FILE: &str = "scrub.json";
 
-/// How far scrub had come when the server last stopped, and the function that saves how far it is.
-pub fn progress(meta: &Path) -> ScrubProgress {
-    let path = meta.join(FILE);
-    let cursor = read(&path);
+/// How far scrub had come when the server last stopped, by the file in `meta`, and the function that saves how far it is
+/// where `live` says.
+pub fn progress(meta: &Path, live: LiveMeta) -> ScrubProgress {
+    let cursor = read(&meta.join(FILE));
     let save = move |cursor: &ScrubCursor| {
-        if let Err(error) = write(&path, cursor) {
-            tracing::warn!(%error, file = %path.display(), "the progress of scrub could not be saved");
+        if let Err(error) = live.folder().and_then(|meta| write(&meta.join(FILE), cursor)) {
+            tracing::warn!(%error, file = FILE, "the progress of scrub could not be saved");
         }
     };
     ScrubProgress { cursor, save: Box::new(save) }

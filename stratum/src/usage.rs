@@ -6,9 +6,11 @@
 //! can't be read is put aside, and counting begins anew; the only consequence is that tiering decides worse for a
 //! while.
 
+use crate::layout::LiveMeta;
 use crate::private::Replacement;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,30 +37,48 @@ const LEAST_REWRITE_BYTES: u64 = 1 << 20;
 /// The task, with the use of objects and the file that keeps it.
 pub struct UsageTask {
     usage: Arc<Usage>,
-    path: PathBuf,
+    meta: LiveMeta,
     saver: Mutex<Saver>,
 }
 
 #[derive(Default)]
 struct Saver {
-    /// The file that changes are appended to, and its length; nothing until this process has written it as a whole.
-    file: Option<(File, u64)>,
+    /// The file that changes are appended to; nothing until this process has written it as a whole.
+    file: Option<Begun>,
     /// Why the last write failed, if it did.
     failure: Option<String>,
     /// When the last write succeeded.
     saved: Option<UnixMillis>,
 }
 
+/// A file that this process has written as a whole, and its length in bytes.
+struct Begun {
+    file: File,
+    bytes: u64,
+}
+
+impl Begun {
+    /// Whether this is the file at that path: the disk that it lies on may have been detached, and another file system
+    /// mounted in its place, to which a start would look.
+    fn is_at(&self, path: &Path) -> bool {
+        let same =
+            |mine: fs::Metadata, other: fs::Metadata| (mine.dev(), mine.ino()) == (other.dev(), other.ino());
+        self.file.metadata().and_then(|mine| Ok(same(mine, fs::metadata(path)?))).unwrap_or(false)
+    }
+}
+
 impl UsageTask {
-    /// Reads the file that an earlier run of the server has left, as far as it can be read.
-    pub fn open(meta: &Path, memory: usize, day: Day) -> UsageTask {
-        let path = meta.join(FILE);
-        let usage = read(&path, memory, day).unwrap_or_else(|| {
+    /// Reads the file that an earlier run of the server has left in one of these folders, as far as it can be read; the
+    /// newest, where there are several because disks went away and came back. It is written where `meta` says.
+    pub fn open(metas: &[PathBuf], meta: LiveMeta, memory: usize, day: Day) -> UsageTask {
+        let written_at = |path: &PathBuf| path.metadata().and_then(|file| file.modified()).ok();
+        let newest = metas.iter().map(|meta| meta.join(FILE)).max_by_key(written_at);
+        let usage = newest.and_then(|path| read(&path, memory, day)).unwrap_or_else(|| {
             let mut seed = [0; 16];
             System.fill(&mut seed);
             Usage::new(memory, day, Seed(seed))
         });
-        UsageTask { usage: Arc::new(usage), path, saver: Mutex::default() }
+        UsageTask { usage: Arc::new(usage), meta, saver: Mutex::default() }
     }
 
     pub fn usage(&self) -> &Arc<Usage> {
@@ -96,7 +116,7 @@ impl UsageTask {
             Ok(written) => {
                 let mut saver = self.saver.lock();
                 if saver.failure.take().is_some() {
-                    tracing::info!(file = %self.path.display(), "the use of objects is saved again");
+                    tracing::info!(file = FILE, "the use of objects is saved again");
                 }
                 if written > 0 || saver.saved.is_none() {
                     saver.saved = Some(System.now());
@@ -107,7 +127,7 @@ impl UsageTask {
             Err(error) => {
                 let mut saver = self.saver.lock();
                 if saver.failure.is_none() {
-                    tracing::warn!(%error, file = %self.path.display(), "the use of objects could not be saved");
+                    tracing::warn!(%error, file = FILE, "the use of objects could not be saved");
                 }
                 saver.failure = Some(error.to_string());
                 RETRY_INTERVAL
@@ -116,9 +136,10 @@ impl UsageTask {
     }
 
     /// Appends the changes to the file, or writes the file anew; gives how many bytes were written.
-    fn write(&self, file: &mut Option<(File, u64)>) -> io::Result<u64> {
+    fn write(&self, file: &mut Option<Begun>) -> io::Result<u64> {
         let most = LEAST_REWRITE_BYTES.max(self.usage.file_bytes() * GROWTH_FACTOR);
-        if let Some((file, length)) = file
+        let path = self.meta.folder()?.join(FILE);
+        if let Some(Begun { file, bytes: length }) = file.as_mut().filter(|begun| begun.is_at(&path))
             && *length <= most
         {
             let mut written = 0;
@@ -134,14 +155,15 @@ impl UsageTask {
                 return Ok(written);
             }
         }
-        let (anew, length) = self.write_anew()?;
-        *file = Some((anew, length));
+        let begun = self.write_anew(&path)?;
+        let length = begun.bytes;
+        *file = Some(begun);
         Ok(length)
     }
 
     /// Writes the whole file anew.
-    fn write_anew(&self) -> io::Result<(File, u64)> {
-        let replacement = Replacement::in_own_folder(&self.path)?;
+    fn write_anew(&self, path: &Path) -> io::Result<Begun> {
+        let replacement = Replacement::in_own_folder(path)?;
         let mut writer = BufWriter::new(replacement.file());
         let header = self.usage.file_header();
         writer.write_all(&header)?;
@@ -153,7 +175,7 @@ impl UsageTask {
             writer.write_all(bytes)
         })?;
         writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-        Ok((replacement.finish()?, length))
+        Ok(Begun { file: replacement.finish()?, bytes: length })
     }
 }
 
@@ -226,7 +248,7 @@ mod tests {
     const READ: Read = Read { bytes: 1, offset: 0, size: 1 };
 
     fn open(folder: &Path) -> UsageTask {
-        UsageTask::open(folder, MEMORY, Day::REAL)
+        UsageTask::open(&[folder.to_owned()], LiveMeta::fixed(folder), MEMORY, Day::REAL)
     }
 
     fn count(task: &UsageTask, keys: std::ops::Range<u32>) {
@@ -271,13 +293,34 @@ mod tests {
     fn a_failure_to_save_is_told_while_it_lasts_and_loses_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let meta = folder.path().join("meta");
+        fs::write(&meta, b"in the way").unwrap();
         let task = open(&meta);
         count(&task, 0..10);
         assert_eq!((task.save(), task.note().is_some()), (RETRY_INTERVAL, true));
         assert_eq!(task.saver.lock().saved, None);
         count(&task, 0..10);
-        fs::create_dir(&meta).unwrap();
+        fs::remove_file(&meta).unwrap();
         assert_eq!((task.save(), task.note()), (WRITE_INTERVAL, None));
         assert_eq!(reads(&open(&meta), "3"), 2);
+    }
+
+    #[test]
+    fn the_file_follows_where_its_folder_is_replaced_and_the_newest_one_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let [meta, away, other] = ["meta", "away", "other"].map(|name| folder.path().join(name));
+        let task = open(&meta);
+        count(&task, 0..10);
+        task.save();
+        // The disk is detached, and a blank one takes its place: what is open leads to the old one.
+        fs::rename(&meta, &away).unwrap();
+        count(&task, 0..1);
+        assert_eq!((task.save(), task.note()), (WRITE_INTERVAL, None));
+        assert_eq!((reads(&open(&meta), "0"), reads(&open(&meta), "7")), (2, 1));
+        assert_eq!(reads(&open(&away), "0"), 1);
+        let long_ago = fs::FileTimes::new().set_modified(std::time::SystemTime::UNIX_EPOCH);
+        File::options().write(true).open(away.join(FILE)).unwrap().set_times(long_ago).unwrap();
+        let metas = [other, away, meta.clone()];
+        let both = UsageTask::open(&metas, LiveMeta::fixed(&meta), MEMORY, Day::REAL);
+        assert_eq!(reads(&both, "0"), 2);
     }
 }

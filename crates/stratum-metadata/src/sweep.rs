@@ -137,7 +137,7 @@ impl Time {
 }
 
 fn is_believed(now: UnixMillis, expected: UnixMillis) -> bool {
-    now.abs_diff(expected) <= DRIFT.as_millis() as u64
+    now.abs_diff(expected) <= MOST_CLOCK_DRIFT.as_millis() as u64
 }
 
 #[cfg(test)]

@@ -24,7 +24,9 @@ pub use change::{ChangeError, Changed};
 pub use identity::SetId;
 pub use remains::{Remains, Remark};
 pub use repair::Finding;
-pub use replicated::{MAX_REPLICATED_BYTES, ReplicatedCopy, replicated_content, replicated_copy};
+pub use replicated::{
+    MAX_REPLICATED_BYTES, ReplicatedCopy, content_of_copy, replicated_content, replicated_copy,
+};
 pub use slots::{DriveSlot, DriveState};
 
 use crate::ambient::{Clock, Entropy};

@@ -45,14 +45,14 @@ impl Signing {
             return Ok((self.with_region(root), endpoint));
         }
         if let Some(data) = data {
-            let root = kept_in(data)?.ok_or_else(|| CredentialsError::NotKept(data.to_owned()))?;
+            let (root, _) = Credentials::kept_in(data)?.ok_or_else(|| CredentialsError::NotKept(data.to_owned()))?;
             return self.of_this_machine(root, data, &endpoint);
         }
         if let Some(found) = self.of_a_client_named()? {
             return Ok((found, endpoint));
         }
         let data = Path::new(DEFAULT_DATA);
-        let refused = match kept_in(data)?.map(|root| self.of_this_machine(root, data, &endpoint)) {
+        let refused = match Credentials::kept_in(data)?.map(|(root, _)| self.of_this_machine(root, data, &endpoint)) {
             Some(Ok(found)) => return Ok(found),
             Some(Err(refused)) => refused,
             None => CredentialsError::None,
@@ -123,16 +123,6 @@ impl Signing {
     }
 }
 
-/// The root credentials that a server keeps in the `meta` folder of its data folder.
-fn kept_in(data: &Path) -> Result<Option<Credentials>, CredentialsError> {
-    let path = data.join("meta").join(credentials::FILE);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Credentials::from_file(&text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(CredentialsError::Unreadable { path, error }),
-    }
-}
-
 /// What the two files of `~/.aws` say of a profile.
 #[derive(Debug, PartialEq, Eq)]
 struct Profile {
@@ -197,15 +187,5 @@ mod tests {
         assert_eq!(find("ops"), profile("B", "secret=b", Some("eu-north-1"), false));
         assert_eq!(find("short"), profile("C", "c", None, true));
         assert_eq!((find("role"), find("absent")), (None, None));
-    }
-
-    #[test]
-    fn a_servers_folder_gives_roots_credentials() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(kept_in(folder.path()).unwrap().is_none());
-        std::fs::create_dir(folder.path().join("meta")).unwrap();
-        let made = Credentials { access_key: "ROOT".into(), secret_key: "root's secret".into() };
-        made.keep(&folder.path().join("meta")).unwrap();
-        assert!(kept_in(folder.path()).unwrap() == Some(made));
     }
 }

@@ -54,6 +54,11 @@ pub fn replicated_content(drives: &[Arc<Drive>], name: &str) -> Option<Vec<u8>> 
     Copies::read(drives, name).ok().map(|copies| copies.newest.content)
 }
 
+/// The content of a replicated file from the bytes of one copy; nothing if it is damaged or of an unknown version.
+pub fn content_of_copy(bytes: &[u8]) -> Option<Vec<u8>> {
+    decode(bytes).ok().flatten().map(|copy| copy.content)
+}
+
 impl Set {
     /// Replaces a file of that name on every healthy hot drive; an error unless it is durable on `m+1` of them, and
     /// the last writing of it could be seen. The files are readable by the server's user alone.
