@@ -109,6 +109,7 @@ impl Drives {
                 .and_then(|drive| drive.pulse().p99())
                 .map(|p99| p99.as_secs_f64()),
             bad_pieces: slot.drive.as_ref().map_or(0, |drive| drive.bad_pieces()),
+            lacking_shards: self.engine.volumes.table.shards_lacking_on(slot.id),
             rotting: slot.drive.as_ref().is_some_and(|drive| drive.is_rotting()),
             fill: crate::fullness::of_drive(fullness, slot.tier, slot.id).map(str::to_owned),
             bytes_used: slot.space.map_or(0, |_| bytes_under(Path::new(&slot.place))),

@@ -410,7 +410,7 @@ impl Operator {
             || stopped.is_some()
             || is_out_of_reach
             || want == Want::Drives;
-        let mut notes = notes(&drives, &members, &index);
+        let mut notes = notes(&drives, &members, &index, redundancy.unreadable_objects > 0);
         notes.extend(status::notes_of_lost(&index));
         notes.extend(stopped.map(|why| format!("writes are refused (503): {why}")));
         notes.extend((redundancy.unreadable_objects > 0).then(|| {
@@ -562,8 +562,13 @@ impl Operator {
     }
 }
 
-/// What the status tells the operator to do about drives and index.
-fn notes(drives: &[DriveStatus], members: &[String], index: &IndexStatus) -> Vec<String> {
+/// What the status tells the operator to do about drives and index. `has_unreadable` says whether objects can't be read.
+fn notes(
+    drives: &[DriveStatus],
+    members: &[String],
+    index: &IndexStatus,
+    has_unreadable: bool,
+) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(status::note_of(&index.state));
     for drive in drives.iter().filter(|drive| drive.state != "healthy") {
@@ -578,15 +583,35 @@ fn notes(drives: &[DriveStatus], members: &[String], index: &IndexStatus) -> Vec
     }
     let slow = drives.iter().filter(|drive| drive.state == "healthy" && drive.writes_slowly);
     notes.extend(slow.map(|drive| slow_writing(drive, members)));
+    for drive in drives.iter().filter(|drive| drive.lacking_shards > 0) {
+        let (place, shards) = (format!("{}/{}", drive.tier, drive.position), drive.lacking_shards);
+        notes.push(format!(
+            "{place} lacks {shards} shards of volumes that it should hold: it was away when they were written, or an older copy \
+             of it was put back (a snapshot, a clone); heal writes them anew from the other drives"
+        ));
+    }
     for drive in drives.iter().filter(|drive| drive.bad_pieces > 0) {
         let (place, pieces) = (format!("{}/{}", drive.tier, drive.position), drive.bad_pieces);
-        let advice = match drive.rotting {
-            true => "it is rotting: replace it",
-            false => "they were computed from the others; look at its disk if there are more",
-        };
+        let advice = of_bad_pieces(drive, has_unreadable);
         notes.push(format!("{place} gave {pieces} bad pieces since the server started: {advice}"));
     }
     notes
+}
+
+/// What to do about a drive that gave bad pieces. One that should be replaced may still hold what objects lack, above all
+/// where it doesn't rot but is an older copy of itself.
+fn of_bad_pieces(drive: &DriveStatus, has_unreadable: bool) -> &'static str {
+    match (drive.rotting, drive.lacking_shards > 0, has_unreadable) {
+        (false, ..) => "they were computed from the others; look at its disk if there are more",
+        (true, false, false) => "it is rotting: replace it",
+        (true, true, false) => {
+            "it is rotting, or an older copy of it was put back: replace it if there are more when heal is through"
+        }
+        (true, _, true) => {
+            "it is rotting, or an older copy of it was put back: keep it as long as objects can't be read, for it may hold \
+             what they lack, and bring back the newer disk if there is one"
+        }
+    }
 }
 
 /// The note about a drive that is slow at writing: which requests wait for it, and what to do.
@@ -626,6 +651,23 @@ mod tests {
             let refused = asked(action, task).unwrap_err();
             assert!(refused.starts_with("400") && refused.contains(told), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_drive_that_may_be_an_older_copy_is_told_so_and_is_not_given_away_while_objects_are_unreadable() {
+        let told = |lacking_shards, bad_pieces, rotting, has_unreadable| {
+            let (tier, state) = ("hot".to_owned(), "healthy".to_owned());
+            let drive =
+                DriveStatus { tier, state, lacking_shards, bad_pieces, rotting, ..DriveStatus::default() };
+            notes(&[drive], &[], &IndexStatus::default(), has_unreadable)
+        };
+        assert_eq!(told(0, 0, false, false), Vec::<String>::new());
+        let lacking = told(7, 0, false, false);
+        assert!(lacking.len() == 1 && lacking[0].contains("hot/0 lacks 7 shards"), "{lacking:?}");
+        assert!(told(0, 20, true, false)[0].ends_with("it is rotting: replace it"));
+        let unreadable = told(7, 20, true, true);
+        assert!(unreadable[1].contains("older copy") && unreadable[1].contains("keep it"), "{unreadable:?}");
+        assert!(!unreadable[1].contains("replace"), "{unreadable:?}");
     }
 
     #[test]

@@ -97,6 +97,9 @@ pub struct DriveStatus {
     /// How many bad pieces were read from the drive since the server started. All of them were computed from other
     /// drives.
     pub bad_pieces: u64,
+    /// How many shards of volumes the drive should hold and doesn't, although it is healthy: it was away when they were
+    /// written, or what lies on it is an older copy of the drive.
+    pub lacking_shards: u64,
     /// Whether the drive gave so many bad pieces that it should be replaced.
     pub rotting: bool,
     /// `full` or `almost full`, judged by what is free beside the reserve; nothing if the drive has room.

@@ -292,6 +292,51 @@ fn the_status_is_full_while_new_data_is_refused() {
     assert!(server.notes(&["full", "507"]), "{status}");
 }
 
+#[test]
+fn too_few_drives_to_write_to_are_told_with_the_numbers_also_before_anybody_writes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::with_bucket(folder.path(), "");
+    for drive in 2..DRIVES {
+        let home = folder.path().join(drive.to_string());
+        std::fs::rename(home.join("hot"), home.join("away")).expect("it is moved");
+    }
+    wait_until("the drives never fail", || {
+        server.drives().iter().filter(|state| *state == "failed").count() == DRIVES - 2
+    });
+    let (code, status) = server.status();
+    assert_eq!((code, status["state"].as_str()), (Some(1), Some("damaged")), "{status}");
+    assert!(
+        server.notes(&["new data is refused (503)", "2 drives of the hot tier", "3 are needed"]),
+        "{status}"
+    );
+    assert!(server.notes(&["writes are refused (503)", "4 of the 6 drives of the journal"]), "{status}");
+    assert_eq!(server.send("PUT", "/bucket/key", &body(1)).0, 503);
+    // What can be read is still served.
+    assert_eq!(server.send("GET", "/_stratum/health/ready", &[]).0, 200);
+    let metric = "stratum_tier_refuses_writes{tier=\"hot\"} 1";
+    wait_until("no metric tells of it", || {
+        String::from_utf8_lossy(&server.send("GET", "/_stratum/metrics", &[]).1).contains(metric)
+    });
+}
+
+#[test]
+fn a_drain_is_no_reduced_redundancy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::with_bucket(folder.path(), "");
+    fill(&server, 0..9);
+    let path = folder.path().join("5");
+    assert_eq!(server.ask(&["drive", "drain", &path.to_string_lossy()]).0, Some(0));
+    let told = || {
+        let (code, status) = server.status();
+        assert_eq!(status["redundancy"]["missing_fragments"], 0, "{status}");
+        assert_eq!((code, status["state"].as_str()), (Some(1), Some("attention")), "{status}");
+        server.drives()[5].clone()
+    };
+    wait_until("it is never drained", || told() == "drained");
+    assert!(server.notes(&["hot/5 is drained", "drive remove"]));
+    check(&server, 0..9);
+}
+
 /// The longest time for which small writes may be slow because of a drive. The server judges a drive by three windows
 /// of five seconds; the rest is for a busy machine.
 const SLOW_AT_MOST: Duration = Duration::from_secs(45);

@@ -224,6 +224,15 @@ impl Table {
         there.count() as u64
     }
 
+    /// How many shards a drive that is there should hold and doesn't, or not whole: it was away when they were written, or
+    /// holds older files than were written to it.
+    pub fn shards_lacking_on(&self, drive: DriveId) -> u64 {
+        let table = self.volumes.read();
+        let volumes = table.values().filter(|volume| volume.phase() != Phase::Dropped);
+        let slots = volumes.flat_map(|volume| volume.slots()).map(|slot| slot.now());
+        slots.filter(|file| file.drive_id == drive && file.is_lost() && file.is_healthy()).count() as u64
+    }
+
     /// All volumes, by number.
     pub(crate) fn volumes(&self) -> Vec<Arc<Volume>> {
         let mut volumes: Vec<Arc<Volume>> = self.volumes.read().values().cloned().collect();

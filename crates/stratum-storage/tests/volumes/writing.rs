@@ -1,6 +1,6 @@
 //! What an acknowledgement needs, and what is recorded before it.
 
-use crate::world::{World, body, run};
+use crate::world::{Server, World, body, run};
 use bytes::Bytes;
 use stratum_storage::blob::{Geometry, Place, Tier, VolumeId};
 use stratum_storage::drive::simulated::Op;
@@ -97,6 +97,24 @@ fn too_few_shards_are_no_ack() {
         let blob = server.put(&body(2, 50_000)).await.unwrap();
         let Place::Extents(extents) = &blob.place else { panic!() };
         assert_eq!(geometry_of(&world, extents[0].volume), Geometry { k: 2, m: 2 });
+    });
+}
+
+#[test]
+fn a_drive_that_missed_a_write_lacks_its_shard_when_it_is_back() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        server.put(&body(1, 1000)).await.unwrap();
+        world.disks[0].fail_nth(Op::Write, 1);
+        server.put(&body(2, 50_000)).await.unwrap();
+        let drives: Vec<_> = server.drives.iter().map(|drive| drive.id()).collect();
+        let lacking = |server: &Server| {
+            drives.iter().map(|drive| server.volumes.table.shards_lacking_on(*drive)).collect::<Vec<_>>()
+        };
+        assert_eq!(lacking(&server), [0; 6], "a drive that failed is told as that");
+        drop(server);
+        assert_eq!(lacking(&world.start().await), [1, 0, 0, 0, 0, 0]);
     });
 }
 
