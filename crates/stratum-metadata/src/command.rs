@@ -232,6 +232,51 @@ pub enum ObjectChange {
     },
 }
 
+/// What a rule of a bucket's lifecycle asks for. New variants go at the end: the number of a variant is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LifecycleAction {
+    /// Deletes the current object, or puts a delete marker over it; or deletes a version or a delete marker.
+    Delete(Deletion),
+    /// Changes a version's storage class, as [`ObjectChange::StorageClass`] does.
+    Transition {
+        bucket: BucketId,
+        key: Vec<u8>,
+        version: VersionId,
+        class: StorageClass,
+        modified: UnixMillis,
+    },
+    AbortUpload {
+        bucket: BucketId,
+        key: Vec<u8>,
+        upload: UploadId,
+    },
+}
+
+impl LifecycleAction {
+    pub(crate) fn bucket(&self) -> BucketId {
+        match self {
+            LifecycleAction::Delete(deletion) => deletion.bucket,
+            LifecycleAction::Transition { bucket, .. } | LifecycleAction::AbortUpload { bucket, .. } => {
+                *bucket
+            }
+        }
+    }
+
+    /// The command that does the same whatever the bucket's lifecycle is.
+    pub(crate) fn unconditional(self) -> Command {
+        match self {
+            LifecycleAction::Delete(deletion) => Command::DeleteObject(deletion),
+            LifecycleAction::Transition { bucket, key, version, class, modified } => {
+                let change = ObjectChange::StorageClass { class, modified };
+                Command::ConfigureObject { bucket, key, version: Some(version), change }
+            }
+            LifecycleAction::AbortUpload { bucket, key, upload } => {
+                Command::AbortUpload { bucket, key, upload }
+            }
+        }
+    }
+}
+
 /// A data key that was wrapped again, with another key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyChange {
@@ -469,6 +514,12 @@ pub enum Command {
     GiveUp(GivenUp),
     /// Gives back what nobody names.
     Reclaim(Unnamed),
+    /// Does what the bucket's lifecycle asks for. `apply` refuses with `LifecycleChanged` if the lifecycle isn't the one
+    /// any more that entry `put` put: what a removed rule had asked for is not done, however late the command comes.
+    FollowLifecycle {
+        put: Index,
+        action: LifecycleAction,
+    },
 }
 
 /// Which commands may still be appended when the journal is nearly full, those that are refused first in front.
@@ -497,6 +548,7 @@ impl Command {
             | Command::CountUsage { .. }
             | Command::SumUsage { .. }
             | Command::ConfigureObject { .. }
+            | Command::FollowLifecycle { action: LifecycleAction::Transition { .. }, .. }
             | Command::PutObject { .. }
             | Command::CreateUpload { .. }
             | Command::PutPart { .. }
@@ -513,6 +565,10 @@ impl Command {
             | Command::DeleteObject(_)
             | Command::AbortUpload { .. }
             | Command::ForgetEvents { .. }
+            | Command::FollowLifecycle {
+                action: LifecycleAction::Delete(_) | LifecycleAction::AbortUpload { .. },
+                ..
+            }
             | Command::GiveUp(_)
             | Command::Reclaim(_)
             | Command::Relocate { .. } => Urgency::MakesRoom,
@@ -593,6 +649,8 @@ pub enum Refusal {
     IdentitiesChanged,
     /// GiveUp: among the keys are some that others can't do without.
     Indispensable,
+    /// FollowLifecycle: the bucket has another lifecycle by now, or none.
+    LifecycleChanged,
 }
 
 impl fmt::Display for Outcome {
@@ -638,6 +696,7 @@ impl fmt::Display for Refusal {
             Refusal::QuotaExceeded => f.write_str("the bucket would hold more than its quota"),
             Refusal::UserQuotaExceeded => f.write_str("the owner's buckets would hold more than their quota"),
             Refusal::Indispensable => f.write_str("others can't do without what is among the keys"),
+            Refusal::LifecycleChanged => f.write_str("the bucket's lifecycle has changed"),
             Refusal::IdentitiesChanged => f.write_str("users or policies have changed meanwhile"),
         }
     }

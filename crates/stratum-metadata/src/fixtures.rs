@@ -6,8 +6,8 @@
 
 use crate::command::{
     BucketChange, Command, CompletedPart, Deletion, GivenUp, IdentityChanges, IdentityWrite, KeyChange,
-    KeyHolder, Match, Move, NewBucket, ObjectChange, Pinning, Proposed, QuotaOf, TierChange, TierCondition,
-    Unnamed, UnnamedOfStripe, WriteCondition,
+    KeyHolder, LifecycleAction, Match, Move, NewBucket, ObjectChange, Pinning, Proposed, QuotaOf, TierChange,
+    TierCondition, Unnamed, UnnamedOfStripe, WriteCondition,
 };
 use crate::keys::{self, DueKind, KeyRange};
 use crate::record::*;
@@ -399,6 +399,11 @@ fn name(command: &Command) -> &'static str {
         Command::ForgetEvents { .. } => "forget-events",
         Command::GiveUp(_) => "give-up",
         Command::Reclaim(_) => "reclaim",
+        Command::FollowLifecycle { action: LifecycleAction::Delete(_), .. } => "lifecycle-delete",
+        Command::FollowLifecycle { action: LifecycleAction::Transition { .. }, .. } => "lifecycle-transition",
+        Command::FollowLifecycle { action: LifecycleAction::AbortUpload { .. }, .. } => {
+            "lifecycle-abort-upload"
+        }
     }
 }
 
@@ -616,6 +621,10 @@ fn commands(level: Level) -> Vec<Sample> {
             bucket_key: None,
         }));
         let object = KeyHolder::Object { bucket, key: key(), version: VersionId(299), committed: 299 };
+        let follows = |action| Command::FollowLifecycle { put: 297, action };
+        let (id, class) = (VersionId(299), StorageClass::Glacier);
+        let transition =
+            LifecycleAction::Transition { bucket, key: key(), version: id, class, modified: TIME };
         let rewrapped = |of| KeyChange { of, from: vec![1; 89], to: vec![3; 89] };
         for command in [
             Command::DeleteObject(of_version),
@@ -631,6 +640,9 @@ fn commands(level: Level) -> Vec<Sample> {
             Command::ForgetEvents { target: "hook".into(), events: vec![300, 301] },
             Command::GiveUp(given_up()),
             Command::Reclaim(unnamed()),
+            follows(LifecycleAction::Delete(Deletion::of(bucket, key(), TIME))),
+            follows(transition),
+            follows(LifecycleAction::AbortUpload { bucket, key: key(), upload }),
         ] {
             samples.push(sample(level, name(&command), Proposed::from(command)));
         }
@@ -885,6 +897,8 @@ fn what_takes_level_2_is_not_written_at_level_1() {
         version,
         change,
     }));
+    let action = LifecycleAction::Delete(Deletion::of(BUCKET, KEY.to_vec(), TIME));
+    is_refused(&Proposed::from(Command::FollowLifecycle { put: 297, action }));
     is_refused(&NullVersion(301));
     is_refused(&BucketDocument(String::new()));
     is_refused(&Proposed::from(Command::ChangeIdentities(IdentityChanges::default())));

@@ -80,7 +80,20 @@ pub(crate) fn apply(
 ) -> Result<Outcome, ApplyError> {
     let Proposed { by, notice, command } = proposed.into();
     view.proposed_by(by);
-    let step = match command {
+    match carry_out(view, index, command) {
+        Ok(outcome) => {
+            if let Some(notice) = notice {
+                events::enter(view, index, *notice, &outcome)?;
+            }
+            Ok(outcome)
+        }
+        Err(Stop::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+fn carry_out(view: &mut View<'_>, index: Index, command: Command) -> Step {
+    match command {
         Command::CreateBucket(new) => buckets::create(view, index, new),
         Command::DeleteBucket { bucket } => buckets::delete(view, bucket),
         Command::PutObject { bucket, key, record, condition } => {
@@ -127,16 +140,10 @@ pub(crate) fn apply(
         Command::ForgetEvents { target, events } => events::forget(view, &target, events),
         Command::GiveUp(given_up) => give_up::give_up(view, index, given_up),
         Command::Reclaim(unnamed) => reclaim::reclaim(view, unnamed),
-    };
-    match step {
-        Ok(outcome) => {
-            if let Some(notice) = notice {
-                events::enter(view, index, *notice, &outcome)?;
-            }
-            Ok(outcome)
+        Command::FollowLifecycle { put, action } => {
+            buckets::require_lifecycle(view, action.bucket(), put)?;
+            carry_out(view, index, action.unconditional())
         }
-        Err(Stop::Refused(refusal)) => Ok(Outcome::Refused(refusal)),
-        Err(Stop::Failed(error)) => Err(error),
     }
 }
 

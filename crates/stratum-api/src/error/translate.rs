@@ -29,6 +29,7 @@ impl From<Refusal> for S3Error {
             Refusal::UserQuotaExceeded => S3Error::quota_exceeded("user"),
             Refusal::UploadChanged
             | Refusal::IdentitiesChanged
+            | Refusal::LifecycleChanged
             | Refusal::Indispensable
             | Refusal::LevelIs(_) => S3Error::new(Code::OperationAborted).because(refusal),
             Refusal::VolumeGone | Refusal::VolumeState => S3Error::new(Code::SlowDown).because(refusal),

@@ -3,35 +3,35 @@
 //! Several times a day it goes over the buckets that have rules: a page of their objects, then of their versions,
 //! then of their uploads, with a rest after each page. Every change is a command of its own, on the condition that
 //! nothing has changed since the look, so what is written meanwhile is left alone, and a restart costs no more than
-//! another pass. Object lock is checked in the state, where every deletion passes.
+//! another pass. The rules are part of that condition: what a rule asked for that was removed or replaced since is not
+//! done. Object lock is checked in the state, where every deletion passes.
 
 mod act;
+mod pages;
 mod progress;
 
 pub use progress::{LastPass, LifecycleStatus};
 
+use act::Turn;
 use futures_util::{StreamExt, stream};
+use pages::Judge;
 use progress::Progress;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use stratum_lifecycle::{Current, Days, DeleteMarker, Noncurrent, Rules, Verdict};
+use stratum_lifecycle::{Days, Rules};
 use stratum_metadata::command::{Match, WriteCondition};
-use stratum_metadata::listing::{
-    Listed, ListedVersion, UploadPosition, UploadsRequest, VersionPosition, VersionsRequest,
-};
+use stratum_metadata::listing::{UploadPosition, VersionPosition};
 use stratum_metadata::record::{
-    BucketRecord, DocumentKind, ObjectRecord, StorageClass, UploadId, Version, VersionId, VersionSummary,
+    BucketId, BucketRecord, DocumentKind, ObjectRecord, StorageClass, UploadId, VersionId,
 };
 use stratum_metadata::{Metadata, ReadError, Time, Walk};
 use stratum_storage::ambient::{Clock, UnixMillis};
-use stratum_storage::blocking;
+use stratum_storage::blob::Index;
 use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 use stratum_tiering::usage::Usage;
 use tracing_mutex::parkinglot::Mutex;
 
-/// Versions or uploads that are looked at in one step.
-const PAGE_ENTRIES: usize = 1_000;
 /// Commands that are under way at the same time.
 const COMMANDS_AT_ONCE: usize = 64;
 /// The rest after a page, as a multiple of the time that the page took.
@@ -62,7 +62,7 @@ struct Pass {
 
 /// A bucket with rules, and how far a pass has come in it.
 struct Underway {
-    bucket: BucketRecord,
+    bucket: BucketId,
     /// `None` before its rules are read.
     at: Option<At>,
     /// How often the page that comes next could not be read in this pass.
@@ -86,7 +86,7 @@ impl Pass {
             self.left.push_back(Underway { bucket, at, failures });
             return PutOff::UntilOthersAreDone;
         }
-        let behind = at.and_then(|at| Some(At { stage: at.stage.behind(&bucket)?, ..at }));
+        let behind = at.and_then(|at| Some(At { stage: at.stage.behind()?, ..at }));
         if let Some(at) = behind {
             self.left.push_front(Underway { bucket, at: Some(at), failures: 0 });
         }
@@ -96,10 +96,19 @@ impl Pass {
 
 #[derive(Clone)]
 struct At {
+    /// The entry that put the lifecycle with these rules.
+    put: Index,
     rules: Arc<Rules>,
-    /// The bucket's notification rules, by which changes are reported.
-    told: Arc<stratum_events::Rules>,
+    told: Told,
     stage: Stage,
+}
+
+/// A bucket's notification rules, by which changes are reported.
+#[derive(Clone, Default)]
+struct Told {
+    /// The entry that put them; `None` if there are none.
+    put: Option<Index>,
+    rules: Arc<stratum_events::Rules>,
 }
 
 /// Which of a bucket's entries are being gone over, and from where.
@@ -185,7 +194,7 @@ impl Lifecycle {
                 Err(error)
             }
             Err(error) => {
-                let bucket = underway.bucket.name.clone();
+                let bucket = self.name_of(underway.bucket);
                 tracing::warn!(bucket, %error, "lifecycle can't read a page of a bucket; it goes on from there later");
                 if pass.put_off(underway) == PutOff::UntilNextPass {
                     self.progress.lock().left_out(&bucket, error.to_string());
@@ -195,24 +204,42 @@ impl Lifecycle {
         }
     }
 
-    /// Reads a bucket's rules, or does a page of it; returns where the bucket goes on, or `None` at its end.
+    /// What people call a bucket, even if its record can't be read.
+    fn name_of(&self, bucket: BucketId) -> String {
+        let record = self.metadata.local().bucket_of(bucket).ok().flatten();
+        record.map_or_else(|| format!("no. {}", bucket.0), |record| record.name)
+    }
+
+    /// Reads a bucket's rules, or does a page of it; returns where the bucket goes on, or `None` at its end. A bucket
+    /// whose lifecycle has changed meanwhile has come to its end: the next pass follows the new rules.
     async fn go_on(&self, underway: &Underway, now: UnixMillis) -> Result<Option<At>, ReadError> {
+        let Some(bucket) = self.metadata.local().bucket_of(underway.bucket)? else { return Ok(None) };
+        let Some(put) = document_of(&bucket, DocumentKind::Lifecycle) else { return Ok(None) };
         match &underway.at {
-            None => self.begin(&underway.bucket),
-            Some(at) => self.page(&underway.bucket, at.clone(), now).await,
+            None => self.begin(&bucket, put),
+            Some(at) if at.put != put => Ok(None),
+            Some(at) => {
+                let told = match document_of(&bucket, DocumentKind::Notification) == at.told.put {
+                    true => at.told.clone(),
+                    false => self.told(&bucket)?,
+                };
+                self.page(&bucket, At { told, ..at.clone() }, now).await
+            }
         }
     }
 
-    fn begin(&self, bucket: &BucketRecord) -> Result<Option<At>, ReadError> {
+    /// The record, which says that entry `put` put the lifecycle, was read before. If the document has been replaced
+    /// since, every command that follows it is refused.
+    fn begin(&self, bucket: &BucketRecord, put: Index) -> Result<Option<At>, ReadError> {
         let Some(text) = self.metadata.local().document(bucket.id, DocumentKind::Lifecycle)? else {
             return Ok(None);
         };
         match Rules::from_document(&text) {
             Ok(rules) if rules.enabled().next().is_some() => {
                 let stage = Stage::Objects(Walk::under(bucket.id, rules.common_prefix()));
-                let told = Arc::new(self.told(bucket)?);
+                let told = self.told(bucket)?;
                 self.progress.lock().bucket();
-                Ok(Some(At { rules: Arc::new(rules), told, stage }))
+                Ok(Some(At { put, rules: Arc::new(rules), told, stage }))
             }
             Ok(_) => Ok(None),
             Err(error) => {
@@ -224,166 +251,27 @@ impl Lifecycle {
     }
 
     /// The bucket's notification rules. If they can't be read what is due is done all the same, and nobody is notified.
-    fn told(&self, bucket: &BucketRecord) -> Result<stratum_events::Rules, ReadError> {
+    fn told(&self, bucket: &BucketRecord) -> Result<Told, ReadError> {
+        let put = document_of(bucket, DocumentKind::Notification);
         let Some(text) = self.metadata.local().document(bucket.id, DocumentKind::Notification)? else {
-            return Ok(stratum_events::Rules::default());
+            return Ok(Told { put, ..Told::default() });
         };
-        Ok(stratum_events::Rules::from_document(&text).unwrap_or_else(|error| {
+        let rules = stratum_events::Rules::from_document(&text).unwrap_or_else(|error| {
             tracing::warn!(bucket = bucket.name, %error, "the notifications of a bucket can't be read: nobody is notified of what its lifecycle does");
             self.progress.lock().untold(&bucket.name);
             stratum_events::Rules::default()
-        }))
+        });
+        Ok(Told { put, rules: Arc::new(rules) })
     }
 
     async fn page(&self, bucket: &BucketRecord, at: At, now: UnixMillis) -> Result<Option<At>, ReadError> {
-        let At { rules, told, stage } = at;
-        let (actions, next) = match stage {
-            Stage::Objects(walk) => self.objects(bucket, &rules, walk, now).await?,
-            Stage::Versions(from, lately) => self.versions(bucket, &rules, from, lately, now).await?,
-            Stage::Uploads(from) => self.uploads(bucket, &rules, from, now).await?,
-        };
-        let done = stream::iter(actions)
-            .map(|action| self.act(bucket, &told, action, now))
-            .buffer_unordered(COMMANDS_AT_ONCE);
+        let At { put, rules, told, stage } = at;
+        let judge = Judge { rules: rules.clone(), now, days: self.days };
+        let (actions, next) = judge.page(&self.metadata.local(), bucket, stage).await?;
+        let turn = Turn { bucket, put, told: &told.rules, now };
+        let done = stream::iter(actions).map(|action| self.act(turn, action)).buffer_unordered(COMMANDS_AT_ONCE);
         done.collect::<Vec<()>>().await;
-        Ok(next.map(|stage| At { rules, told, stage }))
-    }
-
-    async fn objects(
-        &self,
-        bucket: &BucketRecord,
-        rules: &Rules,
-        mut walk: Walk,
-        now: UnixMillis,
-    ) -> Result<(Vec<Action>, Option<Stage>), ReadError> {
-        let view = self.metadata.local();
-        let read = blocking::spawn(move || view.walk(&mut walk).map(|page| (page, walk)));
-        let (page, walk) = read.await.map_err(|error| ReadError::Unavailable(error.to_string()))??;
-        let judge = |walked: stratum_metadata::Walked| {
-            let (key, object) = (walked.key, Box::new(walked.record));
-            match rules.of_current(Current { key: &key, object: &object }, now, self.days) {
-                Verdict::Expire => Some(Action::Expire { key, object }),
-                Verdict::Transition(class) => Some(Action::Transition { key, object, class }),
-                Verdict::Keep | Verdict::Delete => None,
-            }
-        };
-        let actions = page.objects.into_iter().filter_map(judge).collect();
-        let stage = Stage::Objects(walk);
-        let next = if page.is_last { stage.behind(bucket) } else { Some(stage) };
-        Ok((actions, next))
-    }
-
-    async fn versions(
-        &self,
-        bucket: &BucketRecord,
-        rules: &Rules,
-        from: VersionPosition,
-        mut lately: Lately,
-        now: UnixMillis,
-    ) -> Result<(Vec<Action>, Option<Stage>), ReadError> {
-        let request = VersionsRequest {
-            bucket: bucket.id,
-            prefix: rules.common_prefix().to_vec(),
-            delimiter: None,
-            from,
-            max: PAGE_ENTRIES,
-            owners: false,
-        };
-        let view = self.metadata.local();
-        let page = view.versions(request).await?;
-        let mut actions = Vec::new();
-        for line in page.entries {
-            let Listed::Entry(listed) = line else { continue };
-            if listed.key != lately.key {
-                actions.extend(self.alone(rules, &lately, now));
-                lately = Lately { key: listed.key.clone(), ..Lately::default() };
-            }
-            actions.extend(self.version(bucket, rules, listed, &mut lately, now)?);
-        }
-        let next = match page.next {
-            Some(next) => Stage::Versions(next, lately),
-            None => {
-                actions.extend(self.alone(rules, &lately, now));
-                Stage::Uploads(UploadPosition::default())
-            }
-        };
-        Ok((actions, Some(next)))
-    }
-
-    /// The deletion of a delete marker, if a rule asks for it and no other version of its key was seen.
-    fn alone(&self, rules: &Rules, lately: &Lately, now: UnixMillis) -> Option<Action> {
-        let (version, modified) = lately.marker?;
-        let marker = DeleteMarker { key: &lately.key, modified, is_alone: true };
-        (rules.of_delete_marker(marker, now, self.days) == Verdict::Delete).then(|| Action::Delete {
-            key: lately.key.clone(),
-            version,
-            condition: WriteCondition { if_modified_at: Some(modified / 1_000), ..WriteCondition::default() },
-        })
-    }
-
-    fn version(
-        &self,
-        bucket: &BucketRecord,
-        rules: &Rules,
-        listed: ListedVersion,
-        lately: &mut Lately,
-        now: UnixMillis,
-    ) -> Result<Option<Action>, ReadError> {
-        let ListedVersion { key, is_latest, version, .. } = listed;
-        let since = std::mem::replace(&mut lately.modified, modified(&version));
-        if is_latest {
-            if let VersionSummary::DeleteMarker(marker) = &version {
-                lately.marker = Some((marker.version, marker.modified));
-            }
-            return Ok(None);
-        }
-        lately.marker = None;
-        let newer = lately.noncurrent;
-        let VersionSummary::Object(summary) = version else { return Ok(None) };
-        lately.noncurrent += 1;
-        // The listing doesn't have the version's tags.
-        let found = self.metadata.local().version(bucket.id, &key, summary.version)?;
-        let Some(Version::Object(object)) =
-            found.filter(|found| !found.is_current).map(|found| found.version)
-        else {
-            return Ok(None);
-        };
-        let noncurrent = Noncurrent { key: &key, object: &object, since, newer };
-        Ok(match rules.of_noncurrent(noncurrent, now, self.days) {
-            Verdict::Delete => {
-                let (version, condition) = (object.version, unchanged(&object));
-                Some(Action::Delete { key, version, condition })
-            }
-            Verdict::Transition(class) => Some(Action::Transition { key, object, class }),
-            Verdict::Keep | Verdict::Expire => None,
-        })
-    }
-
-    async fn uploads(
-        &self,
-        bucket: &BucketRecord,
-        rules: &Rules,
-        from: UploadPosition,
-        now: UnixMillis,
-    ) -> Result<(Vec<Action>, Option<Stage>), ReadError> {
-        let request = UploadsRequest {
-            bucket: bucket.id,
-            prefix: rules.common_prefix().to_vec(),
-            delimiter: None,
-            from,
-            max: PAGE_ENTRIES,
-        };
-        let page = self.metadata.local().uploads(request).await?;
-        let abort = |line| match line {
-            Listed::Entry(listed) => {
-                let stratum_metadata::listing::ListedUpload { key, upload, record } = listed;
-                let is_due = rules.aborts(&key, record.initiated, now, self.days);
-                is_due.then_some(Action::Abort { key, upload })
-            }
-            Listed::CommonPrefix(_) => None,
-        };
-        let actions = page.entries.into_iter().filter_map(abort).collect();
-        Ok((actions, page.next.map(Stage::Uploads)))
+        Ok(next.map(|stage| At { put, rules, told, stage }))
     }
 
     fn count(&self) {
@@ -398,12 +286,10 @@ impl Lifecycle {
 
 impl Stage {
     /// What comes when this is done.
-    fn behind(&self, bucket: &BucketRecord) -> Option<Stage> {
+    fn behind(&self) -> Option<Stage> {
         match self {
-            Stage::Objects(_) if bucket.configuration.versioning.is_some() => {
-                Some(Stage::Versions(VersionPosition::Start, Lately::default()))
-            }
-            Stage::Objects(_) | Stage::Versions(..) => Some(Stage::Uploads(UploadPosition::default())),
+            Stage::Objects(_) => Some(Stage::Versions(VersionPosition::Start, Lately::default())),
+            Stage::Versions(..) => Some(Stage::Uploads(UploadPosition::default())),
             Stage::Uploads(_) => None,
         }
     }
@@ -430,11 +316,9 @@ impl Task for Lifecycle {
     }
 }
 
-fn modified(version: &VersionSummary) -> UnixMillis {
-    match version {
-        VersionSummary::Object(object) => object.modified,
-        VersionSummary::DeleteMarker(marker) => marker.modified,
-    }
+/// The entry that put a bucket's document of that kind.
+fn document_of(bucket: &BucketRecord, kind: DocumentKind) -> Option<Index> {
+    bucket.configuration.documents.get(&kind).copied()
 }
 
 /// The condition that a version is the one that was looked at: the id of a null version doesn't tell, since a later
@@ -451,44 +335,42 @@ fn unchanged(object: &ObjectRecord) -> WriteCondition {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stratum_metadata::record::BucketId;
 
-    fn underway(name: &str, stage: Option<Stage>) -> Underway {
-        let bucket = BucketRecord {
-            id: BucketId(1),
-            name: name.into(),
-            owner: "owner".into(),
-            created: 0,
-            region: "us-east-1".into(),
-            configuration: Default::default(),
-        };
-        let at = stage.map(|stage| At { rules: Arc::default(), told: Arc::default(), stage });
+    const BAD: BucketId = BucketId(1);
+    const GOOD: BucketId = BucketId(2);
+
+    fn underway(bucket: BucketId, stage: Option<Stage>) -> Underway {
+        let at = stage.map(|stage| At { put: 7, rules: Arc::default(), told: Told::default(), stage });
         Underway { bucket, at, failures: 0 }
     }
 
     /// Fails the bucket that is next; says which that was.
-    fn fail(pass: &mut Pass) -> (String, PutOff) {
+    fn fail(pass: &mut Pass) -> (BucketId, PutOff) {
         let next = pass.left.pop_front().unwrap();
-        (next.bucket.name.clone(), pass.put_off(next))
+        (next.bucket, pass.put_off(next))
     }
 
     #[test]
     fn a_page_that_cannot_be_read_is_tried_after_the_other_buckets_and_then_left_out() {
         let objects = Stage::Objects(Walk::all());
-        let left = [underway("bad", Some(objects)), underway("good", None)].into();
+        let left = [underway(BAD, Some(objects)), underway(GOOD, None)].into();
         let mut pass = Pass { left, is_begun: true };
-        assert_eq!(fail(&mut pass), ("bad".into(), PutOff::UntilOthersAreDone));
+        assert_eq!(fail(&mut pass), (BAD, PutOff::UntilOthersAreDone));
         let next = pass.left.pop_front().unwrap();
-        assert_eq!(next.bucket.name, "good");
+        assert_eq!(next.bucket, GOOD);
         let at = pass.left[0].at.as_ref();
         assert!(matches!(at, Some(At { stage: Stage::Objects(_), .. })), "from the page that failed");
         assert_eq!(fail(&mut pass).1, PutOff::UntilOthersAreDone);
         assert_eq!(fail(&mut pass).1, PutOff::UntilNextPass);
         // What is not behind that page is gone over all the same, with as many tries.
-        let at = pass.left[0].at.as_ref();
-        assert!(matches!(at, Some(At { stage: Stage::Uploads(_), .. })));
-        let outcomes = [(); PAGE_ATTEMPTS as usize].map(|()| fail(&mut pass).1);
-        assert_eq!(outcomes.last(), Some(&PutOff::UntilNextPass));
+        for is_next in [
+            |stage: &Stage| matches!(stage, Stage::Versions(..)),
+            |stage: &Stage| matches!(stage, Stage::Uploads(_)),
+        ] {
+            assert!(pass.left[0].at.as_ref().is_some_and(|at| is_next(&at.stage)));
+            let outcomes = [(); TRIES as usize].map(|()| fail(&mut pass).1);
+            assert_eq!(outcomes.last(), Some(&PutOff::UntilNextPass));
+        }
         assert!(pass.left.is_empty());
     }
 }

@@ -34,12 +34,16 @@ async fn rules(store: &Store, rule: Rule) {
     configure(store, BucketChange::Document { kind: DocumentKind::Lifecycle, document }).await;
 }
 
+fn lifecycle(store: &Store) -> Arc<Lifecycle> {
+    let days = Days(Day::new(NonZeroU64::new(DAY.as_millis() as u64).unwrap()));
+    let clock = store.clock.clone();
+    Arc::new(Lifecycle::new(store.metadata.clone(), store.usage.clone(), clock, days))
+}
+
 /// Two passes over everything: in the second one, whatever was written before is due.
 async fn pass(store: &Store) -> Arc<Lifecycle> {
     tokio::time::sleep(DAY * 3).await;
-    let days = Days(Day::new(NonZeroU64::new(DAY.as_millis() as u64).unwrap()));
-    let clock = store.clock.clone();
-    let lifecycle = Arc::new(Lifecycle::new(store.metadata.clone(), store.usage.clone(), clock, days));
+    let lifecycle = lifecycle(store);
     let (_stop, stopped) = watch::channel(false);
     while lifecycle.status().passes < 2 {
         lifecycle.step(&stopped).await;
@@ -76,6 +80,38 @@ async fn what_is_due_expires_and_nothing_else() {
     rules(&store, Rule { expiration: never, ..Rule::default() }).await;
     pass(&store).await;
     assert!(holds(&store, 1));
+}
+
+/// A pass that has read the rules is under way when they go: whatever it was about to do isn't done any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_rule_asked_for_is_not_done_once_it_is_removed_or_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).await;
+    add_bucket_to(&store).await;
+    store.put(1, &Bytes::from_static(b"body")).await;
+    let never = Rule { expiration: Some(Expiration::At(When::Date(u64::MAX))), ..Rule::default() };
+    for replacement in [None, Some(never)] {
+        rules(&store, Rule { expiration: at_days(1), ..Rule::default() }).await;
+        tokio::time::sleep(DAY * 3).await;
+        let lifecycle = lifecycle(&store);
+        let (_stop, stopped) = watch::channel(false);
+        lifecycle.step(&stopped).await;
+        match replacement {
+            Some(rule) => rules(&store, rule).await,
+            None => {
+                let change = BucketChange::Document { kind: DocumentKind::Lifecycle, document: None };
+                configure(&store, change).await;
+            }
+        }
+        while lifecycle.status().passes == 0 {
+            lifecycle.step(&stopped).await;
+        }
+        assert!(holds(&store, 1));
+        assert_eq!(lifecycle.status().last_pass.unwrap().overdue, 0);
+    }
+    rules(&store, Rule { expiration: at_days(1), ..Rule::default() }).await;
+    pass(&store).await;
+    assert!(!holds(&store, 1), "it was due all the time");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -235,7 +235,8 @@ fn previous(command: &super::Command) -> Result<Command, TakesLevel> {
         | Now::ChangeIdentities(_)
         | Now::ForgetEvents { .. }
         | Now::GiveUp(_)
-        | Now::Reclaim(_) => return Err(TakesLevel(Level::SECOND)),
+        | Now::Reclaim(_)
+        | Now::FollowLifecycle { .. } => return Err(TakesLevel(Level::SECOND)),
     })
 }
 

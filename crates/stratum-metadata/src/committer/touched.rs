@@ -3,7 +3,7 @@
 //!
 //! It is a guess, and a wrong one does no harm: `apply` decides what a command really reads.
 
-use crate::command::Command;
+use crate::command::{Command, LifecycleAction};
 use crate::keys;
 use crate::machine::Machine;
 use crate::record::Owner;
@@ -30,7 +30,10 @@ fn keys_of(command: &Command) -> Vec<Vec<u8>> {
         Command::PutObject { bucket, key, .. }
         | Command::CompleteUpload { bucket, key, .. }
         | Command::CompleteMultipartUpload { bucket, key, .. } => vec![keys::object(*bucket, key)],
-        Command::DeleteObject(deletion) => vec![keys::object(deletion.bucket, &deletion.key)],
+        Command::DeleteObject(deletion)
+        | Command::FollowLifecycle { action: LifecycleAction::Delete(deletion), .. } => {
+            vec![keys::object(deletion.bucket, &deletion.key)]
+        }
         Command::DecideTiers(changes) => {
             changes.iter().map(|change| keys::object(change.bucket, &change.key)).collect()
         }

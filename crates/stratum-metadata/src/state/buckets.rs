@@ -5,7 +5,7 @@ use super::{ApplyError, Step, usage};
 use crate::buckets::{by_id, by_name, configuration_of, name_of};
 use crate::command::{BucketChange, NewBucket, Outcome, Refusal};
 use crate::keys;
-use crate::record::{BucketId, BucketRecord, HighestIds, Level, Versioning};
+use crate::record::{BucketId, BucketRecord, DocumentKind, HighestIds, Level, Versioning};
 use std::ops::ControlFlow;
 use stratum_storage::blob::Index;
 
@@ -112,6 +112,18 @@ pub(super) fn delete(view: &mut View<'_>, bucket: BucketId) -> Step {
 /// Refuses a command on a bucket that doesn't exist.
 pub(super) fn require(view: &mut View<'_>, bucket: BucketId) -> Step<()> {
     if view.contains(keys::bucket_by_id(bucket))? { Ok(()) } else { Err(Refusal::NoSuchBucket.into()) }
+}
+
+/// Refuses what a bucket's lifecycle asked for, unless the lifecycle is still the one that entry `put` put.
+pub(super) fn require_lifecycle(view: &mut View<'_>, bucket: BucketId, put: Index) -> Step<()> {
+    let Some(under_id) = view.value(&keys::bucket_by_id(bucket))? else {
+        return Err(Refusal::NoSuchBucket.into());
+    };
+    let documents = configuration_of(&under_id)?.documents;
+    match documents.get(&DocumentKind::Lifecycle) {
+        Some(now) if *now == put => Ok(()),
+        _ => Err(Refusal::LifecycleChanged.into()),
+    }
 }
 
 /// As [`require`]; also returns whether the bucket's objects have versions.

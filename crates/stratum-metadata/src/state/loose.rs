@@ -61,6 +61,10 @@ fn keep(view: &mut View<'_>, index: Index, command: Command) -> Step<()> {
             event @ (VolumeEvent::Opened { .. } | VolumeEvent::Sealed { .. } | VolumeEvent::Uploaded { .. }),
         ) => drop(volumes::event(view, event)?),
         Command::GiveUp(given_up) => drop(give_up::give_up(view, index, given_up)?),
+        Command::FollowLifecycle { put, action } => {
+            buckets::require_lifecycle(view, action.bucket(), put)?;
+            keep(view, index, action.unconditional())?;
+        }
         // Uploads under way are not rescued, and garbage may stay.
         Command::CreateUpload { .. }
         | Command::AbortUpload { .. }

@@ -5,6 +5,7 @@ mod events;
 mod give_up;
 mod identities;
 mod levels;
+mod lifecycle;
 mod tiers;
 mod usage;
 mod versions;

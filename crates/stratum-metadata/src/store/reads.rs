@@ -137,8 +137,8 @@ impl ReadView {
         Ok(document.map(|BucketDocument(text)| text))
     }
 
-    /// All buckets that have a document of that kind, by number.
-    pub async fn buckets_with(&self, kind: DocumentKind) -> Result<Vec<BucketRecord>, ReadError> {
+    /// The buckets that have a document of that kind, by number.
+    pub async fn buckets_with(&self, kind: DocumentKind) -> Result<Vec<BucketId>, ReadError> {
         self.scanning(move |view| {
             let mut with = Vec::new();
             view.scan(&keys::start_of(Tag::BucketById), &keys::end_of(Tag::BucketById), |key, value| {
@@ -147,7 +147,7 @@ impl ReadView {
                 with.extend(keys::parse_bucket_by_id(key).filter(|_| has));
                 ControlFlow::Continue(())
             })?;
-            with.into_iter().filter_map(|id| view.bucket_of(id).transpose()).collect()
+            Ok(with)
         })
         .await
     }
@@ -197,7 +197,7 @@ impl ReadView {
 
     /// Runs a scan, which may wait for writers and for the disk, and may be long: on a thread where it delays nobody
     /// else, and at a low priority, so that small requests don't wait behind it.
-    pub(crate) async fn scanning<T: Send + 'static>(
+    pub async fn scanning<T: Send + 'static>(
         &self,
         scan: impl FnOnce(&ReadView) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {

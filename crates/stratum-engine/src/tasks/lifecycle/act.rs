@@ -1,10 +1,11 @@
-//! Does what is due, each time by a command on the condition that nothing has changed since the look.
+//! Does what is due, each time by a command on the condition that neither what it is about has changed since the look
+//! nor the rules.
 
 use super::progress::Done;
 use super::{Action, Lifecycle, unchanged};
 use bytes::Bytes;
 use stratum_metadata::command::{
-    Command, Deletion, ObjectChange, Outcome, Pinning, Proposed, Refusal, TierChange, TierCondition,
+    Command, Deletion, LifecycleAction, Outcome, Pinning, Proposed, Refusal, TierChange, TierCondition,
 };
 use stratum_metadata::declared::Declared;
 use stratum_metadata::record::{
@@ -12,32 +13,35 @@ use stratum_metadata::record::{
     VersionId,
 };
 use stratum_storage::ambient::UnixMillis;
+use stratum_storage::blob::Index;
+
+/// In which bucket, by which rules and when something is done.
+#[derive(Clone, Copy)]
+pub(super) struct Turn<'a> {
+    pub(super) bucket: &'a BucketRecord,
+    /// The entry that put the lifecycle that is followed: if the bucket has another by then, nothing is done.
+    pub(super) put: Index,
+    /// The bucket's notification rules.
+    pub(super) told: &'a stratum_events::Rules,
+    pub(super) now: UnixMillis,
+}
 
 impl Lifecycle {
     /// Does the action, if what was looked at is still there. What fails is due again in the next pass.
-    pub(super) async fn act(
-        &self,
-        bucket: &BucketRecord,
-        told: &stratum_events::Rules,
-        action: Action,
-        now: UnixMillis,
-    ) {
+    pub(super) async fn act(&self, turn: Turn<'_>, action: Action) {
+        let (bucket, now) = (turn.bucket.id, turn.now);
         let done = match action {
-            Action::Transition { key, object, class } => {
-                self.transition(bucket, told, key, &object, class, now).await
-            }
+            Action::Transition { key, object, class } => self.transition(turn, key, &object, class).await,
             Action::Abort { key, upload } => {
-                let command = Command::AbortUpload { bucket: bucket.id, key, upload };
-                self.commit(bucket, command, Done::Aborted).await
+                let action = LifecycleAction::AbortUpload { bucket, key, upload };
+                self.follow(turn, action, None, Done::Aborted).await
             }
-            Action::Expire { key, object } => self.expire(bucket, told, key, &object, now).await,
+            Action::Expire { key, object } => self.expire(turn, key, &object).await,
             Action::Delete { key, version, condition } => {
-                let kinds = [EventKind::LifecycleExpirationDelete];
-                let notice = notice(bucket, told, &key, Some(version), &kinds, now);
+                let notice = turn.notice(&key, Some(version), &[EventKind::LifecycleExpirationDelete]);
                 let deletion =
-                    Deletion { version: Some(version), condition, ..Deletion::of(bucket.id, key, now) };
-                let proposed = Proposed::telling(Command::DeleteObject(deletion), notice);
-                self.commit(bucket, proposed, Done::Deleted).await
+                    Deletion { version: Some(version), condition, ..Deletion::of(bucket, key, now) };
+                self.follow(turn, LifecycleAction::Delete(deletion), notice, Done::Deleted).await
             }
         };
         self.progress.lock().add(done);
@@ -45,21 +49,15 @@ impl Lifecycle {
     }
 
     /// Deletes the current object, or puts a delete marker over it.
-    async fn expire(
-        &self,
-        bucket: &BucketRecord,
-        told: &stratum_events::Rules,
-        key: Vec<u8>,
-        object: &ObjectRecord,
-        now: UnixMillis,
-    ) -> Done {
-        let deletion = Deletion { condition: unchanged(object), ..Deletion::of(bucket.id, key.clone(), now) };
+    async fn expire(&self, turn: Turn<'_>, key: Vec<u8>, object: &ObjectRecord) -> Done {
+        let bucket = turn.bucket.id;
+        let deletion =
+            Deletion { condition: unchanged(object), ..Deletion::of(bucket, key.clone(), turn.now) };
         let kinds = [EventKind::LifecycleExpirationDelete, EventKind::LifecycleExpirationDeleteMarkerCreated];
-        let notice = notice(bucket, told, &key, None, &kinds, now);
-        let proposed = Proposed::telling(Command::DeleteObject(deletion), notice);
-        let done = self.commit(bucket, proposed, Done::Expired).await;
+        let notice = turn.notice(&key, None, &kinds);
+        let done = self.follow(turn, LifecycleAction::Delete(deletion), notice, Done::Expired).await;
         if matches!(done, Done::Expired) {
-            self.usage.remove(bucket.id.0, &String::from_utf8_lossy(&key));
+            self.usage.remove(bucket.0, &String::from_utf8_lossy(&key));
         }
         done
     }
@@ -68,45 +66,77 @@ impl Lifecycle {
     /// tier.
     async fn transition(
         &self,
-        bucket: &BucketRecord,
-        told: &stratum_events::Rules,
+        turn: Turn<'_>,
         key: Vec<u8>,
         object: &ObjectRecord,
         class: StorageClass,
-        now: UnixMillis,
     ) -> Done {
-        let change = ObjectChange::StorageClass { class, modified: object.modified };
-        let version = Some(object.version);
-        let notice = notice(bucket, told, &key, version, &[EventKind::LifecycleTransition], now);
-        let command = Command::ConfigureObject { bucket: bucket.id, key: key.clone(), version, change };
-        let done = self.commit(bucket, Proposed::telling(command, notice), Done::Transitioned).await;
+        let (bucket, now) = (turn.bucket.id, turn.now);
+        let (version, modified) = (object.version, object.modified);
+        let notice = turn.notice(&key, Some(version), &[EventKind::LifecycleTransition]);
+        let action = LifecycleAction::Transition { bucket, key: key.clone(), version, class, modified };
+        let done = self.follow(turn, action, notice, Done::Transitioned).await;
         let Done::Transitioned = done else { return done };
         if let Some((tier, _)) = Declared::of(&object.headers, class).tier(now) {
             let decided = object.attributes.tiering.last().map(|decision| decision.since);
             let change = TierChange {
-                bucket: bucket.id,
+                bucket,
                 key,
-                version: object.version,
+                version,
                 committed: object.committed,
-                condition: TierCondition::Unchanged { modified: object.modified, decided },
+                condition: TierCondition::Unchanged { modified, decided },
                 decision: Some(TierDecision::new(tier, now, TierReason::Lifecycle)),
                 pinning: Pinning::Leave,
                 review: Some(now),
             };
-            self.commit(bucket, Command::DecideTiers(vec![change]), Done::Transitioned).await;
+            self.commit(turn, Command::DecideTiers(vec![change]), Done::Transitioned).await;
         }
         done
     }
 
-    async fn commit(&self, bucket: &BucketRecord, proposed: impl Into<Proposed>, done: Done) -> Done {
+    async fn follow(
+        &self,
+        turn: Turn<'_>,
+        action: LifecycleAction,
+        notice: Option<Box<Notice>>,
+        done: Done,
+    ) -> Done {
+        let command = Command::FollowLifecycle { put: turn.put, action };
+        self.commit(turn, Proposed::telling(command, notice), done).await
+    }
+
+    async fn commit(&self, turn: Turn<'_>, proposed: impl Into<Proposed>, done: Done) -> Done {
         match self.metadata.commit(proposed, Bytes::new()).await {
             Ok(Outcome::Refused(refusal)) => refused(&refusal),
             Ok(_) => done,
             Err(error) => {
-                tracing::debug!(bucket = bucket.name, %error, "a rule was not carried out; it is tried again");
+                let bucket = &turn.bucket.name;
+                tracing::debug!(bucket, %error, "a rule was not carried out; it is tried again");
                 Done::Failed(error.to_string())
             }
         }
+    }
+}
+
+impl Turn<'_> {
+    /// The notice for a change that no request asked for.
+    fn notice(&self, key: &[u8], version: Option<VersionId>, kinds: &[EventKind]) -> Option<Box<Notice>> {
+        let to = self.told.addressees(kinds, key);
+        if to.is_empty() {
+            return None;
+        }
+        let about = Happening {
+            bucket: self.bucket.name.clone(),
+            owner: self.bucket.owner.clone(),
+            region: self.bucket.region.clone(),
+            key: key.to_vec(),
+            version,
+            time: self.now,
+            by: "s3.amazonaws.com".into(),
+            source: "s3.amazonaws.com".into(),
+            request: String::new(),
+        };
+        Some(Box::new(Notice { to, about }))
     }
 }
 
@@ -115,37 +145,11 @@ fn refused(refusal: &Refusal) -> Done {
     match refusal {
         Refusal::Locked => Done::Locked,
         Refusal::PreconditionFailed(_)
+        | Refusal::LifecycleChanged
         | Refusal::NoSuchBucket
         | Refusal::NoSuchKey
         | Refusal::NoSuchVersion
         | Refusal::NoSuchUpload => Done::Changed,
         other => Done::Failed(other.to_string()),
     }
-}
-
-/// The notice for a change that no request asked for.
-fn notice(
-    bucket: &BucketRecord,
-    told: &stratum_events::Rules,
-    key: &[u8],
-    version: Option<VersionId>,
-    kinds: &[EventKind],
-    time: UnixMillis,
-) -> Option<Box<Notice>> {
-    let to = told.addressees(kinds, key);
-    if to.is_empty() {
-        return None;
-    }
-    let about = Happening {
-        bucket: bucket.name.clone(),
-        owner: bucket.owner.clone(),
-        region: bucket.region.clone(),
-        key: key.to_vec(),
-        version,
-        time,
-        by: "s3.amazonaws.com".into(),
-        source: "s3.amazonaws.com".into(),
-        request: String::new(),
-    };
-    Some(Box::new(Notice { to, about }))
 }
