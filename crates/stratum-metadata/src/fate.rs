@@ -13,6 +13,7 @@ use crate::tree::{Base, TreeError};
 use bytes::Bytes;
 use std::sync::Arc;
 use stratum_storage::blob::{Place, VolumeId};
+use stratum_storage::journal::MAX_COMMAND_BYTES;
 use stratum_storage::writepath::{ProposedHold, ProvesNoEffect, WriteHold};
 
 /// Why a command has no outcome.
@@ -41,6 +42,9 @@ pub enum NotWritten {
     /// What the command would change, or compare, lies in a block of the index that no drive can give. `500`.
     #[error("what it needs to know of the state can't be known: {0}")]
     Lost(Arc<LostBlock>),
+    /// `400`: the request carries more than one entry of the journal takes beside a body.
+    #[error("what is to be kept is longer than {MAX_COMMAND_BYTES} bytes")]
+    TooLong,
     /// A bug: the command names bytes in volumes that its proposer doesn't hold, so they might be freed under its
     /// record.
     #[error("the command names bytes that it doesn't hold")]

@@ -87,6 +87,7 @@ impl From<NotWritten> for S3Error {
             NotWritten::Busy => Code::SlowDown,
             NotWritten::NoSpace => Code::InsufficientStorage,
             NotWritten::Unavailable(_) | NotWritten::Stopped => Code::ServiceUnavailable,
+            NotWritten::TooLong => Code::MaxMessageLengthExceeded,
             NotWritten::NotHeld => Code::InternalError,
         };
         let message = format!("{} Nothing was written.", code.message());

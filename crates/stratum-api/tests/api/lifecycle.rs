@@ -34,6 +34,29 @@ async fn rules_are_kept_and_half_of_them_never() {
     client.delete("/bucket?lifecycle").await.expect(204);
 }
 
+/// What is kept of the rules has to fit into an entry of the journal. What doesn't is the client's mistake.
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_may_be_long_and_are_refused_where_they_are_too_long() {
+    let client = with_bucket().await;
+    let document = |rules: usize| {
+        let tags: String = (0..10)
+            .map(|tag| format!("<Tag><Key>k{tag}</Key><Value>{}</Value></Tag>", "v".repeat(80)))
+            .collect();
+        let rule = |number: usize| {
+            format!(
+                "<Rule><ID>{number}</ID><Filter><And><Prefix>logs/</Prefix>{tags}</And></Filter>\
+                 <Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule>"
+            )
+        };
+        let rules: String = (0..rules).map(rule).collect();
+        format!("<LifecycleConfiguration>{rules}</LifecycleConfiguration>")
+    };
+    client.put("/bucket?lifecycle", document(600)).await.expect(200);
+    client.put("/bucket?lifecycle", document(1000)).await.refused(400, "MaxMessageLengthExceeded");
+    let told = client.get("/bucket?lifecycle").await.expect(200);
+    assert_eq!(told.elements("ID").len(), 600, "the rules before stay");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_tell_when_and_by_which_rule() {
     let client = with_bucket().await;

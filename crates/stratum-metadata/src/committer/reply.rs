@@ -9,6 +9,7 @@ use crate::fate::{CommitError, NewBytes, NotWritten, UnknownOutcome, give_up, se
 use crate::log::LogEntry;
 use crate::machine::Machine;
 use crate::record::Level;
+use stratum_storage::journal::MAX_COMMAND_BYTES;
 use stratum_storage::volume::{VolumeEvent, WriterId};
 use stratum_storage::writepath::ProposedHold;
 use tokio::sync::oneshot;
@@ -75,7 +76,8 @@ pub(super) struct Proposal {
 }
 
 impl Proposal {
-    /// Refuses what a state of that level can't hold.
+    /// Refuses what a state of that level can't hold, and what is too long for the journal: there it would have the whole
+    /// group refused that it is in.
     pub(super) fn new(
         mut proposed: Box<Proposed>,
         bytes: NewBytes,
@@ -86,10 +88,14 @@ impl Proposal {
         let fills = hold.is_some() || matches!(proposed.command, Command::Volume(VolumeEvent::Opened { .. }));
         // A command of level 1 names no writer, and none is known when it is replayed.
         proposed.by = (fills && level > Level::FIRST).then_some(writer);
-        let command = match proposed.encode(level) {
+        let encoded = match proposed.encode(level) {
+            Ok(command) if command.len() > MAX_COMMAND_BYTES => Err(NotWritten::TooLong),
+            Ok(command) => Ok(command),
+            Err(takes) => Err(NotWritten::Unavailable(takes.to_string())),
+        };
+        let command = match encoded {
             Ok(command) => command,
-            Err(takes) => {
-                let nothing = NotWritten::Unavailable(takes.to_string());
+            Err(nothing) => {
                 if let Some(hold) = hold {
                     hold.discard(&nothing);
                 }

@@ -227,6 +227,24 @@ async fn a_journal_that_fails_is_told_to_the_caller() {
     assert_eq!(metadata.commit(bucket(2, "other"), Bytes::new()).await, Err(NotWritten::Stopped.into()));
 }
 
+/// Others whose commands are in the same group don't notice.
+#[tokio::test]
+async fn a_command_that_is_too_long_for_the_journal_is_refused_alone() {
+    let Store { metadata, .. } = store();
+    metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
+    let commit = |length: usize| {
+        let mut record = object(1);
+        record.headers.user.insert("long".into(), "x".repeat(length));
+        let condition = WriteCondition::default();
+        let command = Command::PutObject { bucket: BucketId(1), key: b"a".to_vec(), record, condition };
+        metadata.commit(command, Bytes::from_static(b"x"))
+    };
+    let most = stratum_storage::journal::MAX_COMMAND_BYTES;
+    let (long, short) = tokio::join!(commit(most), commit(most / 2));
+    assert_eq!(long, Err(NotWritten::TooLong.into()));
+    assert!(matches!(short, Ok(Outcome::Object(_))), "{short:?}");
+}
+
 #[tokio::test]
 async fn buckets_are_listed_by_owner_and_name() {
     let Store { metadata, .. } = store();
