@@ -7,9 +7,16 @@ use std::sync::Arc;
 use stratum_metadata::ReadView;
 use stratum_metadata::record::{BucketId, BucketRecord, DocumentKind};
 use stratum_storage::blob::Index;
+use stratum_storage::blocking;
+use stratum_storage::journal::MAX_COMMAND_BYTES;
+use tracing_mutex::parkinglot::Mutex;
 
 /// The most bytes of text that the kept documents of one kind were parsed from.
-const MOST_BYTES: u64 = 1 << 20;
+const MOST_BYTES: u64 = 2 << 20;
+/// No document is longer, since the command that puts it isn't.
+const LONGEST_BYTES: u64 = MAX_COMMAND_BYTES as u64;
+/// A document with so many bytes takes so long to parse that the thread is left to other requests meanwhile.
+const LONG_BYTES: usize = 16 << 10;
 
 /// A document, parsed.
 pub trait Document: Sized {
@@ -22,7 +29,12 @@ pub trait Document: Sized {
 
 /// A cache of the documents of one kind that were asked for last.
 #[derive(Debug)]
-pub struct Documents<T>(Kept<BucketId, Read<T>>);
+pub struct Documents<T> {
+    kept: Kept<BucketId, Read<T>>,
+    /// Held while a long document is parsed. Of many requests that need the same one, one parses it; and the memory that
+    /// this takes, some 40 times the document's length, is taken once.
+    parsing: Mutex<()>,
+}
 
 #[derive(Debug)]
 struct Read<T> {
@@ -47,7 +59,7 @@ impl<T> Parsed for Read<T> {
 
 impl<T> Default for Documents<T> {
     fn default() -> Self {
-        Self(kept(MOST_BYTES))
+        Self { kept: kept(MOST_BYTES, LONGEST_BYTES), parsing: Mutex::new(()) }
     }
 }
 
@@ -58,16 +70,27 @@ impl<T: Document> Documents<T> {
     /// As [`Document::parse`], and failures of the store.
     pub fn of(&self, view: &ReadView, bucket: &BucketRecord) -> Result<Option<Arc<T>>, S3Error> {
         let Some(put) = bucket.configuration.documents.get(&T::KIND) else { return Ok(None) };
-        if let Some(read) = self.0.get(&bucket.id)
-            && read.put == *put
-        {
-            return Ok(Some(read.document));
+        if let Some(document) = self.kept(bucket.id, *put) {
+            return Ok(Some(document));
         }
         // The document may have been deleted since the bucket was looked up.
         let Some(text) = view.document(bucket.id, T::KIND)? else { return Ok(None) };
-        let document = Arc::new(T::parse(&text, bucket)?);
-        let read = Read { put: *put, text_bytes: text.len() as u64, document: document.clone() };
-        self.0.insert(bucket.id, read);
-        Ok(Some(document))
+        let parse = || {
+            let document = Arc::new(T::parse(&text, bucket)?);
+            let read = Read { put: *put, text_bytes: text.len() as u64, document: document.clone() };
+            self.kept.insert(bucket.id, read);
+            Ok(Some(document))
+        };
+        if text.len() < LONG_BYTES {
+            return parse();
+        }
+        blocking::in_place(|| {
+            let _parsing = self.parsing.lock();
+            self.kept(bucket.id, *put).map_or_else(parse, |document| Ok(Some(document)))
+        })
+    }
+
+    fn kept(&self, bucket: BucketId, put: Index) -> Option<Arc<T>> {
+        self.kept.get(&bucket).filter(|read| read.put == put).map(|read| read.document)
     }
 }

@@ -15,7 +15,7 @@ mod session;
 
 pub use arn::{Arn, access_key_id, fresh_id, secret_key};
 pub use canned::{CANNED, Canned};
-pub use member::{Member, MemberKind};
+pub use member::{Member, MemberKind, ParsedPolicies};
 pub use sealing::Sealing;
 pub use session::{OwnersSession, Session, Subject};
 
@@ -26,11 +26,14 @@ use stratum_cipher::{DataKey, KeyService};
 use stratum_metadata::record::IdentitiesRecord;
 use stratum_metadata::{ReadError, ReadView};
 use stratum_storage::ambient::UnixMillis;
+use stratum_storage::blocking;
 use subtle::ConstantTimeEq;
 use tracing_mutex::parkinglot::RwLock;
 
 /// The most bytes of text that the policies of kept members were parsed from.
 const MOST_BYTES: u64 = 2 << 20;
+/// No member has so much: a user may be in ten groups, and ten policies may be attached to each of them.
+const LONGEST_BYTES: u64 = 1 << 20;
 /// How long after a failure to get the key that opens secrets it is asked for again.
 const RETRY_MILLIS: u64 = 10_000;
 const SHUT: &str = "users' secrets can't be opened";
@@ -89,6 +92,7 @@ impl Caller {
 #[derive(Debug)]
 pub struct Members {
     known: Kept<String, Arc<Known>>,
+    pub parsed: ParsedPolicies,
     opened: RwLock<Opened>,
     /// Held by whoever reads identities in order to change them.
     changing: tokio::sync::Mutex<()>,
@@ -132,7 +136,12 @@ impl Parsed for Known {
 
 impl Default for Members {
     fn default() -> Self {
-        Self { known: kept(MOST_BYTES), opened: RwLock::default(), changing: tokio::sync::Mutex::default() }
+        Self {
+            known: kept(MOST_BYTES, LONGEST_BYTES),
+            parsed: ParsedPolicies::default(),
+            opened: RwLock::default(),
+            changing: tokio::sync::Mutex::default(),
+        }
     }
 }
 
@@ -281,7 +290,9 @@ impl Keys<'_> {
         };
         let Some(account) = self.configured.by_id(record.user.account()) else { return Ok(None) };
         let name = record.user.folded();
-        let member = Member::user(&self.view, account, name, access_key, None).map_err(unavailable)?;
+        let parsed = &self.members.parsed;
+        let member = blocking::in_place(|| Member::user(&self.view, parsed, account, name, access_key, None));
+        let member = member.map_err(unavailable)?;
         Ok(member.map(|(member, text_bytes)| Known {
             changes,
             caller: Caller::Member(Arc::new(member)),
@@ -314,10 +325,11 @@ impl Keys<'_> {
                 is_of_todays_key.then(|| (Caller::User(account.clone(), Some(Arc::new(of_owner))), 0))
             }
             Subject::User { name, .. } | Subject::Role { name, .. } => {
-                let member = match &session.subject {
-                    Subject::Role { .. } => Member::role(&self.view, account, name, &session),
-                    _ => Member::user(&self.view, account, name, access_key, Some(&session)),
-                };
+                let parsed = &self.members.parsed;
+                let member = blocking::in_place(|| match &session.subject {
+                    Subject::Role { .. } => Member::role(&self.view, parsed, account, name, &session),
+                    _ => Member::user(&self.view, parsed, account, name, access_key, Some(&session)),
+                });
                 member.map_err(unavailable)?.map(|(member, bytes)| (Caller::Member(Arc::new(member)), bytes))
             }
         };

@@ -4,6 +4,7 @@
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
+use stratum_storage::cache::{Bounds, bounded};
 
 /// How many values a cache is laid out for.
 const USUAL_VALUES: usize = 1024;
@@ -34,7 +35,7 @@ impl<K, V: Parsed> Weighter<K, V> for ByText {
     }
 }
 
-/// A cache that keeps what was parsed from at most `most_bytes` of text.
-pub fn kept<K: Eq + std::hash::Hash, V: Parsed + Clone>(most_bytes: u64) -> Kept<K, V> {
-    Cache::with_weighter(USUAL_VALUES, most_bytes, ByText)
+/// A cache that keeps what was parsed from at most `most_bytes` of text together, and from `longest_bytes` each.
+pub fn kept<K: Eq + std::hash::Hash, V: Parsed + Clone>(most_bytes: u64, longest_bytes: u64) -> Kept<K, V> {
+    bounded(Bounds { usual_values: USUAL_VALUES, most: most_bytes, heaviest: longest_bytes }, ByText)
 }

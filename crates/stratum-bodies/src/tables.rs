@@ -8,11 +8,14 @@ use quick_cache::sync::Cache;
 use std::sync::Arc;
 use stratum_frames::Table;
 use stratum_storage::blob::{BlobRef, Place, VolumeId};
+use stratum_storage::cache::{Bounds, bounded};
 
 /// Bytes of tables that are kept: those of 256 GiB of plaintext.
 const KEPT_BYTES: u64 = 16 << 20;
 /// About how many tables that is, for bodies of some MiB.
 const USUAL_TABLES: usize = 16 << 10;
+/// More than the longest table takes, in bytes.
+const LONGEST_BYTES: u64 = 1 << 20;
 /// What keeping a table takes beside it, in bytes.
 const ENTRY_BYTES: u64 = 128;
 
@@ -52,7 +55,8 @@ impl Weighter<At, Arc<Table>> for Weight {
 
 impl Default for Tables {
     fn default() -> Self {
-        Self(Arc::new(Cache::with_weighter(USUAL_TABLES, KEPT_BYTES, Weight)))
+        let bounds = Bounds { usual_values: USUAL_TABLES, most: KEPT_BYTES, heaviest: LONGEST_BYTES };
+        Self(Arc::new(bounded(bounds, Weight)))
     }
 }
 

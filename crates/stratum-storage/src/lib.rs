@@ -7,6 +7,7 @@
 //! From the bottom up:
 //! * [`ambient`]: the one place that asks the machine for time and randomness;
 //! * [`blocking`] and [`apart`]: work that blocks or computes for long, off the threads that serve requests;
+//! * [`cache`]: caches that are bounded by weight, and keep the heaviest value on any machine;
 //! * [`panics`]: a panic caught where a thread begins, so that nobody waits for it for ever;
 //! * [`drive`]: the one seam through which bytes reach a disk, and a simulated one behind the same seam;
 //! * [`set`]: which drives belong together, and in which position;
@@ -32,6 +33,7 @@ pub mod apart;
 pub mod balance;
 pub mod blob;
 pub mod blocking;
+pub mod cache;
 pub mod codec;
 pub mod drive;
 pub mod format;

@@ -111,7 +111,9 @@ fn user(call: &Call, arn: &str) -> Result<Caller, IamError> {
     })?;
     let missing = || Fault::no_such("user", at.folded());
     call.known(IdentityKind::User, arn)?.ok_or_else(missing)?;
-    let (member, _) = Member::user(&call.view, &call.account, at.folded(), "", None)?.ok_or_else(missing)?;
+    let (member, _) =
+        Member::user(&call.view, &call.store.members.parsed, &call.account, at.folded(), "", None)?
+            .ok_or_else(missing)?;
     Ok(Caller::Member(Arc::new(member)))
 }
 

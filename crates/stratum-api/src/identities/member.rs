@@ -3,6 +3,7 @@
 use super::arn::Arn;
 use super::canned::Canned;
 use super::session::{Session, Subject};
+use crate::kept::{Kept, Parsed, kept};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stratum_auth::User;
@@ -10,6 +11,12 @@ use stratum_metadata::record::{AccountName, IdentityKind, IdentityRecord};
 use stratum_metadata::{ReadError, ReadView};
 use stratum_policy::Policy;
 use stratum_storage::ambient::UnixMillis;
+use tracing_mutex::parkinglot::Mutex;
+
+/// The most bytes of text that kept policies were parsed from.
+const MOST_POLICY_BYTES: u64 = 2 << 20;
+/// No policy of an identity or a session is longer.
+const LONGEST_POLICY_BYTES: u64 = 64 << 10;
 
 /// A user that was made in an account, or a session of such a user or of a role.
 #[derive(Debug)]
@@ -55,6 +62,7 @@ impl Member {
     /// is no such user any more.
     pub fn user(
         view: &ReadView,
+        parsed: &ParsedPolicies,
         account: &Arc<User>,
         name: &str,
         access_key: &str,
@@ -67,7 +75,7 @@ impl Member {
         if session.is_some_and(|session| session.subject.id() != Some(&record.id)) {
             return Ok(None);
         }
-        let mut policies = Policies::default();
+        let mut policies = Policies::of(parsed);
         policies.read(view, &record)?;
         for group in record.groups() {
             let group = view.identity(IdentityKind::Group, &AccountName::new(&account.id, group))?;
@@ -99,6 +107,7 @@ impl Member {
     /// any more.
     pub(super) fn role(
         view: &ReadView,
+        parsed: &ParsedPolicies,
         account: &Arc<User>,
         name: &str,
         session: &Session,
@@ -108,7 +117,7 @@ impl Member {
         let Some(record) = record.filter(|record| session.subject.id() == Some(&record.id)) else {
             return Ok(None);
         };
-        let mut policies = Policies::default();
+        let mut policies = Policies::of(parsed);
         policies.read(view, &record)?;
         policies.text_bytes += tag_bytes(&session.tags);
         let (boundary, within) = (policies.boundary(view, &record)?, policies.within(view, session)?);
@@ -153,14 +162,65 @@ fn owned((key, value): (&String, &String)) -> (String, String) {
     (key.clone(), value.clone())
 }
 
-/// Policies, and how many bytes of text they were parsed from.
-#[derive(Default)]
-struct Policies {
+/// The policies that were parsed last, by their texts. The same policy may be attached to many groups, users and roles,
+/// and members are read anew whenever an identity changes.
+#[derive(Debug)]
+pub struct ParsedPolicies {
+    kept: Kept<String, ParsedPolicy>,
+    /// Held while a policy is parsed: of many requests that need the same one, one parses it.
+    parsing: Mutex<()>,
+}
+
+#[derive(Clone, Debug)]
+struct ParsedPolicy {
+    text_bytes: u64,
+    policy: Arc<Policy>,
+}
+
+impl Parsed for ParsedPolicy {
+    fn text_bytes(&self) -> u64 {
+        self.text_bytes
+    }
+}
+
+impl Default for ParsedPolicies {
+    fn default() -> Self {
+        Self { kept: kept(MOST_POLICY_BYTES, LONGEST_POLICY_BYTES), parsing: Mutex::new(()) }
+    }
+}
+
+impl ParsedPolicies {
+    fn parse(&self, text: &str) -> Arc<Policy> {
+        if let Some(parsed) = self.kept.get(text) {
+            return parsed.policy;
+        }
+        let _parsing = self.parsing.lock();
+        if let Some(parsed) = self.kept.get(text) {
+            return parsed.policy;
+        }
+        // A server of a later version put this policy.
+        let parsed = Policy::parse_identity(text.as_bytes()).unwrap_or_else(|error| {
+            tracing::warn!(%error, "a policy can't be judged, so whoever has it may do nothing");
+            Policy::denying_all()
+        });
+        let parsed = ParsedPolicy { text_bytes: text.len() as u64, policy: Arc::new(parsed) };
+        self.kept.insert(text.to_owned(), parsed.clone());
+        parsed.policy
+    }
+}
+
+/// Policies, and how many bytes of text they were parsed from, white space not counted.
+struct Policies<'a> {
+    parsed: &'a ParsedPolicies,
     all: Vec<Arc<Policy>>,
     text_bytes: u64,
 }
 
-impl Policies {
+impl<'a> Policies<'a> {
+    fn of(parsed: &'a ParsedPolicies) -> Self {
+        Self { parsed, all: Vec::new(), text_bytes: 0 }
+    }
+
     /// Adds the policies of one identity: its inline policies, and those that are attached to it.
     fn read(&mut self, view: &ReadView, of: &IdentityRecord) -> Result<(), ReadError> {
         self.text_bytes += tag_bytes(&of.tags);
@@ -208,13 +268,8 @@ impl Policies {
     }
 
     fn parse(&mut self, text: &str) -> Arc<Policy> {
-        self.text_bytes += text.len() as u64;
-        // A server of a later version put this policy.
-        let parsed = Policy::parse_identity(text.as_bytes()).unwrap_or_else(|error| {
-            tracing::warn!(%error, "a policy can't be judged, so whoever has it may do nothing");
-            Policy::denying_all()
-        });
-        Arc::new(parsed)
+        self.text_bytes += text.bytes().filter(|byte| !byte.is_ascii_whitespace()).count() as u64;
+        self.parsed.parse(text)
     }
 }
 
@@ -224,8 +279,21 @@ mod tests {
 
     #[test]
     fn a_policy_that_cannot_be_judged_denies_everything() {
-        let policy = Policies::default().parse("{}");
+        let policy = ParsedPolicies::default().parse("{}");
         assert_eq!(policy.statements().len(), 1);
         assert_eq!(policy.statements()[0].effect(), stratum_policy::Effect::Deny);
+    }
+
+    #[test]
+    fn a_policy_is_parsed_once_however_often_it_is_attached() {
+        let parsed = ParsedPolicies::default();
+        let text = |resource: &str| {
+            format!(
+                r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"s3:*","Resource":"{resource}"}}}}"#
+            )
+        };
+        let of_two = [parsed.parse(&text("*")), parsed.parse(&text("*"))];
+        assert!(Arc::ptr_eq(&of_two[0], &of_two[1]));
+        assert!(!Arc::ptr_eq(&of_two[0], &parsed.parse(&text("arn:aws:s3:::a/*"))));
     }
 }

@@ -7,6 +7,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use stratum_storage::cache::{Bounds, bounded};
 
 /// How many bytes of blocks stay in memory.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -15,6 +16,10 @@ const CACHE_BYTES: u64 = 64 << 20;
 const FILTERS_BYTES: u64 = 128 << 20;
 /// The usual size of a block with its key and its entry in the cache, by which the cache is laid out at first.
 const USUAL_BLOCK_BYTES: u64 = 32 << 10;
+
+/// More than the longest block takes: it has at least one record, and a record is no longer than the command that
+/// brought it, of 1 MiB.
+const LONGEST_BLOCK_BYTES: u64 = 2 << 20;
 
 /// The number of an open range, and the block's offset in its file.
 pub(super) type BlockAddress = (u64, u64);
@@ -47,9 +52,10 @@ impl std::fmt::Debug for Memory {
 
 impl Default for Memory {
     fn default() -> Memory {
-        let usual = (CACHE_BYTES / USUAL_BLOCK_BYTES) as usize;
+        let usual_values = (CACHE_BYTES / USUAL_BLOCK_BYTES) as usize;
+        let bounds = Bounds { usual_values, most: CACHE_BYTES, heaviest: LONGEST_BLOCK_BYTES };
         Memory {
-            blocks: Cache::with_weighter(usual, CACHE_BYTES, BlockBytes),
+            blocks: bounded(bounds, BlockBytes),
             filters: AtomicU64::new(0),
             ranges: AtomicU64::new(0),
             lost: Lost::default(),

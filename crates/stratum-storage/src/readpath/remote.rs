@@ -9,6 +9,7 @@ use super::fetch::checked;
 use super::plan::{PlacedPiece, ReadPlan};
 use super::{ReadError, Reader};
 use crate::blob::{BlobRef, VolumeId};
+use crate::cache::{Bounds, bounded};
 use crate::format::layout::Blocks;
 use crate::format::remote::{GENERATION, object_length, piece_range};
 use crate::remote::{RemoteError, RemoteObject};
@@ -46,7 +47,8 @@ impl Weighter<At, Bytes> for Length {
 
 impl Default for RecentBodies {
     fn default() -> RecentBodies {
-        RecentBodies(Cache::with_weighter((RECENT_BYTES / RUN_BYTES) as usize * 8, RECENT_BYTES, Length))
+        let usual_values = (RECENT_BYTES / RUN_BYTES) as usize * 8;
+        RecentBodies(bounded(Bounds { usual_values, most: RECENT_BYTES, heaviest: RUN_BYTES }, Length))
     }
 }
 
