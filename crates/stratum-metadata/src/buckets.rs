@@ -5,7 +5,9 @@
 //! bucket is changed or deleted.
 
 use crate::keys;
-use crate::record::{BucketConfiguration, BucketId, BucketRecord, DecodeError, Level, decode, level_of};
+use crate::record::{
+    BucketConfiguration, BucketId, BucketRecord, BucketSummary, DecodeError, Level, Migrate, decode, level_of,
+};
 use crate::tree::Value;
 
 /// The bucket's id, from the value under its name.
@@ -20,7 +22,7 @@ pub(crate) fn id_of(under_name: &[u8]) -> Result<BucketId, DecodeError> {
 pub(crate) fn name_of(under_id: &[u8]) -> Result<String, DecodeError> {
     match level_of(under_id)? {
         Level::FIRST => decode(under_id),
-        _ => Ok(decode::<BucketRecord>(under_id)?.name),
+        _ => Ok(decode::<BucketSummary>(under_id)?.name),
     }
 }
 
@@ -35,8 +37,39 @@ pub(crate) fn configuration_of(under_id: &[u8]) -> Result<BucketConfiguration, D
 /// The bucket with that name.
 pub(crate) fn by_name<E: From<DecodeError>>(
     name: &[u8],
-    mut get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
+    get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
 ) -> Result<Option<BucketRecord>, E> {
+    read_by_name(name, get)
+}
+
+/// What a list shows of the bucket with that name.
+pub(crate) fn summary_by_name<E: From<DecodeError>>(
+    name: &[u8],
+    get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
+) -> Result<Option<BucketSummary>, E> {
+    read_by_name(name, get)
+}
+
+/// The bucket with that id.
+pub(crate) fn by_id<E: From<DecodeError>>(
+    id: BucketId,
+    get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
+) -> Result<Option<BucketRecord>, E> {
+    read_by_id(id, get)
+}
+
+/// What a list shows of the bucket with that id.
+pub(crate) fn summary_by_id<E: From<DecodeError>>(
+    id: BucketId,
+    get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
+) -> Result<Option<BucketSummary>, E> {
+    read_by_id(id, get)
+}
+
+fn read_by_name<T: Migrate, E: From<DecodeError>>(
+    name: &[u8],
+    mut get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
+) -> Result<Option<T>, E> {
     let Some(under_name) = get(&keys::bucket_by_name(name))? else { return Ok(None) };
     let record = match level_of(&under_name)? {
         Level::FIRST => Some(under_name),
@@ -45,11 +78,10 @@ pub(crate) fn by_name<E: From<DecodeError>>(
     record.map(|record| Ok(decode(&record)?)).transpose()
 }
 
-/// The bucket with that id.
-pub(crate) fn by_id<E: From<DecodeError>>(
+fn read_by_id<T: Migrate, E: From<DecodeError>>(
     id: BucketId,
     mut get: impl FnMut(&[u8]) -> Result<Option<Value>, E>,
-) -> Result<Option<BucketRecord>, E> {
+) -> Result<Option<T>, E> {
     let Some(under_id) = get(&keys::bucket_by_id(id))? else { return Ok(None) };
     let record = match level_of(&under_id)? {
         Level::FIRST => get(&keys::bucket_by_name(decode::<String>(&under_id)?.as_bytes()))?,

@@ -53,6 +53,7 @@ pub enum DecodeError {
 
 level::same_since!(
     Level::FIRST;
+    BucketSummary,
     ObjectSummary,
     PartRecord,
     Completion,
@@ -149,6 +150,32 @@ mod tests {
             assert_eq!(summary.etag, record.etag);
             assert_eq!(summary.checksum, record.checksum);
             assert_eq!(summary.storage_class, record.storage_class);
+        }
+    }
+
+    #[test]
+    fn a_bucket_s_summary_is_the_front_of_its_record() {
+        let tags = Some([("tag".to_owned(), "value".repeat(100))].into());
+        let of_level = |configuration| BucketRecord {
+            id: BucketId(7),
+            name: "photos".into(),
+            owner: "ann".into(),
+            created: 1_700_000_000_000,
+            region: "us-east-1".into(),
+            configuration,
+        };
+        let tagged = BucketConfiguration { tags, ..BucketConfiguration::default() };
+        for (level, configuration) in
+            [(Level::FIRST, BucketConfiguration::default()), (Level::SECOND, tagged)]
+        {
+            let bytes = encode(level, &of_level(configuration)).unwrap();
+            let expected = BucketSummary {
+                id: BucketId(7),
+                name: "photos".into(),
+                owner: "ann".into(),
+                created: 1_700_000_000_000,
+            };
+            assert_eq!(decode(&bytes), Ok(expected));
         }
     }
 

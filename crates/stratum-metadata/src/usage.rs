@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
+use tracing_mutex::parkinglot::Mutex;
 
 /// The first level that can have quotas.
 pub const QUOTAS_SINCE: Level = Level::SECOND;
@@ -71,7 +72,7 @@ impl ReadView {
         let mut all = UserUsage { is_whole: self.is_summed(owner)?, ..UserUsage::default() };
         let mut after = String::new();
         loop {
-            let buckets = self.buckets_of(owner, &after, BUCKETS_A_LOOK).await?;
+            let buckets = self.buckets_of(owner, "", &after, BUCKETS_A_LOOK).await?;
             for bucket in &buckets {
                 let Some(usage) = self.usage(bucket.id)? else {
                     all.is_whole = false;
@@ -110,19 +111,34 @@ impl ReadView {
 }
 
 /// Has buckets counted to which a quota applies; one for a store.
-pub struct Counter(Metadata);
+pub struct Counter {
+    metadata: Metadata,
+    settled: Mutex<Option<Settled>>,
+}
+
+/// What was there when every count had been begun that is needed, and every other ended. As long as it is the same, no
+/// bucket needs to be looked at.
+#[derive(PartialEq, Eq)]
+struct Settled {
+    bucket_changes: u64,
+    users: Vec<String>,
+    counted: Vec<BucketId>,
+    /// Those of them without a quota of their own.
+    unbounded: Vec<BucketId>,
+}
 
 impl Counter {
     pub fn new(metadata: Metadata) -> Counter {
-        Counter(metadata)
+        Counter { metadata, settled: Mutex::new(None) }
     }
 
     /// Does one step: a page of the first count that isn't complete, else the start or end of a count.
     async fn step_once(&self) -> Result<Next, String> {
-        if self.0.level() < QUOTAS_SINCE {
+        if self.metadata.level() < QUOTAS_SINCE {
             return Ok(Next::After(POLL_INTERVAL));
         }
-        let view = self.0.local();
+        let view = self.metadata.local();
+        let bucket_changes = view.bucket_changes().map_err(text)?;
         let (usages, users) = (view.usages().await.map_err(text)?, view.user_quotas().await.map_err(text)?);
         let is_under_way = |usage: &BucketUsage| usage.counted != Counted::All;
         for owner in users.keys() {
@@ -135,23 +151,45 @@ impl Counter {
             self.propose(Command::CountUsage { bucket: *bucket }).await?;
             return Ok(Next::After(PAGE_PAUSE));
         }
-        for owner in users.keys() {
-            self.begin(&view, owner).await?;
+        let unbounded = usages.iter().filter(|(_, usage)| usage.quota.is_unbounded());
+        let now = Settled {
+            bucket_changes,
+            users: users.keys().cloned().collect(),
+            counted: usages.iter().map(|(bucket, _)| *bucket).collect(),
+            unbounded: unbounded.map(|(bucket, _)| *bucket).collect(),
+        };
+        if self.settled.lock().as_ref() != Some(&now) {
+            // What is proposed here shows in the next look, which then finds nothing more to propose.
+            self.settle(&view, &users, &now.unbounded).await?;
+            *self.settled.lock() = Some(now);
         }
-        for (bucket, _) in usages.iter().filter(|(_, usage)| usage.quota.is_unbounded()) {
-            let record = view.bucket_of(*bucket).map_err(text)?;
-            if record.is_none_or(|record| !users.contains_key(&record.owner)) {
+        Ok(Next::After(POLL_INTERVAL))
+    }
+
+    /// Begins the counts that are needed, and ends those of these buckets that aren't.
+    async fn settle(
+        &self,
+        view: &ReadView,
+        users: &BTreeMap<String, Quota>,
+        unbounded: &[BucketId],
+    ) -> Result<(), String> {
+        for owner in users.keys() {
+            self.begin(view, owner).await?;
+        }
+        for bucket in unbounded {
+            let summary = view.bucket_summary(*bucket).map_err(text)?;
+            if summary.is_none_or(|bucket| !users.contains_key(&bucket.owner)) {
                 self.propose(Command::SetQuota { of: QuotaOf::Bucket(*bucket), quota: None }).await?;
             }
         }
-        Ok(Next::After(POLL_INTERVAL))
+        Ok(())
     }
 
     /// Begins the counts of an owner's buckets that have none.
     async fn begin(&self, view: &ReadView, owner: &str) -> Result<(), String> {
         let mut after = String::new();
         loop {
-            let buckets = view.buckets_of(owner, &after, BUCKETS_A_LOOK).await.map_err(text)?;
+            let buckets = view.buckets_of(owner, "", &after, BUCKETS_A_LOOK).await.map_err(text)?;
             for bucket in &buckets {
                 if view.usage(bucket.id).map_err(text)?.is_none() {
                     let (of, quota) = (QuotaOf::Bucket(bucket.id), Some(Quota::default()));
@@ -166,7 +204,7 @@ impl Counter {
     }
 
     async fn propose(&self, command: Command) -> Result<Outcome, String> {
-        self.0.commit(command, Bytes::new()).await.map_err(text)
+        self.metadata.commit(command, Bytes::new()).await.map_err(text)
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::buckets;
 use crate::keys::{self, Tag};
 use crate::machine::ReadError;
-use crate::record::{BucketId, BucketRecord, ObjectRecord, decode};
+use crate::record::{BucketId, BucketRecord, BucketSummary, ObjectRecord, decode};
 use crate::store::ReadView;
 use std::ops::ControlFlow;
 
@@ -96,5 +96,10 @@ impl ReadView {
     /// The bucket with that id.
     pub fn bucket_of(&self, id: BucketId) -> Result<Option<BucketRecord>, ReadError> {
         buckets::by_id(id, |key| self.value(key))
+    }
+
+    /// What a list shows of the bucket with that id.
+    pub fn bucket_summary(&self, id: BucketId) -> Result<Option<BucketSummary>, ReadError> {
+        buckets::summary_by_id(id, |key| self.value(key))
     }
 }

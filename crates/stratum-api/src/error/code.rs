@@ -138,6 +138,7 @@ codes! {
     ServiceUnavailable SERVICE_UNAVAILABLE "Service is unable to handle request.";
     SignatureDoesNotMatch FORBIDDEN "The request signature that the server calculated does not match the signature that you provided. Check your secret access key and signing method.";
     SlowDown SERVICE_UNAVAILABLE "Please reduce your request rate.";
+    TooManyBuckets BAD_REQUEST "You have attempted to create more buckets than allowed.";
     UnexpectedContent BAD_REQUEST "This request contains unsupported content.";
     UnresolvableGrantByEmailAddress BAD_REQUEST "The email address you provided does not match any account on record.";
     XAmzContentChecksumMismatch BAD_REQUEST "The provided 'x-amz-checksum' header does not match what was computed.";

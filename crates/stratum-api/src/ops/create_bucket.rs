@@ -20,6 +20,9 @@ use stratum_metadata::record::{
 /// The longest document that is read, in bytes: more than a configuration takes.
 const MAX_BODY_BYTES: u64 = 512 * 1024;
 
+/// How many buckets an account may have, as in S3. Of those that are created at the same moment a few may be too many.
+const MOST_BUCKETS: usize = 10_000;
+
 /// The region that has no location constraint, and in which S3 lets the owner of a bucket create the bucket again.
 pub const CLASSIC_REGION: &str = "us-east-1";
 
@@ -36,6 +39,7 @@ pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
     }
     let (acl, ownership) = lists(ctx)?;
     let object_lock = object_lock(ctx)?;
+    check_count(ctx, name.as_str()).await?;
     // S3 enables versioning together with object lock.
     let versioning = object_lock.map(|_| Versioning::Enabled);
     let configuration = BucketConfiguration {
@@ -64,6 +68,18 @@ pub async fn handle(ctx: &Context, name: &str, body: RequestBody) -> S3Result {
             return created(name.as_str());
         }
     }
+}
+
+/// Refuses a further bucket to an account that has as many as S3 lets it have.
+///
+/// # Errors
+/// `TooManyBuckets`, and failures of the store.
+async fn check_count(ctx: &Context, name: &str) -> Result<(), S3Error> {
+    let is_new = ctx.view.bucket(name)?.is_none();
+    if is_new && ctx.view.count_buckets_of(ctx.account.id(), MOST_BUCKETS).await? >= MOST_BUCKETS {
+        return Err(Code::TooManyBuckets.into());
+    }
+    Ok(())
 }
 
 /// The access control list and the object ownership that it begins with.

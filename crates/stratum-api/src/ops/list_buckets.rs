@@ -9,7 +9,7 @@ use crate::xml;
 use crate::xml::Namespace;
 use crate::xml::buckets::{Bucket, Buckets, ListAllMyBucketsResult, Owner};
 use stratum_metadata::listing::Position;
-use stratum_metadata::record::BucketRecord;
+use stratum_metadata::record::BucketSummary;
 
 /// How many buckets a page has at most, and where the request doesn't say.
 const MAX_BUCKETS: usize = 10_000;
@@ -36,7 +36,7 @@ pub async fn handle(ctx: &Context) -> S3Result {
 }
 
 /// A page of an owner's buckets, and the position at which the next page begins, if there is one.
-type Owned = (Vec<BucketRecord>, Option<Position>);
+type Owned = (Vec<BucketSummary>, Option<Position>);
 
 /// Whether the request asks for buckets of the server's region. All buckets are in that region, so that any other
 /// `bucket-region` has none.
@@ -49,33 +49,19 @@ async fn page(ctx: &Context, prefix: Option<&str>, after: &Position, max: usize)
     if !in_this_region(ctx) {
         return Ok((Vec::new(), None));
     }
-    let prefix = prefix.unwrap_or_default();
     let start = match after {
         Position::Start => "",
         Position::After(name) | Position::Past(name) => std::str::from_utf8(name).unwrap_or_default(),
     };
-    let owner = ctx.account.id();
-    let mut start = start.to_owned();
-    let mut found: Vec<BucketRecord> = Vec::new();
     // One more bucket than the page holds is looked for: it tells whether there is another page.
-    while found.len() <= max {
-        let buckets = ctx.view.buckets_of(owner, &start, max + 1).await?;
-        let Some(last) = buckets.last() else { break };
-        start = last.name.clone();
-        let all = buckets.len() <= max;
-        let past_prefix = !start.starts_with(prefix) && start.as_str() > prefix;
-        found.extend(buckets.into_iter().filter(|bucket| bucket.name.starts_with(prefix)));
-        if all || past_prefix {
-            break;
-        }
-    }
+    let mut found = ctx.view.buckets_of(ctx.account.id(), prefix.unwrap_or_default(), start, max + 1).await?;
     let more = found.len() > max;
     found.truncate(max);
     let next = found.last().filter(|_| more).map(|last| Position::After(last.name.clone().into_bytes()));
     Ok((found, next))
 }
 
-fn entry(bucket: &BucketRecord, region: &str) -> Bucket {
+fn entry(bucket: &BucketSummary, region: &str) -> Bucket {
     let name = bucket.name.clone();
     Bucket { name, creation_date: Timestamp(bucket.created), bucket_region: region.to_owned() }
 }

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::rig::{Age, Choices};
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use stratum_metadata::command::{Command, NewBucket};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,6 +50,31 @@ async fn uploads_in_progress_do_not_keep_a_bucket() {
     client.delete("/bucket").await.expect(204);
     client.put("/bucket", "").await.expect(200);
     assert!(client.get("/bucket?uploads").await.elements("Upload").is_empty());
+}
+
+/// As many as S3 lets an account have.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_has_ten_thousand_buckets_at_most() {
+    let client = Client::with_bucket().await;
+    let owner = client.rig.store.metadata.local().bucket("bucket").unwrap().unwrap().owner.clone();
+    let another = |number: usize| NewBucket {
+        chosen: None,
+        name: format!("another-{number}"),
+        owner: owner.clone(),
+        created: 0,
+        region: "us-east-1".into(),
+        configuration: Default::default(),
+    };
+    let create =
+        |number| client.rig.store.metadata.commit(Command::CreateBucket(another(number)), Bytes::new());
+    let mut created = stream::iter((0..9_999).map(create)).buffer_unordered(64);
+    while let Some(outcome) = created.next().await {
+        outcome.unwrap();
+    }
+    client.put("/one-more", "").await.refused(400, "TooManyBuckets");
+    client.put("/bucket", "").await.expect(200);
+    client.delete("/another-7").await.expect(204);
+    client.put("/one-more", "").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -189,6 +189,17 @@ pub struct BucketRecord {
     pub configuration: BucketConfiguration,
 }
 
+/// What a list of buckets shows of one: the first fields of its [`BucketRecord`]. The rest, which may be a hundred times
+/// as long, need not be decoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketSummary {
+    pub id: BucketId,
+    pub name: String,
+    /// The owner's canonical user id.
+    pub owner: String,
+    pub created: UnixMillis,
+}
+
 /// A multipart upload that is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadRecord {

@@ -8,7 +8,7 @@
 
 use super::view::View;
 use super::{ApplyError, Step, buckets};
-use crate::buckets::{by_id, id_of};
+use crate::buckets::{id_of, summary_by_id};
 use crate::command::{Outcome, QuotaOf, Refusal};
 use crate::keys;
 use crate::record::{
@@ -82,7 +82,7 @@ fn put(
 
 /// The total to which a bucket has been added, and its owner.
 fn total_with(view: &mut View<'_>, bucket: BucketId) -> Result<Option<(String, UserTotal)>, ApplyError> {
-    let Some(record) = by_id(bucket, |key| view.value(key))? else { return Ok(None) };
+    let Some(record) = summary_by_id(bucket, |key| view.value(key))? else { return Ok(None) };
     let Some(total) = view.get(keys::user_total(&record.owner))? else { return Ok(None) };
     let below: Option<SummedBelow> = view.get(keys::user_summed(&record.owner))?;
     let is_in = below.is_none_or(|SummedBelow(name)| record.name.as_bytes() < name.as_slice());
@@ -219,7 +219,7 @@ fn check(view: &mut View<'_>, bucket: BucketId, usage: &BucketUsage, bytes: u64,
     if !growing(&usage.quota).admits(bytes, objects) {
         return Err(Refusal::QuotaExceeded.into());
     }
-    let Some(record) = by_id(bucket, |key| view.value(key))? else { return Ok(()) };
+    let Some(record) = summary_by_id(bucket, |key| view.value(key))? else { return Ok(()) };
     let Some(quota) = view.get::<Quota>(keys::user_quota(&record.owner))? else { return Ok(()) };
     let total = view.get::<UserTotal>(keys::user_total(&record.owner))?.unwrap_or_default();
     let (bytes, objects) = (total.bytes.saturating_add(more.0), total.objects.saturating_add(more.1));

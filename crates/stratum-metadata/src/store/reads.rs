@@ -9,8 +9,8 @@ use crate::listing::{
 };
 use crate::machine::{Machine, ReadError};
 use crate::record::{
-    BucketDocument, BucketId, BucketRecord, Completion, DocumentKind, LastPart, Migrate, ObjectRecord,
-    PartRecord, StoredUpload, UploadId, UploadRecord, decode,
+    BucketDocument, BucketId, BucketRecord, BucketSummary, Completion, DocumentKind, LastPart, Migrate,
+    ObjectRecord, PartRecord, StoredUpload, UploadId, UploadRecord, decode,
 };
 use crate::tree::{Base, TreeError, Value};
 use std::ops::{ControlFlow, RangeInclusive};
@@ -152,29 +152,34 @@ impl ReadView {
         .await
     }
 
-    /// An owner's buckets whose names come after `after`, by name, at most `max`.
+    /// An owner's buckets whose names begin with `prefix` and come after `after`, by name, at most `max`.
     pub async fn buckets_of(
         &self,
         owner: &str,
+        prefix: &str,
         after: &str,
         max: usize,
-    ) -> Result<Vec<BucketRecord>, ReadError> {
-        let (all, from) = (keys::buckets_of(owner), keys::bucket_by_owner(owner, after));
-        let from = [from.as_slice(), &[0]].concat();
+    ) -> Result<Vec<BucketSummary>, ReadError> {
+        let names = bucket_names(owner, prefix, after, max);
         self.scanning(move |view| {
-            let mut names = Vec::new();
-            if max > 0 {
-                view.machine()?.scan(&from, &keys::end_of_prefix(&all), |key, _| {
-                    names.extend(key.get(all.len()..).map(<[u8]>::to_vec));
-                    if names.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-                })?;
-            }
             // A bucket that was deleted after the scan is left out.
             let machine = view.machine()?;
-            let named = |name: &Vec<u8>| buckets::by_name(name, |key| Ok(machine.get(key)?)).transpose();
-            names.iter().filter_map(named).collect()
+            let named =
+                |name: &Vec<u8>| buckets::summary_by_name(name, |key| Ok(machine.get(key)?)).transpose();
+            names(view)?.iter().filter_map(named).collect()
         })
         .await
+    }
+
+    /// How many buckets an owner has, counted up to `most`.
+    pub async fn count_buckets_of(&self, owner: &str, most: usize) -> Result<usize, ReadError> {
+        let names = bucket_names(owner, "", "", most);
+        self.scanning(move |view| Ok(names(view)?.len())).await
+    }
+
+    /// How many changes of buckets have been applied: as long as it is the same, the buckets are.
+    pub(crate) fn bucket_changes(&self) -> Result<u64, ReadError> {
+        Ok(self.machine()?.bucket_changes())
     }
 
     /// The object under a key, with one lookup.
@@ -267,5 +272,27 @@ impl ReadView {
     /// All volumes, by id.
     pub fn volumes(&self) -> Result<Vec<VolumeRecord>, ReadError> {
         self.records(&keys::start_of(Tag::Volume), &keys::end_of(Tag::Volume), usize::MAX)
+    }
+}
+
+/// Reads the names of an owner's buckets, as [`ReadView::buckets_of`] says.
+fn bucket_names(
+    owner: &str,
+    prefix: &str,
+    after: &str,
+    max: usize,
+) -> impl FnOnce(&ReadView) -> Result<Vec<Vec<u8>>, ReadError> + use<> {
+    let (all, with_prefix) = (keys::buckets_of(owner), keys::bucket_by_owner(owner, prefix));
+    let behind = [keys::bucket_by_owner(owner, after).as_slice(), &[0]].concat();
+    let (from, to) = (with_prefix.clone().max(behind), keys::end_of_prefix(&with_prefix));
+    move |view| {
+        let mut names = Vec::new();
+        if max > 0 && from < to {
+            view.machine()?.scan(&from, &to, |key, _| {
+                names.extend(key.get(all.len()..).map(<[u8]>::to_vec));
+                if names.len() < max { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+        }
+        Ok(names)
     }
 }

@@ -251,13 +251,18 @@ async fn buckets_are_listed_by_owner_and_name() {
     for (id, name) in [(1, "bbb"), (2, "aaa"), (3, "ccc")] {
         metadata.commit(bucket(id, name), Bytes::new()).await.unwrap();
     }
-    let names = async |after: &str, max| {
-        let buckets = metadata.local().buckets_of("owner", after, max).await.unwrap();
+    let names = async |prefix: &str, after: &str, max| {
+        let buckets = metadata.local().buckets_of("owner", prefix, after, max).await.unwrap();
         buckets.into_iter().map(|bucket| bucket.name).collect::<Vec<_>>()
     };
-    assert_eq!(names("", 10).await, ["aaa", "bbb", "ccc"]);
-    assert_eq!(names("aaa", 1).await, ["bbb"]);
-    assert!(metadata.local().buckets_of("own", "", 10).await.unwrap().is_empty());
+    assert_eq!(names("", "", 10).await, ["aaa", "bbb", "ccc"]);
+    assert_eq!(names("", "aaa", 1).await, ["bbb"]);
+    assert_eq!(names("b", "", 10).await, ["bbb"]);
+    assert_eq!(names("b", "aaa", 10).await, ["bbb"]);
+    assert!(names("b", "bbb", 10).await.is_empty() && names("b", "ccc", 10).await.is_empty());
+    assert!(metadata.local().buckets_of("own", "", "", 10).await.unwrap().is_empty());
+    let counted = |most| metadata.local().count_buckets_of("owner", most);
+    assert_eq!((counted(10).await.unwrap(), counted(2).await.unwrap()), (3, 2));
     let taken = metadata.commit(bucket(9, "aaa"), Bytes::new()).await;
     assert_eq!(taken, Ok(Outcome::Refused(Refusal::BucketExists { owner: "owner".into() })));
 }
