@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::command::{BucketChange, LifecycleAction};
-use crate::record::{BucketDocument, DocumentKind};
 
 const CHANGED: Outcome = Outcome::Refused(Refusal::LifecycleChanged);
 
@@ -20,7 +19,8 @@ impl Store {
 
 #[test]
 fn what_a_lifecycle_asked_for_that_was_replaced_or_removed_is_refused() {
-    let mut store = Store::of_quotas();
+    let mut store = Store::new();
+    store.apply(Command::SetLevel(Level::SECOND));
     store.apply(put("a", 1, small(), WriteCondition::default()));
     store.apply(put("b", 1, small(), WriteCondition::default()));
     store.apply(create_upload(7, "c"));
