@@ -707,7 +707,7 @@ fn keyed() -> [(&'static str, Vec<u8>, &'static str); 18] {
 }
 
 /// The kinds of keys that came with level 2.
-fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 17] {
+fn keyed_since_2() -> [(&'static str, Vec<u8>, &'static str); 18] {
     [
         ("level", keys::level(), "level"),
         ("bucket-document", keys::bucket_document(BUCKET, DocumentKind::Cors), "bucket-document"),

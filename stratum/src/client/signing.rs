@@ -45,18 +45,20 @@ impl Signing {
             return Ok((self.with_region(root), endpoint));
         }
         if let Some(data) = data {
-            let (root, _) = Credentials::kept_in(data)?.ok_or_else(|| CredentialsError::NotKept(data.to_owned()))?;
+            let (root, _) =
+                Credentials::kept_in(data)?.ok_or_else(|| CredentialsError::NotKept(data.to_owned()))?;
             return self.of_this_machine(root, data, &endpoint);
         }
         if let Some(found) = self.of_a_client_named()? {
             return Ok((found, endpoint));
         }
         let data = Path::new(DEFAULT_DATA);
-        let refused = match Credentials::kept_in(data)?.map(|(root, _)| self.of_this_machine(root, data, &endpoint)) {
-            Some(Ok(found)) => return Ok(found),
-            Some(Err(refused)) => refused,
-            None => CredentialsError::None,
-        };
+        let refused =
+            match Credentials::kept_in(data)?.map(|(root, _)| self.of_this_machine(root, data, &endpoint)) {
+                Some(Ok(found)) => return Ok(found),
+                Some(Err(refused)) => refused,
+                None => CredentialsError::None,
+            };
         Ok((self.of_profile(DEFAULT_PROFILE)?.ok_or(refused)?, endpoint))
     }
 

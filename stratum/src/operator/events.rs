@@ -46,7 +46,11 @@ pub(super) async fn drop_all(
     let metadata = &operator.engine.metadata;
     let mut dropped = 0;
     loop {
-        let events = metadata.local().events(&webhook, EVENTS_A_COMMAND, EVENTS_A_COMMAND).await.map_err(unavailable)?;
+        let events = metadata
+            .local()
+            .events(&webhook, EVENTS_A_COMMAND, EVENTS_A_COMMAND)
+            .await
+            .map_err(unavailable)?;
         metadata.forget_events(&webhook, &events).await.map_err(unavailable)?;
         dropped += events.len() as u64;
         if events.len() < EVENTS_A_COMMAND {

@@ -269,7 +269,8 @@ impl Lifecycle {
         let judge = Judge { rules: rules.clone(), now, days: self.days };
         let (actions, next) = judge.page(&self.metadata.local(), bucket, stage).await?;
         let turn = Turn { bucket, put, told: &told.rules, now };
-        let done = stream::iter(actions).map(|action| self.act(turn, action)).buffer_unordered(COMMANDS_AT_ONCE);
+        let done =
+            stream::iter(actions).map(|action| self.act(turn, action)).buffer_unordered(COMMANDS_AT_ONCE);
         done.collect::<Vec<()>>().await;
         Ok(next.map(|stage| At { put, rules, told, stage }))
     }

@@ -261,8 +261,9 @@ async fn buckets_are_listed_by_owner_and_name() {
     assert_eq!(names("b", "aaa", 10).await, ["bbb"]);
     assert!(names("b", "bbb", 10).await.is_empty() && names("b", "ccc", 10).await.is_empty());
     assert!(metadata.local().buckets_of("own", "", "", 10).await.unwrap().is_empty());
-    let counted = |most| metadata.local().count_buckets_of("owner", most);
-    assert_eq!((counted(10).await.unwrap(), counted(2).await.unwrap()), (3, 2));
+    let local = metadata.local();
+    let counted = async |most| local.count_buckets_of("owner", most).await.unwrap();
+    assert_eq!((counted(10).await, counted(2).await), (3, 2));
     let taken = metadata.commit(bucket(9, "aaa"), Bytes::new()).await;
     assert_eq!(taken, Ok(Outcome::Refused(Refusal::BucketExists { owner: "owner".into() })));
 }

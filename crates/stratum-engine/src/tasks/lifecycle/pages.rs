@@ -76,7 +76,8 @@ impl Judge {
         behind: Option<Stage>,
     ) -> Result<Judged, ReadError> {
         let prefix = self.rules.common_prefix().to_vec();
-        let request = VersionsRequest { bucket, prefix, delimiter: None, from, max: PAGE_ENTRIES, owners: false };
+        let request =
+            VersionsRequest { bucket, prefix, delimiter: None, from, max: PAGE_ENTRIES, owners: false };
         let page = view.versions(request).await?;
         view.scanning(move |view| {
             let mut actions = Vec::new();

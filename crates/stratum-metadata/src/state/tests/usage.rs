@@ -7,7 +7,7 @@ const QUOTA: Quota = Quota { bytes: Some(35), objects: Some(3) };
 const REFUSED: Outcome = Outcome::Refused(Refusal::QuotaExceeded);
 
 impl Store {
-    fn of_quotas() -> Store {
+    pub(super) fn of_quotas() -> Store {
         let mut store = Store::new();
         store.apply(Command::SetLevel(Level::SECOND));
         store
