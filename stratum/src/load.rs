@@ -3,7 +3,6 @@
 //! Where one of these is short, requests are refused or connections closed, or soon will be. The status tells the
 //! operator that, and which client holds the most.
 
-use crate::descriptors::Descriptors;
 use crate::shown::bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -18,7 +17,6 @@ pub struct Load {
     pub admission: Admission,
     pub connections: Arc<Connections>,
     pub want_of_space: WantOfSpace,
-    pub descriptors: Arc<Descriptors>,
 }
 
 /// How long after a client was refused for want of space the status tells of it.
@@ -146,7 +144,6 @@ mod tests {
             admission: Admission::new(512 << 20),
             connections: Connections::new(16),
             want_of_space: WantOfSpace::default(),
-            descriptors: Arc::default(),
         };
         assert!(notes(&load.admission(), &load.connections()).is_empty());
         let (one, two) = (Party::User("one".into()), Party::User("two".into()));
@@ -179,7 +176,6 @@ mod tests {
             admission: Admission::new(1 << 20),
             connections: Connections::new(16),
             want_of_space: WantOfSpace::default(),
-            descriptors: Arc::default(),
         };
         let at = Duration::from_secs;
         load.want_of_space.answered(StatusCode::OK, at(5));

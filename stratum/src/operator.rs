@@ -16,7 +16,7 @@ pub mod tiers;
 use crate::backup::configuration::Configuration;
 use crate::backup::produce::Backup;
 use crate::certificate::{CertificateStatus, CertificateTask};
-use crate::descriptors;
+use crate::descriptors::{self, Descriptors};
 use crate::drives::{Allowed, Drives, bytes_under};
 use crate::fsck::{CheckStatus, Checks, Wanted};
 use crate::fullness::{self, Want};
@@ -69,6 +69,7 @@ pub struct Operator {
     counts: Counts,
     /// The wall clock, watched since the start.
     time: Time,
+    descriptors: Descriptors,
 }
 
 /// The parts of the server besides the engine that the routes need.
@@ -102,8 +103,8 @@ impl Operator {
         let was_restored = Restored::read(&engine.set).map_or(true, |mark| mark.is_some());
         let may_lack = was_restored || given_up::is_marked(&engine.set);
         let (began, counts) = (System.monotonic(), Counts::new(may_lack));
-        let time = Time::new(Arc::new(System));
-        Arc::new(Operator { engine, drives, checks, around, began, counts, time })
+        let (time, descriptors) = (Time::new(Arc::new(System)), Descriptors::default());
+        Arc::new(Operator { engine, drives, checks, around, began, counts, time, descriptors })
     }
 
     /// Cancels the check that an operator has started, if one is under way.
@@ -397,7 +398,7 @@ impl Operator {
         let refused = lacked_space.map_or(Want::Nothing, |_| Want::Space);
         let want = fullness::want(&fullness, pressure).max(refused);
         let (admission, connections) = (self.around.load.admission(), self.around.load.connections());
-        let (descriptors, clock_jump) = (self.around.load.descriptors.status(&System), self.time.jumped_by());
+        let (descriptors, clock_jump) = (self.descriptors.status(&System), self.time.jumped_by());
         let certificate = self.around.certificate.as_ref().map(|certificate| certificate.status());
         let stopped = self.engine.journal.why_stopped();
         let label = |id| {

@@ -117,7 +117,7 @@ impl RootCredentials {
             if failed != problem
                 && let Some(error) = &failed
             {
-                tracing::warn!(error, "root's credentials can't be kept beside the index");
+                tracing::warn!(%error, "root's credentials can't be kept beside the index");
             }
             problem = failed;
             tokio::time::sleep(POLL_INTERVAL).await;

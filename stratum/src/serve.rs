@@ -189,7 +189,6 @@ fn serve_store(
         admission: Admission::new(REQUEST_MEMORY_BYTES),
         connections: Connections::new(connections),
         want_of_space: Default::default(),
-        descriptors: Arc::default(),
     };
     let configuration = Configuration::new(args.config.as_deref(), config);
     let tasks = Tasks::default();
