@@ -369,7 +369,7 @@ mod tests {
             |stage: &Stage| matches!(stage, Stage::Uploads(_)),
         ] {
             assert!(pass.left[0].at.as_ref().is_some_and(|at| is_next(&at.stage)));
-            let outcomes = [(); TRIES as usize].map(|()| fail(&mut pass).1);
+            let outcomes = [(); PAGE_ATTEMPTS as usize].map(|()| fail(&mut pass).1);
             assert_eq!(outcomes.last(), Some(&PutOff::UntilNextPass));
         }
         assert!(pass.left.is_empty());
