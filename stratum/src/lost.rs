@@ -155,7 +155,8 @@ fn shown(loss: &Loss) -> String {
         Some(refusal) => format!("It can't be given up: {refusal}.\n"),
         None => format!(
             "Any drive that may have a sound copy brings all of it back, and so does a backup from before which nothing of it changed \
-             (`stratum lost restore`). What a copy of the state in the remote store has is put back by the server itself. To do without: objects and versions among these keys are \
+             (`stratum lost restore`). What the copy of the state in a remote store has is put back by the server itself. \
+             To do without: objects and versions among these keys are \
              there no more then, or lack a part, and what they took on the drives stays taken until \
              `stratum lost reclaim`.\n  stratum lost give-up --token {}\n",
             loss.token
