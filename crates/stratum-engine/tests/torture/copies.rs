@@ -168,6 +168,7 @@ pub async fn mend(life: &mut Life<'_>) -> String {
     let Some((index, files)) = newest(remote).filter(|_| is_made && !life.is_down()) else { return told };
     let Some(file) = life.dice.pick(&files) else { return told };
     let (store, name) = (&remote.store, file.object());
+    let all: Vec<_> = files.iter().map(|file| (file.object(), store.bytes_of(&file.object()))).collect();
     let before = store.bytes_of(&name).unwrap_or_default();
     match before.is_empty() || life.dice.percent(50) {
         true => store.lose(&name),
@@ -191,6 +192,9 @@ pub async fn mend(life: &mut Life<'_>) -> String {
     }
     let is_excused = life.is_down() || life.is_faulty() || life.keeps_to_itself();
     assert!(is_excused, "{name} is bad, and stays so: {:?}", life.run.state_copies.status());
-    store.put(&name, before.clone());
+    // Of a copy without a manifest all is sent again, and what comes otherwise is taken back.
+    for (name, bytes) in all {
+        bytes.into_iter().for_each(|bytes| store.put(&name, bytes));
+    }
     format!("{name} was bad; {told}")
 }

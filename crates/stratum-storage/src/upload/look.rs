@@ -1,8 +1,8 @@
 //! What lies in the remote store, compared with what the records say.
 //!
 //! What lies there is listed *before* the state is asked, as with files on drives: an object that was recorded
-//! meanwhile is then known. An object of a volume that the state doesn't know, or that lies in another object, is
-//! garbage. An object of a volume that should lie on drives may be all that there is of the volume: a state that was
+//! meanwhile is then known. An object of a volume that the state doesn't know, that was dropped, or that lies in another object,
+//! is garbage. An object of a volume that should lie on drives may be all that there is of the volume: a state that was
 //! restored from before the upload doesn't know of it. It is kept, and if too few of the volume's shards are left it
 //! takes their place.
 
@@ -11,7 +11,7 @@ use crate::blob::VolumeId;
 use crate::inspect::{blocking, live_stripes};
 use crate::pace::Class;
 use crate::remote::{Listed, Remote, RemoteError, RemoteObject};
-use crate::volume::{BadFragment, Phase, Volume, VolumeEvent};
+use crate::volume::{BadFragment, Phase, Volume, VolumeEvent, VolumeState};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,15 +95,16 @@ impl Uploader {
     ) -> Result<bool, UploadError> {
         let log = self.table.log.clone();
         let record = blocking(move || log.volume(volume)).await??;
-        match record.map(|record| record.remote) {
-            Some(Some(named)) if named == object => return Ok(false),
-            Some(None) => {
+        match record {
+            Some(record) if record.remote == Some(object) => return Ok(false),
+            // A dropped volume needs nothing, and its record stays for as long as a drive is away.
+            Some(record) if record.remote.is_none() && record.state != VolumeState::Dropped => {
                 if let Some(volume) = self.table.find(volume) {
                     self.take_for_lost(&volume, object).await?;
                 }
                 return Ok(false);
             }
-            Some(Some(_)) | None => {}
+            Some(_) | None => {}
         }
         let is_old = listed.modified.saturating_add(GARBAGE_AGE_MILLIS) <= self.clock.now();
         if !is_old || self.table.is_held_back() {
