@@ -18,7 +18,7 @@ pub use report::Told;
 use crate::client::signing::Signing;
 use crate::client::trust::TrustArgs;
 use crate::client::{self, Operator, ServerArg};
-use crate::offline::{Offline, StoreArgs};
+use crate::offline::{Believed, Offline, StoreArgs};
 use crate::output;
 use crate::remote;
 use clap::Args;
@@ -131,7 +131,7 @@ fn fsck(args: &FsckArgs) -> Result<Report, String> {
         let scratch = scratch.map_err(|error| format!("no folder for a copy of the index: {error}"))?;
         runtime.block_on(async {
             let store =
-                Offline::open(&layout, &scratch.path().join("index"), &[])?.with_remote(remote.clone());
+                Offline::open(&layout, &scratch.path().join("index"), &[], Believed::All)?.with_remote(remote.clone());
             let mut examined = examine::examine(&store, args.quick).await?;
             if !args.quick {
                 let copy = scratch.path().join("copy");

@@ -4,6 +4,9 @@
 //! can't ([`Offline::doubts`]). It refuses a drive that a running server has locked.
 
 mod afar;
+mod given;
+
+pub use given::Given;
 
 use crate::config::Config;
 use crate::layout::Layout;
@@ -13,14 +16,13 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use stratum_engine::provisional::{self, Restored};
 use stratum_metadata::salvage::{Salvaged, Sources};
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::{Tier, VolumeId};
 use stratum_storage::drive::read_only::ReadOnly;
 use stratum_storage::drive::real::RealDrive;
 use stratum_storage::drive::{Drive, DriveId, Threads};
-use stratum_storage::journal::History;
+use stratum_storage::journal::{History, JournalError};
 use stratum_storage::remote::{ObjectStore, Remote};
 use stratum_storage::set::{Remains, replicated_content};
 use stratum_storage::volume::{ShardFiles, VolumeRecord};
@@ -66,6 +68,15 @@ impl StoreArgs {
     }
 }
 
+/// Whose journal and checkpoints the state is built from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Believed {
+    /// The drives', and what the copies have beside them.
+    All,
+    /// The copies' alone: the state of the drives was restored from something else.
+    Copies,
+}
+
 /// A stopped server's store.
 pub struct Offline {
     pub remains: Remains,
@@ -85,13 +96,33 @@ pub struct Offline {
     gave_up: AtomicBool,
 }
 
+impl Believed {
+    /// The journal that these drives know; `hot` are the store's own hot drives.
+    pub fn history(self, sources: &[Arc<Drive>], hot: &[Arc<Drive>]) -> Result<History, JournalError> {
+        match self {
+            Believed::All => History::read(sources),
+            Believed::Copies => History::read_beside(sources, hot),
+        }
+    }
+
+    /// The server's own index, where it belongs to the state.
+    fn index(self, index: &Path) -> Option<PathBuf> {
+        (self == Believed::All).then(|| index.to_owned())
+    }
+}
+
 impl Offline {
     /// Opens the store; the state is built in `scratch`, a folder that must not exist yet. Blocks. Must be called
     /// within a Tokio runtime, since reading volumes needs one.
     ///
     /// `copies` are the folders of unpacked backups and of copies of the state that were fetched from a remote store.
     /// Each is read as one more hot drive. With a copy, no real drive is needed.
-    pub fn open(layout: &Layout, scratch: &Path, copies: &[PathBuf]) -> Result<Offline, String> {
+    pub fn open(
+        layout: &Layout,
+        scratch: &Path,
+        copies: &[PathBuf],
+        believed: Believed,
+    ) -> Result<Offline, String> {
         let say = |error: &dyn Display| error.to_string();
         let clock: Arc<dyn Clock> = Arc::new(System);
         let remains =
@@ -103,15 +134,18 @@ impl Offline {
         if !has_drives && copies.is_empty() {
             return Err(no_drives);
         }
-        let mut hot = remains.drives(Tier::JOURNAL);
+        let mut hot = match believed {
+            Believed::All => remains.drives(Tier::JOURNAL),
+            Believed::Copies => Vec::new(),
+        };
         for (number, folder) in (0..).zip(copies) {
             hot.push(backup_drive(folder, number)?);
         }
-        let history = History::read(&hot).map_err(|error| say(&error))?;
+        let history = believed.history(&hot, &remains.drives(Tier::JOURNAL)).map_err(|error| say(&error))?;
         let mut layout = layout.clone();
         layout.settle(&remains.all_drives());
         let index = layout.index();
-        let sources = Sources { index: scratch.to_owned(), drives: hot, former: Some(index.clone()) };
+        let sources = Sources { index: scratch.to_owned(), drives: hot, former: believed.index(&index) };
         let state = Salvaged::build(&sources, &history, clock).map_err(|error| say(&error))?;
         let files = ShardFiles::find(&remains.tiers);
         let records = state.volumes().map_err(|error| say(&error))?;
@@ -163,8 +197,7 @@ impl Offline {
 
     /// Whether the state is a restored one that was not accepted yet.
     pub fn is_provisional(&self) -> bool {
-        let mark = self.replicated(provisional::FILE);
-        mark.is_some_and(|content| !Restored::parse(&content).accepted)
+        given::unaccepted(&self.remains).is_some()
     }
 
     /// The content of a small file of which every hot drive keeps a copy.

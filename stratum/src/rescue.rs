@@ -19,7 +19,7 @@ use crate::backup::Location;
 use crate::backup::made::Made;
 use crate::client::s3::S3Args;
 use crate::master_keys;
-use crate::offline::{Offline, StoreArgs};
+use crate::offline::{Believed, Given, Offline, StoreArgs};
 use crate::output;
 use crate::remote;
 use batch::{Batch, Rename};
@@ -96,7 +96,10 @@ fn rescue(args: &RescueArgs) -> Result<Summary, String> {
     let outcome = runtime.block_on(async {
         let backup =
             args.backup.as_ref().map(|place| place.unpack(&args.s3, &scratch.join("backup"))).transpose()?;
-        let store = Offline::open_with_afar(&layout, &scratch, backup.as_deref(), remote).await?;
+        let given = backup.as_deref().map(|folder| Given::look(&layout, folder)).transpose()?;
+        let believed = given.map_or(Believed::All, Given::believed);
+        let store = Offline::open_with_afar(&layout, &scratch, backup.as_deref(), believed, remote).await?;
+        let unsure = backup.as_deref().map(|folder| Made::check_set(folder, store.remains.set)).transpose()?;
         let manifest = Manifest::open(&args.to)
             .map_err(|error| format!("{}: {error}", args.to.join(manifest::NAME).display()))?;
         let kept = store.replicated(master_keys::FILE);
@@ -107,7 +110,7 @@ fn rescue(args: &RescueArgs) -> Result<Summary, String> {
             store: &store,
             folder: &args.to,
             batch: Batch::new(&args.to, manifest),
-            summary: Summary::of(&store),
+            summary: Summary::of(&store, unsure.flatten(), given.and_then(Given::left_out)),
         };
         rescue.summary.backup = backup.map(|folder| Made::age(&folder, System.now()));
         rescue.all().await?;
@@ -293,15 +296,18 @@ struct Summary {
 }
 
 impl Summary {
-    fn of(store: &Offline) -> Summary {
+    /// The beginning of a summary, with a sentence about the backup and one about what isn't taken from it or from the
+    /// drives.
+    fn of(store: &Offline, unsure: Option<String>, left_out: Option<String>) -> Summary {
         let basis = match store.state.basis() {
             Basis::Nothing => "the journal alone".to_owned(),
             Basis::Checkpoint(index) => format!("the checkpoint at entry {index} and the journal after it"),
             Basis::Index(index) => format!("the server's own index as of entry {index}"),
         };
         let basis = format!("{basis}, up to entry {}", store.state.reached());
-        let remarks = store.remains.remarks.iter().map(ToString::to_string).collect();
-        let summary = Summary { basis, remarks, doubts: store.doubts(), ..Summary::default() };
+        let remarks = store.remains.remarks.iter().map(ToString::to_string).chain(unsure).collect();
+        let doubts = store.doubts().into_iter().chain(left_out).collect();
+        let summary = Summary { basis, remarks, doubts, ..Summary::default() };
         summary.remarks.iter().chain(&summary.doubts).for_each(|text| eprintln!("note: {text}"));
         summary
     }

@@ -8,6 +8,9 @@
 //! The restored state may be older than the bytes on the drives, and those may be wanted after all. So the state is
 //! *provisional* at first (`stratum_engine::provisional`): the server starts and serves it, and frees nothing of what
 //! the drives hold, until an operator accepts the state with `--accept`. A restore that was interrupted is run again.
+//!
+//! A backup that has more than a provisional state, or another history, takes its place: the restore begins anew, from
+//! that backup alone. It is refused where something was written since, unless the operator gives that up.
 
 use crate::backup::made::Made;
 use crate::backup::{Location, configuration};
@@ -17,7 +20,7 @@ use crate::client::trust::TrustArgs;
 use crate::client::{Operator, ServerArg};
 use crate::fsck::{self, Told, Totals};
 use crate::layout::Layout;
-use crate::offline::{self, Offline, StoreArgs};
+use crate::offline::{self, Believed, Given, Offline, StoreArgs};
 use crate::output;
 use clap::Args;
 use std::fmt::Display;
@@ -26,11 +29,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use stratum_engine::provisional::Restored;
 use stratum_metadata::check::Severity;
-use stratum_metadata::salvage::{self, Basis, Doubt};
+use stratum_metadata::salvage::{self, AskedSince, Basis, Doubt};
 use stratum_storage::ambient::{Clock, System};
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::Threads;
-use stratum_storage::journal::{History, Refounding, refound};
+use stratum_storage::journal::{Refounding, refound};
 use stratum_storage::set::{Set, SetError};
 
 /// The exit code when the state was restored provisionally, or when a dry run has only told what would be restored.
@@ -55,9 +58,13 @@ pub struct RestoreArgs {
     /// was restored before; given with the restore itself, it accepts at once.
     #[arg(long)]
     accept: bool,
+    /// Restore from another backup although something was written, or may have been, since the state was restored: that
+    /// is given up.
+    #[arg(long, requires = "from")]
+    give_up_writes: bool,
     /// With --accept: accept the restored state of the running server at this address. Credentials come from the
     /// environment, from --profile, or from the server's data folder if it is on this machine.
-    #[arg(long, requires = "accept", conflicts_with_all = ["config", "from", "scratch"])]
+    #[arg(long, requires = "accept", conflicts_with_all = ["config", "from", "scratch", "give_up_writes"])]
     endpoint: Option<String>,
     #[command(flatten)]
     signing: Signing,
@@ -145,18 +152,26 @@ fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| say(&error))?;
     let by_itself =
-        runtime.block_on(async { Offline::open(&layout, &scratch.path().join("drives"), &[]) })?;
+        runtime.block_on(async { Offline::open(&layout, &scratch.path().join("drives"), &[], Believed::All) })?;
     let (is_whole, is_provisional) = (by_itself.doubts().is_empty(), by_itself.is_provisional());
+    let set = by_itself.remains.set;
     drop(by_itself);
-    match (is_whole, is_provisional) {
-        (true, false) => return Ok(Outcome::Nothing),
-        (true, true) if args.accept => return accept_stopped(&layout),
-        (true, true) => return Ok(Outcome::Waiting),
-        (false, _) => {}
+    if is_whole && !is_provisional {
+        return Ok(Outcome::Nothing);
     }
     let backup = args.from.as_ref().map(|place| place.unpack(&args.s3, &scratch.path().join("backup")));
     let backup = backup.transpose()?;
-    let open = || Offline::open(&layout, &scratch.path().join("index"), backup.as_slice());
+    if let Some(unsure) = backup.as_deref().map(|folder| Made::check_set(folder, set)).transpose()?.flatten() {
+        output::line(format_args!("Uncertain: {unsure}."));
+    }
+    let given = backup.as_deref().map(|folder| Given::look(&layout, folder)).transpose()?;
+    let believed = given.map_or(Ok(Believed::All), |given| believed(given, args.give_up_writes))?;
+    match (is_whole, believed) {
+        (true, Believed::All) if args.accept => return accept_stopped(&layout),
+        (true, Believed::All) => return Ok(Outcome::Waiting),
+        (false, _) | (_, Believed::Copies) => {}
+    }
+    let open = || Offline::open(&layout, &scratch.path().join("index"), backup.as_slice(), believed);
     let store = runtime.block_on(async { open() })?;
     let (found, totals) = runtime.block_on(fsck::findings(&store))?;
     tell(&store, &found);
@@ -168,11 +183,36 @@ fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
     if args.dry_run {
         return Ok(Outcome::Told);
     }
-    write(store, what, &layout, backup.as_deref(), args.accept)?;
+    write(store, what, &layout, Source { backup: backup.as_deref(), believed }, args.accept)?;
     if let Some(folder) = &backup {
         keep_configuration(folder, &layout)?;
     }
     Ok(if args.accept { Outcome::Accepted } else { Outcome::Provisional })
+}
+
+/// Whether the state is to come from the backup alone.
+///
+/// # Errors
+/// Something would be given up that the operator didn't say is to be given up.
+fn believed(given: Given, give_up_writes: bool) -> Result<Believed, String> {
+    let written = match given {
+        Given::Apart { asked: AskedSince::Entries(entries) } if !give_up_writes => {
+            format!("{entries} changes were made")
+        }
+        Given::Apart { asked: AskedSince::Unknown } if !give_up_writes => "something may have been written".into(),
+        Given::Unclear { ends, restored } => {
+            return Err(format!(
+                "the backup ends at entry {ends}, the state on the drives was restored up to entry {restored}, and whether that \
+                 one has what the backup has isn't known any more: start the server and look; if it is the wrong state, take \
+                 `journal` and `checkpoint` away from every hot drive, keep them, and run this again"
+            ));
+        }
+        given => return Ok(given.believed()),
+    };
+    Err(format!(
+        "{written} since the state on the drives was restored, and this backup's state doesn't have that: copy it out with any \
+         client or with `stratum rescue` without a backup, then run this again with --give-up-writes"
+    ))
 }
 
 /// Accepts the state that was restored before, on the drives of a stopped server.
@@ -237,13 +277,20 @@ fn history_of(store: &Offline) -> Result<Refounding, String> {
     Ok(Refounding { last: (index, hash), floor, m })
 }
 
+/// Where a restored state comes from.
+struct Source<'a> {
+    /// The folder of the unpacked backup.
+    backup: Option<&'a Path>,
+    believed: Believed,
+}
+
 /// Opens the drives, and writes the checkpoint, the mark of a restored state and the journal to them. The new epoch of
 /// the journal comes last: until it is open, a start finds the store as it was before.
 fn write(
     store: Offline,
     what: Refounding,
     layout: &Layout,
-    backup: Option<&Path>,
+    from: Source<'_>,
     accepted: bool,
 ) -> Result<(), String> {
     let say = |error: &dyn Display| error.to_string();
@@ -257,15 +304,22 @@ fn write(
     let set = Set::open(&layout.set_config(Threads::Own), Arc::new(System), &System)
         .map_err(|error| say(&error))?;
     let drives = set.drives(Tier::JOURNAL);
-    let mut sources = drives.to_vec();
-    sources.extend(backup.map(|folder| offline::backup_drive(folder, 0)).transpose()?);
-    let history = History::read(&sources).map_err(|error| say(&error))?;
+    let backup = from.backup.map(|folder| offline::backup_drive(folder, 0)).transpose()?;
+    let all: Vec<_> = drives.iter().cloned().chain(backup.clone()).collect();
+    let sources = match from.believed {
+        Believed::All => all.clone(),
+        Believed::Copies => backup.into_iter().collect(),
+    };
+    let history = from.believed.history(&sources, &drives).map_err(|error| say(&error))?;
     let (index, hash) = what.last;
     if history.hash_at(index).is_some_and(|found| found != hash) {
         return Err("the drives have changed meanwhile: run it again".into());
     }
+    if from.believed == Believed::Copies {
+        salvage::remove_other_histories(&history, index, &drives).map_err(|error| say(&error))?;
+    }
     if let Basis::Checkpoint(index) = basis {
-        salvage::remove_bad_copies(&sources);
+        salvage::remove_bad_copies(&all);
         salvage::copy_checkpoint(index, &sources, &drives, what.m + 1).map_err(|error| say(&error))?;
     }
     Restored { entry: index, at: System.now(), accepted }.write(&set).map_err(|error| say(&error))?;

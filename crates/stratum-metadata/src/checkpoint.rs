@@ -33,7 +33,7 @@ mod stored;
 mod unknown;
 mod void;
 
-pub use audit::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
+pub use audit::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies, remove_other_histories};
 pub use carried::{CarriedCheckpoint, LostFile, RangeCheck, ReadManifest};
 pub use export::Export;
 pub use files::Sizes;

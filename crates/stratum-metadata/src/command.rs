@@ -539,6 +539,38 @@ impl Urgency {
 }
 
 impl Command {
+    /// Whether somebody asked for the command, so that it can't be forgotten without a word. The others are the
+    /// server's own work, which it does again.
+    pub(crate) fn was_asked_for(&self) -> bool {
+        match self {
+            Command::CreateBucket(_)
+            | Command::DeleteBucket { .. }
+            | Command::PutObject { .. }
+            | Command::DeleteObject(_)
+            | Command::CreateUpload { .. }
+            | Command::PutPart { .. }
+            | Command::CompleteUpload { .. }
+            | Command::AbortUpload { .. }
+            | Command::UploadPart { .. }
+            | Command::CompleteMultipartUpload { .. }
+            | Command::SetLevel(_)
+            | Command::ConfigureBucket { .. }
+            | Command::ConfigureObject { .. }
+            | Command::RewrapKeys(_)
+            | Command::SetQuota { .. }
+            | Command::ChangeIdentities(_)
+            | Command::GiveUp(_) => true,
+            Command::Sweep { .. }
+            | Command::Relocate { .. }
+            | Command::Volume(_)
+            | Command::DecideTiers(_)
+            | Command::CountUsage { .. }
+            | Command::SumUsage { .. }
+            | Command::ForgetEvents { .. }
+            | Command::Reclaim(_) => false,
+        }
+    }
+
     /// When the command is refused as the journal fills up.
     pub(crate) fn urgency(&self) -> Urgency {
         match self {

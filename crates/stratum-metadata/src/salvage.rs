@@ -12,7 +12,9 @@ mod former;
 mod looks;
 mod reads;
 
-pub use crate::checkpoint::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies};
+pub use crate::checkpoint::{
+    AuditedCopy, audit, copy_checkpoint, remove_bad_copies, remove_other_histories,
+};
 
 pub use anew::{MadeAnew, lost_files, make_lost_anew};
 pub use former::{check_index, remove_index};
@@ -183,6 +185,36 @@ impl Salvaged {
     pub(crate) fn machine(&self) -> &Machine {
         &self.machine
     }
+}
+
+/// What was asked of a store after an entry of its journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedSince {
+    Nothing,
+    /// So many of the entries change something that somebody asked for.
+    Entries(u64),
+    /// Not all of these entries can be read any more.
+    Unknown,
+}
+
+/// Looks at the journal's entries after `index`.
+///
+/// # Errors
+/// An entry can't be understood.
+pub fn asked_since(history: &History, index: Index) -> Result<AskedSince, SalvageError> {
+    let end = history.runs().last().map_or(0, |run| run.last);
+    let (mut read, mut asked) = (index, 0);
+    for group in groups(history, index + 1) {
+        for entry in group? {
+            read = entry.index;
+            asked += u64::from(entry.proposed.command.was_asked_for());
+        }
+    }
+    Ok(match asked {
+        _ if read < end => AskedSince::Unknown,
+        0 => AskedSince::Nothing,
+        asked => AskedSince::Entries(asked),
+    })
 }
 
 impl Bodies for History {

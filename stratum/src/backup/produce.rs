@@ -35,7 +35,7 @@ impl Backup {
         with_credentials: bool,
     ) -> Result<Backup, String> {
         let checkpoint = metadata.export_checkpoint().map_err(|error| error.to_string())?;
-        let made = Made { at: System.now(), entry: journal.last().0 };
+        let made = Made { at: System.now(), entry: journal.last().0, set: Some(set.id().to_string()) };
         let journal = journal.export();
         let reached = checkpoint.as_ref().map_or(0, CheckpointExport::index);
         if journal.first() > reached + 1 {

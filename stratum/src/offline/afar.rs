@@ -2,7 +2,7 @@
 //! volumes. A copy of the state may be older than a volume's move to the remote store, and then says that the volume
 //! lies on drives.
 
-use super::Offline;
+use super::{Believed, Offline};
 use crate::layout::Layout;
 use crate::private;
 use crate::shown::duration;
@@ -221,11 +221,12 @@ impl Offline {
         layout: &Layout,
         scratch: &Path,
         backup: Option<&Path>,
+        believed: Believed,
         remote: Option<Arc<dyn ObjectStore>>,
     ) -> Result<Offline, String> {
         let mut copies: Vec<PathBuf> = backup.map(Path::to_owned).into_iter().collect();
         let index = scratch.join("index");
-        let Some(remote) = remote else { return Offline::open(layout, &index, &copies) };
+        let Some(remote) = remote else { return Offline::open(layout, &index, &copies, believed) };
         match Afar::look(remote.clone(), &scratch.join("state")).await {
             Ok(afar) => {
                 copies.extend(afar.state().map(Path::to_owned));
@@ -233,11 +234,11 @@ impl Offline {
                     Some(_) => error,
                     None => format!("{error}; {}", afar.without_state()),
                 };
-                let store = Offline::open(layout, &index, &copies).map_err(and_afar)?;
+                let store = Offline::open(layout, &index, &copies, believed).map_err(and_afar)?;
                 store.with_afar(afar).await
             }
             Err(problem) => {
-                let store = Offline::open(layout, &index, &copies);
+                let store = Offline::open(layout, &index, &copies, believed);
                 let mut store =
                     store.map_err(|error| format!("{error}; {problem}"))?.with_remote(Some(remote));
                 store.afar_doubts.push(problem);

@@ -234,3 +234,88 @@ fn a_restored_state_can_be_accepted_while_the_server_is_stopped() {
     server.restart();
     assert_eq!(ask(&server, &["status"]).status.code(), Some(0));
 }
+
+/// Removes what names the objects from all drives of a stopped server.
+fn lose_metadata(data: &Path) {
+    each_drive(data, |drive| {
+        ["journal", "checkpoint"].iter().for_each(|name| drop(std::fs::remove_dir_all(drive.join(name))));
+    });
+    std::fs::remove_dir_all(data.join("meta")).unwrap();
+}
+
+#[test]
+fn a_backup_of_another_store_is_refused_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (right, foreign) = (folder.path().join("right"), folder.path().join("foreign"));
+    let (mut server, mut other) = (Server::start(), Server::start());
+    store(&server, &objects());
+    store(&other, &later());
+    assert!(backup(&server, &right, SECRET_KEY).status.success());
+    assert!(backup(&other, &foreign, SECRET_KEY).status.success());
+    other.kill();
+    server.kill();
+    let data = server.data();
+    lose_metadata(&data);
+    let output = restore(&data, &["--from", foreign.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("of another store"), "{}", said(&output));
+    let rescued = rescue_with(&data, &folder.path().join("out"), Some(&foreign));
+    assert_eq!(rescued.status.code(), Some(2), "{}", said(&rescued));
+    let output = restore(&data, &["--from", right.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    server.restart();
+    for (key, body) in &objects() {
+        assert!(fetch(&server, key).as_ref() == Some(body), "{key}");
+    }
+}
+
+#[test]
+fn a_restore_begins_anew_from_a_backup_that_has_more_than_the_restored_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (folder.path().join("old"), folder.path().join("new"));
+    let mut server = Server::start();
+    let data = server.data();
+    store(&server, &objects());
+    assert!(backup(&server, &old, SECRET_KEY).status.success());
+    store(&server, &later());
+    assert!(ask(&server, &["fsck"]).status.success(), "it takes a checkpoint");
+    assert!(backup(&server, &new, SECRET_KEY).status.success());
+    server.kill();
+    lose_metadata(&data);
+    assert_eq!(restore(&data, &["--from", old.to_str().unwrap()]).status.code(), Some(1));
+    server.restart();
+    assert_eq!(fetch(&server, "later/small"), None, "it came after the older backup");
+    assert!(ask(&server, &["fsck"]).status.success(), "it takes a checkpoint");
+    server.stop();
+
+    let (out, mut known) = (folder.path().join("out"), objects());
+    known.extend(later());
+    let rescued = rescue_with(&data, &out, Some(&new));
+    assert_eq!(rescued.status.code(), Some(0), "{}", said(&rescued));
+    assert_eq!(whole(&out, &known), known.len(), "{}", said(&rescued));
+    let again = restore(&data, &["--from", old.to_str().unwrap()]);
+    assert!(said(&again).contains("the drives know all of it"), "{}", said(&again));
+
+    // Something is written. It would be lost with the newer backup, so that has to be said.
+    server.restart();
+    store(&server, &[("since".to_owned(), vec![3; 700])].into());
+    server.stop();
+    let refused = restore(&data, &["--from", new.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    assert!(said(&refused).contains("--give-up-writes"), "{}", said(&refused));
+    let rescued = rescue_with(&data, &folder.path().join("out2"), Some(&new));
+    assert_eq!(rescued.status.code(), Some(1), "something is left out: {}", said(&rescued));
+    let output = restore(&data, &["--give-up-writes", "--from", new.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("Restored. Start the server"), "{}", said(&output));
+    server.restart();
+    for (key, body) in &known {
+        assert!(fetch(&server, key).as_ref() == Some(body), "{key}");
+    }
+    assert_eq!(fetch(&server, "since"), None);
+    assert!(ask(&server, &["restore", "--accept"]).status.success());
+    server.restart();
+    for (key, body) in &known {
+        assert!(fetch(&server, key).as_ref() == Some(body), "{key}");
+    }
+}

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use stratum_storage::blob::Index;
 use stratum_storage::drive::{Drive, Roster};
+use stratum_storage::journal::{EntryHash, History};
 
 /// A drive's copy of a checkpoint: its manifest, and all range files that the manifest names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +78,27 @@ pub fn copy_checkpoint(
     healthy.sort_by_key(|drive| !holders.iter().any(|holder| holder.id() == drive.id()));
     healthy.truncate(copies);
     sources.bring(&listing, &stored, &healthy)
+}
+
+/// Removes the checkpoints that are of another history than this one up to its entry `last`: beside a journal that ends
+/// before a checkpoint, no start is possible.
+pub fn remove_other_histories(history: &History, last: Index, drives: &[Arc<Drive>]) -> io::Result<()> {
+    let files = files_on(drives);
+    let listing = files.listing();
+    let readable = super::readable(&files).map_err(|error| io::Error::other(error.to_string()))?;
+    let others = readable.iter().map(Stored::applied).filter(|applied| {
+        let hash = history.hash_at(applied.index);
+        applied.index > last || hash.is_some_and(|hash| hash != EntryHash(applied.hash))
+    });
+    for applied in others {
+        for holder in listing.checkpoints.get(&applied.index).into_iter().flatten() {
+            let name = files::name(applied.index);
+            if !files::remove(holder, &name) {
+                return Err(io::Error::other(format!("{name} on {} can't be removed", holder.label())));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes bad files, where another copy of the same checkpoint is sound. Healing then makes new ones.

@@ -82,14 +82,19 @@ impl History {
     /// # Errors
     /// [`JournalError::Newer`] if a newer version wrote it.
     pub fn read(drives: &[Arc<Drive>]) -> Result<History, JournalError> {
-        let found =
-            side_by_side(drives.iter().cloned().map(|drive| (drive.clone(), move || slots::found(&drive))));
-        let found =
-            found.into_iter().flat_map(|(place, slots)| slots.into_iter().map(move |slot| (place, slot)));
-        let survey = Survey::of(drives, found)?;
-        let highest = (survey.number, survey.sequence);
+        History::read_beside(drives, &[])
+    }
+
+    /// Reads the journal of `drives` alone, although the drives in `beside` are there, too. Of what those hold, only the
+    /// numbers count, which a history that is to win over theirs must exceed.
+    ///
+    /// # Errors
+    /// [`JournalError::Newer`] if a newer version wrote either.
+    pub fn read_beside(drives: &[Arc<Drive>], beside: &[Arc<Drive>]) -> Result<History, JournalError> {
+        let (survey, other) = (survey(drives)?, survey(beside)?);
+        let highest = (survey.number.max(other.number), survey.sequence.max(other.sequence));
         let pieces = survey.pieces();
-        let present: Vec<DriveId> = drives.iter().map(|drive| drive.id()).collect();
+        let present: Vec<DriveId> = drives.iter().chain(beside).map(|drive| drive.id()).collect();
         let Some((newest, mut doubts)) = newest(&pieces) else {
             let doubts = vec![Doubt::NoJournal];
             return Ok(History { runs: Vec::new(), others: Vec::new(), doubts, floor: 0, m: 0, highest });
@@ -193,6 +198,15 @@ impl History {
         }
         Err(if found { BodyError::Damaged { index } } else { BodyError::Gone { index } })
     }
+}
+
+/// Looks at the journal's segments on these drives.
+fn survey(drives: &[Arc<Drive>]) -> Result<Survey, JournalError> {
+    let found =
+        side_by_side(drives.iter().cloned().map(|drive| (drive.clone(), move || slots::found(&drive))));
+    let found =
+        found.into_iter().flat_map(|(place, slots)| slots.into_iter().map(move |slot| (place, slot)));
+    Survey::of(drives, found)
 }
 
 /// The piece that the history ends with: the last of the highest epoch that was opened.
