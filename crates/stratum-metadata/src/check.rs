@@ -18,6 +18,7 @@ pub use live::{CheckError, Turns};
 use crate::fingerprint::fingerprint;
 use crate::keys;
 use crate::machine::ReadError;
+use crate::owners::in_words;
 use crate::record::{Applied, BucketId, BucketUsage, Level, Migrate, Owner, UploadId, decode, level_of};
 use crate::tree::{Base, Value};
 use std::collections::{HashMap, HashSet};
@@ -150,6 +151,11 @@ impl<'a> Check<'a> {
         Ok(self.state.get(key)?.and_then(|value| decode(&value).ok()))
     }
 
+    /// The owner in words, with its bucket's name.
+    fn named(&self, owner: &Owner) -> String {
+        in_words(owner, |key| Ok(self.state.get(key)?))
+    }
+
     fn has(&self, key: &[u8]) -> Result<bool, ReadError> {
         Ok(self.state.get(key)?.is_some())
     }
@@ -185,11 +191,11 @@ impl<'a> Check<'a> {
     fn blob(&mut self, owner: &Owner, blob: &BlobRef) -> Result<(), ReadError> {
         match &blob.place {
             Place::Empty => {}
-            Place::ThisEntry { .. } => self.found(Finding::Unsettled { owner: owner.to_string() }),
+            Place::ThisEntry { .. } => self.found(Finding::Unsettled { owner: self.named(owner) }),
             Place::Journal { index, length, crc32c } => {
                 self.checked.journaled += 1;
                 if let Err(problem) = self.bodies.check(owner, *index, *length, *crc32c) {
-                    self.found(Finding::BodyLost { owner: owner.to_string(), index: *index, problem });
+                    self.found(Finding::BodyLost { owner: self.named(owner), index: *index, problem });
                 }
             }
             Place::Packed(at) => {

@@ -7,9 +7,10 @@
 use crate::command::KeyHolder;
 use crate::keys::{self, Tag};
 use crate::machine::ReadError;
+use crate::owners::in_words;
 use crate::record::{
-    Attributes, BucketId, DecodeError, Encryption, EncryptionMode, ObjectRecord, StoredUpload, Version,
-    decode,
+    Attributes, BucketId, DecodeError, Encryption, EncryptionMode, ObjectRecord, Owner, StoredUpload,
+    Version, decode,
 };
 use crate::store::ReadView;
 use std::ops::ControlFlow;
@@ -51,6 +52,16 @@ pub struct EncryptedPage {
 }
 
 impl ReadView {
+    /// Who holds a wrapped key, in words for people. Blocks.
+    pub fn in_words(&self, of: &KeyHolder) -> String {
+        match of.clone() {
+            KeyHolder::Object { bucket, key, version, committed } => {
+                in_words(&Owner::Object { bucket, key, version, committed }, |key| self.value(key))
+            }
+            KeyHolder::Upload(_) => of.to_string(),
+        }
+    }
+
     /// The next page of a walk, which it moves on. Blocks. Data keys that are wrapped with a client's own key are
     /// left out.
     ///

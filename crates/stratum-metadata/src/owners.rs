@@ -5,6 +5,7 @@ use crate::keys::{self, Tag};
 use crate::machine::{Machine, ReadError};
 use crate::record::{Body, BucketId, ObjectRecord, Owner, PartRecord, UploadId, Version, VersionId, decode};
 use crate::space;
+use crate::tree::Value;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use stratum_storage::blob::{BlobRef, Extent, Geometry, Index, Place, VolumeId};
@@ -24,22 +25,36 @@ pub(crate) fn owners_in(
         Owner::Object { .. } => None,
     });
     let (buckets, objects) = (bucket_names(machine)?, made_of(machine, &uploads.collect())?);
-    let words = |bucket: &BucketId, key: &[u8]| {
-        let key = String::from_utf8_lossy(key);
-        match buckets.get(bucket) {
-            Some(name) => format!("the object \"{}\" in {name}", key.escape_debug()),
-            None => format!("the object \"{}\" of bucket {}", key.escape_debug(), bucket.0),
-        }
+    let words = |bucket: BucketId, key: &[u8], version: VersionId| {
+        object_in_words(buckets.get(&bucket).map(String::as_str), bucket, key, version)
     };
     let named = |owner: &Owner| match owner {
-        Owner::Object { bucket, key, version: VersionId::NULL, .. } => words(bucket, key),
-        Owner::Object { bucket, key, version, .. } => format!("{} (version {version})", words(bucket, key)),
+        Owner::Object { bucket, key, version, .. } => words(*bucket, key, *version),
         Owner::Part { upload, number } => match objects.get(upload) {
-            Some((bucket, key)) => format!("{} (part {number})", words(bucket, key)),
+            Some((bucket, key)) => format!("{} (part {number})", words(*bucket, key, VersionId::NULL)),
             None => owner.to_string(),
         },
     };
     Ok(owners.iter().map(named).collect())
+}
+
+/// The owner in words for people, with its bucket's name if that can be read. `get` reads a key of the state.
+pub(crate) fn in_words(owner: &Owner, get: impl FnMut(&[u8]) -> Result<Option<Value>, ReadError>) -> String {
+    let Owner::Object { bucket, key, version, .. } = owner else { return owner.to_string() };
+    let known = buckets::by_id(*bucket, get).ok().flatten();
+    object_in_words(known.as_ref().map(|bucket| bucket.name.as_str()), *bucket, key, *version)
+}
+
+fn object_in_words(name: Option<&str>, bucket: BucketId, key: &[u8], version: VersionId) -> String {
+    let key = String::from_utf8_lossy(key);
+    let object = match name {
+        Some(name) => format!("the object \"{}\" in {name}", key.escape_debug()),
+        None => format!("the object \"{}\" of bucket {}", key.escape_debug(), bucket.0),
+    };
+    match version {
+        VersionId::NULL => object,
+        version => format!("{object} (version {version})"),
+    }
 }
 
 fn bucket_names(machine: &Machine) -> Result<HashMap<BucketId, String>, ReadError> {

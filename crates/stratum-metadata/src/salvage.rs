@@ -12,9 +12,7 @@ mod former;
 mod looks;
 mod reads;
 
-pub use crate::checkpoint::{
-    AuditedCopy, audit, copy_checkpoint, remove_bad_copies, remove_other_histories,
-};
+pub use crate::checkpoint::{AuditedCopy, audit, copy_checkpoint, remove_bad_copies, remove_other_histories};
 
 pub use anew::{MadeAnew, lost_files, make_lost_anew};
 pub use former::{check_index, remove_index};

@@ -239,13 +239,13 @@ impl Check<'_> {
         }
         let owner = Owner::object(bucket, key, record);
         if !self.has(&keys::bucket_by_id(bucket))? {
-            self.found(Finding::NoBucket { owner: owner.to_string() });
+            self.found(Finding::NoBucket { owner: self.named(&owner) });
         }
         if let (Some(time), Owner::Object { key, committed, .. }) = (record.attributes.review, &owner)
             && !self.has(&keys::review(time, bucket, key, *committed))?
         {
             self.found(Finding::Review {
-                owner: owner.to_string(),
+                owner: self.named(&owner),
                 problem: "is due for one, and isn't among them",
             });
         }
@@ -260,14 +260,14 @@ impl Check<'_> {
                 for part in parts {
                     let known: Option<PartRecord> = self.get(&keys::part(*upload, part.number))?;
                     if known.is_none_or(|known| known.size != part.size) {
-                        self.found(Finding::NoPart { owner: owner.to_string(), number: part.number });
+                        self.found(Finding::NoPart { owner: self.named(&owner), number: part.number });
                     }
                 }
                 parts.iter().map(|part| part.size).sum()
             }
         };
         if named != record.size {
-            self.found(Finding::Size { owner: owner.to_string(), size: record.size, named });
+            self.found(Finding::Size { owner: self.named(&owner), size: record.size, named });
         }
         Ok(())
     }
@@ -281,7 +281,7 @@ impl Check<'_> {
             Form::Frames | Form::Sealed => (named == 0) == (size == 0),
         };
         if !is_possible {
-            self.found(Finding::Size { owner: owner.to_string(), size, named });
+            self.found(Finding::Size { owner: self.named(&owner), size, named });
         }
     }
 
@@ -376,7 +376,7 @@ impl Check<'_> {
         let is_named =
             found.is_some_and(|(_, mut owned)| owned.blob().is_some_and(|blob| names(blob, &extent)));
         if !is_named {
-            self.found(Finding::ExtentWithoutOwner { owner: owner.to_string(), volume, offset: start });
+            self.found(Finding::ExtentWithoutOwner { owner: self.named(&owner), volume, offset: start });
         }
         self.high_water(volume, "an extent", start, |geometry| extent_end(geometry, &extent))?;
         Ok(Ok(()))
@@ -445,7 +445,7 @@ impl Check<'_> {
         });
         if !is_due {
             self.found(Finding::Review {
-                owner: owner.to_string(),
+                owner: self.named(&owner),
                 problem: "is among them, and isn't due for one",
             });
         }
@@ -456,7 +456,7 @@ impl Check<'_> {
     pub(super) fn volume(&mut self, owner: &Owner, volume: VolumeId) -> Result<(), ReadError> {
         let record: Option<VolumeRecord> = self.get(&keys::volume(volume))?;
         if record.is_none_or(|record| record.state == VolumeState::Dropped) {
-            self.found(Finding::NoVolume { owner: owner.to_string(), volume });
+            self.found(Finding::NoVolume { owner: self.named(owner), volume });
         }
         Ok(())
     }
@@ -466,12 +466,12 @@ impl Check<'_> {
         let kept: Option<ExtentRecord> = self.get(&keys::extent(extent.volume, extent.start))?;
         let problem = match kept {
             None => "there is none".to_owned(),
-            Some(kept) if kept.owner != *owner => format!("it belongs to {}", kept.owner),
+            Some(kept) if kept.owner != *owner => format!("it belongs to {}", self.named(&kept.owner)),
             Some(kept) if kept.length != extent.length => format!("it has {} bytes", kept.length),
             Some(_) => return Ok(()),
         };
         let (volume, offset) = (extent.volume, extent.start);
-        self.found(Finding::Extent { owner: owner.to_string(), volume, offset, problem });
+        self.found(Finding::Extent { owner: self.named(owner), volume, offset, problem });
         Ok(())
     }
 }

@@ -338,5 +338,5 @@ fn a_lost_body_names_its_object() {
     let found = State::new().findings(&Journal { bad: Some(3) });
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].severity(), Severity::Loss);
-    assert!(found[0].to_string().contains("\"small\" of bucket 1"), "{}", found[0]);
+    assert!(found[0].to_string().contains("\"small\" in bucket"), "{}", found[0]);
 }

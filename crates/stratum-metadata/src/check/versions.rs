@@ -24,7 +24,7 @@ impl Check<'_> {
             Version::DeleteMarker(marker) => {
                 if !self.has(&keys::bucket_by_id(bucket))? {
                     let owner = version_owner(bucket, object, marker.version, committed);
-                    self.found(Finding::NoBucket { owner: owner.to_string() });
+                    self.found(Finding::NoBucket { owner: self.named(&owner) });
                 }
                 Ok(Ok(()))
             }
@@ -35,7 +35,7 @@ impl Check<'_> {
     fn place_of_version(&mut self, bucket: BucketId, key: &[u8], version: &Version) -> Result<(), ReadError> {
         let committed = version.committed();
         let owner = |check: &mut Self, problem| {
-            let owner = version_owner(bucket, key.to_vec(), version.id(), committed).to_string();
+            let owner = check.named(&version_owner(bucket, key.to_vec(), version.id(), committed));
             check.found(Finding::Version { owner, problem });
         };
         if version.id() == VersionId::NULL && committed > 0 {
@@ -70,7 +70,7 @@ impl Check<'_> {
         };
         let version: Option<Version> = self.get(&keys::version(bucket, object, committed))?;
         if version.is_none_or(|version| version.id() != VersionId::NULL) {
-            let owner = version_owner(bucket, object.to_vec(), VersionId::NULL, committed).to_string();
+            let owner = self.named(&version_owner(bucket, object.to_vec(), VersionId::NULL, committed));
             self.found(Finding::Version {
                 owner,
                 problem: "is said to have a null version, and has none there",
