@@ -5,19 +5,29 @@
 //! generates one at the first start and keeps it on every hot drive, so that it survives the loss of drives. Encryption
 //! then protects the data on warm and cold drives, but protects nothing from somebody who has a hot drive
 //! (`docs/SECURITY.md`). When an operator gives keys later, the generated key stays in use for what it has wrapped.
+//!
+//! No key is generated where something is encrypted already: it would hide that the key of that is missing.
+
+mod used;
 
 use crate::config::Config;
 use crate::credentials::variable;
 use crate::failure::Failure;
 use crate::private;
 use std::path::Path;
-use stratum_cipher::{KEY_BYTES, MasterKeys};
+use std::sync::Arc;
+use stratum_cipher::{Asked, DataKey, KEY_BYTES, KeyMark, KeyService, MasterKeys, Salt};
+use stratum_engine::Engine;
+use stratum_metadata::EncryptedWalk;
 use stratum_storage::ambient::{Entropy, System};
 use stratum_storage::set::Set;
+use tracing_mutex::parkinglot::Mutex;
 use zeroize::Zeroizing;
 
 /// The name of the file on the drives that holds the generated key.
 pub const FILE: &str = "master-keys";
+/// The name of the file on the drives that says which keys may have wrapped something.
+pub use used::FILE as USED_FILE;
 /// The name of the generated key.
 const MADE: &str = "stratum";
 
@@ -51,27 +61,153 @@ fn read(file: &Path) -> Result<MasterKeys, String> {
     MasterKeys::parse(&text).map_err(|error| error.to_string())
 }
 
-/// All keys of a server: those that the operator gives, and the generated one. A key is generated if there is none at
-/// all.
-///
-/// # Errors
-/// The generated key can't be written to the drives, or can't be read from them.
-pub fn of_store(configured: Option<MasterKeys>, set: &Set) -> Result<MasterKeys, Failure> {
-    let kept = set.read_replicated(FILE)?.map(parse_kept).transpose()?;
-    Ok(match (configured, kept) {
-        (Some(configured), Some(kept)) => configured.and_former(kept),
-        (Some(configured), None) => configured,
-        (None, Some(kept)) => kept,
-        (None, None) => {
-            let text = generate(MADE)?;
-            set.write_replicated(FILE, text.as_bytes())?;
+/// The master keys of a running server.
+#[derive(Debug)]
+pub struct StoreKeys {
+    keys: MasterKeys,
+    set: Arc<Set>,
+    /// Keys that may have wrapped something, also those that aren't here.
+    used: Mutex<Vec<KeyMark>>,
+    /// The text of a key that was generated now and isn't on the drives yet.
+    made: Mutex<Option<Zeroizing<String>>>,
+}
+
+impl StoreKeys {
+    /// All keys of a server: those that the operator gives, and the generated one. A key is generated if there is none
+    /// at all; it counts only once [`StoreKeys::keep`] has kept it.
+    ///
+    /// # Errors
+    /// The generated key can't be read from the drives, or there is no key and former ones have wrapped something.
+    pub fn find(configured: Option<MasterKeys>, set: Arc<Set>) -> Result<StoreKeys, Failure> {
+        let kept = set.read_replicated(FILE)?.map(parse_kept).transpose()?;
+        let former = used::read(&set);
+        let (keys, made) = match (configured, kept) {
+            (Some(configured), Some(kept)) => (configured.and_former(kept), None),
+            (Some(keys), None) | (None, Some(keys)) => (keys, None),
+            (None, None) => match former.as_deref() {
+                Some(former) if !former.is_empty() => {
+                    return Err(format!("{}: {WAY_OUT}", missed(former)).into());
+                }
+                _ => {
+                    let text = generate(MADE)?;
+                    (MasterKeys::parse(&text).map_err(|error| error.to_string())?, Some(text))
+                }
+            },
+        };
+        // A key that a rotation took off the record isn't put on it again for being here still.
+        let used = match former {
+            Some(former) => used::union(&former, &keys.wrapping_marks()),
+            None => keys.marks(),
+        };
+        Ok(StoreKeys { keys, set, used: Mutex::new(used), made: Mutex::new(made) })
+    }
+
+    /// Keeps what was found on the drives, after the store was opened: a key that was generated now, and which keys
+    /// may have wrapped something.
+    ///
+    /// # Errors
+    /// A key was generated, and can't be kept, or something is encrypted already.
+    pub fn keep(&self, engine: &Engine) -> Result<(), Failure> {
+        if let Some(text) = self.made.lock().take() {
+            if is_anything_encrypted(engine)? {
+                return Err(format!(
+                    "objects or users' secrets are encrypted, and no master key is there: {WAY_OUT}"
+                )
+                .into());
+            }
+            self.set.write_replicated(FILE, text.as_bytes())?;
             tracing::info!(
                 "made a master key for encrypted objects; it lies on every hot drive, and who has one of those has the key: \
                  set encryption.master_keys to keep it elsewhere"
             );
-            MasterKeys::parse(&text).map_err(|error| error.to_string())?
         }
-    })
+        self.note().into_iter().for_each(|note| tracing::error!("{note}"));
+        self.write_used();
+        Ok(())
+    }
+
+    /// A sentence about keys that are missing.
+    pub fn note(&self) -> Option<String> {
+        let here = self.keys.marks();
+        let mut missing = self.used.lock().clone();
+        missing.retain(|key| !here.iter().any(|known| known.mark == key.mark));
+        (!missing.is_empty()).then(|| {
+            format!(
+                "{}: what they wrapped can't be read. Put their lines back; if none of it is left, `stratum keys rotate` finds that \
+                 out",
+                missed(&missing)
+            )
+        })
+    }
+
+    fn write_used(&self) {
+        let used = self.used.lock().clone();
+        if used::read(&self.set).as_ref() != Some(&used)
+            && let Err(error) = used::write(&self.set, &used)
+        {
+            tracing::warn!(%error, "which master keys are used can't be kept: one that is taken out too early isn't missed");
+        }
+    }
+}
+
+impl KeyService for StoreKeys {
+    fn wrap<'a>(
+        &'a self,
+        name: Option<&'a str>,
+        data: &'a DataKey,
+        of: &'a [u8],
+        salt: Salt,
+    ) -> Asked<'a, Vec<u8>> {
+        self.keys.wrap(name, data, of, salt)
+    }
+
+    fn unwrap<'a>(&'a self, wrapped: &'a [u8], of: &'a [u8]) -> Asked<'a, DataKey> {
+        self.keys.unwrap(wrapped, of)
+    }
+
+    fn usual(&self) -> &str {
+        self.keys.usual()
+    }
+
+    fn is_outdated(&self, name: Option<&str>, wrapped: &[u8]) -> bool {
+        self.keys.is_outdated(name, wrapped)
+    }
+
+    fn has_key_of(&self, wrapped: &[u8]) -> bool {
+        self.keys.has_key_of(wrapped)
+    }
+
+    fn forget_former(&self) {
+        *self.used.lock() = self.keys.wrapping_marks();
+        self.write_used();
+    }
+}
+
+/// What an operator can do about a key that isn't there.
+const WAY_OUT: &str = "give it in encryption.master_keys, or bring back a hot drive that has the file `master-keys`; a backup \
+                       with credentials has it, too. If it is lost for good, so is what it wrapped: then give a new key \
+                       (`stratum keys generate`), delete that, and run `stratum keys rotate`";
+
+fn missed(keys: &[KeyMark]) -> String {
+    format!(
+        "master keys that have wrapped keys of objects or users are neither configured nor on the drives: {}",
+        used::in_words(keys)
+    )
+}
+
+/// Whether anything is encrypted with a master key. Goes over all objects if nothing is.
+fn is_anything_encrypted(engine: &Engine) -> Result<bool, Failure> {
+    let view = engine.metadata.local();
+    if view.identities()?.is_some_and(|identities| !identities.key.is_empty()) {
+        return Ok(true);
+    }
+    let mut walk = EncryptedWalk::default();
+    loop {
+        let page = view.encrypted(&mut walk)?;
+        if !page.found.is_empty() || page.is_last {
+            return Ok(!page.found.is_empty());
+        }
+    }
 }
 
 /// The keys of a stopped server's store: those that the operator gives, and the one that a hot drive kept.
@@ -106,7 +242,6 @@ mod tests {
     use super::*;
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
-    use stratum_cipher::KeyService;
 
     #[test]
     fn a_file_that_others_may_read_is_refused() {

@@ -8,7 +8,7 @@ use crate::credentials::Credentials;
 use crate::failure::Failure;
 use crate::identities::identities;
 use crate::layout::{Layout, LiveMeta};
-use crate::master_keys;
+use crate::master_keys::{self, StoreKeys};
 use crate::private;
 use crate::remote;
 use crate::root::RootCredentials;
@@ -41,7 +41,7 @@ pub struct Opened {
     pub root: RootCredentials,
     pub identities: Identities,
     /// The master keys, which wrap the data keys of encrypted objects.
-    pub keys: Arc<dyn KeyService>,
+    pub keys: Arc<StoreKeys>,
     pub usage: Arc<UsageTask>,
     /// The model that classifies objects by their bytes, unless that is off.
     pub classifier: Option<Classifier>,
@@ -64,15 +64,17 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
     let (set, live) = (&foundation.set, layout.live(foundation.set.clone()));
     let root = RootCredentials::find(said, set, &layout.meta, live.clone())?;
     let identities = identities(config, root.credentials())?;
-    let keys: Arc<dyn KeyService> = Arc::new(master_keys::of_store(configured_keys, &foundation.set)?);
+    let keys = Arc::new(StoreKeys::find(configured_keys, foundation.set.clone())?);
     let metas = layout.metas(&set.all_drives());
     let usage = UsageTask::open(&metas, live.clone(), config.tiering.memory as usize, config.clock.day);
     let usage = Arc::new(usage);
     let samples = Arc::new(classify::samples(config, classifier.as_ref()));
     let engine_config = engine_config(config, &layout, live, usage.usage().clone(), samples)
         .map_err(|error| error.to_string())?;
-    let engine_config = stratum_engine::Config { keys: Some(keys.clone()), remote, ..engine_config };
+    let engine_config =
+        stratum_engine::Config { keys: Some(keys.clone() as Arc<dyn KeyService>), remote, ..engine_config };
     let engine = runtime.block_on(Engine::open(foundation, engine_config))?;
+    runtime.block_on(async { keys.keep(&engine) }).inspect_err(|_| engine.shutdown())?;
     Ok(Opened { engine, layout, root, identities, keys, usage, classifier })
 }
 

@@ -21,6 +21,7 @@ use crate::drives::{Allowed, Drives, bytes_under};
 use crate::fsck::{CheckStatus, Checks, Wanted};
 use crate::fullness::{self, Want};
 use crate::load::{self, Load};
+use crate::master_keys::StoreKeys;
 use crate::status::{
     self, Background, DriveStatus, HeldStatus, IndexStatus, JournalStatus, Redundancy, Space, State, Status,
     TaskStatus,
@@ -80,6 +81,7 @@ pub struct Around {
     pub usage: Arc<UsageTask>,
     /// The task that watches the TLS certificate; nothing if the server doesn't speak TLS.
     pub certificate: Option<Arc<CertificateTask>>,
+    pub keys: Arc<StoreKeys>,
     /// The canonical ids of the accounts, which may own buckets.
     pub accounts: BTreeSet<String>,
 }
@@ -406,12 +408,15 @@ impl Operator {
         };
         let members = self.engine.journal.members().into_iter().filter_map(label).collect::<Vec<_>>();
         let is_out_of_reach = redundancy.unreadable_objects > 0 || tiers::is_remote_away(&self.engine);
+        let missing_keys = self.around.keys.note();
         let is_damaged = !index.available
             || !index.lost.is_empty()
             || stopped.is_some()
             || is_out_of_reach
+            || missing_keys.is_some()
             || want == Want::Drives;
         let mut notes = notes(&drives, &members, &index, redundancy.unreadable_objects > 0);
+        notes.extend(missing_keys);
         notes.extend(status::notes_of_lost(&index));
         notes.extend(stopped.map(|why| format!("writes are refused (503): {why}")));
         notes.extend((redundancy.unreadable_objects > 0).then(|| {

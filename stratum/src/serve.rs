@@ -198,6 +198,7 @@ fn serve_store(
         load: load.clone(),
         usage: usage.clone(),
         certificate: certificate.clone(),
+        keys: keys.clone(),
         accounts: accounts(config),
     };
     let operator = Operator::new(engine.clone(), layout.embedded, around);

@@ -24,7 +24,7 @@ mod wrapped;
 
 pub use body::BodyKey;
 pub use data_key::DataKey;
-pub use master::{KeyFileError, MasterKeys};
+pub use master::{KeyFileError, KeyMark, MasterKeys};
 pub use primitives::{KEY_BYTES, Salt, TAG_BYTES};
 pub use service::{Asked, KeyError, KeyService};
 pub use wrapped::{NotUnwrapped, Wrapped};

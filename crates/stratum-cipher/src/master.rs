@@ -34,6 +34,13 @@ struct MasterKey {
     mark: [u8; 8],
 }
 
+/// A master key without its secret: its name, and what tells which key wrapped something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyMark {
+    pub name: String,
+    pub mark: [u8; 8],
+}
+
 /// Why a file can't be used as one of master keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyFileError {
@@ -95,6 +102,18 @@ impl MasterKeys {
         self
     }
 
+    /// All these keys, without their secrets.
+    pub fn marks(&self) -> Vec<KeyMark> {
+        self.keys.iter().map(MasterKey::public).collect()
+    }
+
+    /// Those that wrap something today: of each name the first.
+    pub fn wrapping_marks(&self) -> Vec<KeyMark> {
+        let wraps =
+            |key: &&MasterKey| self.wrapping(Some(&key.name)).is_some_and(|first| first.mark == key.mark);
+        self.keys.iter().filter(wraps).map(MasterKey::public).collect()
+    }
+
     /// The key that wraps under a name, or under the usual one.
     fn wrapping(&self, name: Option<&str>) -> Option<&MasterKey> {
         let name = local_name(name.unwrap_or(&self.usual));
@@ -126,6 +145,10 @@ impl MasterKey {
         let mut mark = [0; 8];
         derive(&secret, &[], MARK, &mut mark);
         Ok(MasterKey { name: name.to_owned(), secret: Zeroizing::new(secret), mark })
+    }
+
+    fn public(&self) -> KeyMark {
+        KeyMark { name: self.name.clone(), mark: self.mark }
     }
 }
 
@@ -161,6 +184,11 @@ impl KeyService for MasterKeys {
         let above = Wrapped::decode(wrapped).map(|wrapped| wrapped.above);
         // Where there is no key of that name, what was wrapped stays as it is.
         self.wrapping(name).is_some_and(|key| above.is_some_and(|above| above != key.mark))
+    }
+
+    fn has_key_of(&self, wrapped: &[u8]) -> bool {
+        let above = Wrapped::decode(wrapped).map(|wrapped| wrapped.above);
+        above.is_some_and(|above| self.keys.iter().any(|key| key.mark == above))
     }
 }
 
@@ -234,6 +262,9 @@ mod tests {
         assert!(!before.is_outdated(Some("a"), &wrapped) && !before.is_outdated(None, &wrapped));
         let rotated = keys(&[("a", 2), ("a", 1)]);
         assert!(rotated.is_outdated(Some("a"), &wrapped) && rotated.is_outdated(None, &wrapped));
+        assert!(rotated.has_key_of(&wrapped) && !keys(&[("a", 2)]).has_key_of(&wrapped));
+        assert_eq!(rotated.marks(), [keys(&[("a", 2)]).marks(), before.marks()].concat());
+        assert_eq!(rotated.wrapping_marks(), keys(&[("a", 2)]).marks());
         assert_eq!(opens(&rotated, &wrapped), Ok(()));
         let anew = wrap(&rotated, Some("a")).unwrap();
         assert!(!rotated.is_outdated(Some("a"), &anew));

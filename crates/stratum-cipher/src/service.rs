@@ -36,6 +36,12 @@ pub trait KeyService: Send + Sync + Debug {
 
     /// Whether the key of that name, or the usual one, would wrap it with other bytes today: it has been rotated since.
     fn is_outdated(&self, name: Option<&str>, wrapped: &[u8]) -> bool;
+
+    /// Whether the key that wrapped it is kept here.
+    fn has_key_of(&self, wrapped: &[u8]) -> bool;
+
+    /// Says that nothing is wrapped any more with another key than those that wrap today. May block.
+    fn forget_former(&self) {}
 }
 
 /// Why a key service didn't do what it was asked.

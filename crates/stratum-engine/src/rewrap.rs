@@ -138,7 +138,7 @@ impl Rewrapper {
         let page = blocking::spawn(move || view.encrypted(&mut walk).map(|page| (page, walk))).await;
         let (page, walk) = page.map_err(text)?.map_err(text)?;
         let looked_at = page.found.len() as u64;
-        let (mut changes, mut failed, mut problem) = (Vec::new(), page.damaged, None);
+        let (mut changes, mut failed, mut problem, mut lost) = (Vec::new(), page.damaged, None, None);
         let secrets = if page.is_last { self.rewrap_of_secrets(keys).await? } else { Secrets::None };
         if let Secrets::Failed(error) = &secrets {
             failed += 1;
@@ -146,6 +146,11 @@ impl Rewrapper {
         }
         for Encrypted { of, encryption, name } in page.found {
             if !keys.is_outdated(encryption.mode.named_key(), &encryption.key) {
+                // Where no key has that name any more, what it wrapped may be lost.
+                if !keys.has_key_of(&encryption.key) {
+                    failed += 1;
+                    lost = Some((of, KeyError::NotHere));
+                }
                 continue;
             }
             match self.rewrap(keys, encryption.mode.named_key(), &encryption.key, &name).await {
@@ -154,10 +159,12 @@ impl Rewrapper {
                 Err(error @ KeyError::Unavailable(_)) => return Err(error.to_string()),
                 Err(error) => {
                     failed += 1;
-                    problem = Some(format!("{of}: {error}"));
+                    lost = Some((of, error));
                 }
             }
         }
+        problem =
+            lost.map(|(of, error)| format!("{}: {error}", self.metadata.local().in_words(&of))).or(problem);
         let mut rewrapped = u64::from(matches!(secrets, Secrets::Rewrapped));
         let outdated = rewrapped + changes.len() as u64;
         while !changes.is_empty() {
@@ -187,6 +194,11 @@ impl Rewrapper {
         }
         let (walks, RewrapStatus { looked_at, rewrapped, failed, left, .. }) = (state.walks, &state.status);
         tracing::info!(walks, looked_at, rewrapped, failed, left, "wrapped data keys anew");
+        let is_clean = *failed == 0 && *left == 0;
+        drop(state);
+        if let Some(keys) = self.keys.clone().filter(|_| is_clean) {
+            blocking::spawn(move || keys.forget_former()).await.map_err(text)?;
+        }
         Ok(Next::After(IDLE_INTERVAL))
     }
 

@@ -3,6 +3,7 @@
 
 use super::finding::Finding;
 use crate::credentials;
+use crate::master_keys;
 use crate::offline::Offline;
 use std::collections::{BTreeMap, HashSet};
 use stratum_engine::{given_up, provisional};
@@ -14,7 +15,8 @@ use stratum_storage::set::{ReplicatedCopy, replicated_copy};
 use stratum_storage::volume::VolumeState;
 
 /// The small files that every hot drive holds a copy of.
-pub const REPLICATED: [&str; 3] = [credentials::FILE, provisional::FILE, given_up::FILE];
+pub const REPLICATED: [&str; 5] =
+    [credentials::FILE, master_keys::FILE, master_keys::USED_FILE, provisional::FILE, given_up::FILE];
 
 /// The result of a check.
 #[derive(Debug, Default)]
@@ -61,7 +63,11 @@ fn replicated(store: &Offline, file: &str, findings: &mut Vec<Finding>) {
         ReplicatedCopy::Sound { sequence } => Some(*sequence),
         ReplicatedCopy::Absent | ReplicatedCopy::Damaged => None,
     };
-    let Some(newest) = copies.iter().filter_map(sequence).max() else { return };
+    let newest = copies.iter().filter_map(sequence).max();
+    if newest.is_none() && copies.contains(&ReplicatedCopy::Damaged) {
+        findings.push(Finding::ReplicatedLost { file: file.to_owned() });
+    }
+    let Some(newest) = newest else { return };
     for (drive, copy) in drives.iter().zip(copies) {
         let problem = match copy {
             ReplicatedCopy::Sound { sequence } if sequence == newest => continue,

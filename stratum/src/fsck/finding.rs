@@ -47,6 +47,8 @@ pub enum Finding {
     Index { problem: String },
     #[error("{file} on {drive} is {problem}: `--repair` writes it again from another drive")]
     Replicated { file: String, drive: String, problem: &'static str },
+    #[error("{file} is damaged on every hot drive that has it: bring back a drive with a sound copy")]
+    ReplicatedLost { file: String },
     #[error("shard {shard} of {volume} {}: heal or `--repair` writes it anew", shard_flaw(.flaw))]
     Shard { volume: VolumeId, shard: u8, flaw: FileFlaw },
     #[error("{}", stripe_flaw(.volume, .found))]
@@ -134,7 +136,7 @@ impl Finding {
                 Severity::Note
             }
             Finding::Drives(_) => Severity::Weak,
-            Finding::History(_) | Finding::Lost { .. } => Severity::Loss,
+            Finding::History(_) | Finding::Lost { .. } | Finding::ReplicatedLost { .. } => Severity::Loss,
             Finding::Stripe { found, .. } if !found.is_readable() => Severity::Loss,
             Finding::Stripe { found, .. } if found.parity == Parity::Ambiguous => Severity::Wrong,
             Finding::Journal(thin) if thin.sound == 0 => Severity::Wrong,

@@ -160,3 +160,28 @@ fn lost_bytes_are_told_with_the_object_that_they_belong_to() {
     let (code, told) = fsck(&data, &["--repair"]);
     assert!(code == 1 && told.iter().any(|text| text.starts_with("loss: ")), "{told:?}");
 }
+
+#[test]
+fn rotten_copies_of_the_master_key_are_told_of_and_mended() {
+    let server = killed(&objects());
+    let data = server.data();
+    let copies: Vec<PathBuf> = (0..6).map(|drive| data.join(format!("hot/{drive}/master-keys"))).collect();
+    let sound = std::fs::read(&copies[0]).unwrap();
+    copies[1..4].iter().for_each(|copy| flip(copy, sound.len() as u64 / 2));
+    let (code, found) = fsck(&data, &[]);
+    let told =
+        found.iter().filter(|told| told.contains("master-keys on hot/") && told.contains("is damaged"));
+    assert_eq!((code, told.count()), (1, 3), "{found:?}");
+    let (code, found) = fsck(&data, &["--repair"]);
+    assert_eq!((code, found.len()), (0, 0), "{found:?}");
+    let alike =
+        copies.iter().map(|copy| std::fs::read(copy).unwrap()).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(alike.len(), 1);
+    // Where no sound copy is left, that is a loss.
+    copies.iter().for_each(|copy| flip(copy, sound.len() as u64 / 2));
+    let (code, found) = fsck(&data, &[]);
+    assert!(
+        code == 1 && found.iter().any(|told| told.contains("master-keys is damaged on every hot drive")),
+        "{found:?}"
+    );
+}

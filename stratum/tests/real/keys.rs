@@ -5,9 +5,11 @@ use crate::client::{client, client_of};
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ServerSideEncryption;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 const BUCKET: &str = "bucket";
 /// The lengths of the test objects: one lies in the journal, the other in extents.
@@ -175,4 +177,89 @@ fn a_start_with_unusable_keys_is_refused_before_a_drive_is_touched() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(started().contains("chmod 600"));
     assert_eq!(stratum(&["keys", "generate", "no name"]).status.code(), Some(2));
+}
+
+/// Starts a server that is expected to be refused; gives what it said.
+fn refused_start(server: &Server) -> String {
+    let data = server.data();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+    command.args(["server", "--address", "127.0.0.1:0", "--data"]).arg(&data);
+    command.env("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY).env("STRATUM_ROOT_SECRET_KEY", SECRET_KEY);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    for _ in 0..600 {
+        if let Some(status) = process.try_wait().unwrap() {
+            let mut said = String::new();
+            process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            assert_eq!(status.code(), Some(2), "{said}");
+            return said;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
+    panic!("the start was not refused");
+}
+
+/// Removes a file from all hot drives; gives its content.
+fn take_away(server: &Server, name: &str) -> Vec<u8> {
+    let mut content = Vec::new();
+    for drive in 0..6 {
+        let file = server.data().join(format!("hot/{drive}/{name}"));
+        content = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+    }
+    content
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_is_made_where_something_is_encrypted_with_one_that_is_gone() {
+    let mut server = Server::start();
+    client(&server).create_bucket().bucket(BUCKET).send().await.unwrap();
+    put(&server, "made", ServerSideEncryption::Aes256).await;
+    server.stop();
+    let kept = take_away(&server, "master-keys");
+    let said = refused_start(&server);
+    assert!(said.contains("neither configured nor on the drives: stratum ("), "{said}");
+    // A store that an earlier server wrote has no record of its keys.
+    take_away(&server, "master-keys-used");
+    let said = refused_start(&server);
+    assert!(said.contains("are encrypted, and no master key is there"), "{said}");
+    assert!(!server.data().join("hot/0/master-keys").exists(), "none was made");
+    std::fs::write(server.data().join("hot/0/master-keys"), kept).unwrap();
+    server.restart();
+    assert!(reads(&server, "made").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_taken_out_too_early_is_told_of_until_it_is_back_or_not_needed() {
+    let mut server = Server::start();
+    client(&server).create_bucket().bucket(BUCKET).send().await.unwrap();
+    let (first, second) = (generated("archive"), generated("other"));
+    configure(&mut server, &[&first]);
+    put(&server, "given", ServerSideEncryption::AwsKms).await;
+    let status = |server: &Server| text(&stratum(&["status", "--endpoint", &server.endpoint()]));
+    assert!(!status(&server).contains("master keys"), "{}", status(&server));
+
+    configure(&mut server, &[&second]);
+    let told = status(&server);
+    assert!(
+        told.contains("neither configured nor on the drives: archive (") && told.contains("can't be read"),
+        "{told}"
+    );
+    let got = client(&server).get_object().bucket(BUCKET).key("given-100").send().await.unwrap_err();
+    let code = aws_sdk_s3::error::ProvideErrorMetadata::code(&got).map(str::to_owned);
+    assert_eq!(code.as_deref(), Some("KMS.NotFoundException"), "{got:?}");
+    let rotated = stratum(&["keys", "rotate", "--endpoint", &server.endpoint()]);
+    assert_eq!(rotated.status.code(), Some(1), "{}", text(&rotated));
+    assert!(text(&rotated).contains("\" in bucket: the master key"), "{}", text(&rotated));
+
+    configure(&mut server, &[&second, &first]);
+    assert!(reads(&server, "given").await && !status(&server).contains("master keys"));
+    configure(&mut server, &[&second]);
+    for length in LENGTHS {
+        client(&server).delete_object().bucket(BUCKET).key(format!("given-{length}")).send().await.unwrap();
+    }
+    assert!(status(&server).contains("archive ("));
+    rotate(&server);
+    assert!(!status(&server).contains("archive ("), "{}", status(&server));
 }

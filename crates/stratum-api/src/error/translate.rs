@@ -144,7 +144,12 @@ impl From<KeyError> for S3Error {
                 S3Error::new(Code::KmsNotFound).message(format!("Key '{name}' does not exist"))
             }
             KeyError::Unavailable(_) => S3Error::new(Code::ServiceUnavailable).because(error),
-            KeyError::NotHere | KeyError::Damaged => S3Error::new(Code::InternalError).because(error),
+            KeyError::NotHere => S3Error::new(Code::KmsNotFound)
+                .message(
+                    "The master key that the object's key is wrapped with isn't among the server's keys.",
+                )
+                .because(error),
+            KeyError::Damaged => S3Error::new(Code::InternalError).because(error),
         }
     }
 }
