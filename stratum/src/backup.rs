@@ -98,12 +98,26 @@ fn upload(
     Ok((files, bytes))
 }
 
+/// Refuses a place at which something else than a file is, such as a device: the backup would take its name.
+fn refuse_what_is_no_file(to: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(to) {
+        Ok(there) if there.is_file() => Ok(()),
+        Ok(there) if there.is_symlink() => Err(io::Error::other(
+            "it is a link, which the backup would replace: name the file that it leads to",
+        )),
+        Ok(_) => Err(io::Error::other("it is no file: name one, which needn't be there yet")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Writes a backup beside `to`, reads it back to verify it, and only then has it replace what is at `to`.
 fn write(
     save: impl Fn(&mut (dyn Write + Send)) -> Result<(), CallError>,
     to: &Path,
 ) -> Result<(u64, u64), BackupError> {
     let at = |error| BackupError::File { path: to.to_owned(), error };
+    refuse_what_is_no_file(to).map_err(at)?;
     let replacement = Replacement::in_any_folder(to).map_err(at)?;
     let mut writer = BufWriter::new(replacement.file());
     save(&mut writer)?;
@@ -114,4 +128,26 @@ fn write(
     let bytes = file.metadata().map_err(at)?.len();
     replacement.finish().map_err(at)?;
     Ok((files, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_takes_the_place_of_a_file_and_of_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "old").unwrap();
+        std::os::unix::fs::symlink(at("file"), at("link")).unwrap();
+        std::os::unix::fs::symlink(at("nowhere"), at("dangling")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        assert!(refuse_what_is_no_file(&at("file")).is_ok() && refuse_what_is_no_file(&at("absent")).is_ok());
+        for name in ["link", "dangling", "socket", "."] {
+            let written = write(|_| Ok(()), &at(name));
+            assert!(matches!(written, Err(BackupError::File { .. })), "{name}");
+        }
+        assert!(std::fs::symlink_metadata(at("link")).unwrap().is_symlink());
+        assert_eq!(std::fs::read_to_string(at("file")).unwrap(), "old");
+    }
 }

@@ -237,7 +237,12 @@ fn problem(body: &[u8], status: u16) -> String {
     let error = said.as_ref().and_then(|said| said.get("error")?.as_str());
     match error {
         Some(error) => error.to_owned(),
-        None => format!("the server answered {status}: {}", String::from_utf8_lossy(body).trim()),
+        None if text.trim().is_empty() => {
+            format!(
+                "the server answered {status} without a word: is it of another version, or no Stratum server?"
+            )
+        }
+        None => format!("the server answered {status}: {}", text.trim()),
     }
 }
 
@@ -274,5 +279,6 @@ mod tests {
     fn a_refusal_says_why() {
         assert_eq!(problem(b"{\"error\":\"the drive is healthy\"}", 409), "the drive is healthy");
         assert_eq!(problem(b"<html>", 502), "the server answered 502: <html>");
+        assert!(problem(b"", 404).starts_with("the server answered 404 without a word: "));
     }
 }

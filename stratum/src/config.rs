@@ -28,7 +28,7 @@ use stratum_metadata::record::ObjectOwnership;
 use stratum_storage::blob::{Geometry, Tier};
 use stratum_storage::pace::Budget;
 use stratum_tiering::prices::TierPrices;
-pub use telling::{AuditSection, HttpUrl, Metrics, OtlpSection, WebhookEntry};
+pub use telling::{AuditSection, HttpUrl, Metrics, OtlpSection, SENDABLE, WebhookEntry, can_be_sent};
 use tiering::{ClockSection, LifecycleSection, TieringSection};
 use toml::Spanned;
 
@@ -379,9 +379,23 @@ fn filter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, 
     let text = String::deserialize(deserializer)?;
     match tracing_subscriber::EnvFilter::try_new(&text) {
         Ok(_) if text.trim().is_empty() => Err(D::Error::custom("is empty: write \"off\" for a silent log")),
-        Ok(_) => Ok(Some(text)),
+        Ok(_) => match bare_target(&text).map(str::to_owned) {
+            None => Ok(Some(text)),
+            Some(word) => Err(D::Error::custom(format!(
+                "\"{word}\" is no level: write off, error, warn, info, debug or trace, or TARGET=LEVEL"
+            ))),
+        },
         Err(error) => Err(D::Error::custom(format!("\"{text}\" is no filter of the log: {error}"))),
     }
+}
+
+/// A word of a filter that stands alone and is no level. It would be taken for the only target whose lines are written,
+/// so that a misspelt level silences the log.
+fn bare_target(filter: &str) -> Option<&str> {
+    let mut directives = filter.split(',').map(str::trim).filter(|directive| !directive.is_empty());
+    let is_level = |word: &str| word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    // Fields in brackets may hold commas, and have a target or a level beside them.
+    directives.find(|directive| !directive.contains(['=', '[', ']', '{', '}']) && !is_level(directive))
 }
 
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
@@ -687,6 +701,9 @@ mod tests {
             ),
             ("[heal]\nnarrow_after = \"30\"", "line 2, heal.narrow_after: \"30\" has no unit"),
             ("[log]\nfilter = \"=,=\"", "line 2, log.filter: "),
+            ("[audit]\nkeep = 4294967295", "line 2, audit.keep: is over 10000"),
+            ("[log]\nfilter = \"warning\"", "line 2, log.filter: \"warning\" is no level"),
+            ("[log]\nfilter = \"info,stratum\"", "line 2, log.filter: \"stratum\" is no level"),
             ("[[user]]\naccess_key = \"A\"\nsecret_key = \"short\"\nid = \"1\"", "line 3, user.secret_key: "),
             (
                 "[[user]]\naccess_key = \"a/b\"\nsecret_key = \"long enough\"\nid = \"1\"",

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use stratum_storage::ambient::Entropy;
 use stratum_storage::blob::Tier;
 use stratum_storage::set::content_of_copy;
+use stratum_storage::drive::explained;
 
 /// The name of the file with the credentials, both in `meta` and on the drives.
 pub const FILE: &str = "root-credentials";
@@ -31,6 +32,8 @@ pub enum CredentialsError {
     Half,
     #[error("{ACCESS_VARIABLE} needs at least 3 characters and {SECRET_VARIABLE} at least 8")]
     Short,
+    #[error("{0} begins or ends with a blank or an end of a line, which no client would send: leave it out")]
+    Blank(&'static str),
     #[error(
         "no credentials: run it with --data where the server keeps its data (they are in <data>/meta/{FILE}), or set \
          {ACCESS_VARIABLE} and {SECRET_VARIABLE}, or those of any S3 client ({}, {}, AWS_PROFILE)",
@@ -71,8 +74,17 @@ impl Credentials {
 
     /// Root's credentials in the variables `STRATUM_ROOT_...`, if they are set.
     pub fn from_environment() -> Result<Option<Credentials>, CredentialsError> {
-        match (variable(ACCESS_VARIABLE), variable(SECRET_VARIABLE)) {
+        Credentials::of_variables(variable(ACCESS_VARIABLE), variable(SECRET_VARIABLE))
+    }
+
+    fn of_variables(
+        access_key: Option<String>,
+        secret_key: Option<String>,
+    ) -> Result<Option<Credentials>, CredentialsError> {
+        match (access_key, secret_key) {
             (None, None) => Ok(None),
+            (Some(access_key), _) if is_padded(&access_key) => Err(CredentialsError::Blank(ACCESS_VARIABLE)),
+            (_, Some(secret_key)) if is_padded(&secret_key) => Err(CredentialsError::Blank(SECRET_VARIABLE)),
             (Some(access_key), Some(secret_key)) if access_key.len() >= 3 && secret_key.len() >= 8 => {
                 Ok(Some(Credentials { access_key, secret_key }))
             }
@@ -132,8 +144,13 @@ impl Credentials {
     }
 
     /// Writes the credentials into the folder `meta`, where people look for them.
-    pub fn keep(&self, meta: &Path) -> std::io::Result<()> {
-        private::write(&meta.join(FILE), self.to_file().as_bytes())
+    ///
+    /// # Errors
+    /// The file can't be written; the error names it.
+    pub fn keep(&self, meta: &Path) -> Result<(), String> {
+        let file = meta.join(FILE);
+        let written = private::write(&file, self.to_file().as_bytes());
+        written.map_err(|error| format!("{}: can't be written: {}", file.display(), explained(meta, error)))
     }
 
     /// Lines to paste into a shell: they export the credentials, and make a first bucket with an object in it.
@@ -167,6 +184,11 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, CredentialsError> {
     }
 }
 
+/// Whether blanks are before or behind it, such as the end of a line that a file of secrets ends with.
+fn is_padded(secret: &str) -> bool {
+    secret.trim() != secret
+}
+
 /// A variable of the environment. One that is empty counts as not set.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -179,6 +201,14 @@ mod tests {
     use stratum_storage::ambient::Simulated;
 
     #[test]
+    fn an_error_of_the_file_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = folder.path().join("no/folder");
+        let refused = Credentials::generate(&Simulated::new(0, 7)).keep(&meta).unwrap_err();
+        assert!(refused.starts_with(&meta.join(FILE).display().to_string()), "{refused}");
+    }
+
+    #[test]
     fn kept_credentials_are_read_back_and_only_their_owner_may_read_them() {
         let folder = tempfile::tempdir().unwrap();
         let made = Credentials::generate(&Simulated::new(0, 7));
@@ -187,6 +217,16 @@ mod tests {
         let path = folder.path().join(FILE);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(Credentials::from_file(&std::fs::read_to_string(path).unwrap()) == Some(made));
+    }
+
+    #[test]
+    fn the_end_of_a_line_in_a_variable_is_refused() {
+        let of =
+            |access: &str, secret: &str| Credentials::of_variables(Some(access.into()), Some(secret.into()));
+        assert!(of("KEY", "secret-key").unwrap().is_some());
+        let refused = |access, secret| of(access, secret).err().unwrap().to_string();
+        assert!(refused("KEY\n", "secret-key").starts_with(ACCESS_VARIABLE));
+        assert!(refused("KEY", "secret-key\n").starts_with(SECRET_VARIABLE));
     }
 
     #[test]

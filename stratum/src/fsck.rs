@@ -130,8 +130,8 @@ fn fsck(args: &FsckArgs) -> Result<Report, String> {
         };
         let scratch = scratch.map_err(|error| format!("no folder for a copy of the index: {error}"))?;
         runtime.block_on(async {
-            let store =
-                Offline::open(&layout, &scratch.path().join("index"), &[], Believed::All)?.with_remote(remote.clone());
+            let store = Offline::open(&layout, &scratch.path().join("index"), &[], Believed::All)?
+                .with_remote(remote.clone());
             let mut examined = examine::examine(&store, args.quick).await?;
             if !args.quick {
                 let copy = scratch.path().join("copy");

@@ -99,7 +99,8 @@ fn rescue(args: &RescueArgs) -> Result<Summary, String> {
         let given = backup.as_deref().map(|folder| Given::look(&layout, folder)).transpose()?;
         let believed = given.map_or(Believed::All, Given::believed);
         let store = Offline::open_with_afar(&layout, &scratch, backup.as_deref(), believed, remote).await?;
-        let unsure = backup.as_deref().map(|folder| Made::check_set(folder, store.remains.set)).transpose()?;
+        let unsure =
+            backup.as_deref().map(|folder| Made::check_set(folder, store.remains.set)).transpose()?;
         let manifest = Manifest::open(&args.to)
             .map_err(|error| format!("{}: {error}", args.to.join(manifest::NAME).display()))?;
         let kept = store.replicated(master_keys::FILE);

@@ -151,8 +151,8 @@ fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
     let scratch = scratch.map_err(|error| format!("no folder for the index: {error}"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| say(&error))?;
-    let by_itself =
-        runtime.block_on(async { Offline::open(&layout, &scratch.path().join("drives"), &[], Believed::All) })?;
+    let by_itself = runtime
+        .block_on(async { Offline::open(&layout, &scratch.path().join("drives"), &[], Believed::All) })?;
     let (is_whole, is_provisional) = (by_itself.doubts().is_empty(), by_itself.is_provisional());
     let set = by_itself.remains.set;
     drop(by_itself);
@@ -161,7 +161,8 @@ fn restore(args: &RestoreArgs) -> Result<Outcome, String> {
     }
     let backup = args.from.as_ref().map(|place| place.unpack(&args.s3, &scratch.path().join("backup")));
     let backup = backup.transpose()?;
-    if let Some(unsure) = backup.as_deref().map(|folder| Made::check_set(folder, set)).transpose()?.flatten() {
+    if let Some(unsure) = backup.as_deref().map(|folder| Made::check_set(folder, set)).transpose()?.flatten()
+    {
         output::line(format_args!("Uncertain: {unsure}."));
     }
     let given = backup.as_deref().map(|folder| Given::look(&layout, folder)).transpose()?;
@@ -199,7 +200,9 @@ fn believed(given: Given, give_up_writes: bool) -> Result<Believed, String> {
         Given::Apart { asked: AskedSince::Entries(entries) } if !give_up_writes => {
             format!("{entries} changes were made")
         }
-        Given::Apart { asked: AskedSince::Unknown } if !give_up_writes => "something may have been written".into(),
+        Given::Apart { asked: AskedSince::Unknown } if !give_up_writes => {
+            "something may have been written".into()
+        }
         Given::Unclear { ends, restored } => {
             return Err(format!(
                 "the backup ends at entry {ends}, the state on the drives was restored up to entry {restored}, and whether that \

@@ -8,7 +8,7 @@ use crate::audit::{self, Audits};
 use crate::backup::configuration::Configuration;
 use crate::certificate::CertificateTask;
 use crate::classify::ClassifyTask;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, SENDABLE, can_be_sent};
 use crate::credentials::{Credentials, variable};
 use crate::delivery::DeliveryTask;
 use crate::failure::Failure;
@@ -112,7 +112,8 @@ fn serve(args: &ServerArgs, config: &Config) -> Result<(), Failure> {
     plan_faults(args)?;
 
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
+    let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build();
+    let runtime = runtime.map_err(|error| format!("the threads of the server can't be started: {error}"))?;
     let opened = opening::open(config, said, &runtime)?;
     let engine = opened.engine.clone();
     // The engine is shut down in any case, also when the start was refused after the store was opened.
@@ -153,6 +154,9 @@ fn scrapers_token(said: Option<String>, config: &Config) -> Result<Option<String
     match (said, &config.metrics.token) {
         (Some(_), Some(_)) => {
             Err(format!("{TOKEN_VARIABLE} and metrics.token both set the token: leave one out").into())
+        }
+        (Some(said), None) if !can_be_sent(&said) => {
+            Err(format!("{TOKEN_VARIABLE} can't be sent in a header: {SENDABLE}").into())
         }
         (said, None) => Ok(said),
         (None, Some(token)) => Ok(Some(token.0.clone())),

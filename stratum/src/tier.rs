@@ -92,7 +92,7 @@ struct ReportArgs {
 #[derive(Args)]
 pub struct ExplainArgs {
     /// The object, s3://BUCKET/KEY.
-    object: Location,
+    object: Object,
     /// The id of a version of the object. [default: the current version]
     #[arg(long)]
     version_id: Option<String>,
@@ -108,6 +108,21 @@ pub struct ExplainArgs {
 struct Location {
     bucket: String,
     key: String,
+}
+
+/// A bucket with the whole key of an object in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Object(Location);
+
+impl FromStr for Object {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse()? {
+            Location { key, .. } if key.is_empty() => Err("it names no object: write s3://BUCKET/KEY".into()),
+            location => Ok(Object(location)),
+        }
+    }
 }
 
 impl FromStr for Location {
@@ -194,7 +209,7 @@ fn upload(server: &ServerArg) -> ExitCode {
 /// Shows on which tier an object lies and why.
 pub fn explain(args: &ExplainArgs) -> ExitCode {
     ended(|| {
-        let Location { bucket, key } = &args.object;
+        let Location { bucket, key } = &args.object.0;
         let path = Operator::path(&["objects", bucket, key]);
         let version = args.version_id.as_deref().map(|id| ("versionId", id));
         let query: Vec<_> = version.into_iter().collect();
@@ -241,5 +256,11 @@ mod tests {
         assert_eq!(location("s3://photos/a/b c"), Ok(("photos".into(), "a/b c".into())));
         assert_eq!(location("s3://photos"), Ok(("photos".into(), String::new())));
         assert!(location("photos/a").is_err() && location("s3:///a").is_err());
+        let object = |text: &str| text.parse::<Object>();
+        assert!(
+            object("s3://photos/a").is_ok()
+                && object("s3://photos").is_err()
+                && object("s3://photos/").is_err()
+        );
     }
 }

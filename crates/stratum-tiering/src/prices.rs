@@ -40,12 +40,15 @@ pub enum PricesError {
     Malformed(String),
 }
 
+/// The highest price, in dollars: with it all sums of a store are numbers still.
+const MOST_PRICE: f64 = 1e9;
+
 /// What is wrong with the prices of a tier.
 #[derive(Debug, Error, PartialEq)]
 pub enum TierPricesError {
     #[error("{0} is missing: each tier has storage_gb_month, retrieval_gb, get_1000 and put_1000")]
     Missing(&'static str),
-    #[error("{field} is {value}: a price is a number from 0 up")]
+    #[error("{field} is {value}: a price is a number from 0 up to {MOST_PRICE}")]
     NoPrice { field: &'static str, value: f64 },
 }
 
@@ -99,8 +102,12 @@ impl Prices {
     /// The same prices for a store that has only the tiers in `has`: a missing tier costs so much that no object goes
     /// there.
     pub fn over(&self, has: PerTier<bool>) -> Prices {
-        const NOBODY_PAYS: TierPrices =
-            TierPrices { storage_gb_month: 1e9, retrieval_gb: 1e9, get_1000: 1e9, put_1000: 1e9 };
+        const NOBODY_PAYS: TierPrices = TierPrices {
+            storage_gb_month: MOST_PRICE,
+            retrieval_gb: MOST_PRICE,
+            get_1000: MOST_PRICE,
+            put_1000: MOST_PRICE,
+        };
         Prices(PerTier::of(|tier| if has[tier] { self.0[tier] } else { NOBODY_PAYS }))
     }
 
@@ -131,7 +138,7 @@ impl Prices {
 
 impl TierPrices {
     fn check(&self) -> Result<(), TierPricesError> {
-        let wrong = self.fields().into_iter().find(|(_, value)| !(value.is_finite() && *value >= 0.0));
+        let wrong = self.fields().into_iter().find(|(_, value)| !(0.0..=MOST_PRICE).contains(value));
         wrong.map_or(Ok(()), |(field, value)| Err(TierPricesError::NoPrice { field, value }))
     }
 

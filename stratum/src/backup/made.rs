@@ -40,7 +40,9 @@ impl Made {
             (Some(set), Some(drives)) if set != drives => Err(format!(
                 "the backup is of another store ({set}) than these drives ({drives}): give the backup of this one"
             )),
-            (None, _) => Ok(Some("the backup doesn't say which store it is of: make sure that it is this one's".into())),
+            (None, _) => Ok(Some(
+                "the backup doesn't say which store it is of: make sure that it is this one's".into(),
+            )),
             (Some(_), _) => Ok(None),
         }
     }

@@ -12,6 +12,8 @@ use toml::Spanned;
 
 /// The longest name of a webhook.
 const MAX_NAME_CHARS: usize = 64;
+/// The most former audit files that are kept.
+const MOST_FORMER_FILES: u32 = 10_000;
 /// The smallest size at which a file of the audit may be rotated.
 const LEAST_FILE_BYTES: u64 = 64 << 10;
 /// How many buckets may have metrics of their own. Each bucket makes up to some hundred time series.
@@ -109,6 +111,7 @@ pub struct AuditSection {
     #[serde(deserialize_with = "file_bytes")]
     pub file_size: u64,
     /// How many former files are kept.
+    #[serde(deserialize_with = "former_files")]
     pub keep: u32,
     pub webhook: Option<Spanned<String>>,
 }
@@ -116,6 +119,16 @@ pub struct AuditSection {
 impl Default for AuditSection {
     fn default() -> Self {
         Self { file: None, file_size: 64 << 20, keep: 10, webhook: None }
+    }
+}
+
+/// Each file that is rotated has all former ones renamed, so their number is bounded.
+fn former_files<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    match u32::deserialize(deserializer)? {
+        files if files <= MOST_FORMER_FILES => Ok(files),
+        _ => {
+            Err(D::Error::custom(format!("is over {MOST_FORMER_FILES}: write less, and a larger file_size")))
+        }
     }
 }
 
@@ -143,12 +156,18 @@ pub struct Metrics {
 /// A token that can follow `Bearer` in a header.
 fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     let token = Secret::deserialize(deserializer)?;
-    match token.0.bytes().all(|byte| byte.is_ascii_graphic()) {
+    match can_be_sent(&token.0) {
         true => Ok(Some(token)),
-        false => {
-            Err(D::Error::custom("can't be sent in a header: write visible ASCII characters without spaces"))
-        }
+        false => Err(D::Error::custom(format!("can't be sent in a header: {SENDABLE}"))),
     }
+}
+
+/// What a token must be.
+pub const SENDABLE: &str = "write visible ASCII characters without spaces";
+
+/// Whether a token can follow `Bearer` in a header.
+pub fn can_be_sent(token: &str) -> bool {
+    token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn buckets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {

@@ -200,6 +200,7 @@ mod tests {
             ("[clock]\nday = \"10\"\n".to_owned(), "line 2, clock.day: "),
             (prices("get_1000 = 0\n", ""), "get_1000 is missing"),
             (prices("= 2.5", "= -2.5"), "retrieval_gb is -2.5: a price is a number from 0 up"),
+            (prices("= 2.5", "= 1e308"), "a price is a number from 0 up to 1000000000"),
             (prices("= 2.5", "= nan"), "retrieval_gb is NaN: a price is a number from 0 up"),
             (prices("put_1000", "puts_1000"), "puts_1000"),
         ] {

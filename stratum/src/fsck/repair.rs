@@ -55,7 +55,7 @@ fn open(
             .map_err(|error| format!("its index can't be removed: {error}"))?;
         mended.push("the server's index was built anew from the checkpoint and the journal".into());
     }
-    std::fs::create_dir_all(&layout.meta)?;
+    std::fs::create_dir_all(&layout.meta).map_err(|error| format!("{}: {error}", layout.meta.display()))?;
     Ok(runtime.block_on(Engine::open(foundation, Config::new(layout.index())))?)
 }
 
