@@ -207,11 +207,13 @@ impl Drives {
     /// Marks the drives at this path as draining. From then on their data is moved to other drives.
     pub fn drain(&self, path: &Path) -> Result<Vec<String>, DriveError> {
         self.check_final(true)?;
+        let mut turn = self.engine.set.turn()?;
         let drives = self.drives_at(path)?;
         for tier in Tier::ALL {
             self.check_drain(tier, &drives)?;
         }
-        let changed = self.engine.set.drain(&drives, true)?;
+        let changed = turn.drain(&drives, true)?;
+        drop(turn);
         Ok(said(
             &drives,
             match changed {
@@ -236,18 +238,15 @@ impl Drives {
             return Ok(removed.iter().map(|place| format!("{place} {REMOVED}")).collect());
         }
         self.check_final(true)?;
+        let mut turn = self.engine.set.turn()?;
         let drives = self.drives_at(path)?;
-        // A lost drive is marked as draining, so that the journal doesn't wait for it to come back any more. The
-        // journal may need some time for that, and until then this command is refused.
-        let lost: Vec<Arc<Drive>> = drives.iter().filter(|drive| !drive.is_healthy()).cloned().collect();
-        self.engine.set.drain(&lost, true)?;
         for drive in &drives {
             self.check_empty(drive)?;
         }
         for tier in Tier::ALL {
             self.check_count(tier, &drives)?;
         }
-        self.engine.set.remove(&drives)?;
+        turn.remove(&drives)?;
         Ok(said(&drives, REMOVED))
     }
 
@@ -319,11 +318,14 @@ impl Drives {
     /// Refuses a drive that holds data which the store still counts on.
     fn check_empty(&self, drive: &Arc<Drive>) -> Result<(), DriveError> {
         let place = drive.io().describe();
-        let problem = if drive.takes_new() {
+        let shards = self.engine.volumes.table.shards_on(drive.id());
+        let is_journals = self.engine.journal.counts_on(drive.id());
+        // A lost drive that nothing counts on any more needs no drain. Until then it is waited for to come back.
+        let problem = if drive.takes_new() || !drive.is_draining() && (shards > 0 || is_journals) {
             "`stratum drive drain` it first".to_owned()
-        } else if let shards @ 1.. = self.engine.volumes.table.shards_on(drive.id()) {
+        } else if shards > 0 {
             format!("{shards} shards of volumes are still on the drive; wait, or see `stratum status`")
-        } else if self.engine.journal.counts_on(drive.id()) {
+        } else if is_journals {
             "the journal still counts on it; wait, or see `stratum status`".to_owned()
         } else {
             return Ok(());

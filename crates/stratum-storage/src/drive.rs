@@ -352,6 +352,16 @@ impl Drive {
         }
     }
 
+    /// The set names the drive no more, durably: a new one has its place, or it was removed. It never counts again.
+    pub(crate) fn strike(&self) {
+        self.health.strike();
+    }
+
+    /// Whether the set names the drive no more.
+    pub(crate) fn is_struck(&self) -> bool {
+        self.health.is_struck()
+    }
+
     /// How many handles of a drive that failed or left are still open, since a thread that uses them has not returned
     /// from the kernel: its root, which holds the lock, and its files.
     pub fn still_open(&self) -> usize {

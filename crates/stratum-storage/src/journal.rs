@@ -297,6 +297,24 @@ impl Journal {
         Ok(Journal { core, writer: Mutex::new(writer), joining: Mutex::default() })
     }
 
+    /// The number of the last epoch that these drives know. Nothing is opened or changed.
+    ///
+    /// # Errors
+    /// [`JournalError::TooFew`] if too many are away to know what was acknowledged.
+    pub fn last_epoch(set: &JournalSet) -> Result<u64, JournalError> {
+        open::last_epoch(set, &Options::default().bounded())
+    }
+
+    /// Whether too many of the drives that it counts on are gone to know what was acknowledged: none of them may be given
+    /// up then.
+    ///
+    /// # Errors
+    /// [`JournalError::TooFew`], with the numbers.
+    pub fn check_present(&self) -> Result<(), JournalError> {
+        let sets = self.writer().sets.clone();
+        Ok(quorum::check_present(&sets, self.core.m, &self.core.candidates(&[]))?)
+    }
+
     /// The first index that is still here; one above the last if none is.
     pub fn first(&self) -> Index {
         self.core.table.read().first()

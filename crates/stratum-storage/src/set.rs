@@ -20,7 +20,7 @@ mod seats;
 mod slots;
 mod watch;
 
-pub use change::{ChangeError, Changed};
+pub use change::{ChangeError, Changed, Turn};
 pub use identity::SetId;
 pub use remains::{Remains, Remark};
 pub use repair::Finding;

@@ -26,6 +26,8 @@ type Listener = Box<dyn FnOnce(&str) + Send>;
 pub(super) struct Latch {
     label: String,
     healthy: AtomicBool,
+    /// The set doesn't name the drive any more: it will never be used again.
+    struck: AtomicBool,
     state: Mutex<LatchState>,
 }
 
@@ -38,7 +40,7 @@ impl Latch {
     pub(super) fn new(label: &str, health: Health) -> Latch {
         let healthy = health == Health::Healthy;
         let state = Mutex::new(LatchState { health, listeners: Vec::new() });
-        Latch { label: label.to_owned(), healthy: healthy.into(), state }
+        Latch { label: label.to_owned(), healthy: healthy.into(), struck: AtomicBool::new(false), state }
     }
 
     pub(super) fn get(&self) -> Health {
@@ -71,6 +73,14 @@ impl Latch {
         let mut state = self.state.lock();
         state.health = Health::Missing { reason: "it was taken out of the set".into(), gone: true };
         self.healthy.store(false, Ordering::Release);
+    }
+
+    pub(super) fn strike(&self) {
+        self.struck.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_struck(&self) -> bool {
+        self.struck.load(Ordering::Acquire)
     }
 
     pub(super) fn on_fail(&self, listener: Listener) {

@@ -35,7 +35,7 @@ impl JournalDrive {
         let (id, domain) = (self.drive.id(), self.domain);
         let (present, drive) = (self.is_present(), &self.drive);
         let avoided = drive.is_draining() || drive.is_better_avoided();
-        MemberCandidate { id, domain, present, usable: present, avoided }
+        MemberCandidate { id, domain, present, usable: present, avoided, named: !drive.is_struck() }
     }
 
     /// It can hold a segment, as far as is known.

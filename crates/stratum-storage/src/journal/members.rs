@@ -9,7 +9,7 @@ use super::JournalError;
 use super::append::JournalWriter;
 use super::core::{Core, JournalDrive};
 use super::open::look_at;
-use super::quorum::Sets;
+use super::quorum::{Sets, choose};
 use super::recovery::Other;
 use super::slots::SegmentSlot;
 use crate::drive::{Drive, DriveId, questions};
@@ -58,21 +58,34 @@ pub(super) fn join(
 /// Takes drives that stay, but are not in the set, into it.
 pub(super) fn welcome(core: &Core, writer: &mut JournalWriter) -> Result<usize, JournalError> {
     let known = &writer.sets.set;
+    let grown = grown(core, known);
+    let new = grown.set.len() - known.len();
+    if new > 0 {
+        change_set(core, writer, grown)?;
+    }
+    Ok(new)
+}
+
+/// The step from a set to the one that has the drives, too, that stay and are not in it.
+fn grown(core: &Core, known: &[DriveId]) -> Sets {
     let places = core.places();
     let staying = places.iter().filter(|place| place.stays()).map(|place| place.drive.id());
-    let new: Vec<_> = staying.filter(|id| !known.contains(id)).collect();
-    if new.is_empty() {
-        return Ok(0);
-    }
-    let set = known.iter().chain(&new).copied().collect();
-    let previous = known.clone();
-    change_set(core, writer, Sets { set, previous })?;
-    Ok(new.len())
+    let new = staying.filter(|id| !known.contains(id));
+    Sets { set: known.iter().copied().chain(new).collect(), previous: known.to_vec() }
+}
+
+/// The sets with which a start goes on: those that it found, or, where too few of their drives are left to open an
+/// epoch, the step to the set that has the drives that were put in the place of lost ones.
+pub(super) fn to_go_on_with(core: &Core, found: Sets) -> Sets {
+    let candidates = core.candidates(&[]);
+    let can_open = |sets: &Sets| choose(sets, core.m, &candidates, 0).is_ok();
+    let grown = grown(core, &found.set);
+    if found.is_settled() && !can_open(&found) && can_open(&grown) { grown } else { found }
 }
 
 /// Lets the drives that are lost or on their way out leave the set, if everything is on `m+1` others. Lost ones stay
 /// named as long as `2m` or fewer would be left without them: they may come back, and a set that small can't start
-/// without `m` of its drives.
+/// without `m` of its drives. Those that were replaced or removed never come back, and all leave.
 pub(super) fn forget_lost(core: &Core, writer: &mut JournalWriter) -> Result<usize, JournalError> {
     // Finishes a change for whose second epoch there was no space.
     if !writer.sets.is_settled() {
@@ -83,7 +96,8 @@ pub(super) fn forget_lost(core: &Core, writer: &mut JournalWriter) -> Result<usi
         places.iter().any(|place| place.drive.id() == id && what(place))
     };
     let set = &writer.sets.set;
-    let drained = |id| is(id, |place| place.drive.is_draining());
+    let is_named = |id| is(id, |place| !place.drive.is_struck());
+    let drained = |id| !is_named(id) || is(id, |place| place.drive.is_draining());
     let drained_count = set.iter().filter(|id| drained(**id)).count();
     let mut may_leave = (set.len() - drained_count).saturating_sub(2 * core.m + 1);
     let staying = set.iter().filter(|id| is(**id, JournalDrive::stays)).count();

@@ -3,7 +3,7 @@
 use super::append::JournalWriter;
 use super::core::{Core, JournalDrive};
 use super::epoch::{Numbers, Tail, open_epoch};
-use super::members::{change_set, welcome};
+use super::members::{change_set, to_go_on_with, welcome};
 use super::quorum::{MemberCandidate, Sets, check_present};
 use super::reader::side_by_side;
 use super::recovery::{Chain, Survey};
@@ -42,6 +42,7 @@ pub(super) fn open(
     let core =
         Core::new(places, m, options, (clock, entropy), (SegmentTable::new(segments, head), floor.max(1)));
     core.keep(others);
+    let sets = to_go_on_with(&core, sets);
     let active = open_epoch(&core, &mut numbers, &sets, &tail)?;
     core.trim_former();
     let mut writer = JournalWriter::new(&core, active, numbers, sets.clone(), tail);
@@ -50,6 +51,18 @@ pub(super) fn open(
     }
     welcome(&core, &mut writer)?;
     Ok((core, writer))
+}
+
+/// The number of the last epoch that these drives know, if enough of them are there to know what was acknowledged.
+/// Changes nothing.
+pub(super) fn last_epoch(set: &JournalSet, options: &Options) -> Result<u64, JournalError> {
+    let (places, found) = look_at_all(&set.drives, options.segment_bytes);
+    let survey = Survey::of(&set.drives, found)?;
+    sets_of(&survey, set.m, &places)?;
+    match survey.adopted()? {
+        None if set.begun => Err(JournalError::Gone),
+        _ => Ok(survey.number),
+    }
 }
 
 /// All drives, side by side, and their segment files, each with the place of its drive.

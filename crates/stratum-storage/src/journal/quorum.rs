@@ -2,6 +2,10 @@
 //!
 //! At most `m` drives of the set and of the set before it may be missing, and members lie in both. Hence a set of
 //! fewer than `2m+1` drives can't do without `m` of them: `m+1` must be there.
+//!
+//! Such a set would stand still for good when `m` of its drives are lost for good. So a drive that was put in the place
+//! of a lost one may be a member though it is in the new set only, if the set's drives that may still come back are too
+//! few to open an epoch of their own (ADR 33).
 
 use crate::drive::{Domain, DriveId};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -43,7 +47,7 @@ pub enum TooFew {
     Missing { missing: usize, drives: usize, m: usize },
     #[error(
         "{healthy} of the {drives} drives of the journal can be written to and {needed} are needed: bring drives \
-         back, or copy out what can be read with `stratum rescue`"
+         back, or put new disks in the place of lost ones (`stratum drive replace`, or at a start `replace-stopped`)"
     )]
     Members { healthy: usize, drives: usize, needed: usize },
 }
@@ -60,6 +64,8 @@ pub(super) struct MemberCandidate {
     /// On its way out, far slower than its peers, or without space a moment ago: a member only while there are too few
     /// others in the sets.
     pub(super) avoided: bool,
+    /// The set of drives names it: if it isn't present it may come back. One that was replaced or removed never does.
+    pub(super) named: bool,
 }
 
 /// Whether enough of both sets is there to know what was acknowledged.
@@ -88,14 +94,19 @@ pub(super) fn choose(
     if can_do_without_avoided(sets, m, drives) {
         pool.retain(|&place| !drives[place].avoided);
     }
+    let mut chosen: Vec<usize> = Vec::with_capacity(m + 1);
     if pool.len() <= m {
-        return Err(TooFew::Members { healthy: pool.len(), drives: sets.set.len(), needed: m + 1 });
+        let successors = successors(sets, m, drives, &pool);
+        chosen = std::mem::replace(&mut pool, successors);
+    }
+    let healthy = chosen.len() + pool.len();
+    if healthy <= m {
+        return Err(TooFew::Members { healthy, drives: sets.set.len(), needed: m + 1 });
     }
     // A shuffle that differs from number to number: a mere rotation would favour the first drive of each device.
     // Where some that are avoided must be taken, the others come first.
     let turn = |place: usize| xxh3_64_with_seed(&drives[place].id.0.to_le_bytes(), number);
     pool.sort_by_key(|&place| (drives[place].avoided, turn(place)));
-    let mut chosen: Vec<usize> = Vec::with_capacity(m + 1);
     for distinct in [true, false] {
         for &place in &pool {
             let shares = chosen.iter().any(|&other| drives[other].domain == drives[place].domain);
@@ -105,4 +116,21 @@ pub(super) fn choose(
         }
     }
     Ok(chosen)
+}
+
+/// The drives that may be members beside all those of both sets, where these are too few: those that the new set alone
+/// has. None, if the drives of the set before that are no members could come back in a number that opens an epoch.
+fn successors(sets: &Sets, m: usize, drives: &[MemberCandidate], members: &[usize]) -> Vec<usize> {
+    let may_come_back = |id: &DriveId| drives.iter().any(|drive| drive.id == *id && drive.named);
+    let is_member = |id: &DriveId| members.iter().any(|&place| drives[place].id == *id);
+    let others = sets.previous.iter().filter(|id| may_come_back(id) && !is_member(id)).count();
+    if others + m >= sets.previous.len() {
+        return Vec::new();
+    }
+    let joined = |place: &usize| {
+        let drive = &drives[*place];
+        let is_new = sets.set.contains(&drive.id) && !sets.previous.contains(&drive.id);
+        drive.present && drive.usable && is_new
+    };
+    (0..drives.len()).filter(joined).collect()
 }

@@ -1,11 +1,13 @@
 //! Changes of the set while it serves: a drive replaced, added, drained, removed.
 //!
-//! A change is a new revision of the roll, written to every healthy drive; it counts when it is durable on `m+1` hot
-//! ones, so that every start that may serve finds it. A drive that joins gets its identity first, *forming*: nobody
-//! believes a forming drive. Whatever else lay on it is deleted then. Then the roll that names it goes to the others,
-//! and only then is it *formed*. So a crash leaves either a forming drive that no roll names, which is as good as
-//! blank, or a roll that is written to all at the next start, which also finishes the drive. Commands are given again
-//! after either, and find what is left to do.
+//! A change is a new revision of the roll, written to every healthy drive; it counts when it is durable on so many hot
+//! ones that every start that may serve finds it. Those are `m+1`, or, where fewer are healthy, all but `m`: the others
+//! can't start by themselves, for a start takes `m+1` ([`Set::needed_holders`], ADR 33).
+//!
+//! A drive that joins gets its identity first, *forming*: nobody believes a forming drive. Whatever else lay on it is
+//! deleted then. Then the roll that names it goes to the others, and only then is it *formed*. So a crash leaves either
+//! a forming drive that no roll names, which is as good as blank, or a roll that is written to all at the next start,
+//! which also finishes the drive. Commands are given again after either, and find what is left to do.
 
 use super::files::probe;
 use super::formation::known_drive;
@@ -66,7 +68,10 @@ pub enum ChangeError {
          when that returns. Give the command again then, or mount another disk there"
     )]
     StillOpen { place: String },
-    #[error("{place} holds the drive of another position of this store")]
+    #[error(
+        "{place} holds the drive of another position of this store, as when two disks were exchanged: restart the \
+         server, which uses each drive wherever it is, or put the disks back"
+    )]
     OtherPosition { place: String },
     #[error("{place} belongs to another store, {found}: empty it, or take another disk")]
     Foreign { place: String, found: SetId },
@@ -93,7 +98,8 @@ pub enum ChangeError {
     #[error("{place}: {action} failed: {source}")]
     Io { place: String, action: &'static str, source: io::Error },
     #[error(
-        "the change is on {written} hot drives and must be on {needed}; give the command again: {problem}"
+        "the change is on {written} of the set's hot drives and must be on {needed}: {problem}. Bring drives back, and \
+         give the command again"
     )]
     NotDurable { written: usize, needed: usize, problem: String },
     #[error(transparent)]
@@ -107,12 +113,20 @@ struct Post {
     position: usize,
 }
 
+/// The right to change the set: one has it at a time. What is looked at while it is held, to see whether a change may
+/// be made, is as it was when the change is made.
+pub struct Turn<'a> {
+    set: &'a Set,
+    /// The last revision that was given out.
+    next: MutexGuard<'a, u64>,
+}
+
 impl Set {
     /// The journal has opened an epoch of that number: from now on the set may be changed, and its drives say that it
     /// has begun. When drives are missing, the roll is written anew to the others, with a higher revision, so that it
     /// beats what an unfinished change left on the missing ones.
     pub fn serve(&self, epoch: u64) -> Result<(), ChangeError> {
-        let mut next = self.turn()?;
+        let mut next = self.turn()?.next;
         *next = (*next).max(Roll::revision_of(epoch));
         let had_begun = self.has_begun();
         *self.formation.lock() = Formation::Begun;
@@ -124,8 +138,22 @@ impl Set {
         }
     }
 
-    /// Takes the blank folder of a position into the set, in the place of the drive that was there and is lost.
-    /// With `wipe` a folder that holds a stale drive of the set, or the lost one itself, is emptied first.
+    /// Allows changes of the set of a stopped server. `epoch` is the last of the journal that its drives know; the caller
+    /// has seen to it that enough of the journal's drives are there to know what was acknowledged.
+    pub fn allow_changes(&self, epoch: u64) -> Result<(), ChangeError> {
+        let mut next = self.turn()?.next;
+        *next = (*next).max(Roll::revision_of(epoch.saturating_add(1)));
+        Ok(())
+    }
+
+    /// Waits for the [`Turn`], but not for ever: a disk that is taken in may hang, and operators are to be told that
+    /// rather than to wait with it.
+    pub fn turn(&self) -> Result<Turn<'_>, ChangeError> {
+        let next = self.next_revision.try_lock_for(TURN_TIMEOUT).ok_or(ChangeError::Busy)?;
+        Ok(Turn { set: self, next })
+    }
+
+    /// [`Turn::replace`], without anything to be looked at before.
     pub fn replace(
         &self,
         tier: Tier,
@@ -133,24 +161,10 @@ impl Set {
         wipe: bool,
         entropy: &dyn Entropy,
     ) -> Result<Changed, ChangeError> {
-        let mut next = self.turn()?;
-        let root = self.root(tier, slot)?;
-        let drives = self.drives(tier);
-        if self.is_there(&root) {
-            return Ok(Changed::Already);
-        }
-        let own = drives.iter().find(|drive| usize::from(drive.position()) == slot);
-        let own = own.ok_or_else(|| ChangeError::Unknown { place: root.place() })?;
-        let lost = Some(own).filter(|own| !own.is_healthy());
-        let lost = lost.ok_or_else(|| ChangeError::Healthy { place: own.io().describe() })?;
-        let post = Post { tier, position: lost.position().into() };
-        match self.prepare(&root, Some(lost), wipe)? {
-            Prepared::Blank(io) => self.enlist(&mut next, post, &root, io, entropy).map(|()| Changed::Done),
-            Prepared::Own(io) => self.take_back(lost, post, &root, io).map(|()| Changed::Revived),
-        }
+        self.turn()?.replace(tier, slot, wipe, entropy)
     }
 
-    /// Takes a folder into a tier, at a new position. The configuration must name it from the next start on.
+    /// [`Turn::add`], without anything to be looked at before.
     pub fn add(
         &self,
         tier: Tier,
@@ -158,64 +172,113 @@ impl Set {
         wipe: bool,
         entropy: &dyn Entropy,
     ) -> Result<Changed, ChangeError> {
-        let mut next = self.turn()?;
-        if self.drives(tier).iter().any(|drive| drive.io().describe() == root.place()) {
+        self.turn()?.add(tier, root, wipe, entropy)
+    }
+
+    /// [`Turn::drain`], without anything to be looked at before.
+    pub fn drain(&self, drives: &[Arc<Drive>], draining: bool) -> Result<Changed, ChangeError> {
+        self.turn()?.drain(drives, draining)
+    }
+
+    /// [`Turn::remove`], without anything to be looked at before.
+    pub fn remove(&self, drives: &[Arc<Drive>]) -> Result<Changed, ChangeError> {
+        self.turn()?.remove(drives)
+    }
+}
+
+impl Turn<'_> {
+    /// Takes the blank folder of a position into the set, in the place of the drive that was there and is lost.
+    /// With `wipe` a folder that holds a stale drive of the set, or the lost one itself, is emptied first.
+    pub fn replace(
+        &mut self,
+        tier: Tier,
+        slot: usize,
+        wipe: bool,
+        entropy: &dyn Entropy,
+    ) -> Result<Changed, ChangeError> {
+        let set = self.set;
+        let root = set.root(tier, slot)?;
+        let drives = set.drives(tier);
+        if set.is_there(&root) {
+            return Ok(Changed::Already);
+        }
+        let own = drives.iter().find(|drive| usize::from(drive.position()) == slot);
+        let own = own.ok_or_else(|| ChangeError::Unknown { place: root.place() })?;
+        let lost = Some(own).filter(|own| !own.is_healthy());
+        let lost = lost.ok_or_else(|| ChangeError::Healthy { place: own.io().describe() })?;
+        let post = Post { tier, position: lost.position().into() };
+        match set.prepare(&root, Some(lost), wipe)? {
+            Prepared::Blank(io) => {
+                set.enlist(&mut self.next, post, &root, io, entropy).map(|()| Changed::Done)
+            }
+            Prepared::Own(io) => set.take_back(lost, post, &root, io).map(|()| Changed::Revived),
+        }
+    }
+
+    /// Takes a folder into a tier, at a new position. The configuration must name it from the next start on.
+    pub fn add(
+        &mut self,
+        tier: Tier,
+        root: Root,
+        wipe: bool,
+        entropy: &dyn Entropy,
+    ) -> Result<Changed, ChangeError> {
+        let set = self.set;
+        if set.drives(tier).iter().any(|drive| drive.io().describe() == root.place()) {
             return Ok(Changed::Already);
         }
         let position = {
-            let roll = self.roll.lock();
-            if self.is_of_a_lost_drive(&roll, &root) {
+            let roll = set.roll.lock();
+            if set.is_of_a_lost_drive(&roll, &root) {
                 return Err(ChangeError::Slot { place: root.place() });
             }
             let shape = roll.tier(tier).ok_or_else(|| ChangeError::Unknown { place: root.place() })?;
             // The position of the drive that was removed from this very place, if one was.
-            let roots = self.roots.lock();
+            let roots = set.roots.lock();
             let own = roots.iter().find(|(known, _, other)| *known == tier && other.place() == root.place());
             own.map_or(shape.members.len(), |(_, position, _)| *position)
         };
-        match self.prepare(&root, None, wipe)? {
-            Prepared::Blank(io) => self.enlist(&mut next, Post { tier, position }, &root, io, entropy)?,
+        match set.prepare(&root, None, wipe)? {
+            Prepared::Blank(io) => {
+                set.enlist(&mut self.next, Post { tier, position }, &root, io, entropy)?;
+            }
             // `prepare` gives this only where a lost drive was named.
             Prepared::Own(_) => return Err(ChangeError::Slot { place: root.place() }),
         }
-        let mut roots = self.roots.lock();
+        let mut roots = set.roots.lock();
         roots.retain(|(known, slot, _)| (*known, *slot) != (tier, position));
         roots.push((tier, position, root));
         Ok(Changed::Done)
     }
 
     /// Marks drives as on their way out, or takes that back: durable when this returns. The caller has counted
-    /// whether enough drives stay.
-    pub fn drain(&self, drives: &[Arc<Drive>], draining: bool) -> Result<Changed, ChangeError> {
-        let mut next = self.turn()?;
+    /// whether enough drives stay, in the same turn.
+    pub fn drain(&mut self, drives: &[Arc<Drive>], draining: bool) -> Result<Changed, ChangeError> {
         if drives.iter().all(|drive| drive.is_draining() == draining) {
             return Ok(Changed::Already);
         }
         let standing = if draining { Standing::Draining } else { Standing::Serving };
-        self.restand(&mut next, drives, standing)?;
+        self.set.restand(&mut self.next, drives, standing)?;
         drives.iter().for_each(|drive| drive.set_draining(draining));
         Ok(Changed::Done)
     }
 
-    /// Takes drives out of the set for good. The caller has seen to it that nothing is left on them.
-    pub fn remove(&self, drives: &[Arc<Drive>]) -> Result<Changed, ChangeError> {
-        let mut next = self.turn()?;
-        self.restand(&mut next, drives, Standing::Removed)?;
+    /// Takes drives out of the set for good. The caller has seen to it that nothing is left on them, in the same turn.
+    pub fn remove(&mut self, drives: &[Arc<Drive>]) -> Result<Changed, ChangeError> {
+        let set = self.set;
+        set.restand(&mut self.next, drives, Standing::Removed)?;
         for drive in drives {
             // Nothing new may go there even where an old list is still held.
             drive.set_draining(true);
-            self.change_roster(drive.tier(), |others| others.retain(|other| other.id() != drive.id()));
+            drive.strike();
+            set.change_roster(drive.tier(), |others| others.retain(|other| other.id() != drive.id()));
             drive.leave();
         }
         Ok(Changed::Done)
     }
+}
 
-    /// Waits until no other change is under way; gives the last revision that was given out. Not for ever: a disk that is
-    /// taken in may hang, and operators are to be told that rather than to wait with it.
-    fn turn(&self) -> Result<MutexGuard<'_, u64>, ChangeError> {
-        self.next_revision.try_lock_for(TURN_TIMEOUT).ok_or(ChangeError::Busy)
-    }
-
+impl Set {
     /// Whether a drive of the set is at that place and well. One that hangs isn't.
     fn is_there(&self, root: &Root) -> bool {
         let drives = self.all_drives();
@@ -253,9 +316,10 @@ impl Set {
         let identity = match found? {
             PlaceContent::Blank(io) => return Ok(Prepared::Blank(io)),
             PlaceContent::Known(_, identity) => identity,
-            PlaceContent::Absent | PlaceContent::Stale | PlaceContent::Foreign(_) => {
-                return Err(ChangeError::Absent { place });
-            }
+            PlaceContent::Absent
+            | PlaceContent::HalfJoined
+            | PlaceContent::Stale
+            | PlaceContent::Foreign(_) => return Err(ChangeError::Absent { place }),
             PlaceContent::Unusable(problem) => return Err(ChangeError::Occupied { place, problem }),
         };
         if identity.set != self.id {
@@ -301,6 +365,8 @@ impl Set {
         io: Arc<dyn DriveIo>,
         entropy: &dyn Entropy,
     ) -> Result<(), ChangeError> {
+        // Before anything is deleted for a change that can't be made.
+        self.check_holders(self.healthy_hot(), "too few hot drives are healthy")?;
         let id = DriveId(entropy.next_u128());
         let mut roll = self.roll.lock().clone();
         let shape = roll.tiers.iter_mut().find(|shape| shape.tier == tier);
@@ -354,7 +420,12 @@ impl Set {
             drives.push(drive.clone());
             drives.sort_by_key(|drive| drive.position());
         });
-        former.iter().for_each(|former| former.leave());
+        for former in former {
+            if former.id() != id {
+                former.strike();
+            }
+            former.leave();
+        }
         drive
     }
 
@@ -397,11 +468,28 @@ impl Set {
                 (_, None) => {}
             }
         }
-        let needed = self.journal_parity() + 1;
-        if written < needed {
-            return Err(ChangeError::NotDurable { written, needed, problem });
+        self.check_holders(written, &problem)
+    }
+
+    /// Whether a change that so many of the hot drives hold counts.
+    fn check_holders(&self, written: usize, problem: &str) -> Result<(), ChangeError> {
+        let needed = self.needed_holders();
+        match written >= needed {
+            true => Ok(()),
+            false => Err(ChangeError::NotDurable { written, needed, problem: problem.to_owned() }),
         }
-        Ok(())
+    }
+
+    fn healthy_hot(&self) -> usize {
+        self.drives(Tier::JOURNAL).iter().filter(|drive| drive.is_healthy()).count()
+    }
+
+    /// On how many hot drives that the set names a change must be: so many that those without it can't start by
+    /// themselves. A start takes `m+1`, and in a larger set all but `m` of the journal's. Every healthy one must take it,
+    /// up to `m+1`.
+    fn needed_holders(&self) -> usize {
+        let (hot, m) = (self.drives(Tier::JOURNAL).len(), self.journal_parity());
+        self.healthy_hot().max(hot.saturating_sub(m)).min(m + 1)
     }
 
     /// What a drive of the set says of itself.

@@ -146,7 +146,9 @@ fn form(
         let problem = match &slot.found {
             PlaceContent::Absent | PlaceContent::Blank(_) => continue,
             PlaceContent::Unusable(problem) => problem.clone(),
-            PlaceContent::Stale | PlaceContent::Foreign(_) => "holds a drive of another set".to_owned(),
+            PlaceContent::HalfJoined | PlaceContent::Stale | PlaceContent::Foreign(_) => {
+                "holds a drive of another set".to_owned()
+            }
             PlaceContent::Known(io, _) => match other_than(io.as_ref(), &identity::FILES) {
                 Ok(None) => continue,
                 Ok(Some(name)) => format!("holds \"{}\"", name.escape_debug()),
@@ -261,8 +263,11 @@ fn bring_up(slots: &mut [ConfiguredPlace<'_>], reference: &Identity) {
         let PlaceContent::Known(io, identity) = &mut slot.found else { continue };
         if !reference.roll.names(identity.drive) {
             let (place, id) = (slot.root.place(), identity.drive);
-            tracing::warn!(place, %id, "a drive that was replaced or removed is back; it is not used");
-            slot.found = PlaceContent::Stale;
+            let is_stale = identity.formation.is_formed();
+            if is_stale {
+                tracing::warn!(place, %id, "a drive that was replaced or removed is back; it is not used");
+            }
+            slot.found = if is_stale { PlaceContent::Stale } else { PlaceContent::HalfJoined };
             continue;
         }
         let wanted = Identity { drive: identity.drive, ..reference.clone() };
@@ -365,11 +370,14 @@ fn why_missing(slots: &[ConfiguredPlace<'_>], tier: Tier, position: usize) -> (S
         PlaceContent::Absent => not_there(&place, "does not exist"),
         PlaceContent::Blank(_) => blank(&place),
         PlaceContent::Known(..) => format!("{place} holds another drive of the set"),
+        PlaceContent::HalfJoined => half_joined(&place),
         PlaceContent::Stale => stale(&place),
         PlaceContent::Foreign(found) => foreign(&place, *found),
         PlaceContent::Unusable(problem) => format!("{place} {problem}"),
     };
-    (reason, matches!(slot.found, PlaceContent::Blank(_) | PlaceContent::Stale | PlaceContent::Foreign(_)))
+    let may_return =
+        matches!(slot.found, PlaceContent::Absent | PlaceContent::Known(..) | PlaceContent::Unusable(_));
+    (reason, !may_return)
 }
 
 /// What is to be done about a blank folder.
@@ -398,6 +406,13 @@ pub(super) fn foreign(place: &str, found: SetId) -> String {
     format!(
         "{place} holds a drive of another store ({found}): it is not used, and nothing is written to it; put the right \
          disk there, or an empty one and `stratum drive replace {place}`"
+    )
+}
+
+/// What is to be done about a disk that was being taken into the set when that was cut short.
+pub(super) fn half_joined(place: &str) -> String {
+    format!(
+        "{place} holds a new disk that was not taken into the set to the end: `stratum drive replace {place}` takes it in"
     )
 }
 

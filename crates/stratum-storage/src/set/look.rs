@@ -18,6 +18,8 @@ pub(super) enum PlaceContent {
     Absent,
     Blank(Arc<dyn DriveIo>),
     Known(Arc<dyn DriveIo>, Identity),
+    /// A disk that was being taken into the set when that was cut short: as good as blank. It isn't kept open.
+    HalfJoined,
     /// A drive of the set that another has replaced, or that was taken out of the set. It isn't kept open.
     Stale,
     /// A drive of another store. It isn't kept open.

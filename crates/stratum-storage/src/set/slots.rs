@@ -1,6 +1,6 @@
 //! What an operator sees of the set: every position, where its drive is or should be, and how it is.
 
-use super::formation::{blank, foreign, stale, unmounted};
+use super::formation::{blank, foreign, half_joined, stale, unmounted};
 use super::identity::Unreadable;
 use super::look::other_than;
 use super::roll::Standing;
@@ -26,7 +26,8 @@ pub enum DriveState {
     Missing {
         reason: String,
     },
-    /// Lost, and there is a blank folder in its place; the text says what to do.
+    /// Lost, and in its place there is a blank folder, or a disk that was not taken in to the end; the text says what
+    /// to do.
     Blank {
         advice: String,
     },
@@ -146,8 +147,12 @@ impl Set {
             Ok((identity, _)) if identity.set != self.id => {
                 Some(DriveState::Foreign { advice: foreign(&root.place(), identity.set) })
             }
-            Ok((identity, _)) if identity.set == self.id && !self.roll.lock().names(identity.drive) => {
-                Some(DriveState::Stale { advice: stale(&root.place()) })
+            Ok((identity, _)) if !self.roll.lock().names(identity.drive) => {
+                let place = root.place();
+                Some(match identity.formation.is_formed() {
+                    true => DriveState::Stale { advice: stale(&place) },
+                    false => DriveState::Blank { advice: half_joined(&place) },
+                })
             }
             _ => None,
         }

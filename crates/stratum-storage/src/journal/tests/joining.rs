@@ -114,3 +114,80 @@ fn drives_on_their_way_out_serve_while_too_few_others_are_there() {
     world.crash();
     world.open(&[1]);
 }
+
+/// A world of `2m` disks with a journal, and as many new disks as may be lost.
+fn with_as_many_spares(m: usize, seed: u64) -> (World, Vec<usize>) {
+    let mut world = World::new(2 * m, m, seed);
+    let journal = world.open(&[]);
+    for _ in 0..6 {
+        world.append(&journal).expect("all is well");
+    }
+    for place in 0..m {
+        let new = SimulatedDrive::new(&format!("new disk {place}"), 90 + place as u64, &world.power);
+        world.disks.push(new);
+    }
+    (world, (m..2 * m).collect())
+}
+
+/// The victims are lost for good, new disks join one by one, and the victims leave: until the power fails.
+fn replace_all(
+    world: &mut World,
+    journal: &Journal,
+    victims: &[usize],
+    drives: &[Arc<Drive>],
+) -> Result<(), ()> {
+    for place in victims {
+        journal.core.places()[*place].drive.fail("for this test");
+    }
+    assert!(world.append(journal).is_err(), "too few are left");
+    world.in_flight.clear();
+    for (place, new) in victims.iter().zip(&drives[2 * world.m..]) {
+        journal.core.places()[*place].drive.strike();
+        journal.join(std::slice::from_ref(new)).map_err(drop)?;
+    }
+    world.append(journal).map_err(drop)?;
+    if journal.heal().map_err(drop)?.short > 0 {
+        return Err(());
+    }
+    journal.forget_lost().map_err(drop)?;
+    world.append(journal).map_err(drop)
+}
+
+#[test]
+fn a_set_that_has_lost_as_many_as_it_may_goes_on_with_new_drives() {
+    for m in [1, 2] {
+        let steps = {
+            let (mut world, victims) = with_as_many_spares(m, 5);
+            let journal = world.open(&(2 * m..3 * m).collect::<Vec<_>>());
+            let before = world.power.steps();
+            let drives = world.drives(&[]);
+            replace_all(&mut world, &journal, &victims, &drives).expect("all is well");
+            let sets = journal.writer.lock().sets.clone();
+            assert!(sets.is_settled() && sets.set.len() == 2 * m, "{sets:?}");
+            assert!(victims.iter().all(|place| !sets.set.contains(&DriveId(100 + *place as u128))));
+            world.power.steps() - before
+        };
+        for step in 1..=steps {
+            let (mut world, victims) = with_as_many_spares(m, 5);
+            let journal = world.open(&(2 * m..3 * m).collect::<Vec<_>>());
+            let drives = world.drives(&[]);
+            world.power.fail_at(step);
+            let _ = replace_all(&mut world, &journal, &victims, &drives);
+            drop(journal);
+            world.crash();
+            for _ in 0..2 {
+                // The set of drives names the new ones now, and the victims no more.
+                let mut drives = world.drives(&[]);
+                drives.drain(m..2 * m);
+                let set = JournalSet { drives, m, begun: true };
+                let journal =
+                    Journal::open(set, world.options(), world.ambient.clone(), world.ambient.clone());
+                let journal = journal.expect("m+1 are there");
+                world.check(&journal);
+                world.append(&journal).expect("m+1 are there");
+                drop(journal);
+                world.crash();
+            }
+        }
+    }
+}

@@ -12,6 +12,7 @@ fn candidates(devices: &[u64]) -> Vec<MemberCandidate> {
         present: true,
         usable: true,
         avoided: false,
+        named: true,
     };
     devices.iter().enumerate().map(candidate).collect()
 }

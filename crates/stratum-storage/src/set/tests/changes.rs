@@ -396,3 +396,84 @@ fn an_older_file_of_an_identity_takes_nothing_back() {
     }
     assert_eq!(missing(&rack.open().unwrap()), [""; 0]);
 }
+
+/// Sets of `2m` drives, of which `m` are lost: the others alone hold the change, and the power fails at every step.
+#[test]
+fn a_set_that_has_lost_as_many_as_it_may_takes_new_disks_in_their_place() {
+    for geometry in [Geometry { k: 1, m: 1 }, Geometry { k: 2, m: 2 }] {
+        let lost: Vec<usize> = (geometry.k.into()..geometry.shards()).collect();
+        let with_lost_ones = || {
+            let rack = Rack::of(geometry);
+            let set = rack.open().unwrap();
+            set.serve(7).unwrap();
+            let old: Vec<_> = lost.iter().map(|bay| rack.drives[*bay].snapshot()).collect();
+            lost.iter().for_each(|bay| rack.drives[*bay].erase());
+            set.check();
+            (rack, set, old)
+        };
+        let steps = {
+            let (rack, set, _) = with_lost_ones();
+            let before = rack.power.steps();
+            for slot in &lost {
+                assert_eq!(replace(&rack, &set, *slot, false).unwrap(), Changed::Done);
+            }
+            assert!(set.all_drives().iter().all(|drive| drive.is_healthy()));
+            rack.power.steps() - before
+        };
+        for step in 1..=steps {
+            let (rack, set, old) = with_lost_ones();
+            let before = ids_of(&set);
+            rack.power.fail_at(step);
+            let done: Vec<bool> =
+                lost.iter().map(|slot| replace(&rack, &set, *slot, false).is_ok()).collect();
+            drop(set);
+            rack.crash(step);
+            // Those that were lost come back, alone: they know nothing of it, and are too few to start.
+            let new: Vec<_> = rack.drives.iter().map(|drive| drive.snapshot()).collect();
+            rack.drives.iter().for_each(|drive| drive.erase());
+            lost.iter().zip(&old).for_each(|(bay, old)| rack.drives[*bay].rollback(old));
+            let there =
+                rack.open().unwrap().drives(Tier::Hot).iter().filter(|drive| drive.is_healthy()).count();
+            assert!(there <= usize::from(geometry.m), "step {step}: {there} could start");
+            // And with the others: then what was done is known.
+            (0..usize::from(geometry.k)).for_each(|bay| rack.drives[bay].rollback(&new[bay]));
+            let set = rack.open().unwrap();
+            for (slot, is_done) in lost.iter().zip(&done) {
+                let drive = set.drives(Tier::Hot)[*slot].clone();
+                assert!(!is_done || drive.id() != before[*slot], "step {step}");
+                assert_eq!(drive.is_healthy(), drive.id() == before[*slot], "step {step}");
+            }
+            drop(set);
+            // With the new disks the command is given again, and does what is left.
+            rack.drives.iter().zip(&new).for_each(|(drive, new)| drive.rollback(new));
+            let set = rack.open().unwrap();
+            set.allow_changes(9).unwrap();
+            for slot in &lost {
+                let was_there = set.drives(Tier::Hot)[*slot].is_healthy();
+                let state = set.slots()[*slot].state.clone();
+                let is_blank = matches!(&state, DriveState::Blank { .. });
+                assert!(was_there || is_blank, "step {step}: {state:?}");
+                let expected = if was_there { Changed::Already } else { Changed::Done };
+                assert_eq!(replace(&rack, &set, *slot, false).unwrap(), expected, "step {step}");
+            }
+            let ids = ids_of(&set);
+            drop(set);
+            rack.crash(step);
+            let set = rack.open().unwrap();
+            assert_eq!((ids_of(&set), missing(&set)), (ids, vec![]), "step {step}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_deleted_for_a_change_that_too_few_could_hold() {
+    let (rack, set) = with_a_lost_drive();
+    put(
+        &Drive::new(DriveId(1), Tier::Hot, 0, rack.drives[0].attach(), Threads::Caller, rack.ambient.clone()),
+        "f",
+    );
+    set.drives(Tier::Hot)[0].fail("for this test");
+    let refused = replace(&rack, &set, 0, true);
+    assert!(matches!(refused, Err(ChangeError::NotDurable { written: 1, needed: 2, .. })), "{refused:?}");
+    assert!(rack.drives[0].files().contains(&"f".to_owned()));
+}
