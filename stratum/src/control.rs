@@ -5,6 +5,7 @@
 //! failed or was refused.
 
 use crate::client::{CallError, Operator, ServerArg};
+use crate::drives::stopped;
 use crate::operator::LevelStatus;
 use crate::output;
 use crate::scrubbing;
@@ -100,6 +101,9 @@ enum DriveAction {
     List(ServerArg),
     /// Use a blank folder in place of the lost drive that was at this path.
     Replace(NewDriveArgs),
+    /// Use blank folders in place of the lost drives that were at these paths, while the server is stopped or waits for
+    /// drives at its start.
+    ReplaceStopped(stopped::ReplaceStoppedArgs),
     /// Add a drive to the set.
     Add(NewDriveArgs),
     /// Move all data off a drive, so that it can be removed.
@@ -139,6 +143,7 @@ pub fn drive(args: &DriveArgs) -> ExitCode {
     let new = |args: &NewDriveArgs| (args.wipe, args.unmounted);
     let (action, path, (wipe, unmounted), server) = match &args.action {
         DriveAction::List(server) => return list_drives(server),
+        DriveAction::ReplaceStopped(args) => return stopped::run(args),
         DriveAction::Replace(args) => ("replace", &args.path, new(args), &args.server),
         DriveAction::Add(args) => ("add", &args.path, new(args), &args.server),
         DriveAction::Drain(args) => ("drain", &args.path, (false, false), &args.server),

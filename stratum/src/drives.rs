@@ -6,6 +6,7 @@
 //! fills a drive that joined, and evacuation empties one that is drained.
 
 mod room;
+pub mod stopped;
 
 use crate::status::DriveStatus;
 use room::Drain;
@@ -16,7 +17,7 @@ use stratum_storage::ambient::System;
 use stratum_storage::blob::Tier;
 use stratum_storage::drive::{Drive, disk_of};
 use stratum_storage::journal::JournalError;
-use stratum_storage::set::{ChangeError, Changed, DriveSlot, DriveState, Root};
+use stratum_storage::set::{ChangeError, Changed, DriveSlot, DriveState, Root, Set};
 use stratum_storage::writepath::Fullness;
 
 /// What is told of a drive that was removed, after its name.
@@ -51,6 +52,8 @@ pub enum DriveError {
     Provisional,
     #[error("the drive is in the set, and the journal takes it in later: {0}")]
     Journal(#[from] JournalError),
+    #[error("what was acknowledged may be on the lost drive alone, so no other disk takes its place: {0}")]
+    Witness(JournalError),
 }
 
 /// What an operator allows to be done with a new folder.
@@ -130,10 +133,12 @@ impl Drives {
             return Err(self.unknown(path));
         }
         for (_, _, place) in wanted.iter().filter(|_| !unmounted) {
-            self.check_mounted(Path::new(place))?;
+            check_mounted(&self.engine.set, Path::new(place))?;
         }
+        let mut turn = self.engine.set.turn()?;
+        self.check_given_up(path, wipe)?;
         let replaced = wanted.into_iter().map(|(tier, slot, place)| {
-            let changed = self.engine.set.replace(*tier, *slot, wipe, &System)?;
+            let changed = turn.replace(*tier, *slot, wipe, &System)?;
             Ok(match changed {
                 Changed::Done => format!("{place} is in the set; its data is being rebuilt on it"),
                 Changed::Already => format!("{place} is a healthy drive of the set already"),
@@ -142,6 +147,7 @@ impl Drives {
         });
         // All folders at the path are tried: one that is refused doesn't keep the others from being taken.
         let said = first_error(replaced.collect());
+        drop(turn);
         self.take_into_use()?;
         said
     }
@@ -153,7 +159,7 @@ impl Drives {
         self.check_final(wipe)?;
         let folders = self.new_folders(path)?;
         for (_, folder) in folders.iter().filter(|_| !unmounted) {
-            self.check_mounted(folder)?;
+            check_mounted(&self.engine.set, folder)?;
         }
         let added = folders.into_iter().map(|(tier, folder)| {
             let place = folder.display().to_string();
@@ -168,20 +174,6 @@ impl Drives {
         let said = first_error(added.collect());
         self.take_into_use()?;
         said
-    }
-
-    /// Refuses a folder whose disk is not mounted, unless a healthy drive is there.
-    fn check_mounted(&self, place: &Path) -> Result<(), ChangeError> {
-        let set = &self.engine.set;
-        let is_there = |drive: &Arc<Drive>| drive.is_healthy() && drive.io().folder() == Some(place);
-        if set.all_drives().iter().any(is_there) {
-            return Ok(());
-        }
-        let place = absolute(place);
-        set.unmounted(&place).map_or(Ok(()), |disk| {
-            let (place, disk) = (place.display().to_string(), disk.display().to_string());
-            Err(ChangeError::Unmounted { place, disk })
-        })
     }
 
     /// Which folders at a path would become drives, and of which tiers: at least one.
@@ -266,6 +258,21 @@ impl Drives {
         }
     }
 
+    /// Refuses to give up a lost hot drive at this path while too few of the journal's drives are there to know what was
+    /// acknowledged. One whose folder may still hold it is taken back, unless that is to be wiped.
+    fn check_given_up(&self, path: &Path, wipe: bool) -> Result<(), DriveError> {
+        let is_given_up = |slot: &DriveSlot| match slot.state {
+            DriveState::Healthy | DriveState::Draining | DriveState::Removed => false,
+            DriveState::Failed { .. } | DriveState::Missing { .. } => wipe,
+            DriveState::Blank { .. } | DriveState::Stale { .. } | DriveState::Foreign { .. } => true,
+        };
+        let at = self.engine.set.slots().into_iter().filter(|slot| is_at(&slot.place, path));
+        match at.filter(|slot| slot.tier == Tier::JOURNAL).any(|slot| is_given_up(&slot)) {
+            true => self.engine.journal.check_present().map_err(DriveError::Witness),
+            false => Ok(()),
+        }
+    }
+
     /// Puts the journal, and the files that every hot drive holds, onto the drives that joined.
     fn take_into_use(&self) -> Result<(), DriveError> {
         self.engine.set.repair();
@@ -342,6 +349,19 @@ impl Drives {
             (shards, _) => ("draining", Some(format!("{shards} shards of volumes are still on the drive"))),
         }
     }
+}
+
+/// Refuses a folder whose disk is not mounted, unless a healthy drive is there.
+fn check_mounted(set: &Set, place: &Path) -> Result<(), ChangeError> {
+    let is_there = |drive: &Arc<Drive>| drive.is_healthy() && drive.io().folder() == Some(place);
+    if set.all_drives().iter().any(is_there) {
+        return Ok(());
+    }
+    let place = absolute(place);
+    set.unmounted(&place).map_or(Ok(()), |disk| {
+        let (place, disk) = (place.display().to_string(), disk.display().to_string());
+        Err(ChangeError::Unmounted { place, disk })
+    })
 }
 
 /// All the sentences, or else the first error.

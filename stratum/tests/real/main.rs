@@ -39,6 +39,7 @@ mod start;
 mod tiering;
 mod tiers;
 mod traces;
+mod two_drives;
 mod unmounted;
 mod usage;
 mod versions;

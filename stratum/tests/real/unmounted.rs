@@ -14,27 +14,28 @@ use std::process::{Child, Stdio};
 
 const DRIVES: usize = 4;
 
-struct Running {
+pub struct Running {
     process: Child,
     address: SocketAddr,
 }
 
 impl Running {
-    fn start(home: &Path) -> Running {
+    /// A server on the folders `d0`, `d1`, ... in `home`.
+    pub fn start(home: &Path, drives: usize) -> Running {
         let mut command = command(&home.join("d0"), ANY_PORT);
-        command.args((1..DRIVES).flat_map(|drive| [PathBuf::from("--data"), home.join(format!("d{drive}"))]));
+        command.args((1..drives).flat_map(|drive| [PathBuf::from("--data"), home.join(format!("d{drive}"))]));
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let address = listening::address(&mut process);
         Running { process, address }
     }
 
-    fn ask(&self, words: &[&str]) -> (Option<i32>, String) {
+    pub fn ask(&self, words: &[&str]) -> (Option<i32>, String) {
         let output = stratum(&[words, &["--endpoint", &format!("http://{}", self.address)]].concat());
         let said = [output.stdout, output.stderr].concat();
         (output.status.code(), String::from_utf8(said).unwrap())
     }
 
-    fn status(&self) -> Value {
+    pub fn status(&self) -> Value {
         serde_json::from_str(&self.ask(&["status", "--json"]).1).unwrap()
     }
 }
@@ -62,12 +63,12 @@ fn an_unmounted_disk_gets_no_index_and_no_drive_unless_an_operator_insists() {
         std::fs::create_dir(&disk).unwrap();
         std::os::unix::fs::symlink(&disk, mount).unwrap();
     }
-    drop(Running::start(home.path()));
+    drop(Running::start(home.path(), DRIVES));
     assert!(mounts[0].join("meta/sled").is_dir());
     std::fs::remove_file(&mounts[0]).unwrap();
     std::fs::create_dir(&mounts[0]).unwrap();
 
-    let server = Running::start(home.path());
+    let server = Running::start(home.path(), DRIVES);
     let status = server.status();
     let index = Path::new(status["index"]["place"].as_str().unwrap());
     assert!(index.starts_with(&mounts[1]), "{}", index.display());
@@ -87,6 +88,6 @@ fn an_unmounted_disk_gets_no_index_and_no_drive_unless_an_operator_insists() {
     // The disk is mounted again. Its drives, which were replaced, are recognised as stale.
     std::fs::rename(&mounts[0], home.path().join("aside")).unwrap();
     std::os::unix::fs::symlink(disks.path().join("0"), &mounts[0]).unwrap();
-    let server = Running::start(home.path());
+    let server = Running::start(home.path(), DRIVES);
     assert!(server.status()["notes"].to_string().contains("is stale"), "{}", server.status()["notes"]);
 }
