@@ -105,7 +105,7 @@ enum DriveAction {
     /// drives at its start.
     ReplaceStopped(stopped::ReplaceStoppedArgs),
     /// Add a drive to the set.
-    Add(NewDriveArgs),
+    Add(AddedDriveArgs),
     /// Move all data off a drive, so that it can be removed.
     Drain(OldDriveArgs),
     /// Stop draining a drive, so that it stays in the set.
@@ -131,6 +131,16 @@ struct NewDriveArgs {
 }
 
 #[derive(Args)]
+struct AddedDriveArgs {
+    /// The tiers of which the folder gets drives, separated by commas, where some have drives of their own in the
+    /// configuration. [default: those that follow from it]
+    #[arg(long, value_delimiter = ',', value_parser = ["hot", "warm", "cold"])]
+    tier: Vec<String>,
+    #[command(flatten)]
+    new: NewDriveArgs,
+}
+
+#[derive(Args)]
 struct OldDriveArgs {
     /// The drive's data folder, by its path on the server's machine.
     path: PathBuf,
@@ -145,17 +155,21 @@ pub fn drive(args: &DriveArgs) -> ExitCode {
         DriveAction::List(server) => return list_drives(server),
         DriveAction::ReplaceStopped(args) => return stopped::run(args),
         DriveAction::Replace(args) => ("replace", &args.path, new(args), &args.server),
-        DriveAction::Add(args) => ("add", &args.path, new(args), &args.server),
+        DriveAction::Add(args) => ("add", &args.new.path, new(&args.new), &args.new.server),
         DriveAction::Drain(args) => ("drain", &args.path, (false, false), &args.server),
         DriveAction::Keep(args) => ("keep", &args.path, (false, false), &args.server),
         DriveAction::Remove(args) => ("remove", &args.path, (false, false), &args.server),
+    };
+    let tier = match &args.action {
+        DriveAction::Add(args) => args.tier.join(","),
+        _ => String::new(),
     };
     ended(|| {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         // A query is text, so any other path would come to name another folder.
         let path = path.to_str().ok_or_else(|| CallError::NoText(path.clone()))?;
         let (wipe, unmounted) = (wipe.to_string(), unmounted.to_string());
-        let query = [("path", path), ("wipe", &wipe), ("unmounted", &unmounted)];
+        let query = [("path", path), ("tier", &tier), ("wipe", &wipe), ("unmounted", &unmounted)];
         let said: Vec<String> = Operator::new(server)?.post(&format!("drives/{action}"), &query)?;
         said.iter().for_each(output::line);
         Ok(true)

@@ -5,10 +5,13 @@
 //! interrupted, and then does what is left to do. Long work goes on in the background after the command has ended: heal
 //! fills a drive that joined, and evacuation empties one that is drained.
 
+mod homes;
 mod room;
 pub mod stopped;
 
+use crate::layout::Home;
 use crate::status::DriveStatus;
+use homes::Homes;
 use room::Drain;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +35,11 @@ pub enum DriveError {
         "{path} is in no tier's folder: with a single data folder, a new drive is a folder directly in one of {folders}"
     )]
     InNoTier { path: String, folders: String },
+    #[error(
+        "of which tiers {path} is to hold drives doesn't follow from the configuration, which has drives of some for \
+         themselves: say it with --tier, as {choices}, so that the next start finds them where it looks"
+    )]
+    WhichTier { path: String, choices: String },
     #[error(transparent)]
     Change(#[from] ChangeError),
     #[error(
@@ -70,13 +78,13 @@ pub struct Allowed {
 #[derive(Clone)]
 pub struct Drives {
     engine: Engine,
-    /// The data folder, if there is only one: it then holds several numbered drives of each tier.
-    embedded: Option<PathBuf>,
+    homes: Homes,
 }
 
 impl Drives {
-    pub fn new(engine: Engine, embedded: Option<PathBuf>) -> Drives {
-        Drives { engine, embedded }
+    /// `homes` says where a new drive of each tier may come.
+    pub fn new(engine: Engine, homes: Vec<(Tier, Home)>) -> Drives {
+        Drives { engine, homes: Homes(homes) }
     }
 
     /// Every position of the set that has a drive, whether that drive is present or not.
@@ -152,12 +160,11 @@ impl Drives {
         said
     }
 
-    /// Adds the folder at a new position: to every tier, or, if the store has a single data folder with numbered
-    /// drives, to the tier whose folder it lies in.
-    pub fn add(&self, path: &Path, allowed: Allowed) -> Result<Vec<String>, DriveError> {
+    /// Adds the folder at a new position of these tiers; of those that follow from the path if none are named.
+    pub fn add(&self, path: &Path, tiers: &[Tier], allowed: Allowed) -> Result<Vec<String>, DriveError> {
         let Allowed { wipe, unmounted } = allowed;
         self.check_final(wipe)?;
-        let folders = self.new_folders(path)?;
+        let folders = self.homes.new_folders(path, tiers)?;
         for (_, folder) in folders.iter().filter(|_| !unmounted) {
             check_mounted(&self.engine.set, folder)?;
         }
@@ -166,7 +173,7 @@ impl Drives {
             let changed = self.engine.set.add(tier, Root::Path(folder), wipe, &System)?;
             Ok(match changed {
                 Changed::Done | Changed::Revived => {
-                    format!("{place} is in the {} tier; name it in the configuration", tier.name())
+                    format!("{place} is in the {} tier; {}", tier.name(), self.homes.how_found(tier, path))
                 }
                 Changed::Already => format!("{place} is a drive of the set already"),
             })
@@ -174,26 +181,6 @@ impl Drives {
         let said = first_error(added.collect());
         self.take_into_use()?;
         said
-    }
-
-    /// Which folders at a path would become drives, and of which tiers: at least one.
-    fn new_folders(&self, path: &Path) -> Result<Vec<(Tier, PathBuf)>, DriveError> {
-        let tiers = Tier::ALL.into_iter().filter(|tier| self.engine.set.geometry(*tier).is_some());
-        let Some(home) = &self.embedded else {
-            return Ok(tiers.map(|tier| (tier, path.join(tier.name()))).collect());
-        };
-        let folders: Vec<(Tier, PathBuf)> =
-            tiers.map(|tier| (tier, absolute(&home.join(tier.name())))).collect();
-        let parent = path.parent().map(absolute);
-        match folders.iter().find(|(_, folder)| Some(folder) == parent.as_ref()) {
-            Some((tier, _)) => Ok(vec![(*tier, path.to_owned())]),
-            None => {
-                let folders: Vec<String> =
-                    folders.iter().map(|(_, folder)| folder.display().to_string()).collect();
-                let (path, folders) = (path.display().to_string(), folders.join(", "));
-                Err(DriveError::InNoTier { path, folders })
-            }
-        }
     }
 
     /// Marks the drives at this path as draining. From then on their data is moved to other drives.

@@ -15,10 +15,23 @@ use stratum_storage::set::{Root, Set, SetConfig, TierConfig};
 /// How many directories each tier has in a single data folder.
 const DRIVES_IN_DATA_FOLDER: usize = 6;
 
+/// Where the configuration has the drives of a tier, and so where another one may come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Home {
+    /// Numbered folders in this one, which is the tier's in the single data folder.
+    Numbered(PathBuf),
+    /// The tier's folder in each of several data folders, beside those of all other tiers that have no drives of their
+    /// own.
+    Shared,
+    /// The tier's folder in each of the folders that are named for this tier.
+    Own,
+}
+
 /// A tier's directories, in the order of their positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TierLayout {
     pub tier: Tier,
+    pub home: Home,
     pub geometry: Geometry,
     pub drives: Vec<PathBuf>,
 }
@@ -32,8 +45,6 @@ pub struct Layout {
     /// The data folders.
     homes: Vec<PathBuf>,
     pub tiers: Vec<TierLayout>,
-    /// The data folder, if there is only one: it then holds several numbered drives of each tier.
-    pub embedded: Option<PathBuf>,
 }
 
 impl Layout {
@@ -41,17 +52,24 @@ impl Layout {
     pub fn new(data: &[PathBuf], config: &Config) -> Layout {
         let tiers = Tier::ALL.map(|tier| {
             let section = config.tiers.get(tier);
-            let drives = match (section.drives.as_slice(), data) {
-                ([], [single]) => embedded(single, tier),
-                ([], several) => several.iter().map(|folder| folder.join(tier.name())).collect(),
-                (named, _) => named.iter().map(|folder| folder.join(tier.name())).collect(),
+            let in_each = |folders: &[PathBuf]| {
+                folders.iter().map(|folder| folder.join(tier.name())).collect::<Vec<_>>()
+            };
+            let (home, drives) = match (section.drives.as_slice(), data) {
+                ([], [single]) => (Home::Numbered(single.join(tier.name())), embedded(single, tier)),
+                ([], several) => (Home::Shared, in_each(several)),
+                (named, _) => (Home::Own, in_each(named)),
             };
             let said = section.geometry.as_ref().map(|geometry| geometry.get_ref().0);
-            TierLayout { tier, geometry: said.unwrap_or(Geometry::for_drives(drives.len())), drives }
+            TierLayout { tier, home, geometry: said.unwrap_or(Geometry::for_drives(drives.len())), drives }
         });
         let home = data.first().map_or(Path::new("data"), PathBuf::as_path);
-        let embedded = if let [single] = data { Some(single.clone()) } else { None };
-        Layout { meta: home.join("meta"), homes: data.to_owned(), tiers: tiers.into(), embedded }
+        Layout { meta: home.join("meta"), homes: data.to_owned(), tiers: tiers.into() }
+    }
+
+    /// Where a new drive of each tier may come.
+    pub fn tier_homes(&self) -> Vec<(Tier, Home)> {
+        self.tiers.iter().map(|tier| (tier.tier, tier.home.clone())).collect()
     }
 
     /// Checks that no drive's folder is the same as another drive's or lies in one: two such drives would fail

@@ -20,6 +20,7 @@ use crate::descriptors::{self, Descriptors};
 use crate::drives::{Allowed, Drives, bytes_under};
 use crate::fsck::{CheckStatus, Checks, Wanted};
 use crate::fullness::{self, Want};
+use crate::layout::Home;
 use crate::load::{self, Load};
 use crate::master_keys::StoreKeys;
 use crate::status::{
@@ -96,9 +97,9 @@ impl IntoResponse for Refused {
 }
 
 impl Operator {
-    /// `embedded` is the data folder, if there is only one: it then holds several numbered drives of each tier.
-    pub fn new(engine: Engine, embedded: Option<PathBuf>, around: Around) -> Arc<Operator> {
-        let drives = Drives::new(engine.clone(), embedded);
+    /// `homes` says where a new drive of each tier may come.
+    pub fn new(engine: Engine, homes: Vec<(Tier, Home)>, around: Around) -> Arc<Operator> {
+        let drives = Drives::new(engine.clone(), homes);
         let checks = Checks::new(engine.clone(), drives.clone());
         // If the mark of a restored state can't be read, the state may be a restored one, which may name bodies that
         // aren't there.
@@ -155,7 +156,7 @@ impl Operator {
             .route("/objects/{bucket}/{*key}", get(explain::explain), &["versionId"])
             .route("/backup", get(backup), &["credentials"])
             .route("/drives", get(list_drives), &[])
-            .route("/drives/{action}", post(change_drives), &["path", "wipe", "unmounted"])
+            .route("/drives/{action}", post(change_drives), &["path", "tier", "wipe", "unmounted"])
             .with_state(self)
     }
 }
@@ -266,6 +267,9 @@ async fn list_drives(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<Vec
 struct DriveRequest {
     /// The drive's data folder, by its path on the server's machine.
     path: PathBuf,
+    /// Of which tiers a new folder becomes drives, separated by commas, where that doesn't follow from the path.
+    #[serde(default)]
+    tier: String,
     #[serde(default)]
     wipe: bool,
     #[serde(default)]
@@ -276,13 +280,14 @@ struct DriveRequest {
 async fn change_drives(
     Shared(operator): Shared<Arc<Operator>>,
     axum::extract::Path(action): axum::extract::Path<String>,
-    Query(DriveRequest { path, wipe, unmounted }): Query<DriveRequest>,
+    Query(DriveRequest { path, tier, wipe, unmounted }): Query<DriveRequest>,
 ) -> Result<Json<Vec<String>>, Refused> {
     check_allowed(&action, wipe || unmounted)?;
+    let tiers = tiers_named(&action, &tier)?;
     let change = move || {
         let drives = &operator.drives;
         let done = match action.as_str() {
-            "add" => drives.add(&path, Allowed { wipe, unmounted }),
+            "add" => drives.add(&path, &tiers, Allowed { wipe, unmounted }),
             "replace" => drives.replace(&path, Allowed { wipe, unmounted }),
             "drain" => drives.drain(&path),
             "keep" => drives.keep(&path),
@@ -297,6 +302,19 @@ async fn change_drives(
     };
     let changed = tokio::task::spawn_blocking(change).await;
     changed.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?.map(Json)
+}
+
+/// The tiers of which a drive is to be added: none where they are to follow from its path.
+fn tiers_named(action: &str, names: &str) -> Result<Vec<Tier>, Refused> {
+    let refused = |problem: String| Refused(StatusCode::BAD_REQUEST, problem);
+    if !names.is_empty() && action != "add" {
+        return Err(refused(format!("{action} is about the drives at a path: only add is told a tier")));
+    }
+    let known = |name: &str| {
+        let found = Tier::ALL.into_iter().find(|tier| tier.name() == name);
+        found.ok_or_else(|| refused(format!("\"{}\" is not one of hot, warm, cold", name.escape_debug())))
+    };
+    names.split(',').filter(|name| !name.is_empty()).map(known).collect()
 }
 
 /// Refuses what may be allowed of a new folder where a drive of the set is meant.

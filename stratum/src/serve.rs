@@ -205,7 +205,7 @@ fn serve_store(
         keys: keys.clone(),
         accounts: accounts(config),
     };
-    let operator = Operator::new(engine.clone(), layout.embedded, around);
+    let operator = Operator::new(engine.clone(), layout.tier_homes(), around);
     let stopped = tasks.clone();
     let mut supervisor = Supervisor::new(tasks, Arc::new(System), Threads::Own, runtime.handle());
     engine.tasks().into_iter().try_for_each(|task| supervisor.run(task))?;
