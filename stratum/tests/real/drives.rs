@@ -228,3 +228,39 @@ fn repeating_a_command_does_no_harm() {
     wait_until("heal", || is_whole(&server));
     all_is_there(&server);
 }
+
+/// Each drain alone could be borne.
+#[test]
+fn drains_that_are_given_at_once_leave_as_many_drives_as_writes_need() {
+    let server = Server::start();
+    let (endpoint, data) = (server.endpoint(), server.data());
+    let drain = &|number: usize| {
+        let folder = data.join(format!("hot/{number}"));
+        stratum(&["drive", "drain", folder.to_str().unwrap(), "--endpoint", &endpoint])
+    };
+    let answers: Vec<Output> = std::thread::scope(|scope| {
+        let given: Vec<_> = (0..5).map(|number| scope.spawn(move || drain(number))).collect();
+        given.into_iter().map(|answer| answer.join().unwrap()).collect()
+    });
+    let refused = answers.iter().filter(|answer| !answer.status.success());
+    let refused: Vec<String> =
+        refused.map(|answer| String::from_utf8_lossy(&answer.stderr).into_owned()).collect();
+    // Six drives that survive the loss of two: three must stay.
+    assert_eq!(refused.len(), 2, "{answers:?}");
+    assert!(refused.iter().all(|said| said.contains("2 healthy drives left")), "{refused:?}");
+    store(&server, &objects());
+    all_is_there(&server);
+}
+
+#[test]
+fn a_removal_that_is_refused_changes_nothing() {
+    let server = Server::start();
+    store(&server, &objects());
+    let place = server.data().join("hot/1");
+    fail_once(&server, &place);
+    let (code, said) = drive(&server, &["remove"], &place);
+    assert!(code == 2 && said.contains("`stratum drive drain` it first"), "{code}: {said}");
+    let (code, said) = drive(&server, &["replace"], &place);
+    assert!(code == 0 && said.contains("is used again"), "{code}: {said}");
+    assert_eq!(state(&server, &place), "healthy", "it is on its way out");
+}
