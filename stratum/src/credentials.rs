@@ -7,8 +7,8 @@ use crate::{output, private};
 use std::path::{Path, PathBuf};
 use stratum_storage::ambient::Entropy;
 use stratum_storage::blob::Tier;
-use stratum_storage::set::content_of_copy;
 use stratum_storage::drive::explained;
+use stratum_storage::set::content_of_copy;
 
 /// The name of the file with the credentials, both in `meta` and on the drives.
 pub const FILE: &str = "root-credentials";

@@ -204,8 +204,7 @@ impl History {
 fn survey(drives: &[Arc<Drive>]) -> Result<Survey, JournalError> {
     let found =
         side_by_side(drives.iter().cloned().map(|drive| (drive.clone(), move || slots::found(&drive))));
-    let found =
-        found.into_iter().flat_map(|(place, slots)| slots.into_iter().map(move |slot| (place, slot)));
+    let found = found.into_iter().flat_map(|(place, slots)| slots.into_iter().map(move |slot| (place, slot)));
     Survey::of(drives, found)
 }
 
