@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::credentials::variable;
 use crate::failure::Failure;
 use crate::private;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use stratum_cipher::{Asked, DataKey, KEY_BYTES, KeyMark, KeyService, MasterKeys, Salt};
@@ -62,7 +63,6 @@ fn read(file: &Path) -> Result<MasterKeys, String> {
 }
 
 /// The master keys of a running server.
-#[derive(Debug)]
 pub struct StoreKeys {
     keys: MasterKeys,
     set: Arc<Set>,
@@ -108,7 +108,8 @@ impl StoreKeys {
     /// # Errors
     /// A key was generated, and can't be kept, or something is encrypted already.
     pub fn keep(&self, engine: &Engine) -> Result<(), Failure> {
-        if let Some(text) = self.made.lock().take() {
+        let made = self.made.lock().take();
+        if let Some(text) = made {
             if is_anything_encrypted(engine)? {
                 return Err(format!(
                     "objects or users' secrets are encrypted, and no master key is there: {WAY_OUT}"
@@ -147,6 +148,13 @@ impl StoreKeys {
         {
             tracing::warn!(%error, "which master keys are used can't be kept: one that is taken out too early isn't missed");
         }
+    }
+}
+
+impl fmt::Debug for StoreKeys {
+    /// Their names only.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.keys.fmt(f)
     }
 }
 

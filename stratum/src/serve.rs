@@ -414,5 +414,6 @@ mod tests {
         assert_eq!(told(Some("said"), &none), Some(Some("said".into())));
         assert_eq!(told(None, &own), Some(Some("own".into())));
         assert_eq!(told(Some("said"), &own), None);
+        assert_eq!(told(Some("said\n"), &none), None, "no scraper can send it");
     }
 }

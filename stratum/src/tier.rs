@@ -118,7 +118,7 @@ impl FromStr for Object {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse()? {
+        match text.parse::<Location>()? {
             Location { key, .. } if key.is_empty() => Err("it names no object: write s3://BUCKET/KEY".into()),
             location => Ok(Object(location)),
         }

@@ -175,27 +175,29 @@ impl Rewrapper {
                 other => return Err(format!("the exchange of keys came to {other}")),
             }
         }
-        let mut state = self.state.lock();
-        if state.walk.as_ref() != Some(&before) {
-            // Another pass was asked for meanwhile.
-            return Ok(Next::AtOnce);
-        }
-        state.status.looked_at += looked_at + u64::from(!matches!(secrets, Secrets::None));
-        state.status.rewrapped += rewrapped;
-        state.status.failed += failed;
-        state.status.problem = problem.or(state.status.problem.take());
-        state.outdated += outdated;
-        if !page.is_last {
-            state.walk = Some(walk);
-            return Ok(Next::After(PAGE_PAUSE));
-        }
-        if !state.end_walk() {
-            return Ok(Next::After(PAGE_PAUSE));
-        }
-        let (walks, RewrapStatus { looked_at, rewrapped, failed, left, .. }) = (state.walks, &state.status);
-        tracing::info!(walks, looked_at, rewrapped, failed, left, "wrapped data keys anew");
-        let is_clean = *failed == 0 && *left == 0;
-        drop(state);
+        let is_clean = {
+            let mut state = self.state.lock();
+            if state.walk.as_ref() != Some(&before) {
+                // Another pass was asked for meanwhile.
+                return Ok(Next::AtOnce);
+            }
+            state.status.looked_at += looked_at + u64::from(!matches!(secrets, Secrets::None));
+            state.status.rewrapped += rewrapped;
+            state.status.failed += failed;
+            state.status.problem = problem.or(state.status.problem.take());
+            state.outdated += outdated;
+            if !page.is_last {
+                state.walk = Some(walk);
+                return Ok(Next::After(PAGE_PAUSE));
+            }
+            if !state.end_walk() {
+                return Ok(Next::After(PAGE_PAUSE));
+            }
+            let (walks, RewrapStatus { looked_at, rewrapped, failed, left, .. }) =
+                (state.walks, &state.status);
+            tracing::info!(walks, looked_at, rewrapped, failed, left, "wrapped data keys anew");
+            *failed == 0 && *left == 0
+        };
         if let Some(keys) = self.keys.clone().filter(|_| is_clean) {
             blocking::spawn(move || keys.forget_former()).await.map_err(text)?;
         }

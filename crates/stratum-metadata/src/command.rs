@@ -567,6 +567,7 @@ impl Command {
             | Command::CountUsage { .. }
             | Command::SumUsage { .. }
             | Command::ForgetEvents { .. }
+            | Command::FollowLifecycle { .. }
             | Command::Reclaim(_) => false,
         }
     }

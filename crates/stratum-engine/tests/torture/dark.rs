@@ -39,7 +39,8 @@ pub struct Dark {
 impl Dark {
     /// Flips a bit somewhere in a range file, on every drive.
     pub fn fall(hardware: &Hardware, dice: &Dice) -> Option<Dark> {
-        let is_range = |path: &String| path.starts_with("checkpoint/") && path.ends_with(".00000000");
+        // Of a base: the numbers of a run's files are high.
+        let is_range = |path: &String| path.starts_with("checkpoint/") && path.contains(".0000");
         let mut paths: Vec<String> = hardware.disks.iter().flat_map(|disk| disk.drive.files()).collect();
         paths.retain(is_range);
         paths.sort();

@@ -32,6 +32,7 @@ use stratum_storage::drive::Drive;
 /// Tries of a write that should succeed, a second apart: the packer pauses for five seconds after a failure.
 const TRIES: usize = 40;
 const KEYS: u64 = 30;
+const OBJECTS_OF_SOME_BLOCKS: u64 = 60;
 
 pub struct Life<'a> {
     pub run: &'a Run,
@@ -258,6 +259,17 @@ impl Life<'_> {
         let told = format!("{} of {} bytes", String::from_utf8_lossy(&key), piece.len);
         self.put_piece(key, piece).await;
         told
+    }
+
+    /// Writes so many small objects that some blocks of the index hold nothing else.
+    pub async fn fill(&mut self) {
+        for number in 0..OBJECTS_OF_SOME_BLOCKS {
+            let piece = self.model.piece(10);
+            self.put_piece(format!("b/filling-{number:03}").into_bytes(), piece).await;
+            if self.is_down() {
+                return;
+            }
+        }
     }
 
     async fn put_piece(&mut self, key: Vec<u8>, piece: Piece) {

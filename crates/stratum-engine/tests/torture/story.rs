@@ -189,6 +189,9 @@ impl Story {
         let mut backup = None;
         self.brief_life(async |life: &mut Life<'_>| {
             life.settle().await;
+            if dice.percent(60) {
+                life.fill().await;
+            }
             dark::take_checkpoint(life.run);
             backup = back_up_now(life.run);
             // What changes then is in the block and not in the backup, or isn't in the block.

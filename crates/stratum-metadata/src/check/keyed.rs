@@ -281,7 +281,7 @@ impl Check<'_> {
             Form::Frames | Form::Sealed => (named == 0) == (size == 0),
         };
         if !is_possible {
-            self.found(Finding::Size { owner: self.named(&owner), size, named });
+            self.found(Finding::Size { owner: self.named(owner), size, named });
         }
     }
 
