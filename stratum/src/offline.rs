@@ -165,7 +165,7 @@ impl Offline {
 
     /// The same store with the remote store that the configuration names, which is only read.
     pub fn with_remote(self, store: Option<Arc<dyn ObjectStore>>) -> Offline {
-        let remote = store.map(|store| Remote::new(store, String::new(), Arc::new(System)));
+        let remote = store.map(|store| Remote::read_only(store, Arc::new(System)));
         Offline { remote, ..self }
     }
 

@@ -147,6 +147,7 @@ impl Operator {
             .route("/quotas/{action}", post(quotas::change), &["bucket", "user", "bytes", "objects"])
             .route("/tier", get(tiers::status), &[])
             .route("/tier/upload", post(tiers::upload), &[])
+            .route("/tier/claim", post(tiers::claim), &[])
             .route(
                 "/tier/{action}",
                 post(tiers::decide),
@@ -425,7 +426,7 @@ impl Operator {
             self.engine.set.all_drives().iter().find(|drive| drive.id() == id).map(|drive| drive.label())
         };
         let members = self.engine.journal.members().into_iter().filter_map(label).collect::<Vec<_>>();
-        let is_out_of_reach = redundancy.unreadable_objects > 0 || tiers::is_remote_away(&self.engine);
+        let is_out_of_reach = redundancy.unreadable_objects > 0 || tiers::is_remote_unreadable(&self.engine);
         let missing_keys = self.around.keys.note();
         let is_damaged = !index.available
             || !index.lost.is_empty()

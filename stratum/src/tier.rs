@@ -35,6 +35,9 @@ enum TierCommand {
     Status(ServerArg),
     /// Upload what waits on the cold tier's drives to the remote store now, without waiting until there is more of it.
     Upload(ServerArg),
+    /// Claim the remote store for this server: another one that runs on a copy of its drives writes nothing there from then on,
+    /// and what should lie there and doesn't counts as lost.
+    Claim(ServerArg),
     /// Show how much of a bucket, or of the objects under a prefix, lies on each tier, what that costs, and what it
     /// saves.
     Report(ReportArgs),
@@ -145,6 +148,7 @@ pub fn run(args: TierArgs) -> ExitCode {
         TierCommand::Unpin(args) => decide("unpin", &args.object, None, &args.which, &args.server),
         TierCommand::Status(server) => status(&server),
         TierCommand::Upload(server) => upload(&server),
+        TierCommand::Claim(server) => claim(&server),
         TierCommand::Report(args) => report(&args),
         TierCommand::Simulate(args) => simulate::run(args),
         TierCommand::Generate(args) => simulate::generate(&args),
@@ -201,6 +205,15 @@ fn status(server: &ServerArg) -> ExitCode {
 fn upload(server: &ServerArg) -> ExitCode {
     ended(|| {
         let status: UploadStatus = Operator::new(server)?.post("tier/upload", &[])?;
+        output::print(shown::remote(&status));
+        Ok(status.refusal.is_none())
+    })
+}
+
+/// Has the server claim the remote store. Ends with 1 if the remote store can't be used all the same.
+fn claim(server: &ServerArg) -> ExitCode {
+    ended(|| {
+        let status: UploadStatus = Operator::new(server)?.post("tier/claim", &[])?;
         output::print(shown::remote(&status));
         Ok(status.refusal.is_none())
     })

@@ -18,6 +18,7 @@ pub mod given_up;
 mod open;
 mod pressure;
 pub mod provisional;
+pub mod remote_claims;
 mod rewrap;
 pub mod supervisor;
 mod tasks;

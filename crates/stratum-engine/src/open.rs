@@ -1,6 +1,7 @@
 //! Opens an engine over its foundation: the order in which the layers come up.
 
 use crate::provisional::{self, Restored};
+use crate::remote_claims::ClaimsOnDrives;
 use crate::tasks::lifecycle::Lifecycle;
 use crate::tasks::state_copies;
 use crate::tiering::{Contents, Tiering};
@@ -14,7 +15,7 @@ use stratum_storage::blob::{Tier, VolumeId};
 use stratum_storage::heal::Healer;
 use stratum_storage::journal::JournalError;
 use stratum_storage::pace::Pace;
-use stratum_storage::remote::{Remote, RemoteError};
+use stratum_storage::remote::{Claimant, Remote};
 use stratum_storage::scrub::Scrubber;
 use stratum_storage::set::SetError;
 use stratum_storage::upload::Uploader;
@@ -38,8 +39,6 @@ pub enum OpenError {
     Read(#[from] stratum_metadata::ReadError),
     #[error(transparent)]
     Volumes(#[from] RestoreError),
-    #[error(transparent)]
-    Remote(#[from] RemoteError),
 }
 
 impl OpenError {
@@ -134,7 +133,7 @@ async fn restore_volumes(
     let records = metadata.local().volumes()?;
     let restore = Restore {
         tiers: tiers.collect(),
-        remote: open_remote(foundation, config, &records).await?,
+        remote: open_remote(foundation, config, &records).await,
         records,
         next_id: next_volume(metadata.next_volume_id(), Restored::read(set)?),
         reserve: config.reserve,
@@ -157,13 +156,13 @@ fn next_volume(next: VolumeId, restored: Option<Restored>) -> VolumeId {
     next.max(VolumeId(restored.map_or(0, |restored| restored.at)))
 }
 
-/// The remote store, after a check that it is this store's. If it can't be reached now, the store opens without it,
-/// and only what is in it must wait.
+/// The remote store, claimed for this start if it is this store's. If it isn't, or can't be reached now, the store opens without it:
+/// nothing is written there, only what lies there can't be read, and the status says why.
 async fn open_remote(
     foundation: &Foundation,
     config: &Config,
     records: &[VolumeRecord],
-) -> Result<Option<Arc<Remote>>, OpenError> {
+) -> Option<Arc<Remote>> {
     let volumes = records.iter().filter(|record| record.remote.is_some()).count() as u64;
     let Some(store) = config.remote.clone() else {
         if volumes > 0 {
@@ -172,21 +171,18 @@ async fn open_remote(
                 "volumes lie in a remote store, and none is configured: set tiers.cold.remote"
             );
         }
-        return Ok(None);
+        return None;
     };
-    let remote = Remote::new(store, foundation.set.id().to_string(), foundation.clock.clone());
+    let Foundation { set, clock, entropy, .. } = foundation;
+    let memory = Arc::new(ClaimsOnDrives(set.clone()));
+    let claimant = Claimant { owner: set.id().to_string(), memory, entropy: entropy.clone() };
+    let remote = Remote::new(store, claimant, clock.clone());
     // Before anything goes from there: an earlier run may have made a copy that names it.
     remote.keeps_state();
-    match remote.tend(volumes).await {
-        Ok(()) => {}
-        Err(error @ (RemoteError::Foreign { .. } | RemoteError::Elsewhere { .. })) => {
-            return Err(error.into());
-        }
-        Err(error) => {
-            tracing::error!(place = remote.place(), %error, "going on without the remote store until it can be reached");
-        }
+    if let Err(error) = remote.tend(volumes).await {
+        tracing::error!(place = remote.place(), %error, "going on without the remote store for now");
     }
-    Ok(Some(remote))
+    Some(remote)
 }
 
 /// Assembles what works on the layers.

@@ -79,6 +79,13 @@ impl ObjectStore for Cloud {
         })
     }
 
+    fn replace<'a>(&'a self, name: &'a str, bytes: Bytes) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let written = self.store.put(&self.path(name), PutPayload::from(bytes)).await;
+            written.map(drop).map_err(|error| told(name, &error))
+        })
+    }
+
     fn upload<'a>(&'a self, name: &'a str) -> Answer<'a, Box<dyn PartialObject>> {
         Box::pin(async move {
             let upload =
@@ -219,6 +226,8 @@ mod tests {
         assert_eq!(cloud.create("marker", Bytes::from_static(b"one")).await, Ok(true));
         assert_eq!(cloud.create("marker", Bytes::from_static(b"two")).await, Ok(false));
         assert_eq!(cloud.get("marker", 0..100).await.unwrap(), "one");
+        cloud.replace("marker", Bytes::from_static(b"three")).await.unwrap();
+        assert_eq!(cloud.get("marker", 0..100).await.unwrap(), "three");
     }
 
     #[tokio::test]

@@ -7,19 +7,23 @@
 //!
 //! A volume's object is never written over: its name has a number that is drawn for each upload ([`RemoteObject`]). What
 //! lies where in it is arithmetic ([`crate::format::remote`]). Whose bytes these are only the state knows, and a copy of it lies
-//! beside them ([`state`]). Whatever is sent is read again and compared ([`sending`]).
+//! beside them ([`state`]). Whatever is sent is read again and compared ([`sending`]). Which start of the store may write there,
+//! should its drives have been copied, says a [`claim`].
 
+mod claim;
 mod reach;
 mod sending;
 pub mod simulated;
 pub mod state;
 
+pub use claim::{Claim, ClaimMemory, Claimant};
 pub use reach::Reach;
 pub(crate) use sending::{Sending, Sent};
 
 use crate::ambient::Clock;
 use crate::blob::VolumeId;
 use bytes::Bytes;
+use claim::Standing;
 use reach::Breaker;
 use serde::{Deserialize, Serialize};
 use state::StateCopies;
@@ -28,7 +32,6 @@ use std::future::Future;
 use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tracing_mutex::parkinglot::Mutex;
 
@@ -61,12 +64,36 @@ pub enum RemoteError {
     Foreign { place: String, found: String, expected: String },
     /// Volumes of this store should lie there, and the place has no marker of any store.
     #[error(
-        "{volumes} volumes should lie in the remote store, and {place} was never this store's: look at `tiers.cold.remote`"
+        "{volumes} volumes should lie in the remote store, and {place} has no marker of this store's: write into \
+         `tiers.cold.remote` where they lie, and restart; if they are gone for good, `stratum tier claim` goes on without them"
     )]
     Elsewhere { place: String, volumes: u64 },
+    /// Another start of this store claimed the place.
+    #[error(
+        "another server claimed {place} that runs, or ran, on a copy of this store's drives, and may have changed what lies there: \
+         this one writes and removes nothing there, and reads on. Take `tiers.cold.remote` out of the copy's configuration and \
+         restart the copy, then `stratum tier claim` here"
+    )]
+    Displaced { place: String },
+    /// A claim can't be remembered on the store's own drives.
+    #[error("{place} can't be claimed, since this store's drives can't keep the claim: {problem}")]
+    Forgetful { place: String, problem: String },
     /// What it was given isn't what it gives.
     #[error("the remote store doesn't give back what it was given: {0}")]
     Altered(String),
+}
+
+impl RemoteError {
+    /// Whether it is about how this store stands to the place, and not about one request.
+    fn is_of_the_place(&self) -> bool {
+        match self {
+            RemoteError::Foreign { .. }
+            | RemoteError::Elsewhere { .. }
+            | RemoteError::Displaced { .. }
+            | RemoteError::Forgetful { .. } => true,
+            RemoteError::Unavailable(_) | RemoteError::Missing(_) | RemoteError::Altered(_) => false,
+        }
+    }
 }
 
 /// An object that a remote store lists.
@@ -87,6 +114,8 @@ pub trait ObjectStore: Send + Sync + Debug + 'static {
     fn length<'a>(&'a self, name: &'a str) -> Answer<'a, u64>;
     /// Writes a small object if there is none of that name, atomically; says whether it did.
     fn create<'a>(&'a self, name: &'a str, bytes: Bytes) -> Answer<'a, bool>;
+    /// Writes a small object, in place of one of that name if there is one.
+    fn replace<'a>(&'a self, name: &'a str, bytes: Bytes) -> Answer<'a, ()>;
     /// Begins to write an object, which is there when all of it is.
     fn upload<'a>(&'a self, name: &'a str) -> Answer<'a, Box<dyn PartialObject>>;
     /// Removes an object; one that isn't there is no error.
@@ -158,14 +187,39 @@ impl Operation {
 /// A remote store, and whether it can be reached.
 pub struct Remote {
     store: Arc<dyn ObjectStore>,
-    /// The name of the store whose volumes it holds.
-    owner: String,
+    /// Nobody where it is only read.
+    claimant: Option<Claimant>,
     breaker: Breaker,
-    /// The marker there was seen to be ours.
-    is_ours: AtomicBool,
-    /// Why nothing is written there, although it can be reached.
-    foreign: Mutex<Option<RemoteError>>,
+    standing: Mutex<Standing>,
+    /// Held by whoever claims the place or looks who did, so that nobody takes a claim on its way for another's.
+    claiming: tokio::sync::Mutex<()>,
+    /// The refusal that was logged last.
+    told_refusal: Mutex<Option<RemoteError>>,
     copies: Mutex<StateCopies>,
+}
+
+/// What can be done with a remote store now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemoteUse {
+    /// It is read and written.
+    #[default]
+    Open,
+    /// It is read, and not written: another start claimed it, or none can be made now.
+    ReadOnly,
+    /// It isn't the place where this store's volumes lie.
+    Elsewhere,
+    /// It can't be reached.
+    Away,
+    /// The configuration names none, and volumes lie in one.
+    Unconfigured,
+}
+
+impl RemoteUse {
+    /// Whether the volumes that should lie there can be read, as far as is known.
+    pub fn is_readable(self) -> bool {
+        matches!(self, RemoteUse::Open | RemoteUse::ReadOnly)
+    }
 }
 
 impl Debug for Remote {
@@ -175,10 +229,26 @@ impl Debug for Remote {
 }
 
 impl Remote {
-    /// `owner` is what tells this store from every other one.
-    pub fn new(store: Arc<dyn ObjectStore>, owner: String, clock: Arc<dyn Clock>) -> Arc<Remote> {
-        let (is_ours, foreign, copies) = (AtomicBool::new(false), Mutex::default(), Mutex::default());
-        Arc::new(Remote { store, owner, breaker: Breaker::new(clock), is_ours, foreign, copies })
+    /// One that the claimant writes to.
+    pub fn new(store: Arc<dyn ObjectStore>, claimant: Claimant, clock: Arc<dyn Clock>) -> Arc<Remote> {
+        Remote::of(store, Some(claimant), clock)
+    }
+
+    /// One that is only read, whoever's it is.
+    pub fn read_only(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Arc<Remote> {
+        Remote::of(store, None, clock)
+    }
+
+    fn of(store: Arc<dyn ObjectStore>, claimant: Option<Claimant>, clock: Arc<dyn Clock>) -> Arc<Remote> {
+        Arc::new(Remote {
+            store,
+            claimant,
+            breaker: Breaker::new(clock),
+            standing: Mutex::new(Standing::Unknown),
+            claiming: tokio::sync::Mutex::default(),
+            told_refusal: Mutex::default(),
+            copies: Mutex::default(),
+        })
     }
 
     /// Where it is, for people.
@@ -191,36 +261,46 @@ impl Remote {
         self.breaker.reach()
     }
 
-    /// Whether something may be written there: it can be reached, and was seen to be this store's.
+    /// Whether something may be written there: it can be reached, and this start holds the claim.
     pub fn takes_writes(&self) -> bool {
-        self.is_ours.load(Ordering::Acquire) && !self.reach().is_away()
+        matches!(&*self.standing.lock(), Standing::Held(_)) && !self.reach().is_away()
     }
 
     /// Why nothing is written to it, if so.
     pub fn refusal(&self) -> Option<String> {
-        let foreign = self.foreign.lock().as_ref().map(RemoteError::to_string);
-        foreign.or_else(|| match self.reach() {
+        let refused = match &*self.standing.lock() {
+            Standing::Refused { error, .. } => Some(error.to_string()),
+            Standing::Unknown | Standing::Held(_) => None,
+        };
+        refused.or_else(|| match self.reach() {
             Reach::Away { error, .. } => Some(error),
             Reach::There => None,
         })
     }
 
-    /// Looks whether it can be reached again, if it couldn't be, and whose it is, if that isn't known. `volumes` is how
-    /// many should lie there.
+    /// What can be done with it now.
+    pub fn usable_for(&self) -> RemoteUse {
+        match (&*self.standing.lock(), self.reach()) {
+            (_, Reach::Away { .. }) => RemoteUse::Away,
+            (
+                Standing::Refused {
+                    error: RemoteError::Foreign { .. } | RemoteError::Elsewhere { .. }, ..
+                },
+                _,
+            ) => RemoteUse::Elsewhere,
+            (Standing::Refused { .. }, _) => RemoteUse::ReadOnly,
+            (Standing::Unknown | Standing::Held(_), _) => RemoteUse::Open,
+        }
+    }
+
+    /// Looks whether it can be reached again, if it couldn't be, and claims it, if this start doesn't hold it. `volumes` is
+    /// how many should lie there.
     pub async fn tend(&self, volumes: u64) -> Result<(), RemoteError> {
         self.probe().await?;
-        if self.reach().is_away() {
-            return Ok(());
+        match self.reach().is_away() || !self.is_claim_due() {
+            true => Ok(()),
+            false => self.claim(volumes).await,
         }
-        if self.is_ours.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let outcome = self.claim(volumes).await;
-        *self.foreign.lock() = match &outcome {
-            Err(error @ (RemoteError::Foreign { .. } | RemoteError::Elsewhere { .. })) => Some(error.clone()),
-            _ => None,
-        };
-        outcome
     }
 
     /// Looks whether it can be reached again, if it couldn't be and it is time to ask.
@@ -235,34 +315,6 @@ impl Remote {
             Err(error @ RemoteError::Unavailable(_)) => Err(error),
             _ => Ok(()),
         }
-    }
-
-    /// Sees to it that the store's marker is ours.
-    async fn claim(&self, volumes: u64) -> Result<(), RemoteError> {
-        match self.ask(Operation::Look, self.store.get(MARKER, 0..MARKER_BYTES)).await {
-            Ok(found) => return self.compare(&found),
-            Err(RemoteError::Missing(_)) if volumes > 0 => {
-                return Err(RemoteError::Elsewhere { place: self.place(), volumes });
-            }
-            Err(RemoteError::Missing(_)) => {}
-            Err(error) => return Err(error),
-        }
-        let marker = Bytes::from(self.owner.clone().into_bytes());
-        if self.ask(Operation::Write, self.store.create(MARKER, marker)).await? {
-            tracing::info!(place = self.place(), "the remote store is this store's from now on");
-        }
-        // Somebody else may have come first.
-        let found = self.ask(Operation::Look, self.store.get(MARKER, 0..MARKER_BYTES)).await?;
-        self.compare(&found)
-    }
-
-    fn compare(&self, found: &[u8]) -> Result<(), RemoteError> {
-        if found == self.owner.as_bytes() {
-            self.is_ours.store(true, Ordering::Release);
-            return Ok(());
-        }
-        let found = String::from_utf8_lossy(found).into_owned();
-        Err(RemoteError::Foreign { place: self.place(), found, expected: self.owner.clone() })
     }
 
     /// The bytes of a range of a volume's object; fewer where the object ends before. A range that is late is asked
@@ -312,15 +364,8 @@ impl Remote {
     }
 
     async fn remove(&self, name: &str) -> Result<(), RemoteError> {
-        self.refuse_strangers()?;
+        self.ensure_held().await?;
         self.ask(Operation::Remove, self.store.delete(name)).await
-    }
-
-    fn refuse_strangers(&self) -> Result<(), RemoteError> {
-        match self.is_ours.load(Ordering::Acquire) {
-            true => Ok(()),
-            false => Err(RemoteError::Unavailable("it isn't known yet whose it is".into())),
-        }
     }
 
     /// Waits for an answer, unless the store is known to give none.

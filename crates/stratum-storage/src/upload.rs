@@ -138,6 +138,15 @@ impl Uploader {
         self.table.remote.is_some()
     }
 
+    /// Claims the remote store because an operator says that it is this one's. Says whether there is such a store.
+    pub async fn claim(&self) -> Result<bool, RemoteError> {
+        let Some(remote) = &self.table.remote else { return Ok(false) };
+        remote.insist().await?;
+        self.state.lock().look_at = Duration::ZERO;
+        self.asked.notify_waiters();
+        Ok(true)
+    }
+
     /// Whether something that an operator wants to be there now still waits.
     pub fn is_hurried(&self) -> bool {
         !self.state.lock().hurried.is_empty()
@@ -240,12 +249,18 @@ impl Uploader {
             self.table.came_to_remote(volume, object);
             return Ok(remote.length(volume.id, object).await?);
         }
+        remote.renew(self.table.remote_stats().volumes).await?;
         let object = RemoteObject { upload: self.entropy.next_u64() };
         // What is live now is still there when it is read.
         let _hold = volume.hold();
         let sent = self.send(remote, volume, object).await?;
         let event = VolumeEvent::Uploaded { volume: volume.id, object };
-        let outcome: Result<(), UploadError> = match sent.compare().await {
+        let compared = match sent.compare().await {
+            // Who claimed the place meanwhile will take the object for garbage.
+            Ok(()) => remote.ensure_held().await,
+            Err(error) => Err(error),
+        };
+        let outcome: Result<(), UploadError> = match compared {
             Ok(()) => self.table.log.record(event).await.map_err(Into::into),
             Err(error) => Err(error.into()),
         };

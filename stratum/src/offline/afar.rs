@@ -57,7 +57,7 @@ impl Afar {
     /// Lists what the remote store holds, and fetches every copy of the state that is complete into a folder that must
     /// not exist yet.
     async fn look(store: Arc<dyn ObjectStore>, folder: &Path) -> Result<Afar, String> {
-        let remote = Remote::new(store, String::new(), Arc::new(System));
+        let remote = Remote::read_only(store, Arc::new(System));
         let say = |error: RemoteError| format!("{}: {error}", remote.place());
         let owner = remote.marker().await.map_err(say)?;
         let volumes = volumes(&remote).await.map_err(say)?;

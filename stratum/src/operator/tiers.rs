@@ -21,6 +21,7 @@ use stratum_metadata::{
 };
 use stratum_storage::ambient::{Clock, System, UnixMillis};
 use stratum_storage::blob::Tier;
+use stratum_storage::remote::RemoteUse;
 use stratum_storage::upload::UploadStatus;
 use stratum_storage::writepath::Fullness;
 
@@ -84,11 +85,19 @@ pub(super) async fn upload(Shared(operator): Shared<Arc<Operator>>) -> Result<Js
     let uploader = &operator.engine.uploader;
     uploader.hurry();
     operator.engine.state_copies.ask();
-    let none = || {
-        let problem = "the cold tier has no remote store: set `tiers.cold.remote` in the configuration";
-        Refused(StatusCode::CONFLICT, problem.into())
-    };
-    uploader.status().map(Json).ok_or_else(none)
+    uploader.status().map(Json).ok_or_else(no_remote_store)
+}
+
+/// `POST /tier/claim`: claims the remote store for this server because the operator says that it is this server's.
+pub(super) async fn claim(Shared(operator): Shared<Arc<Operator>>) -> Result<Json<UploadStatus>, Refused> {
+    let uploader = &operator.engine.uploader;
+    uploader.claim().await.map_err(|error| Refused(StatusCode::CONFLICT, error.to_string()))?;
+    uploader.status().filter(|status| !status.place.is_empty()).map(Json).ok_or_else(no_remote_store)
+}
+
+fn no_remote_store() -> Refused {
+    let problem = "the cold tier has no remote store: set `tiers.cold.remote` in the configuration";
+    Refused(StatusCode::CONFLICT, problem.into())
 }
 
 /// `POST /tier/move|pin|unpin?bucket=...&key=...|prefix=...&tier=...`: decides about an object, or a page of them.
@@ -220,6 +229,10 @@ fn remote_notes(remote: &UploadStatus) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(why) = &remote.refusal {
         notes.push(match remote.away_since {
+            None if remote.usable_for == RemoteUse::Unconfigured => format!(
+                "{volumes} volumes lie in a remote store, the configuration names none, and they can't be read: write where they lie \
+                 into `tiers.cold.remote`, with what else was in `[tiers.cold]`, and restart"
+            ),
             Some(since) => {
                 let for_seconds = System.now().saturating_sub(since) / 1000;
                 format!(
@@ -272,10 +285,10 @@ fn state_notes(copy: &StateCopyStatus) -> Vec<String> {
     notes
 }
 
-/// Whether volumes lie in a remote store that can't be reached now, so that their objects can't be read.
-pub(super) fn is_remote_away(engine: &Engine) -> bool {
+/// Whether volumes lie in a remote store that can't be read now.
+pub(super) fn is_remote_unreadable(engine: &Engine) -> bool {
     let remote = engine.uploader.status();
-    remote.is_some_and(|remote| remote.away_since.is_some() && remote.volumes > 0)
+    remote.is_some_and(|remote| !remote.usable_for.is_readable() && remote.volumes > 0)
 }
 
 pub(super) fn name(tier: Tier) -> String {

@@ -9,6 +9,7 @@ use stratum_engine::StateCopyStatus;
 use stratum_engine::tiering::{Month, TieringStatus};
 use stratum_metadata::TransitionStatus;
 use stratum_storage::ambient::UnixMillis;
+use stratum_storage::remote::RemoteUse;
 use stratum_storage::upload::UploadStatus;
 use stratum_tiering::tier::Tier;
 use time::OffsetDateTime;
@@ -83,6 +84,7 @@ pub(super) fn status(status: &TierStatus, now: UnixMillis) -> String {
 /// The lines about the remote store.
 pub(super) fn remote(status: &UploadStatus) -> String {
     let UploadStatus { place, volumes, waiting, uploaded, missing, .. } = status;
+    let place = if place.is_empty() { "the remote store" } else { place };
     let mut text = format!(
         "{place} holds {volumes} volumes, {}; {uploaded} were uploaded since the start\n",
         bytes(status.bytes)
@@ -105,7 +107,10 @@ pub(super) fn remote(status: &UploadStatus) -> String {
     }
     if let Some(why) = &status.refusal {
         let away = status.away_since.map_or_else(String::new, |since| format!(" since {}", moment(since)));
-        let _ = writeln!(text, "it can't be used{away}: {why}");
+        let _ = match status.usable_for {
+            RemoteUse::ReadOnly => writeln!(text, "nothing goes there: {why}"),
+            _ => writeln!(text, "it can't be used{away}: {why}"),
+        };
     }
     text
 }

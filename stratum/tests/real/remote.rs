@@ -354,13 +354,100 @@ fn what_comes_back_otherwise_stays_where_it_was() {
     assert_eq!(pair.refused("cold/noise").0, 503);
 }
 
+fn notes(server: &Server) -> String {
+    let output = run(server, &["status", "--json"]);
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    format!("{}: {}", status["state"], status["notes"])
+}
+
 #[test]
-fn a_start_with_the_remote_store_of_another_server_is_refused() {
+fn the_remote_store_of_another_server_is_left_alone_and_holds_up_no_start() {
     let pair = Pair::start();
+    pair.bring();
+    let there = pair.listed("here/");
+    let other = Server::start_on(configured(&pair.line), &["data"]);
+    store(&other, &BTreeMap::from([("new".to_owned(), vec![7; 100_000])]));
+    assert_eq!(fetch(&other, "new"), Some(vec![7; 100_000]));
+    assert!(notes(&other).contains("belongs to another store"), "{}", notes(&other));
+    for command in ["status", "claim"] {
+        let output = run(&other, &["tier", command]);
+        let told = said(&output);
+        assert!(!output.status.success() && told.contains("belongs to another store"), "{told}");
+    }
+    let now = pair.listed("here/");
+    assert!(there.iter().filter(|name| !name.contains("/state/")).all(|name| now.contains(name)));
+}
+
+#[test]
+fn a_remote_store_that_the_configuration_names_no_more_is_told() {
+    let mut pair = Pair::start();
+    pair.bring();
+    let config = pair.server.folder().join("stratum.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, "").unwrap();
+    pair.server.restart();
+    assert_eq!(pair.refused("cold/noise").0, 503);
+    assert_eq!(fetch(&pair.server, "100%").as_ref(), Some(&pair.objects["100%"]));
+    let told = notes(&pair.server);
+    assert!(told.starts_with("\"damaged\"") && told.contains("into `tiers.cold.remote`"), "{told}");
+    let output = run(&pair.server, &["tier", "status"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    std::fs::write(&config, text).unwrap();
+    pair.server.restart();
+    pair.all_read_back();
+}
+
+#[test]
+fn a_copy_of_the_drives_reads_from_the_remote_store_and_changes_nothing_there() {
+    let mut pair = Pair::start();
+    assert_eq!(pair.server.stop(), Some(0));
     let folder = configured(&pair.line);
-    let mut command = crate::server::command(&folder.path().join("data"), crate::listening::ANY_PORT);
-    command.arg("--config").arg(folder.path().join("stratum.toml"));
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    assert!(said(&output).contains("belongs to another store"), "{}", said(&output));
+    let copied =
+        std::process::Command::new("cp").arg("-a").arg(pair.server.data()).arg(folder.path()).status();
+    assert!(copied.unwrap().success());
+    pair.server.restart();
+    pair.bring();
+    let there = pair.there();
+    let copy = Server::start_on(folder, &["data"]);
+    assert!(notes(&copy).contains("another server claimed"), "{}", notes(&copy));
+    assert_eq!(fetch(&copy, "cold/noise").as_ref(), Some(&pair.objects["cold/noise"]));
+    assert_eq!(pair.there(), there);
+    pair.all_read_back();
+    assert!(!notes(&pair.server).contains("remote store"), "{}", notes(&pair.server));
+    // An operator may decide otherwise, and the original sees it before it changes anything.
+    let output = run(&copy, &["tier", "claim"]);
+    assert!(output.status.success(), "{}", said(&output));
+    pair.take_to_cold(&["a/b"]);
+    store(&pair.server, &BTreeMap::from([("cold/later".to_owned(), noise(200_000))]));
+    pair.take_to_cold(&["cold/later"]);
+    run(&pair.server, &["tier", "upload"]);
+    pair.wait("it is told", |pair| notes(&pair.server).contains("another server claimed"));
+    assert_eq!(pair.there(), there);
+    pair.all_read_back();
+}
+
+#[test]
+fn a_remote_store_that_was_emptied_holds_up_no_start_and_is_taken_when_an_operator_says_so() {
+    let mut pair = Pair::start();
+    pair.bring();
+    assert_eq!(pair.server.stop(), Some(0));
+    for key in pair.listed("here/") {
+        blocking(async {
+            client(&pair.remote).delete_object().bucket(REMOTE_BUCKET).key(key).send().await.unwrap();
+        });
+    }
+    pair.server.restart();
+    assert_eq!(fetch(&pair.server, "100%").as_ref(), Some(&pair.objects["100%"]));
+    assert_eq!(pair.refused("cold/noise").0, 503);
+    let told = notes(&pair.server);
+    assert!(told.starts_with("\"damaged\"") && told.contains("has no marker of this store's"), "{told}");
+    assert!(pair.listed("here/").is_empty());
+    let output = run(&pair.server, &["tier", "claim"]);
+    assert!(output.status.success(), "{}", said(&output));
+    pair.wait("what lay there is lost", |pair| notes(&pair.server).contains("lost 1 volumes"));
+    store(&pair.server, &BTreeMap::from([("cold/later".to_owned(), noise(200_000))]));
+    pair.take_to_cold(&["cold/later"]);
+    pair.upload();
+    pair.wait("another is there", |pair| !pair.there().is_empty());
+    assert_eq!(fetch(&pair.server, "cold/later"), Some(noise(200_000)));
 }

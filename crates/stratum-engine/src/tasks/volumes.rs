@@ -5,6 +5,7 @@ use crate::{Engine, Pressure};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use stratum_storage::blob::Tier;
+use stratum_storage::remote::RemoteUse;
 use stratum_storage::task::{Executor, Next, Role, Row, Stop, Task, Work};
 
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -74,7 +75,9 @@ fn measure(engine: &Engine) {
     gauge("stratum_journal_bytes", usage.bytes);
     gauge("stratum_journal_cap_bytes", usage.cap);
     if let Some(remote) = engine.uploader.status() {
-        gauge("stratum_remote_reachable", u64::from(remote.away_since.is_none()));
+        let is_reached = !matches!(remote.usable_for, RemoteUse::Away | RemoteUse::Unconfigured);
+        gauge("stratum_remote_reachable", u64::from(is_reached));
+        gauge("stratum_remote_writable", u64::from(remote.usable_for == RemoteUse::Open));
         gauge("stratum_remote_volumes", remote.volumes);
         gauge("stratum_remote_stored_bytes", remote.bytes);
         gauge("stratum_remote_missing_volumes", remote.missing);

@@ -73,8 +73,7 @@ impl Outside {
         let records = state.volumes().map_err(|error| error.to_string())?;
         let is_lost = |record: &&VolumeRecord| remote.is_some_and(|remote| remote.lost(record));
         let lost = records.iter().filter(is_lost).map(|record| record.id).collect();
-        let remote =
-            remote.map(|remote| Remote::new(Arc::new(remote.store.clone()), "nobody's".into(), clock));
+        let remote = remote.map(|remote| Remote::read_only(Arc::new(remote.store.clone()), clock));
         let volumes = Volumes::salvage(tiers, records.clone(), state.log(), remote);
         Ok(Outside { history, state, records, lost, volumes, _scratch: scratch })
     }

@@ -65,7 +65,7 @@ pub(crate) struct Sent<'a> {
 impl Remote {
     /// Begins to send an object.
     pub(crate) async fn send(&self, name: String) -> Result<Sending<'_>, RemoteError> {
-        self.refuse_strangers()?;
+        self.ensure_held().await?;
         let parts = self.ask(Operation::Write, self.store.upload(&name)).await?;
         let (part, sums) = (BytesMut::with_capacity(PART_BYTES), Sums::default());
         Ok(Sending { remote: self, name, parts, part, sums })

@@ -9,11 +9,12 @@ mod faults;
 
 pub use faults::{Fault, Lie, Request};
 
-use super::{Answer, Listed, ObjectStore, PartialObject, RemoteError, VOLUMES};
+use super::{Answer, Claim, ClaimMemory, Listed, ObjectStore, PartialObject, RemoteError, VOLUMES};
 use crate::drive::simulated::{Current, Op, Power};
 use bytes::Bytes;
 use faults::{Plan, changed, told};
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,28 @@ use tracing_mutex::parkinglot::Mutex;
 
 /// How many names a page of a listing has: few, so that tests see several.
 const PAGE_NAMES: usize = 4;
+
+/// A memory of claims that is memory. Cheap handles of the same one.
+#[derive(Clone, Debug, Default)]
+pub struct SimulatedMemory(Arc<Mutex<Vec<Claim>>>);
+
+impl SimulatedMemory {
+    /// As it is copied with a store's drives.
+    pub fn copied(&self) -> SimulatedMemory {
+        SimulatedMemory(Arc::new(Mutex::new(self.0.lock().clone())))
+    }
+}
+
+impl ClaimMemory for SimulatedMemory {
+    fn read(&self) -> io::Result<Vec<Claim>> {
+        Ok(self.0.lock().clone())
+    }
+
+    fn write(&self, claims: &[Claim]) -> io::Result<()> {
+        *self.0.lock() = claims.to_owned();
+        Ok(())
+    }
+}
 
 /// What is wrong with the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -291,6 +314,13 @@ impl ObjectStore for SimulatedStore {
                 contents.store(name, told(lie, bytes));
             }
             Ok(is_new)
+        }))
+    }
+
+    fn replace<'a>(&'a self, name: &'a str, bytes: Bytes) -> Answer<'a, ()> {
+        Box::pin(self.answer(Request::Create, name, move |contents, lie| {
+            contents.store(name, told(lie, bytes));
+            Ok(())
         }))
     }
 

@@ -1,14 +1,25 @@
-use super::simulated::{Ailment, SimulatedStore};
+use super::simulated::{Ailment, Fault, Lie, Request, SimulatedMemory, SimulatedStore};
 use super::*;
-use crate::ambient::Simulated;
+use crate::ambient::{Simulated, System};
 use tokio::time::Instant;
 
 const VOLUME: VolumeId = VolumeId(42);
 const OBJECT: RemoteObject = RemoteObject { upload: 7 };
 
 fn remote(store: &SimulatedStore, owner: &str) -> (Arc<Remote>, Arc<Simulated>) {
+    remembering(store, owner, &SimulatedMemory::default())
+}
+
+/// A start of a store whose drives remember these claims.
+fn remembering(
+    store: &SimulatedStore,
+    owner: &str,
+    memory: &SimulatedMemory,
+) -> (Arc<Remote>, Arc<Simulated>) {
     let clock = Arc::new(Simulated::new(1_000_000, 0));
-    (Remote::new(Arc::new(store.clone()), owner.into(), clock.clone()), clock)
+    let claimant =
+        Claimant { owner: owner.into(), memory: Arc::new(memory.clone()), entropy: Arc::new(System) };
+    (Remote::new(Arc::new(store.clone()), claimant, clock.clone()), clock)
 }
 
 async fn with_object(store: &SimulatedStore) -> (Arc<Remote>, Arc<Simulated>) {
@@ -52,6 +63,86 @@ async fn an_empty_place_is_not_taken_for_one_that_holds_volumes() {
     let (remote, _) = remote(&store, "one");
     assert!(matches!(remote.tend(3).await, Err(RemoteError::Elsewhere { volumes: 3, .. })));
     assert!(store.names().is_empty(), "nothing was written there");
+    assert_eq!(remote.usable_for(), RemoteUse::Elsewhere);
+    assert!(remote.refusal().unwrap().contains("`stratum tier claim`"));
+    // Until an operator says that they are gone for good.
+    remote.insist().await.unwrap();
+    assert!(remote.takes_writes() && remote.usable_for() == RemoteUse::Open);
+}
+
+/// Writes an object; says whether that was refused since another start has displaced this one.
+async fn is_displaced(remote: &Remote) -> bool {
+    let sent = remote.send(OBJECT.name(VOLUME)).await;
+    let removed = remote.delete(VOLUME, OBJECT).await;
+    let is_refused = matches!(removed, Err(RemoteError::Displaced { .. }));
+    assert_eq!(sent.is_err(), removed.is_err());
+    assert_eq!((is_refused, remote.refusal().is_some()), (!remote.takes_writes(), is_refused));
+    is_refused
+}
+
+#[tokio::test]
+async fn a_copy_of_the_drives_writes_nothing_once_the_original_has_claimed_the_place_again() {
+    let (store, drives) = (SimulatedStore::default(), SimulatedMemory::default());
+    let (original, _) = remembering(&store, "one", &drives);
+    original.tend(0).await.unwrap();
+    // Copied while the original runs, and before an upload: each is under a claim of its own.
+    let running = drives.copied();
+    original.renew(0).await.unwrap();
+    // Copied while it is stopped, and started again since.
+    let stopped = drives.copied();
+    let (original, clock) = remembering(&store, "one", &drives);
+    original.tend(1).await.unwrap();
+    for copied in [running, stopped] {
+        let (copy, _) = remembering(&store, "one", &copied);
+        assert!(matches!(copy.tend(1).await, Err(RemoteError::Displaced { .. })));
+        assert!(is_displaced(&copy).await && copy.usable_for() == RemoteUse::ReadOnly);
+        assert!(
+            copy.length(VOLUME, OBJECT).await.is_err_and(|error| matches!(error, RemoteError::Missing(_)))
+        );
+    }
+    assert!(!is_displaced(&original).await);
+    // A copy that starts first can't know that it is one: the original sees it before it does anything.
+    let (copy, _) = remembering(&store, "one", &drives.copied());
+    copy.tend(1).await.unwrap();
+    assert!(original.takes_writes(), "it hasn't looked");
+    assert!(is_displaced(&original).await && !is_displaced(&copy).await);
+    clock.advance(Duration::from_secs(61));
+    assert!(matches!(original.tend(1).await, Err(RemoteError::Displaced { .. })));
+    let (again, _) = remembering(&store, "one", &drives);
+    assert!(matches!(again.tend(1).await, Err(RemoteError::Displaced { .. })), "nor after a restart");
+    // Until an operator says which of them it is.
+    again.insist().await.unwrap();
+    assert!(!is_displaced(&again).await && is_displaced(&copy).await);
+}
+
+#[tokio::test]
+async fn a_start_that_was_cut_short_while_it_claimed_displaces_nobody() {
+    for fault in [Fault::Refused, Fault::Unheard, Fault::Lie(Lie::Nothing)] {
+        let (store, drives) = (SimulatedStore::default(), SimulatedMemory::default());
+        remembering(&store, "one", &drives).0.tend(0).await.unwrap();
+        let (cut, _) = remembering(&store, "one", &drives);
+        store.fail_nth(Request::Create, 1, fault);
+        assert!(cut.tend(1).await.is_err() && !cut.takes_writes(), "{fault:?}");
+        let (next, _) = remembering(&store, "one", &drives);
+        next.tend(1).await.unwrap();
+        assert!(!is_displaced(&next).await, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_place_from_before_claims_is_claimed_and_one_that_is_emptied_is_not_written_to() {
+    let (store, drives) = (SimulatedStore::default(), SimulatedMemory::default());
+    let (remote, _) = remembering(&store, "one", &drives);
+    remote.tend(0).await.unwrap();
+    store.lose("stratum-claim");
+    assert!(remote.send(OBJECT.name(VOLUME)).await.is_err());
+    remote.tend(1).await.unwrap();
+    assert!(!is_displaced(&remote).await);
+    store.lose("stratum-claim");
+    store.lose("stratum-store");
+    assert!(remote.delete(VOLUME, OBJECT).await.is_err());
+    assert!(matches!(remote.tend(1).await, Err(RemoteError::Elsewhere { .. })));
+    assert!(store.names().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -118,6 +118,17 @@ impl Set {
         }
     }
 
+    /// What every valid copy of a file of that name says, older ones too: for what only grows more certain with each.
+    pub fn read_all_replicated(&self, name: &str) -> Result<Vec<Vec<u8>>, SetError> {
+        // An error where too many drives are away to tell.
+        self.read_replicated(name)?;
+        let read = |drive: &Arc<Drive>| {
+            let bytes = files::read(drive.io().as_ref(), name, HEAD_BYTES + MAX_REPLICATED_BYTES).ok()?;
+            Some(decode(&bytes).ok()??.content)
+        };
+        Ok(self.drives(Tier::JOURNAL).iter().filter_map(read).collect())
+    }
+
     /// The valid copy with the highest sequence, and on how many drives there is no telling.
     fn newest(&self, name: &str) -> Result<(Option<StoredCopy>, usize), SetError> {
         let (mut newest, mut unknown) = (None::<StoredCopy>, 0);

@@ -34,6 +34,7 @@ pub(super) struct Looked {
 impl Uploader {
     /// Lists the remote store, has heal tell what isn't there, and removes what nobody names.
     pub(super) async fn look(&self, remote: &Remote) -> Result<Looked, UploadError> {
+        remote.ensure_held().await?;
         let (mut there, mut strange) = (HashSet::new(), Vec::new());
         let mut after = None;
         loop {

@@ -3,7 +3,8 @@
 use super::Uploader;
 use crate::ambient::UnixMillis;
 use crate::blob::VolumeId;
-use crate::remote::Reach;
+use crate::readpath::NO_REMOTE;
+use crate::remote::{Reach, RemoteUse};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
@@ -22,8 +23,11 @@ pub(super) struct Done {
 /// What lies in the remote store, and what is on its way there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UploadStatus {
-    /// Where the remote store is.
+    /// Where the remote store is; empty where the configuration names none.
     pub place: String,
+    /// What can be done with it now.
+    #[serde(default)]
+    pub usable_for: RemoteUse,
     /// Since when it can't be reached, in milliseconds of Unix time, if it can't.
     pub away_since: Option<UnixMillis>,
     /// Why nothing is written to it, if so.
@@ -49,14 +53,15 @@ pub struct UploadStatus {
 }
 
 impl Uploader {
-    /// How things stand; nothing where there is no remote store.
+    /// How things stand; nothing where there is no remote store, and nothing lies in one.
     pub fn status(&self) -> Option<UploadStatus> {
-        let remote = self.table.remote()?;
+        let Some(remote) = self.table.remote() else { return self.without_a_remote_store() };
         let spooled = self.table.spooled();
         let stats = self.table.remote_stats();
         let state = self.state.lock();
         Some(UploadStatus {
             place: remote.place(),
+            usable_for: remote.usable_for(),
             away_since: match remote.reach() {
                 Reach::Away { since, .. } => Some(since),
                 Reach::There => None,
@@ -73,6 +78,17 @@ impl Uploader {
             last_error: state.done.last_error.clone(),
             missing: state.done.missing.len() as u64,
             garbage_removed: state.done.garbage,
+        })
+    }
+
+    fn without_a_remote_store(&self) -> Option<UploadStatus> {
+        let stats = self.table.remote_stats();
+        (stats.volumes > 0).then(|| UploadStatus {
+            usable_for: RemoteUse::Unconfigured,
+            refusal: Some(NO_REMOTE.into()),
+            volumes: stats.volumes,
+            bytes: stats.bytes,
+            ..UploadStatus::default()
         })
     }
 }

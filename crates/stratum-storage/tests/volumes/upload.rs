@@ -12,8 +12,8 @@ use stratum_storage::heal::Healer;
 use stratum_storage::inspect;
 use stratum_storage::pace::{Class, Pace};
 use stratum_storage::readpath::ReadError;
-use stratum_storage::remote::RemoteError;
 use stratum_storage::remote::simulated::{Ailment, SimulatedStore};
+use stratum_storage::remote::{RemoteError, RemoteUse};
 use stratum_storage::upload::{UploadStatus, Uploader};
 
 const G: Geometry = Geometry { k: 4, m: 2 };
@@ -270,6 +270,48 @@ fn an_object_that_nobody_names_goes_when_it_is_a_day_old() {
         assert_eq!(scene.rounds().await.garbage_removed, 1);
         assert_eq!(scene.objects(), [name]);
         scene.all_read_back().await;
+    });
+}
+
+#[test]
+fn a_copy_of_the_drives_removes_nothing_that_the_original_brought_there_since() {
+    run(async {
+        let scene = Scene::new().await;
+        scene.rounds().await;
+        // As copied drives have it: no word of the upload, in the records nor in the claims.
+        let (records, claims) =
+            (scene.world.state.records.lock().unwrap().clone(), scene.world.claims.copied());
+        scene.bring().await;
+        let there = scene.objects();
+        assert_eq!(there.len(), 1);
+        let mut copy = World::new(G);
+        (copy.tier, copy.remote, copy.claims) = (Tier::Cold, Some(scene.store.clone()), claims);
+        *copy.state.records.lock().unwrap() = records.into_iter().take(0).collect();
+        copy.clock.advance(DAY * 3);
+        let server = copy.start().await;
+        let uploader = uploader(&copy, &server);
+        let remote = server.volumes.table.remote().unwrap();
+        for _ in 0..3 {
+            uploader.round(remote).await;
+            copy.clock.advance(DAY);
+        }
+        let status = uploader.status().unwrap();
+        assert!(status.refusal.unwrap().contains("another server claimed"), "it is told");
+        assert_eq!((status.garbage_removed, scene.objects()), (0, there));
+        scene.all_read_back().await;
+    });
+}
+
+#[test]
+fn volumes_that_lie_in_a_store_which_the_configuration_does_not_name_are_told() {
+    run(async {
+        let mut scene = Scene::new().await;
+        scene.bring().await;
+        scene.world.remote = None;
+        let scene = scene.restart().await;
+        let status = scene.uploader.status().unwrap();
+        assert_eq!((status.volumes, status.usable_for), (1, RemoteUse::Unconfigured));
+        assert!(status.refusal.unwrap().contains("set `tiers.cold.remote`"));
     });
 }
 

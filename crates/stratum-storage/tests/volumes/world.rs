@@ -6,15 +6,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use stratum_storage::ambient::Simulated;
+use stratum_storage::ambient::{Simulated, System};
 use stratum_storage::blob::{BlobRef, Extent, Geometry, Place, Tier, VolumeId};
 use stratum_storage::drive::simulated::{Power, SimulatedDrive};
 use stratum_storage::drive::{Drive, DriveId, Roster, Threads};
 use stratum_storage::format::layout::{Stripe, extent_end, packed_end, stripes_of};
 use stratum_storage::format::v1::Kind;
 use stratum_storage::readpath::ReadError;
-use stratum_storage::remote::Remote;
-use stratum_storage::remote::simulated::SimulatedStore;
+use stratum_storage::remote::simulated::{SimulatedMemory, SimulatedStore};
+use stratum_storage::remote::{Claimant, Remote};
 use stratum_storage::volume::{
     LiveStripe, Shard, TierDrives, VolumeEvent, VolumeLog, VolumeLogError, VolumeRecord, VolumeState,
 };
@@ -153,6 +153,8 @@ pub struct World {
     pub tier: Tier,
     /// Where sealed volumes go, if anywhere.
     pub remote: Option<SimulatedStore>,
+    /// What the drives remember of claims to it.
+    pub claims: SimulatedMemory,
     /// The clock of the drives and the remote store.
     pub clock: Arc<Simulated>,
 }
@@ -169,7 +171,8 @@ impl World {
         let disks = (0..disks).map(disk).collect();
         let state = Arc::new(State { power: power.clone(), ..State::default() });
         let clock = Arc::new(Simulated::new(1, 1));
-        World { geometry, power, disks, state, reserve: 0, tier: Tier::Hot, remote: None, clock }
+        let (tier, claims) = (Tier::Hot, SimulatedMemory::default());
+        World { geometry, power, disks, state, reserve: 0, tier, remote: None, claims, clock }
     }
 
     /// A start of the server.
@@ -194,7 +197,9 @@ impl World {
         let drives: Vec<Arc<Drive>> = self.disks.iter().enumerate().map(drive).collect();
         let roster = Roster::new(drives.clone());
         let remote = |store: &SimulatedStore| {
-            Remote::new(Arc::new(store.clone()), "this world".into(), self.clock.clone())
+            let memory = Arc::new(self.claims.clone());
+            let claimant = Claimant { owner: "this world".into(), memory, entropy: Arc::new(System) };
+            Remote::new(Arc::new(store.clone()), claimant, self.clock.clone())
         };
         let restore = Restore {
             tiers: vec![TierDrives { tier, geometry: self.geometry, drives: roster.clone() }],
