@@ -191,8 +191,8 @@ pub struct TierSection {
     pub endpoint: Option<Spanned<String>>,
     pub region: Option<Spanned<String>>,
     /// The file with the credentials for the remote store. Without it they are taken from the environment.
-    #[serde(deserialize_with = "paths::some_file")]
-    pub credentials_file: Option<PathBuf>,
+    #[serde(deserialize_with = "paths::some_file_there")]
+    pub credentials_file: Option<Spanned<PathBuf>>,
     #[serde(
         rename = "access_key",
         alias = "access_key_id",
@@ -600,6 +600,14 @@ mod tests {
             ),
             ("[tiers.cold]\nremote = \"cold\"\n", "line 2, tiers.cold.remote: \"cold\" is no remote store"),
             ("[tiers.cold]\nregion = \"eu-1\"\n", "line 2, tiers.cold.region: only a remote store has"),
+            (
+                "[tiers.cold]\ncredentials_file = \"x\"\n",
+                "line 2, tiers.cold.credentials_file: only a remote store has",
+            ),
+            (
+                "[tiers.warm]\ncredentials_file = \"x\"\n",
+                "line 2, tiers.warm.credentials_file: only a remote store has",
+            ),
             (
                 "[tiers.cold]\nremote = \"gs://x\"\nregion = \"eu-1\"\n",
                 "line 3, tiers.cold.region: only an s3:// address has a region",

@@ -21,6 +21,7 @@ pub fn configured(config: &Config) -> Result<Option<Arc<dyn ObjectStore>>, Failu
     let credentials = match &section.credentials_file {
         None => Credentials::of_environment(address.provider(), variable),
         Some(file) => {
+            let file = file.get_ref();
             read(address.provider(), file).map_err(|problem| format!("{}: {problem}", file.display()))?
         }
     };

@@ -42,6 +42,8 @@ pub enum CredentialsError {
     Line(usize),
     #[error("line {line} sets {name}, which isn't one of {known}")]
     Name { line: usize, name: String, known: String },
+    #[error("line {line} sets {name}, which an earlier line sets already: remove one of them")]
+    Twice { line: usize, name: &'static str },
 }
 
 /// Who we are to a remote store. If there are none at all, the library asks the machine, which may have a role of its
@@ -66,7 +68,7 @@ impl Credentials {
 
     /// What a file says: lines `NAME=VALUE`, empty ones, and comments that begin with `#`.
     pub fn parse(provider: Provider, text: &str) -> Result<Credentials, CredentialsError> {
-        let mut credentials = Vec::new();
+        let mut credentials = Vec::<(&'static str, String)>::new();
         for (number, line) in text.lines().enumerate().map(|(number, line)| (number + 1, line.trim())) {
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -78,6 +80,9 @@ impl Credentials {
                 name: name.into(),
                 known: known.join(", "),
             })?;
+            if credentials.iter().any(|(earlier, _)| earlier == known) {
+                return Err(CredentialsError::Twice { line: number, name: known });
+            }
             credentials.push((*known, value.trim().to_owned()));
         }
         Ok(Credentials(credentials))
@@ -127,6 +132,9 @@ mod tests {
             "{error}"
         );
         assert!(!error.contains("hush"));
+        let twice = "AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b\n\nAWS_ACCESS_KEY_ID=a\n";
+        let expected = CredentialsError::Twice { line: 4, name: "AWS_ACCESS_KEY_ID" };
+        assert_eq!(Credentials::parse(Provider::S3, twice).unwrap_err(), expected);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use std::path::PathBuf;
+use toml::Spanned;
 
 const NAMES_NO_FILE: &str = "names no file";
 
@@ -16,6 +17,17 @@ pub fn file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Er
 /// The path of a file, for a field that may be absent.
 pub fn some_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     file(deserializer).map(Some)
+}
+
+/// The path of a file and where it stands, for a field that may be absent.
+pub fn some_file_there<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Spanned<PathBuf>>, D::Error> {
+    let path = Spanned::<PathBuf>::deserialize(deserializer)?;
+    match path.get_ref().as_os_str().is_empty() {
+        true => Err(D::Error::custom(NAMES_NO_FILE)),
+        false => Ok(Some(path)),
+    }
 }
 
 /// The paths of folders, for a field that may be absent: a list that is written must name at least one.

@@ -43,7 +43,12 @@ impl TierSection {
     pub(super) fn remote_problem(&self, tier: Tier) -> Option<(usize, &'static str, String)> {
         let at = |said: &Option<Spanned<String>>| said.as_ref().map(|said| said.span().start);
         let Some(start) = at(&self.remote) else {
-            let fields = [("endpoint", at(&self.endpoint)), ("region", at(&self.region))];
+            let credentials = self.credentials_file.as_ref().map(|said| said.span().start);
+            let fields = [
+                ("endpoint", at(&self.endpoint)),
+                ("region", at(&self.region)),
+                ("credentials_file", credentials),
+            ];
             let (field, start) = fields.into_iter().find_map(|(field, at)| Some((field, at?)))?;
             return Some((
                 start,

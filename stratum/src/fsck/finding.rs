@@ -55,7 +55,7 @@ pub enum Finding {
     Stripe { volume: VolumeId, found: StripeFinding },
     #[error("{volume} could not be looked at: {problem}")]
     Volume { volume: VolumeId, problem: String },
-    #[error("bytes of {owner} can't be read: bring missing drives back, or upload it again")]
+    #[error("bytes of {owner} can't be read: bring back what is missing, or upload it again")]
     Lost { owner: String },
     #[error("{path} on {drive} belongs to no record: its space stays taken until the server removes it")]
     UnknownFile { drive: String, path: String },
@@ -189,6 +189,12 @@ fn stripe_flaw(volume: &VolumeId, found: &StripeFinding) -> String {
     let shards: Vec<String> = flaws.iter().map(|(shard, _)| shard.to_string()).collect();
     let at = format!("the stripe at {offset} of {volume}");
     match parity {
+        // Of a volume in the remote store no fragment is looked at.
+        _ if !found.is_readable() && flaws.is_empty() => {
+            format!(
+                "{at} is gone with the volume's object in the remote store: bring `volumes/{volume}...` back there"
+            )
+        }
         _ if !found.is_readable() => {
             format!("{at} has only {present} of the {needed} fragments that it takes: bring drives back")
         }
@@ -209,6 +215,20 @@ fn stripe_flaw(volume: &VolumeId, found: &StripeFinding) -> String {
 mod tests {
     use super::*;
     use stratum_storage::drive::DriveId;
+
+    #[test]
+    fn a_lost_stripe_says_where_it_lay() {
+        let flaws =
+            vec![(0, stratum_storage::readpath::Flaw::Away), (1, stratum_storage::readpath::Flaw::Away)];
+        for (flaws, told) in
+            [(flaws, "bring drives back"), (Vec::new(), "bring `volumes/v0000000000000007...` back there")]
+        {
+            let (present, needed, parity) = (0, 2, Parity::Unknown);
+            let found = StripeFinding { offset: 4096, payload: 1, flaws, parity, present, needed };
+            let said = Finding::Stripe { volume: VolumeId(7), found }.to_string();
+            assert!(said.ends_with(told), "{said}");
+        }
+    }
 
     #[test]
     fn a_stray_file_is_wrong_unless_its_origin_is_known() {

@@ -95,8 +95,11 @@ impl Afar {
     }
 
     /// Fetches the copy of the state that a manifest names, and gives the last entry of the journal in it. Gives
-    /// nothing if a file of the copy isn't in the remote store any more, or if another version of the file was fetched
-    /// already for a newer copy: `here` has the fetched files, each with its stamp.
+    /// nothing if another version of a file was fetched already for a newer copy: `here` has the fetched files, each with its
+    /// stamp.
+    ///
+    /// # Errors
+    /// The copy is damaged or not whole, or can't be read now.
     async fn bring(
         &self,
         manifest: &StateFile,
@@ -106,13 +109,15 @@ impl Afar {
         let mut bytes = Vec::new();
         self.read(manifest, &mut bytes).await?;
         let Some(read) = ReadManifest::parse(manifest.stamp, &bytes) else {
-            tracing::warn!(name = manifest.object(), "a copy of the state can't be read");
-            return Ok(None);
+            return Err(format!("{}: {} is damaged", self.remote.place(), manifest.object()));
         };
         let files = || read.names.iter().chain([manifest]);
-        let is_whole = files().all(|file| all.contains(file));
+        if let Some(missing) = files().find(|file| !all.contains(file)) {
+            let (place, missing) = (self.remote.place(), missing.object());
+            return Err(format!("{place}: {missing} isn't there, or not all of it"));
+        }
         let fits = files().all(|file| here.get(&file.name).is_none_or(|stamp| *stamp == file.stamp));
-        if !is_whole || !fits {
+        if !fits {
             return Ok(None);
         }
         let folder = self.folder.join(CHECKPOINTS);

@@ -140,6 +140,22 @@ fn a_store_without_any_drive_is_rescued_from_its_remote_store() {
     let outcome = came_out(&to, &lines["cold/noise"], &pair.objects["cold/noise"]);
     assert!(outcome.is_err() && told.contains("are damaged: what could be read is under _damaged"), "{told}");
 
+    // A copy of the state that is damaged is told, and is not called none.
+    blocking(async {
+        let client = client(&pair.remote);
+        let folder = "here/state/";
+        let listed = client.list_objects_v2().bucket(REMOTE_BUCKET).prefix(folder).send().await.unwrap();
+        for key in listed.contents().iter().filter_map(|object| object.key()).filter(|key| !key.contains('.'))
+        {
+            let put = client.put_object().bucket(REMOTE_BUCKET).key(key);
+            put.body(ByteStream::from_static(b"not a manifest")).send().await.unwrap();
+        }
+    });
+    let (_, output) = rescue(&pair, &config, "damaged");
+    let told = said(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("is damaged") && !told.contains("holds no copy of the state"), "{told}");
+
     // Without a copy of the state nothing can be rescued, since nothing says which objects the volumes hold.
     forget_state(&pair);
     let (_, output) = rescue(&pair, &config, "nothing");
