@@ -87,7 +87,7 @@ async fn bring_up(
 /// whether any of it was. Reads all of the index.
 async fn put_back(foundation: &Foundation, config: &Config) -> bool {
     let Some(store) = config.remote.clone() else { return false };
-    let remote = Remote::new(store, foundation.set.id().to_string(), foundation.clock.clone());
+    let remote = Remote::read_only(store, foundation.clock.clone());
     let lost = lost_files(&foundation.set.drives(Tier::JOURNAL)).unwrap_or_default();
     let mut is_any_back = false;
     for file in lost {

@@ -297,7 +297,7 @@ impl Journal {
         Ok(Journal { core, writer: Mutex::new(writer), joining: Mutex::default() })
     }
 
-    /// The number of the last epoch that these drives know. Nothing is opened or changed.
+    /// The number of the last epoch that these drives know. No epoch is opened.
     ///
     /// # Errors
     /// [`JournalError::TooFew`] if too many are away to know what was acknowledged.

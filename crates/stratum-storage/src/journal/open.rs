@@ -54,7 +54,7 @@ pub(super) fn open(
 }
 
 /// The number of the last epoch that these drives know, if enough of them are there to know what was acknowledged.
-/// Changes nothing.
+/// Opens none.
 pub(super) fn last_epoch(set: &JournalSet, options: &Options) -> Result<u64, JournalError> {
     let (places, found) = look_at_all(&set.drives, options.segment_bytes);
     let survey = Survey::of(&set.drives, found)?;
