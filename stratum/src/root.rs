@@ -111,9 +111,11 @@ impl RootCredentials {
         loop {
             let (this, live, is_used) = (this.clone(), kept.live.clone(), was_marked || has_signed_in());
             // A drive that is asked may hang.
-            let keep = move || live.folder().and_then(|meta| this.keep_in(&meta, is_used));
-            let failed =
-                blocking::spawn(keep).await.ok().and_then(Result::err).map(|error| error.to_string());
+            let keep = move || {
+                let meta = live.folder().map_err(|error| error.to_string())?;
+                this.keep_in(&meta, is_used)
+            };
+            let failed: Option<String> = blocking::spawn(keep).await.ok().and_then(Result::err);
             if failed != problem
                 && let Some(error) = &failed
             {
@@ -126,12 +128,14 @@ impl RootCredentials {
 
     /// Writes the credentials into a folder `meta`, and the mark if somebody has signed in with them, where they aren't
     /// there.
-    fn keep_in(&self, meta: &Path, is_used: bool) -> std::io::Result<()> {
+    fn keep_in(&self, meta: &Path, is_used: bool) -> Result<(), String> {
         if !meta.join(credentials::FILE).exists() {
             self.credentials.keep(meta)?;
         }
         if is_used && !self.is_marked(meta) {
-            private::write(&meta.join(SIGNED_IN), self.credentials.access_key.as_bytes())?;
+            let mark = meta.join(SIGNED_IN);
+            private::write(&mark, self.credentials.access_key.as_bytes())
+                .map_err(|error| format!("{}: can't be written: {error}", mark.display()))?;
         }
         Ok(())
     }

@@ -75,7 +75,7 @@ mod tests {
         let key = |name: &str, mark| KeyMark { name: name.into(), mark: [mark; 8] };
         let (a, b) = (key("a", 1), key("b", 2));
         assert_eq!(parse(&content(&[a.clone(), b.clone()])), Some(vec![a.clone(), b.clone()]));
-        assert_eq!(union(&[a.clone()], &[key("other", 1), b.clone()]), [a.clone(), b.clone()]);
+        assert_eq!(union(std::slice::from_ref(&a), &[key("other", 1), b.clone()]), [a.clone(), b.clone()]);
         assert_eq!(in_words(&[a, b]), "a (01010101), b (02020202)");
         assert_eq!((parse(b"rot"), parse(br#"[{"name":"a","mark":"01"}]"#)), (None, None));
     }
