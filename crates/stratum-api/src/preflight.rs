@@ -1,6 +1,7 @@
 //! The checks of a request that HTTP itself demands. They come before authentication.
 
 use crate::error::{Code, S3Error};
+use crate::on_behalf::OnBehalf;
 use http::Version;
 use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -23,7 +24,8 @@ pub fn check(head: &Parts) -> Result<(), S3Error> {
     }
     match head.headers.get_all(HOST).iter().count() {
         1 => Ok(()),
-        0 if head.version != Version::HTTP_11 => Ok(()),
+        // The console's own requests come over no network.
+        0 if head.version != Version::HTTP_11 || OnBehalf::of(head).is_some() => Ok(()),
         _ => {
             Err(S3Error::new(Code::InvalidRequest).message("A request has one Host header (RFC 9112, 3.2)."))
         }

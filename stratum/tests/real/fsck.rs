@@ -167,11 +167,12 @@ fn rotten_copies_of_the_master_key_are_told_of_and_mended() {
     let data = server.data();
     let copies: Vec<PathBuf> = (0..6).map(|drive| data.join(format!("hot/{drive}/master-keys"))).collect();
     let sound = std::fs::read(&copies[0]).unwrap();
-    copies[1..4].iter().for_each(|copy| flip(copy, sound.len() as u64 / 2));
+    // As many as may be lost: of more the newest writing might be among them.
+    copies[1..3].iter().for_each(|copy| flip(copy, sound.len() as u64 / 2));
     let (code, found) = fsck(&data, &[]);
     let told =
         found.iter().filter(|told| told.contains("master-keys on hot/") && told.contains("is damaged"));
-    assert_eq!((code, told.count()), (1, 3), "{found:?}");
+    assert_eq!((code, told.count()), (1, 2), "{found:?}");
     let (code, found) = fsck(&data, &["--repair"]);
     assert_eq!((code, found.len()), (0, 0), "{found:?}");
     let alike =

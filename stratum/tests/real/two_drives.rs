@@ -21,6 +21,17 @@ fn wait_until_whole(server: &Running) {
     panic!("not whole within two minutes: {}", server.status());
 }
 
+/// Until then the journal counts on the lost drive, too.
+fn wait_until_the_journal_has_left_one(home: &Path) {
+    for _ in 0..1200 {
+        if std::fs::read_to_string(home.join("log")).unwrap().contains("left=1") {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("no drive left the journal within two minutes");
+}
+
 /// Everything on a disk is gone: a new one is mounted where it was.
 fn exchange(disk: &Path) {
     std::fs::rename(disk, disk.with_extension("old")).unwrap();
@@ -51,6 +62,7 @@ fn two_drives_go_on_with_a_new_disk_after_either_is_lost() {
     assert!(code == Some(0) && said.contains("is in the set"), "{code:?}: {said}");
     put(&server, home.path(), "second");
     wait_until_whole(&server);
+    wait_until_the_journal_has_left_one(home.path());
     drop(server);
 
     // The other one is lost, and the next start would wait for it.

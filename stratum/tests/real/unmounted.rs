@@ -20,11 +20,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// A server on the folders `d0`, `d1`, ... in `home`.
+    /// A server on the folders `d0`, `d1`, ... in `home`. What it logs goes to the file `log` there.
     pub fn start(home: &Path, drives: usize) -> Running {
         let mut command = command(&home.join("d0"), ANY_PORT);
         command.args((1..drives).flat_map(|drive| [PathBuf::from("--data"), home.join(format!("d{drive}"))]));
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let log = std::fs::File::options().create(true).append(true).open(home.join("log")).unwrap();
+        let mut process = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let address = listening::address(&mut process);
         Running { process, address }
     }
