@@ -190,8 +190,11 @@ pub async fn mend(life: &mut Life<'_>) -> String {
     if is_mended() {
         return format!("{name} was bad, and was sent again; {told}");
     }
-    let is_excused = life.is_down() || life.is_faulty() || life.keeps_to_itself();
-    assert!(is_excused, "{name} is bad, and stays so: {:?}", life.run.state_copies.status());
+    let status = life.run.state_copies.status();
+    // Where no volume lies there any more, nobody needs a copy.
+    let is_wanted = status.as_ref().is_some_and(|status| status.age_seconds.is_some());
+    let is_excused = !is_wanted || life.is_down() || life.is_faulty() || life.keeps_to_itself();
+    assert!(is_excused, "{name} is bad, and stays so: {status:?}");
     // Of a copy without a manifest all is sent again, and what comes otherwise is taken back.
     for (name, bytes) in all {
         bytes.into_iter().for_each(|bytes| store.put(&name, bytes));
