@@ -91,6 +91,11 @@ impl Memory {
         self.blocks.remove(&address);
     }
 
+    #[cfg(test)]
+    pub(super) fn forget_all(&self) {
+        self.blocks.clear();
+    }
+
     /// Keeps a filter in memory, if there is room for it.
     pub(super) fn filter(self: &Arc<Memory>, filter: BloomFilter) -> Option<Filter> {
         let bytes = size_of_val(filter.as_slice()) as u64;

@@ -62,6 +62,12 @@ impl Checkpoint {
         Marks(marks)
     }
 
+    /// Has every block read from the drives again.
+    #[cfg(test)]
+    pub(crate) fn forget_in_memory(&self) {
+        self.ranges().for_each(|range| range.forget_in_memory());
+    }
+
     /// What isn't known of the checkpoint; none if no block is lost. Reads the whole checkpoint.
     ///
     /// # Errors

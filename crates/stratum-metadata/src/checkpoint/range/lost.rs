@@ -94,6 +94,12 @@ impl Range {
         self.lost_blocks().iter().for_each(|block| self.memory.forget((self.number, block.offset)));
     }
 
+    /// Has every block read from the drives again.
+    #[cfg(test)]
+    pub(in crate::checkpoint) fn forget_in_memory(&self) {
+        self.memory.forget_all();
+    }
+
     /// How many pairs were in the blocks that no copy gives.
     pub(in crate::checkpoint) fn lost_pairs(&self) -> Result<u64, TreeError> {
         let mut sound = 0;

@@ -67,8 +67,12 @@ impl World {
         names
     }
 
-    /// Changes a bit of a file on these drives: back, where it was changed before.
+    /// Changes a bit of a file on these drives: back, where it was changed before. No block stays in memory: a start that has
+    /// commands to apply again reads blocks, and has none if the tree was saved in time.
     pub(super) fn flip(&self, name: &str, drives: &[u16]) {
+        if let Some(checkpoint) = self.metadata.inner.machine.checkpoint() {
+            checkpoint.forget_in_memory();
+        }
         for drive in drives {
             let path: PathBuf = self.dir.path().join(format!("hot/{drive}/checkpoint/{name}"));
             let mut bytes = std::fs::read(&path).unwrap();
