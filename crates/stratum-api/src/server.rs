@@ -11,6 +11,7 @@
 pub mod admin;
 mod answer;
 mod console;
+mod heads;
 mod stall;
 pub mod tls;
 mod wire;
@@ -299,6 +300,7 @@ impl Server {
         mut request: Request<Incoming>,
     ) -> Response<Answer> {
         connection.serves();
+        let pause = heads::pause(&request).map(tokio::time::sleep);
         let is_reserve = connection.capacity() == Capacity::Reserve;
         let mut response = if let Some(console) = self.console(&request).filter(|_| !is_reserve) {
             request.extensions_mut().insert(peer);
@@ -322,6 +324,9 @@ impl Server {
         };
         if is_reserve {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(pause) = pause {
+            pause.await;
         }
         connection.answers(response.extensions_mut().remove::<Arc<Admitted>>());
         response.map(|body| Answer::new(body, connection))

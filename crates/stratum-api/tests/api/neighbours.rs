@@ -379,3 +379,17 @@ async fn a_body_of_single_bytes_is_stored_as_it_is() {
     assert_eq!(put.status, 200, "{}", put.text());
     assert_eq!(rig.send("GET", "/bucket/k", &[], b"").await.body, body);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_to_a_head_larger_than_those_of_s3_waits_for_its_bytes() {
+    let rig = two_users(of_memory(512 * MIB)).await;
+    let mut connection = connect(&rig).await;
+    let large = "v".repeat(60 << 10);
+    for _ in 0..3 {
+        let begun = std::time::Instant::now();
+        let request = format!("GET / HTTP/1.1\r\nhost: x\r\nx-amz-meta-a: {large}\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        assert_eq!(answer(&mut connection, false).await.unwrap().code(), "AccessDenied");
+        assert!(begun.elapsed() > Duration::from_millis(40), "{:?}", begun.elapsed());
+    }
+}
