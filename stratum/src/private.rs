@@ -150,10 +150,11 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Takes the rights of group and others away from those folders of a store that exist.
+/// Takes the rights of group and others away from those folders of a store that exist. A folder that can't be looked at
+/// is left to what opens it: a disk that answers with errors is a drive that is missing, and no reason not to start.
 ///
 /// # Errors
-/// The rights of a folder can't be read or changed, such as when it belongs to another user.
+/// The rights of a folder can't be changed, such as when it belongs to another user.
 pub fn close(layout: &Layout) -> Result<(), String> {
     let drives = layout.tiers.iter().flat_map(|tier| &tier.drives);
     for folder in std::iter::once(&layout.meta).chain(drives) {
@@ -166,9 +167,13 @@ pub fn close(layout: &Layout) -> Result<(), String> {
 
 fn close_folder(folder: &Path) -> io::Result<()> {
     let mode = match std::fs::metadata(folder) {
-        Ok(metadata) => metadata.permissions().mode(),
+        Ok(metadata) if metadata.is_dir() => metadata.permissions().mode(),
+        Ok(_) => return Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
+        Err(error) => {
+            tracing::warn!(folder = %folder.display(), %error, "the rights of this folder can't be read");
+            return Ok(());
+        }
     };
     if mode & OTHERS_MODE_BITS == 0 {
         return Ok(());

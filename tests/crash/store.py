@@ -59,15 +59,17 @@ class Server:
         code = self.process.wait(timeout=60)
         assert code == 0, f"a graceful stop ended with {code}"
 
+    def root(self):
+        """An environment with the credentials of the server's root."""
+        with open(os.path.join(self.data, "meta", "root-credentials")) as file:
+            root = dict(line.strip().split(" = ", 1) for line in file)
+        return dict(os.environ, STRATUM_ROOT_ACCESS_KEY=root["access_key"], STRATUM_ROOT_SECRET_KEY=root["secret_key"])
+
     def operate(self, *words, found=False):
         """Runs an operator's command against the server and returns what it printed. With `found` it may end with 1,
         too."""
-        with open(os.path.join(self.data, "meta", "root-credentials")) as file:
-            root = dict(line.strip().split(" = ", 1) for line in file)
-        environment = dict(os.environ, STRATUM_ROOT_ACCESS_KEY=root["access_key"],
-                           STRATUM_ROOT_SECRET_KEY=root["secret_key"])
         command = [self.binary, *words, "--endpoint", f"http://127.0.0.1:{self.port}"]
-        done = subprocess.run(command, capture_output=True, env=environment, timeout=150)
+        done = subprocess.run(command, capture_output=True, env=self.root(), timeout=150)
         if done.returncode not in ((0, 1) if found else (0,)):
             raise SystemExit(f"FAILED: {' '.join(words)} ended with {done.returncode}: {done.stderr.decode()}")
         return done.stdout.decode()
@@ -256,11 +258,11 @@ def verify(server, ledger):
     return len(expected)
 
 
-def list_all(server):
+def list_all(server, bucket=BUCKET):
     keys, token = [], None
     while True:
         query = {"list-type": "2", "max-keys": "100", **({"continuation-token": token} if token else {})}
-        status, text, _ = server.request("GET", f"/{BUCKET}?{urllib.parse.urlencode(query)}")
+        status, text, _ = server.request("GET", f"/{bucket}?{urllib.parse.urlencode(query)}")
         assert status == 200, text
         page = ElementTree.fromstring(text)
         keys += [item.findtext(NAMESPACE + "Key") for item in page.iter(NAMESPACE + "Contents")]

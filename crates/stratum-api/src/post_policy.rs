@@ -72,10 +72,12 @@ impl PostPolicy {
         }
         let mut length = 0..=u64::MAX;
         for condition in &self.conditions {
-            let value = |name| field(name).unwrap_or_default();
+            // A field that the form doesn't have has no value, not even an empty one: so does S3.
             let holds = match condition {
-                Condition::Equal { field, value: wanted } => value(field) == wanted,
-                Condition::StartsWith { field, prefix } => value(field).starts_with(prefix),
+                Condition::Equal { field: name, value } => field(name) == Some(value),
+                Condition::StartsWith { field: name, prefix } => {
+                    field(name).is_some_and(|value| value.starts_with(prefix))
+                }
                 Condition::Length(range) => {
                     length = *length.start().max(range.start())..=*length.end().min(range.end());
                     true
@@ -199,6 +201,12 @@ mod tests {
             assert_eq!(judge(conditions, &fields), Err(Code::AccessDenied), "{wrong:?}");
         }
         assert_eq!(judge(conditions, &fields[..2]), Err(Code::AccessDenied), "a field is missing");
+        for absent in ["[\"starts-with\", \"$x-amz-meta-a\", \"\"]", "[\"eq\", \"$x-amz-meta-a\", \"\"]"] {
+            let conditions = format!("[{{\"bucket\": \"b\"}}, {absent}]");
+            assert_eq!(judge(&conditions, &[("bucket", "b")]), Err(Code::AccessDenied), "{absent}");
+            let empty = [("bucket", "b"), ("x-amz-meta-a", "")];
+            assert_eq!(judge(&conditions, &empty), Ok(0..=u64::MAX), "{absent}");
+        }
         let extra = [&fields[..], &[("x-amz-meta-a", "1")]].concat();
         assert_eq!(judge(conditions, &extra), Err(Code::AccessDenied));
     }

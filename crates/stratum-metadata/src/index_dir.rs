@@ -2,14 +2,15 @@
 //!
 //! Each tree has a numbered directory. The file `current`, replaced by a rename, names the trees that count: the open
 //! one last, and before it the one that was closed and is in no checkpoint yet. If the home can't be written (its
-//! disk fails, is full, or is read-only), `index/` in the folder of a healthy drive takes its place. Numbers only
-//! grow, over all places: the highest one counts, and trees that aren't current are removed, at once or at the next
-//! start.
+//! disk fails, is full, or is read-only), `index/` in the folder of a healthy drive takes its place. The home lies in a
+//! data folder, beside the folders of drives: while none of these is there, their disk isn't either, and what would be
+//! written to the home would lie on the disk below. Numbers only grow, over all places: the highest one counts, and
+//! trees that aren't current are removed, at once or at the next start.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use stratum_storage::drive::Roster;
+use stratum_storage::drive::{Drive, Roster};
 
 const CURRENT: &str = "current";
 const UNFINISHED: &str = "current.new";
@@ -20,19 +21,38 @@ const AWAY: &str = "index";
 #[derive(Clone, Debug)]
 pub(crate) struct IndexDir {
     home: PathBuf,
+    /// The data folder that the home lies in, if that has drives, too.
+    shared: Option<PathBuf>,
     drives: Roster,
 }
 
 impl IndexDir {
     pub(crate) fn new(home: &Path, drives: Roster) -> IndexDir {
-        IndexDir { home: home.to_owned(), drives }
+        let has_drives = |folder: &&Path| drives.now().iter().any(|drive| lies_in(drive, folder));
+        let shared = home.parent().and_then(Path::parent).filter(has_drives).map(Path::to_owned);
+        IndexDir { home: home.to_owned(), shared, drives }
     }
 
-    /// The places where a tree may lie now, the home first.
+    /// The places where a tree may lie now, the home first. Asks the drives, and blocks for as long as that takes.
     pub(crate) fn places(&self) -> Vec<PathBuf> {
         let healthy = self.drives.healthy();
         let away = healthy.iter().filter_map(|drive| Some(drive.io().folder()?.join(AWAY)));
-        std::iter::once(self.home.clone()).chain(away).collect()
+        self.home_is_there().then(|| self.home.clone()).into_iter().chain(away).collect()
+    }
+
+    /// Whether the disk of the home is there.
+    fn home_is_there(&self) -> bool {
+        self.shared.as_ref().is_none_or(|folder| {
+            self.drives.now().iter().filter(|drive| lies_in(drive, folder)).any(|drive| {
+                drive.check();
+                drive.is_healthy()
+            })
+        })
+    }
+
+    /// Whether the open tree lies on a drive though its home is there.
+    pub(crate) fn could_go_home(&self) -> bool {
+        !self.is_home() && self.home_is_there()
     }
 
     /// The directories of the trees that count, the open one last. A `current` that makes no sense names none; the
@@ -134,6 +154,10 @@ impl Next {
     }
 }
 
+fn lies_in(drive: &Drive, folder: &Path) -> bool {
+    drive.io().folder().is_some_and(|own| own.starts_with(folder))
+}
+
 /// The numbers that `current` names in a place, rising.
 fn numbers(place: &Path) -> Vec<u64> {
     let text = fs::read_to_string(place.join(CURRENT)).unwrap_or_default();
@@ -176,7 +200,7 @@ mod tests {
     use stratum_storage::ambient::System;
     use stratum_storage::blob::Tier;
     use stratum_storage::drive::real::RealDrive;
-    use stratum_storage::drive::{Drive, DriveId, Threads};
+    use stratum_storage::drive::{DriveId, Threads};
 
     fn names(root: &Path) -> Vec<String> {
         let entries = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().file_name());
@@ -244,10 +268,30 @@ mod tests {
         build(&index, &away);
         assert_eq!((index.current(), index.is_home()), (vec![away.join("2")], false));
         assert!(!home.exists(), "what failed there is never found again");
+        assert!(index.could_go_home());
         // Nothing is made of a drive that has failed.
         drives[1].fail("pulled");
         assert_eq!((index.current(), index.is_home()), (Vec::new(), true));
         build(&index, &home);
         assert_eq!(index.current(), [home.join("1")]);
+    }
+    #[test]
+    fn a_home_whose_disk_is_gone_gets_no_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        let drive = |position: u16| {
+            let io = RealDrive::create(&dir.path().join(format!("data{position}/hot"))).unwrap();
+            let (id, clock) = (DriveId(u128::from(position)), Arc::new(System));
+            Arc::new(Drive::new(id, Tier::Hot, position, Arc::new(io), Threads::Caller, clock))
+        };
+        let (home, drives) = (dir.path().join("data0/meta/sled"), vec![drive(0), drive(1)]);
+        let index = IndexDir::new(&home, drives.clone().into());
+        let away = dir.path().join("data1/hot/index");
+        assert_eq!(index.places(), [home.clone(), dir.path().join("data0/hot/index"), away.clone()]);
+        build(&index, &home);
+        drives[0].fail("unmounted");
+        assert_eq!(index.places(), [away.clone()]);
+        build(&index, &away);
+        assert!(!index.is_home() && !index.could_go_home());
+        drop(drives);
     }
 }

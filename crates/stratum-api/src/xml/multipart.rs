@@ -279,7 +279,7 @@ mod tests {
             let part = format!("<Part><PartNumber>{wrong}</PartNumber><ETag>a</ETag></Part>");
             assert_eq!(with(&part), Err(Malformed::WrongText), "{wrong}");
         }
-        assert_eq!(CompleteMultipartUpload::read(b""), Err(Malformed::NotOneRoot));
+        assert_eq!(CompleteMultipartUpload::read(b""), Err(Malformed::Missing));
     }
 
     #[test]

@@ -19,9 +19,12 @@ const MAX_ELEMENTS: usize = 64 * 1024;
 /// How many characters of an element's name an error repeats.
 const MAX_TOLD_CHARS: usize = 64;
 
-/// Why a document was refused; all of them are S3's `MalformedXML`.
+/// Why a document was refused; all but the first are S3's `MalformedXML`.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum Malformed {
+    /// S3's `MissingRequestBodyError`.
+    #[error("the request has no document")]
+    Missing,
     #[error("the document is not UTF-8")]
     NotUtf8,
     #[error("the document is not well-formed XML")]
@@ -46,9 +49,12 @@ pub enum Malformed {
     WrongCount,
 }
 
-/// S3 has one message for all of them. The reason is added to it, for the author of the document.
+/// S3 has one message for all that is malformed. The reason is added to it, for the author of the document.
 impl From<Malformed> for S3Error {
     fn from(malformed: Malformed) -> Self {
+        if malformed == Malformed::Missing {
+            return Code::MissingRequestBodyError.into();
+        }
         let message = format!("{} ({malformed})", Code::MalformedXML.message());
         S3Error::new(Code::MalformedXML).message(message).because(malformed)
     }
@@ -114,6 +120,9 @@ impl Element {
 
 /// Reads a document whose root must have that name.
 pub fn document(bytes: &[u8], root: &str) -> Result<Element, Malformed> {
+    if bytes.is_empty() {
+        return Err(Malformed::Missing);
+    }
     let element = parse(bytes)?;
     if element.name == root { Ok(element) } else { Err(Malformed::WrongDocument) }
 }

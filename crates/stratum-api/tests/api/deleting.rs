@@ -87,5 +87,5 @@ async fn the_document_must_be_whole_and_verified() {
     delete(&client, "<!DOCTYPE a [<!ENTITY b \"c\">]><Delete>&b;</Delete>")
         .await
         .refused(400, "MalformedXML");
-    delete(&client, "").await.refused(400, "MalformedXML");
+    delete(&client, "").await.refused(400, "MissingRequestBodyError");
 }

@@ -61,7 +61,7 @@ async fn versioning_is_enabled_and_suspended_and_said() {
         let document = format!("<VersioningConfiguration>{inside}</VersioningConfiguration>");
         client.put("/bucket?versioning", document).await.refused(status, code);
     }
-    client.put("/bucket?versioning", "").await.refused(400, "MalformedXML");
+    client.put("/bucket?versioning", "").await.refused(400, "MissingRequestBodyError");
     let mfa = [("x-amz-mfa", "1 2")];
     client.send("PUT", "/bucket?versioning", &mfa, ENABLED).await.refused(501, "NotImplemented");
     let disabled = ENABLED.replace("</Status>", "</Status><MfaDelete>Disabled</MfaDelete>");

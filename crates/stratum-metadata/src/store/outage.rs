@@ -121,7 +121,7 @@ impl Metadata {
         let mut looked = inner.outage.looked.lock();
         if looked.is_none_or(|at| now.saturating_sub(at) >= HOMECOMING_INTERVAL) {
             *looked = Some(now);
-            if !inner.index.is_home() {
+            if inner.index.could_go_home() {
                 self.go_home();
             }
         }

@@ -156,7 +156,7 @@ fn unknown(table: &Table, found: &FilesByDrive) -> Vec<(String, String)> {
 }
 
 /// The shard files of every healthy drive that answers. A drive without the directory has no files; one that can't
-/// be listed is left out: it says nothing about its shards.
+/// be listed has failed: nothing is known of its shards, and the set is not to be called whole with it.
 fn list(tiers: &[TierDrives]) -> FilesByDrive {
     let mut found = FilesByDrive::new();
     for drive in tiers.iter().flat_map(|tier| tier.drives.healthy()) {
@@ -165,7 +165,7 @@ fn list(tiers: &[TierDrives]) -> FilesByDrive {
                 let paths = files.into_iter().map(|entry| (format!("{DIRECTORY}/{}", entry.name), entry.len));
                 found.insert(drive.id(), paths.collect());
             }
-            Err(error) => tracing::warn!(drive = drive.label(), %error, "the volumes can't be listed"),
+            Err(error) => drive.fail(&format!("its volumes can't be listed: {error}")),
         }
     }
     found

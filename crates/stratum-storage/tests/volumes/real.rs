@@ -88,3 +88,14 @@ async fn many_bodies_at_a_time_on_directories() {
     assert_eq!(volumes.stats().lost_shards, 2);
     assert_eq!(volumes.stats().sealed, 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drive_whose_volumes_can_t_be_listed_has_failed() {
+    let root = tempfile::tempdir().unwrap();
+    let state = Arc::new(State::default());
+    std::fs::create_dir(root.path().join("2")).unwrap();
+    std::fs::write(root.path().join("2/volumes"), "no folder").unwrap();
+    let (_volumes, drives) = start(root.path(), &state).await;
+    let healthy: Vec<bool> = drives.iter().map(|drive| drive.is_healthy()).collect();
+    assert_eq!(healthy, [true, true, false, true, true, true]);
+}
