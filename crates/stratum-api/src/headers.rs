@@ -11,7 +11,7 @@ pub use directive::Directive;
 pub use fold::{fold, hoist};
 #[cfg(test)]
 pub use known::is_heeded;
-pub use known::{CONDITIONAL, refuse_unheeded};
+pub use known::{CONDITIONAL, refuse_in_query, refuse_unheeded};
 
 use crate::checksum;
 use crate::error::{Code, S3Error};

@@ -284,6 +284,9 @@ async fn answer(
     (seen.operation, seen.is_write) = (operation.name, operation.is_write());
     seen.version = query.get(version::PARAMETER).map(str::to_owned);
     headers::refuse_unheeded(&headers, operation).map_err(shut)?;
+    if presigned.is_none() {
+        headers::refuse_in_query(&query, operation).map_err(shut)?;
+    }
     // The request's view of the state is taken here and nowhere else: everything that the request reads is at least
     // as new.
     let view = store.metadata.fresh().await?;

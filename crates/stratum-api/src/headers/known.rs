@@ -9,6 +9,7 @@ use super::Directive;
 use crate::checksum;
 use crate::error::{Code, S3Error};
 use crate::operation::Operation;
+use crate::query::Query;
 use http::header::{CONTENT_RANGE, IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -16,6 +17,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 enum Meaning {
     /// It is read where it says something, and nothing is lost where it isn't read.
     Known,
+    /// It belongs to the signature, the body or the client, and asks nothing about an object or a bucket.
+    Aside,
     /// Only these operations heed it. Another write with it is refused, since it would ask for something and not get
     /// it.
     Of(&'static [&'static str]),
@@ -48,15 +51,15 @@ fn meaning(name: &str) -> Option<Meaning> {
     Some(match name {
         // Headers of the signature, of the body's coding and checksums, and those with which SDKs tell about
         // themselves.
-        "content-sha256" | "date" | "decoded-content-length" | "trailer" | "sdk-checksum-algorithm" => Known,
-        "checksum-mode" => Known,
+        "content-sha256" | "date" | "decoded-content-length" | "trailer" | "sdk-checksum-algorithm" => Aside,
+        "checksum-mode" => Aside,
         // Some clients repeat with each part how their upload is checksummed. A value that S3 doesn't have is refused
         // on every request.
         "checksum-algorithm" => Judged(algorithm),
         "checksum-type" => Judged(checksum_type),
-        _ if checksum::by_header(&format!("x-amz-{name}")).is_some() => Known,
-        "user-agent" | "te" | "api-version" | "cf-id" => Known,
-        "security-token" => Known,
+        _ if checksum::by_header(&format!("x-amz-{name}")).is_some() => Aside,
+        "user-agent" | "te" | "api-version" | "cf-id" => Aside,
+        "security-token" => Aside,
         "s3session-token" => Token,
 
         // Headers about objects and buckets.
@@ -142,12 +145,31 @@ pub fn refuse_unheeded(headers: &HeaderMap, operation: &Operation) -> Result<(),
     Ok(())
 }
 
+/// Refuses, on a write that isn't presigned, a parameter of the query that has the name of a header which would ask for
+/// something: only of a presigned URL such parameters count as headers.
+///
+/// # Errors
+/// `InvalidArgument`.
+pub fn refuse_in_query(query: &Query, operation: &Operation) -> Result<(), S3Error> {
+    let asks = |name: &str| {
+        let header = name.to_ascii_lowercase().strip_prefix("x-amz-").map(meaning);
+        header.flatten().is_some_and(|meaning| !matches!(meaning, Meaning::Aside))
+    };
+    match query.iter().find(|(name, _)| asks(name)).filter(|_| operation.is_write()) {
+        None => Ok(()),
+        Some((name, value)) => {
+            let message = "It is heeded as a header, and in the query of a presigned URL alone.";
+            Err(S3Error::invalid_argument(name, value, message))
+        }
+    }
+}
+
 /// Whether a write of that operation acts upon the header instead of being refused for it.
 #[cfg(test)]
 pub fn is_heeded(header: &str, operation: &Operation) -> bool {
     match header.strip_prefix("x-amz-").map(meaning) {
         Some(Some(Meaning::Of(operations))) => operations.contains(&operation.name),
-        Some(Some(Meaning::Known | Meaning::Judged(_))) => true,
+        Some(Some(Meaning::Known | Meaning::Aside | Meaning::Judged(_))) => true,
         Some(_) => false,
         None => HeaderName::try_from(header).is_ok_and(|name| check_standard(&name, operation).is_ok()),
     }
@@ -177,7 +199,7 @@ fn check_standard(name: &HeaderName, operation: &Operation) -> Result<(), S3Erro
 
 fn check(name: &str, value: &HeaderValue, operation: &Operation) -> Result<(), S3Error> {
     match meaning(name) {
-        Some(Meaning::Known) => Ok(()),
+        Some(Meaning::Known | Meaning::Aside) => Ok(()),
         Some(Meaning::Judged(judge)) => judge(name, value),
         Some(Meaning::Unbuilt(what)) => Err(S3Error::not_implemented(what)),
         // Some clients always send this header, and leave it empty as they have no token.
@@ -230,6 +252,31 @@ mod tests {
         for name in include_str!("s3-headers.txt").lines() {
             let name = name.strip_prefix("x-amz-").unwrap();
             assert!(meaning(name).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_write_that_isn_t_presigned_may_not_ask_for_anything_by_a_header_s_name_in_its_query() {
+        let code = |operation: &str, query: &str| {
+            let row = operations::all().find(|row| row.name == operation).unwrap();
+            refuse_in_query(&Query::parse(query).unwrap(), row).err().map(|error| error.code())
+        };
+        for asks in [
+            "X-Amz-Expected-Bucket-Owner=o",
+            "x-amz-server-side-encryption=AES256",
+            "x-Amz-Storage-Class=A",
+            "x-amz-acl=public-read",
+            "x-amz-meta-a=b",
+            "X-Amz-Object-Lock-Mode=GOVERNANCE",
+            "x-amz-mfa=1",
+        ] {
+            assert_eq!(code("PutObject", asks), Some(Code::InvalidArgument), "{asks}");
+            assert_eq!(code("GetObject", asks), None, "{asks}");
+        }
+        for own in
+            ["x-id=PutObject", "x-amz-trace=1", "x-amz-user-agent=a", "x-amz-checksum-crc32=AAAAAA%3D%3D"]
+        {
+            assert_eq!(code("PutObject", own), None, "{own}");
         }
     }
 

@@ -65,7 +65,8 @@ pub fn preflight(store: &Store, view: &ReadView, bucket: Option<&str>, headers: 
         return Err(S3Error::new(Code::AccessForbidden).message(message));
     };
     let allowed = rules.preflight(&asked).ok_or_else(|| {
-        let message = "CORSResponse: This CORS request is not allowed. This is usually because the evaluation of \
+        // The misspelt word is S3's own, which clients compare.
+        let message = "CORSResponse: This CORS request is not allowed. This is usually because the evalution of \
                        Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are \
                        not whitelisted by the resource's CORS spec.";
         S3Error::new(Code::AccessForbidden).message(message)

@@ -59,6 +59,9 @@ async fn a_parameter_that_means_nothing_here_changes_nothing() {
     assert_eq!((read.status, read.header("allow")), (405, Some("POST")));
     assert_eq!(rig.send("GET", "/bucket/k?unknown=1", &[], b"").await.body, b"kept");
     assert_eq!(put(&rig, "/bucket/other?x-id=PutObject&X-Trace=1", &[]).await.status, 200);
+    let owner = put(&rig, "/bucket/k?X-Amz-Expected-Bucket-Owner=nobody", &[]).await;
+    assert_eq!((owner.status, owner.code().as_str()), (400, "InvalidArgument"));
+    is_kept(&rig, "a header's name").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
