@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use stratum_storage::ambient::System;
-use stratum_storage::blocking;
 use stratum_storage::set::Set;
+use stratum_storage::task::{self, Executor, Next, Role, Row, Stop, Task, Work};
+use tracing_mutex::parkinglot::Mutex;
 
 /// The file in `meta` that marks that somebody has signed in with the credentials. It holds their access key, since the
 /// drives may be exchanged for others beside the same `meta`, whose credentials nobody has seen.
@@ -101,31 +102,6 @@ impl RootCredentials {
         mark.is_ok_and(|access_key| access_key == self.credentials.access_key)
     }
 
-    /// Sees to it, for as long as the server runs, that the credentials lie in `meta`, also where that lies on another
-    /// disk than at the start; and as soon as `has_signed_in` gives true the mark, so that later starts don't show the
-    /// credentials.
-    pub async fn watch(self, has_signed_in: impl Fn() -> bool) {
-        let Some(kept) = self.kept.clone() else { return };
-        let was_marked = self.is_marked(&kept.meta);
-        let (this, mut problem) = (Arc::new(self), None);
-        loop {
-            let (this, live, is_used) = (this.clone(), kept.live.clone(), was_marked || has_signed_in());
-            // A drive that is asked may hang.
-            let keep = move || {
-                let meta = live.folder().map_err(|error| error.to_string())?;
-                this.keep_in(&meta, is_used)
-            };
-            let failed: Option<String> = blocking::spawn(keep).await.ok().and_then(Result::err);
-            if failed != problem
-                && let Some(error) = &failed
-            {
-                tracing::warn!(%error, "root's credentials can't be kept beside the index");
-            }
-            problem = failed;
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-    }
-
     /// Writes the credentials into a folder `meta`, and the mark if somebody has signed in with them, where they aren't
     /// there.
     fn keep_in(&self, meta: &Path, is_used: bool) -> Result<(), String> {
@@ -138,6 +114,61 @@ impl RootCredentials {
                 .map_err(|error| format!("{}: can't be written: {error}", mark.display()))?;
         }
         Ok(())
+    }
+}
+
+/// The task that sees to it that the credentials lie in `meta`, also where that lies on another disk than at the start;
+/// and as soon as somebody has signed in with them the mark, so that later starts don't show them.
+pub struct RootTask {
+    root: Arc<RootCredentials>,
+    kept: Kept,
+    /// Whether somebody has signed in, in this life of the server or before.
+    is_used: Box<dyn Fn() -> bool + Send + Sync>,
+    problem: Mutex<Option<String>>,
+}
+
+impl RootTask {
+    /// None where the credentials come from the environment.
+    pub fn new(
+        root: Arc<RootCredentials>,
+        has_signed_in: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Option<RootTask> {
+        let kept = root.kept.clone()?;
+        let was_marked = root.is_marked(&kept.meta);
+        let is_used = Box::new(move || was_marked || has_signed_in());
+        Some(RootTask { root, kept, is_used, problem: Mutex::default() })
+    }
+
+    fn keep(&self) {
+        let meta = self.kept.live.folder().map_err(|error| error.to_string());
+        let failed = meta.and_then(|meta| self.root.keep_in(&meta, (self.is_used)())).err();
+        let mut problem = self.problem.lock();
+        if failed != *problem
+            && let Some(error) = &failed
+        {
+            tracing::warn!(%error, "root's credentials can't be kept beside the index");
+        }
+        *problem = failed;
+    }
+}
+
+impl Task for RootTask {
+    fn row(&self) -> Row {
+        Row {
+            name: "root credentials",
+            role: Role::Host,
+            class: None,
+            // A drive that is asked may hang.
+            executor: Executor::Thread,
+            delay: Duration::ZERO,
+        }
+    }
+
+    fn step<'a>(&'a self, _: &'a Stop) -> Work<'a, Next> {
+        task::blocking(|| {
+            self.keep();
+            Next::After(POLL_INTERVAL)
+        })
     }
 }
 
