@@ -32,13 +32,16 @@ class Server:
         self.process, self.port = None, None
         # A plan of faults (`--faults`), for a build that has them.
         self.faults = None
+        # A binary that doesn't tell its port on standard output is given one.
+        self.given_port = None
 
     def start(self, patience=300.0):
-        command = [self.binary, "server", "--anonymous", "--data", self.data, "--address", listening.ANY_PORT]
+        address = f"127.0.0.1:{self.given_port}" if self.given_port else listening.ANY_PORT
+        command = [self.binary, "server", "--anonymous", "--data", self.data, "--address", address]
         command += ["--faults", self.faults] if self.faults else []
         began = time.monotonic()
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log)
-        self.port = listening.port(self.process, patience)
+        self.port = self.given_port or listening.port(self.process, patience)
         while time.monotonic() - began < patience:
             if self.process.poll() is not None:
                 raise SystemExit(f"the server ended with {self.process.returncode} instead of starting")
