@@ -20,7 +20,7 @@ use crate::error::S3Error;
 use std::sync::Arc;
 pub use stratum_bodies::SMALL_MAX;
 use stratum_bodies::{Codecs, PlaintextReader, Tables};
-use stratum_frames::MAX_BODY_BYTES;
+use stratum_frames::Seal;
 use stratum_metadata::declared::Declared;
 use stratum_metadata::placement::Placement;
 use stratum_metadata::record::{Body, ObjectRecord};
@@ -108,15 +108,23 @@ impl Bodies {
         }
     }
 
-    /// Admits a request that reads one body and writes another with that placement: its worst case, in one step.
+    /// Admits a request that reads a body of at most `size` bytes and writes another with that placement: its worst
+    /// case, in one step.
     ///
     /// # Errors
     /// `SlowDown`.
-    pub fn admit_copy(&self, memory: &Memory, placement: &Placement) -> Result<Admitted, S3Error> {
-        // The body is written to hot where its tier takes nothing, so the larger of the two counts.
-        let writer = [placement.tier(), Tier::Hot].map(|tier| self.writer_memory(tier, None, true));
-        let writer = writer.into_iter().max().unwrap_or_default();
-        memory.admit(self.reader.memory() + PlaintextReader::frames_memory(MAX_BODY_BYTES) + writer)
+    pub fn admit_copy(&self, memory: &Memory, placement: &Placement, size: u64) -> Result<Admitted, S3Error> {
+        let writing = match Seal::stored_bytes(size) <= SMALL_MAX {
+            // A small body is held whole, as it was read and as it goes into the journal.
+            true => 2 * SMALL_MAX,
+            // A body is written to hot where its tier takes nothing, so the larger of the two counts.
+            false => [placement.tier(), Tier::Hot]
+                .map(|tier| self.writer_memory(tier, Some(size), true))
+                .into_iter()
+                .max()
+                .unwrap_or_default(),
+        };
+        memory.admit(self.reader.memory() + PlaintextReader::frames_memory(size) + writing)
     }
 }
 

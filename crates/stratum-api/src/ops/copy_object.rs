@@ -22,7 +22,7 @@ use crate::rights::Resource;
 use crate::selection::Selection;
 use crate::tags;
 use crate::text::{Quoted, Timestamp};
-use crate::version::{self, Target};
+use crate::version;
 use crate::xml;
 use crate::xml::multipart::ChecksumElement;
 use crate::xml::object::CopyObjectResult;
@@ -49,20 +49,25 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let to_itself = source.bucket.id == bucket.id && source.key == *key && source.version.is_none();
     let target = source.target();
 
-    let declared = match &replacement {
-        Some(kept) => headers::declared(kept, class)?,
-        None => copied_hints(ctx, &target, class),
+    // What the source is now. Where it can't be looked up, opening it says why.
+    let looked = target.look_up(&ctx.view).map(|looked| looked.object).ok();
+    let largest = looked.as_ref().map_or(MAX_PAYLOAD, |object| object.size);
+    let declared = match (&replacement, &looked) {
+        (Some(kept), _) => headers::declared(kept, class)?,
+        (None, Some(object)) => Declared::of(&object.headers, class),
+        (None, None) => Declared { class, ..Declared::default() },
     };
     let placement = ctx.store.bodies.place(&declared, ctx.now);
     let (opening, sealing) = (Opening::of_source(ctx)?, Sealing::of_write(ctx, bucket, key).await?);
     let encrypts_anew = encryption::is_asked_for(ctx)?;
-    let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &placement)?;
+    let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &placement, largest)?;
     let choose = |object: &ObjectRecord| {
         conditions::check_copy_source(&ctx.headers, object)?;
         check_size(object)?;
-        // The placement was chosen by what the source's metadata declared. The source has been replaced since, and
-        // declares something else.
-        if replacement.is_none() && Declared::of(&object.headers, class) != declared {
+        // The placement was chosen by what the source's metadata declared, and the memory by its size. The source has
+        // been replaced since, and declares something else or is larger.
+        let declares_else = replacement.is_none() && Declared::of(&object.headers, class) != declared;
+        if declares_else || object.size > largest {
             return Err(Code::OperationAborted.into());
         }
         if to_itself && replacement.is_none() && !encrypts_anew {
@@ -110,15 +115,6 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     target.describe(&opened.object, response.headers_mut());
     sealing.describe(response.headers_mut());
     Ok(response)
-}
-
-/// What a copy declares that keeps the source's metadata. A source that doesn't exist is refused later, when it is
-/// read.
-fn copied_hints(ctx: &Context, source: &Target, class: StorageClass) -> Declared {
-    match source.look_up(&ctx.view) {
-        Ok(looked) => Declared::of(&looked.object.headers, class),
-        Err(_) => Declared { class, ..Declared::default() },
-    }
 }
 
 /// The headers that replace the source's; `None` where they are copied.

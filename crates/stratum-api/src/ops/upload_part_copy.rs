@@ -31,9 +31,16 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
 
     let placement = Placement::decided(&record.attributes);
     let (opening, sealing) = (Opening::of_source(ctx)?, Sealing::of_upload(ctx, &record).await?);
-    let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &placement)?;
+    let target = source.target();
+    // What the source is now. Where it can't be looked up, opening it says why.
+    let largest = target.look_up(&ctx.view).map_or(MAX_PAYLOAD, |looked| looked.object.size);
+    let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &placement, largest)?;
     let choose = |object: &ObjectRecord| {
         conditions::check_copy_source(&ctx.headers, object)?;
+        if object.size > largest {
+            // It has been replaced since by a larger one, for which no memory is admitted.
+            return Err(Code::OperationAborted.into());
+        }
         let bytes = range(ctx, object.size)?;
         if bytes.end - bytes.start > MAX_PAYLOAD {
             return Err(S3Error::new(Code::InvalidRequest).message(
@@ -42,7 +49,6 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         }
         Ok(Selection::range(bytes))
     };
-    let target = source.target();
     let opened = encryption::open(ctx, &target, Some(admitted), &opening, choose).await;
     let opened = opened.map_err(|error| source.masked(ctx, error))?;
     let tier = ctx.store.bodies.tier_of(&ctx.view, &opened.object)?;

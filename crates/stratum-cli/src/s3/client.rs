@@ -192,7 +192,8 @@ impl Client {
                     error => error,
                 });
             }
-            tokio::time::sleep(wait.unwrap_or_else(|| pause(repeats))).await;
+            // What the server asks for is the least: many clients that it asks for the same come back apart.
+            tokio::time::sleep(wait.unwrap_or_default() + pause(repeats)).await;
             repeats += 1;
         }
     }
