@@ -3,6 +3,10 @@
 //! Conditions on reads are evaluated here, in the order of RFC 9110, section 13.2.2: one on the ETag overrules one on
 //! the date. Conditions on writes are only parsed here; the state machine evaluates them atomically with the write that
 //! they guard.
+//!
+//! `If-Match` and `If-Range` compare ETags strongly, `If-None-Match` weakly (sections 13.1.1, 13.1.2 and 13.1.5). All
+//! ETags of objects are strong, so a weak one (`W/"..."`), which some proxies make of an ETag when they compress an
+//! answer, never matches in the first two.
 
 use crate::error::{Code, S3Error};
 use crate::headers;
@@ -86,7 +90,7 @@ fn failed(condition: &'static str) -> S3Error {
 fn violated(headers: &HeaderMap, names: &Names, object: &ObjectRecord) -> Option<&'static str> {
     let modified = object.modified / 1000;
     let date = |name| headers.get(name)?.to_str().ok().and_then(headers::parse_http_date);
-    match etags(headers, names.if_match) {
+    match etags(headers, names.if_match, strong_etags) {
         Some(wanted) if !holds(&wanted, object) => return Some(names.if_match),
         Some(_) => {}
         None if date(names.if_unmodified_since).is_some_and(|date| modified > date) => {
@@ -94,7 +98,7 @@ fn violated(headers: &HeaderMap, names: &Names, object: &ObjectRecord) -> Option
         }
         None => {}
     }
-    match etags(headers, names.if_none_match) {
+    match etags(headers, names.if_none_match, weak_etags) {
         Some(unwanted) if holds(&unwanted, object) => Some(names.if_none_match),
         Some(_) => None,
         None if date(names.if_modified_since).is_some_and(|date| modified <= date) => {
@@ -114,13 +118,17 @@ fn holds(wanted: &Match, object: &ObjectRecord) -> bool {
     }
 }
 
-/// Whether a `Range` counts: it does without `If-Range`, and with an `If-Range` that matches the object as it is.
+/// Whether a `Range` counts: it does without `If-Range`, and with an `If-Range` that matches the object as it is. `*`,
+/// which names no object, matches none.
 pub fn range_counts(headers: &HeaderMap, object: &ObjectRecord) -> bool {
     let Some(validator) = headers.get("if-range") else { return true };
     let Ok(validator) = validator.to_str() else { return false };
     match headers::parse_http_date(validator) {
         Some(date) => object.modified / 1000 == date,
-        None => holds(&parse_etags(validator), object),
+        None => match strong_etags(validator) {
+            Match::Any => false,
+            etags => holds(&etags, object),
+        },
     }
 }
 
@@ -143,8 +151,8 @@ pub fn is_of_content(condition: &WriteCondition) -> bool {
 /// Reads the condition of a PUT or a CompleteMultipartUpload.
 pub fn on_write(headers: &HeaderMap) -> WriteCondition {
     WriteCondition {
-        if_match: etags(headers, "if-match"),
-        if_none_match: etags(headers, "if-none-match"),
+        if_match: etags(headers, "if-match", strong_etags),
+        if_none_match: etags(headers, "if-none-match", weak_etags),
         ..WriteCondition::default()
     }
 }
@@ -167,22 +175,33 @@ pub fn on_delete(headers: &HeaderMap) -> Result<WriteCondition, S3Error> {
     })
 }
 
-fn etags(headers: &HeaderMap, name: &str) -> Option<Match> {
+/// The ETags of a header, where the request has it.
+fn etags(headers: &HeaderMap, name: &str, read: fn(&str) -> Match) -> Option<Match> {
     let value = headers.get(name)?;
-    Some(parse_etags(value.to_str().unwrap_or_default()))
+    Some(read(value.to_str().unwrap_or_default()))
+}
+
+/// Reads what an ETag of an object must be one of, compared strongly: as [`weak_etags`], but weak ETags match nothing.
+pub fn strong_etags(text: &str) -> Match {
+    read_etags(text, |etag| (!etag.starts_with(WEAK)).then_some(etag))
 }
 
 /// Reads `*`, or ETags with or without quotation marks, with commas between them. Several lines of a header come joined
-/// by commas. The condition is about any of the values, so a `*` among ETags means any object.
-pub fn parse_etags(text: &str) -> Match {
+/// by commas. The condition is about any of the values, so a `*` among ETags means any object. They are compared
+/// weakly: an ETag that is marked as weak stands for the one without the mark.
+pub fn weak_etags(text: &str) -> Match {
+    read_etags(text, |etag| Some(etag.strip_prefix(WEAK).unwrap_or(etag)))
+}
+
+/// What a weak ETag begins with. It is these two characters, in these cases, and no others.
+const WEAK: &str = "W/";
+
+fn read_etags(text: &str, comparable: impl Fn(&str) -> Option<&str>) -> Match {
     if text.split(',').any(|etag| etag.trim() == "*") {
         return Match::Any;
     }
-    let bare = |etag: &str| {
-        let etag = etag.trim();
-        etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"').to_owned()
-    };
-    Match::ETags(text.split(',').map(bare).collect())
+    let etags = text.split(',').filter_map(|etag| comparable(etag.trim()));
+    Match::ETags(etags.map(|etag| etag.trim_matches('"').to_owned()).collect())
 }
 
 #[cfg(test)]
@@ -272,6 +291,24 @@ mod tests {
         assert!(range_counts(&map(&[("if-range", AT)]), &object()));
         assert!(!range_counts(&map(&[("if-range", BEFORE)]), &object()));
         assert!(!range_counts(&map(&[("if-range", "\"other\"")]), &object()));
+    }
+
+    #[test]
+    fn a_weak_etag_matches_only_where_etags_are_compared_weakly() {
+        const WEAK_ETAG: &str = "W/\"00000000000000000000000000000000\"";
+        assert_eq!(read(&[("if-match", WEAK_ETAG)]), Some(Code::PreconditionFailed));
+        assert_eq!(read(&[("if-none-match", WEAK_ETAG)]), Some(Code::NotModified));
+        assert!(!range_counts(&map(&[("if-range", WEAK_ETAG)]), &object()));
+        assert!(!range_counts(&map(&[("if-range", "*")]), &object()));
+        let copied = |name| check_copy_source(&map(&[(name, WEAK_ETAG)]), &object()).is_ok();
+        assert!(!copied("x-amz-copy-source-if-match") && !copied("x-amz-copy-source-if-none-match"));
+        let written = on_write(&map(&[("if-match", "W/\"a\", \"b\""), ("if-none-match", "W/\"a\"")]));
+        assert_eq!(written.if_match, Some(Match::ETags(vec!["b".into()])));
+        assert_eq!(written.if_none_match, Some(Match::ETags(vec!["a".into()])));
+        let only_weak = on_write(&map(&[("if-match", WEAK_ETAG)]));
+        assert_eq!(only_weak.if_match, Some(Match::ETags(Vec::new())), "which no object meets");
+        assert!(is_of_content(&only_weak));
+        assert_eq!(strong_etags("w/\"a\""), Match::ETags(vec!["w/\"a".into()]), "the mark is a capital");
     }
 
     #[test]

@@ -70,13 +70,14 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
         if declares_else || object.size > largest {
             return Err(Code::OperationAborted.into());
         }
-        if to_itself && replacement.is_none() && !encrypts_anew {
-            check_change(object, class, redirect.as_deref())?;
-        }
         Ok(Selection::whole(object))
     };
     let opened = encryption::open(ctx, &target, Some(admitted), &opening, choose).await;
     let opened = opened.map_err(|error| source.masked(ctx, error))?;
+    // This is after the source was opened, since the redirect of an encrypted object is sealed in its record.
+    if to_itself && replacement.is_none() && !encrypts_anew {
+        check_change(&opened.object, class, redirect.as_deref())?;
+    }
     if let (None, Some(tags)) = (&replaced_tags, &opened.object.attributes.tags) {
         source.may_give_tags(ctx, &Resource::Object(bucket, key, None), tags)?;
     }

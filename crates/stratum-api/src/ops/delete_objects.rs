@@ -43,7 +43,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> 
 fn condition(object: &ObjectIdentifier) -> Result<WriteCondition, S3Error> {
     let time = object.last_modified_time.as_deref().map(|text| time(text).ok_or(Malformed::WrongText));
     Ok(WriteCondition {
-        if_match: object.etag.as_deref().map(conditions::parse_etags),
+        if_match: object.etag.as_deref().map(conditions::strong_etags),
         if_none_match: None,
         if_modified_at: time.transpose()?,
         if_size: object.size,

@@ -271,6 +271,26 @@ async fn copies_go_from_each_mode_to_each() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_an_encrypted_object_onto_itself_changes_its_redirect_or_is_refused() {
+    const REDIRECT: &str = "x-amz-website-redirect-location";
+    let client = with_bucket().await;
+    let default = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>\
+                   <SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule>\
+                   </ServerSideEncryptionConfiguration>";
+    client.put("/bucket?encryption", default).await.expect(200);
+    client.send("PUT", "/bucket/same", &[(REDIRECT, "/there")], "x").await.expect(200);
+    let copy = ("x-amz-copy-source", "/bucket/same");
+    let to = |to| [copy, (REDIRECT, to)];
+    client.send("PUT", "/bucket/same", &to("/there"), "").await.refused(400, "InvalidRequest");
+    client.send("PUT", "/bucket/same", &to("/elsewhere"), "").await.expect(200);
+    assert_eq!(client.get("/bucket/same").await.header(REDIRECT), Some("/elsewhere"));
+    // A copy doesn't take the redirect along, so one that names none takes it away.
+    client.send("PUT", "/bucket/same", &[copy], "").await.expect(200);
+    assert_eq!(client.get("/bucket/same").await.header(REDIRECT), None);
+    client.send("PUT", "/bucket/same", &[copy], "").await.refused(400, "InvalidRequest");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn parts_are_encrypted_as_their_upload() {
     let client = with_bucket().await;
     let (first, second) = (noise(1, 5 * MIB), noise(2, 1000));

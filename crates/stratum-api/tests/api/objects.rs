@@ -2,6 +2,9 @@
 //! is refused. Also conditions, copies, owners, and hosts that name the bucket.
 
 use crate::rig::{Choices, OTHER, ROOT, Rig, noise};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use md5::{Digest as _, Md5};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_put_is_got_bit_for_bit() {
@@ -106,6 +109,38 @@ async fn conditions_on_reads() {
     assert_eq!(unmodified.header("etag"), Some(etag.as_str()));
     assert_eq!(get("if-match", "\"no\"").await.code(), "PreconditionFailed");
     assert_eq!(get("if-match", &etag).await.body, b"x");
+}
+
+/// RFC 9110, 13.1.1 and 13.1.5: `If-Match` and `If-Range` compare strongly, `If-None-Match` weakly.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_weak_etag_changes_nothing_and_keeps_what_is_unchanged() {
+    let rig = Rig::with_bucket().await;
+    let etag = rig.send("PUT", "/bucket/k", &[], b"bytes").await.header("etag").unwrap().to_owned();
+    let weak = format!("W/{etag}");
+    let weakly = async |method, header| rig.send(method, "/bucket/k", &[(header, weak.as_str())], b"new").await;
+    for (method, header, status) in [
+        ("GET", "if-match", 412),
+        ("HEAD", "if-match", 412),
+        ("GET", "if-none-match", 304),
+        ("PUT", "if-match", 412),
+        ("PUT", "if-none-match", 412),
+    ] {
+        assert_eq!(weakly(method, header).await.status, status, "{method} {header}");
+    }
+    assert_eq!(rig.send("DELETE", "/bucket/k", &[("if-match", &weak)], b"").await.status, 412);
+    for (header, status) in [("x-amz-copy-source-if-match", 412), ("x-amz-copy-source-if-none-match", 412)] {
+        let headers = [("x-amz-copy-source", "/bucket/k"), (header, weak.as_str())];
+        assert_eq!(rig.send("PUT", "/bucket/copy", &headers, b"").await.status, status, "{header}");
+    }
+    for (validator, status) in [(&weak, 200), (&etag, 206)] {
+        let headers = [("range", "bytes=1-2"), ("if-range", validator.as_str())];
+        assert_eq!(rig.send("GET", "/bucket/k", &headers, b"").await.status, status, "{validator}");
+    }
+    let one = format!("<Delete><Object><Key>k</Key><ETag>{weak}</ETag></Object></Delete>");
+    let md5 = BASE64.encode(Md5::digest(&one));
+    let deleted = rig.send("POST", "/bucket?delete", &[("content-md5", &md5)], one.as_bytes()).await;
+    assert!(deleted.text().contains("PreconditionFailed"), "{}", deleted.text());
+    assert_eq!(rig.send("GET", "/bucket/k", &[], b"").await.body, b"bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
