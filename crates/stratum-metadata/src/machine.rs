@@ -8,40 +8,35 @@
 
 mod foresight;
 mod health;
+mod moment;
 mod moves;
 mod read_error;
 mod turn;
 mod void;
 
 pub(crate) use health::Failure;
+pub(crate) use moment::Moment;
 pub use read_error::ReadError;
 
 use crate::command::{Command, Outcome, Proposed};
 use crate::fingerprint::fingerprint;
 use crate::keys::{self, Tag};
 use crate::layers::Layers;
-use crate::record::BucketId;
 use crate::record::{Applied, Level, decode};
 use crate::stack::{self, Below, Stack};
 use crate::state::{ApplyError, Change, Freed, View, apply};
 use crate::tree::{Base, Tree, TreeError, Value};
 use health::Health;
 use moves::Moves;
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::time::Duration;
 use stratum_storage::ambient::Clock;
 use stratum_storage::blob::Index;
 use stratum_storage::volume::VolumeRecord;
 use tracing_mutex::parkinglot::{Mutex, RwLock};
 use void::Beneath;
 
-/// How long a scan holds the read lock before it lets writers pass.
-const SCAN_SLICE: Duration = Duration::from_millis(1);
-/// How many keys a scan visits before it looks at the clock again.
-const STRIDE_KEYS: usize = 32;
 /// How many bytes of changes may wait; the thread that applies more drains them first.
 const MOST_UNDRAINED_BYTES: usize = 4 << 20;
 
@@ -111,7 +106,7 @@ impl Machine {
             level: AtomicU8::new(applied.level.number()),
             bucket_changes: AtomicU64::new(0),
             identity_changes: AtomicU64::new(0),
-            moves: Mutex::new(Moves::after(applied.index)),
+            moves: Mutex::default(),
             health: Health::default(),
             clock,
         })
@@ -144,12 +139,6 @@ impl Machine {
     /// see that change.
     pub(crate) fn identity_changes(&self) -> u64 {
         self.identity_changes.load(Ordering::Acquire)
-    }
-
-    /// The bucket's keys of which a version became current or noncurrent after that entry, including all such moves
-    /// that a read may have seen; `None` if too many moves have come since to know.
-    pub(crate) fn moved_since(&self, entry: Index, bucket: BucketId) -> Option<BTreeSet<Vec<u8>>> {
-        self.moves.lock().since(entry, bucket)
     }
 
     /// Applies a group, all of it or nothing. After an error nothing more is applied.
@@ -192,10 +181,6 @@ impl Machine {
             if let Some(value) = change.after.filter(|_| keys::is(Tag::Volume, change.key)) {
                 volumes.push(decode(value)?);
             }
-            // This comes before anybody can see the change.
-            if keys::is(Tag::Version, change.key) {
-                self.moves.lock().remember(next.index, change.key);
-            }
         }
         next.fingerprint = next.fingerprint.wrapping_add(view.correction());
         let void = beneath.void();
@@ -221,7 +206,10 @@ impl Machine {
         let (void_key, changes) = (keys::void(), view.changes().map(|change| (change.key, change.after)));
         let void = void.as_ref().map(|void| (void_key.as_slice(), Some(void)));
         let beside = [(key.as_slice(), Some(&value))].into_iter().chain(void);
-        let undrained = self.layers.write().put(changes.chain(beside));
+        let mut layers = self.layers.write();
+        self.moves.lock().tell(view.changes().map(|change| change.key));
+        let undrained = layers.put(changes.chain(beside));
+        drop(layers);
         if undrained > MOST_UNDRAINED_BYTES { self.drain() } else { Ok(()) }
     }
 
@@ -256,8 +244,7 @@ impl Machine {
         self.ask(|stack| stack.open.flush())
     }
 
-    /// Visits the pairs with `from <= key < to`. The lock is released every [`SCAN_SLICE`], and where the scan passes many
-    /// removed keys, so that writers get through.
+    /// Visits the pairs with `from <= key < to`, a slice at a time, so that writers get through.
     pub(crate) fn scan(
         &self,
         from: &[u8],
@@ -265,28 +252,8 @@ impl Machine {
         mut visit: impl FnMut(&[u8], &Value) -> ControlFlow<()>,
     ) -> Result<(), TreeError> {
         let mut next = Some(from.to_vec());
-        while let Some(start) = next.take() {
-            self.check()?;
-            next = self.ask(|stack| stack.stretch(&start))?.filter(|end| end.as_slice() < to);
-            let end = next.clone();
-            let layers = self.layers.read();
-            let began = self.clock.monotonic();
-            let mut visited = 0usize;
-            let visit = &mut |key: &[u8], value: &Value| {
-                if visit(key, value).is_break() {
-                    next = None;
-                    return ControlFlow::Break(());
-                }
-                visited += 1;
-                if visited.is_multiple_of(STRIDE_KEYS)
-                    && self.clock.monotonic().saturating_sub(began) >= SCAN_SLICE
-                {
-                    next = Some([key, &[0]].concat());
-                    return ControlFlow::Break(());
-                }
-                ControlFlow::Continue(())
-            };
-            self.ask(|stack| layers.scan(stack, &start, end.as_deref().unwrap_or(to), visit))?;
+        while let Some(start) = next {
+            next = self.moment()?.scan(&start, to, &mut visit)?;
         }
         Ok(())
     }

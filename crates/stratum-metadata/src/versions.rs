@@ -4,15 +4,12 @@
 use crate::keys;
 use crate::machine::ReadError;
 use crate::owned::{self, Found};
-use crate::record::{BucketId, DeleteMarker, Level, ObjectSummary, Version, VersionId, decode};
+use crate::record::{BucketId, DeleteMarker, Level, Version, VersionId, decode};
 use crate::store::ReadView;
 use std::ops::ControlFlow;
 
 /// The first level whose records can hold versions.
 pub const VERSIONS_SINCE: Level = Level::SECOND;
-
-/// How many times a version is looked for again because its key's current object changed meanwhile.
-const LOOKUP_ATTEMPTS: usize = 8;
 
 /// A version of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,29 +27,14 @@ impl ReadView {
         key: &[u8],
         id: VersionId,
     ) -> Result<Option<KeyVersion>, ReadError> {
-        let mut before = self.current(bucket, key)?;
-        for _ in 0..LOOKUP_ATTEMPTS {
-            if let Some(Found { version, is_current, .. }) =
-                owned::by_id(bucket, key, id, |key| self.value(key))?
-            {
-                return Ok(Some(KeyVersion { version, is_current }));
-            }
-            let after = self.current(bucket, key)?;
-            if before == after {
-                return Ok(None);
-            }
-            before = after;
+        let mut found = owned::by_id(bucket, key, id, |key| self.value(key))?;
+        if found.is_none() {
+            // It isn't there, or it was moved meanwhile to the place that had been looked into. In one moment that
+            // shows. No drive is waited for then, since what lies there was read just now.
+            let moment = self.machine()?.moment()?;
+            found = owned::by_id(bucket, key, id, |key| moment.get(key).map_err(ReadError::from))?;
         }
-        Err(ReadError::Unavailable(
-            "a key changed again and again while a version of it was looked for".into(),
-        ))
-    }
-
-    /// The id of the current object under a key.
-    fn current(&self, bucket: BucketId, key: &[u8]) -> Result<Option<VersionId>, ReadError> {
-        let value = self.value(&keys::object(bucket, key))?;
-        let summary: Option<ObjectSummary> = value.map(|value| decode(&value)).transpose()?;
-        Ok(summary.map(|summary| summary.version))
+        Ok(found.map(|Found { version, is_current, .. }| KeyVersion { version, is_current }))
     }
 
     /// The delete marker that is a key's newest version, if the key has no current object because of one.

@@ -2,22 +2,18 @@
 //!
 //! Current objects and noncurrent versions lie in two places, so a page is merged from two scans, each of no more
 //! lines than the page may have. Between the two scans a version may move from one place to the other, and so be seen
-//! twice or not at all. The machine knows which keys had a version moved meanwhile; those are read again by
-//! themselves.
+//! twice or not at all. So the scans are watched: the keys that had a version moved meanwhile are read again by
+//! themselves, both places in one moment. However often a key changes, it need not be read a third time.
 
 use super::{Listed, Next, Page, Position, common_prefix, scan, shown};
 use crate::keys;
-use crate::machine::{Machine, ReadError};
+use crate::machine::{Machine, Moment, ReadError};
 use crate::record::{
     BucketId, DecodeError, NullVersion, ObjectRecord, Version, VersionId, VersionSummary, decode,
 };
-use crate::tree::Base;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use stratum_storage::blob::Index;
-
-/// How many times a key is read because it changed while it was read.
-const READ_ATTEMPTS: usize = 8;
 
 /// Where a page of versions begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,11 +77,27 @@ pub(crate) fn versions(
     if request.max == 0 {
         return Ok(Page { entries: Vec::new(), next: None });
     }
+    let mut request = request.clone();
+    loop {
+        let found = page_from(machine, &request)?;
+        match found.next {
+            // So many keys were deleted while they were listed that nothing is left of what is known.
+            Some(next) if found.entries.is_empty() => request.from = next,
+            next => return Ok(Page { next, ..found }),
+        }
+    }
+}
+
+/// A page of versions, which may be empty though there are more.
+fn page_from(
+    machine: &Machine,
+    request: &VersionsRequest,
+) -> Result<Page<ListedVersion, VersionPosition>, ReadError> {
     let mut found = BTreeMap::new();
     if let VersionPosition::AfterVersion(key, id) = &request.from
         && key.starts_with(&request.prefix)
     {
-        let after = place(machine, request.bucket, key, *id)?;
+        let after = place(&machine.moment()?, request.bucket, key, *id)?;
         let (versions, is_newest) = of_key(machine, request, key, after)?;
         found.insert(key.clone(), Found::Versions(versions, is_newest));
     }
@@ -106,17 +118,17 @@ fn rest(
         VersionPosition::Past(common) => Position::Past(common),
     };
     let Some(first) = from.first_key(&request.prefix) else { return Ok(None) };
-    for _ in 0..READ_ATTEMPTS {
-        let applied = machine.applied_index();
-        let current = current(machine, request, &first)?;
-        let noncurrent = noncurrent(machine, request, &first)?;
-        let Some(mut moved) = machine.moved_since(applied, request.bucket) else { continue };
-        moved.retain(|key| key.starts_with(&request.prefix) && *key >= first);
-        let until = lesser(current.until.clone(), noncurrent.until.clone());
-        enter(found, current, noncurrent);
-        return enter_moved(machine, request, found, moved, until);
-    }
-    Err(ReadError::Unavailable("too many versions changed while they were listed".into()))
+    let bucket = request.bucket;
+    let start = keys::version_prefix(bucket, &first);
+    let end = keys::end_of_prefix(&keys::version_prefix(bucket, &request.prefix));
+    let watch = machine.watch(start.clone(), end.clone());
+    let current = current(machine, request, &first)?;
+    let noncurrent = noncurrent(machine, request, start, &end)?;
+    let moved = watch.moved()?;
+    drop(watch);
+    let until = lesser(current.until.clone(), noncurrent.until.clone());
+    enter(found, current, noncurrent);
+    enter_moved(machine, request, found, moved.keys, lesser(until, moved.until))
 }
 
 /// Merges the results of the two scans.
@@ -232,24 +244,23 @@ fn current(machine: &Machine, request: &VersionsRequest, first: &[u8]) -> Result
     )
 }
 
-/// The noncurrent versions from a key on: one line more than a page takes.
+/// The noncurrent versions from a place on: one line more than a page takes.
 fn noncurrent(
     machine: &Machine,
     request: &VersionsRequest,
-    first: &[u8],
+    start: Vec<u8>,
+    end: &[u8],
 ) -> Result<Scanned<Shown>, ReadError> {
-    let bucket = request.bucket;
-    let (start, end) = (keys::version_prefix(bucket, first), keys::version_prefix(bucket, &request.prefix));
     lines(
         machine,
         request,
         start,
-        &keys::end_of_prefix(&end),
+        end,
         |key, value| {
             let Some((_, key, _)) = keys::parse_version(key) else { return Ok(None) };
             Ok(Some((key, shown_version(value, request.owners)?)))
         },
-        |common| Some(keys::end_of_prefix(&keys::version_prefix(bucket, common))),
+        |common| Some(keys::end_of_prefix(&keys::version_prefix(request.bucket, common))),
     )
 }
 
@@ -297,96 +308,87 @@ fn lines<T>(
 }
 
 /// The entry that committed a version, which is its place among the key's versions; `None` if that isn't known.
-fn place(machine: &Machine, bucket: BucketId, key: &[u8], id: VersionId) -> Result<Option<Index>, ReadError> {
+fn place(
+    moment: &Moment<'_>,
+    bucket: BucketId,
+    key: &[u8],
+    id: VersionId,
+) -> Result<Option<Index>, ReadError> {
     if let Some(entry) = id.entry() {
         return Ok(Some(entry));
     }
-    let current = machine.get(&keys::object(bucket, key))?;
-    let current: Option<ObjectRecord> = current.map(|value| decode(&value)).transpose()?;
-    if let Some(current) = current.filter(|current| current.version == id) {
+    if let Some(current) = current_of(moment, bucket, key)?.filter(|current| current.version == id) {
         return Ok(Some(current.committed));
     }
-    let said = machine.get(&keys::null_version(bucket, key))?;
+    let said = moment.get(&keys::null_version(bucket, key))?;
     let committed = said.map(|value| decode::<NullVersion>(&value)).transpose()?.map_or(0, |said| said.0);
-    let is_there = machine.get(&keys::version(bucket, key, committed))?.is_some();
+    let is_there = moment.get(&keys::version(bucket, key, committed))?.is_some();
     Ok(is_there.then_some(committed))
 }
 
-/// The versions of one key that were committed before entry `older_than`, one more than a page takes; and whether the
-/// first of them is the key's newest.
+fn current_of(moment: &Moment<'_>, bucket: BucketId, key: &[u8]) -> Result<Option<ObjectRecord>, ReadError> {
+    Ok(moment.get(&keys::object(bucket, key))?.map(|value| decode(&value)).transpose()?)
+}
+
+/// The versions of one key that were committed before entry `older_than`, up to one more than a page takes; and whether
+/// the first of them is the key's newest.
+///
+/// Both places are read in one moment. Where there are so many versions that they take several moments, each of them
+/// begins after the last version that was read: one that became current meanwhile, because all newer ones were deleted, is
+/// met as the current one then.
 fn of_key(
     machine: &Machine,
     request: &VersionsRequest,
     key: &[u8],
     older_than: Option<Index>,
 ) -> Result<(Vec<Shown>, bool), ReadError> {
-    for _ in 0..READ_ATTEMPTS {
-        let applied = machine.applied_index();
-        let top = Top::of(machine, request.bucket, key)?;
-        let noncurrent = noncurrent_of(machine, request, key, older_than)?;
-        // What was read can't show by itself whether a version moved: one that moves back and forth may be seen in
-        // both places.
-        if machine.moved_since(applied, request.bucket).is_none_or(|moved| moved.contains(key)) {
-            continue;
+    let bucket = request.bucket;
+    let place = |committed| keys::version(bucket, key, committed);
+    let all = keys::versions_of(bucket, key);
+    let end = keys::end_of_prefix(&all);
+    let mut next = match older_than {
+        None => Some(all.clone()),
+        Some(entry) => entry.checked_sub(1).map(place),
+    };
+    let (mut versions, mut newest) = (Vec::new(), None);
+    while let Some(from) = next.filter(|_| versions.len() <= request.max) {
+        let moment = machine.moment()?;
+        let current = current_of(&moment, bucket, key)?;
+        if older_than.is_some() && newest.is_none() {
+            newest = match &current {
+                Some(current) => Some(current.version),
+                None => newest_noncurrent(&moment, &all, &end)?,
+            };
         }
-        let newest = top.newest();
-        let is_older = |current: &ObjectRecord| older_than.is_none_or(|than| current.committed < than);
-        let current = top.current.filter(is_older).map(|record| Version::Object(Box::new(record)));
-        let current = current.map(|version| shown_of(version, request.owners));
-        let versions: Vec<_> = current.into_iter().chain(noncurrent).collect();
-        let is_newest = versions.first().map(|(version, _)| version.id()) == newest;
-        return Ok((versions, is_newest));
+        let current = current.filter(|current| place(current.committed) >= from);
+        versions.extend(current.map(|record| shown_of(Version::Object(Box::new(record)), request.owners)));
+        let mut failed = None;
+        next = moment.scan(&from, &end, &mut |_, value| {
+            match shown_version(value, request.owners) {
+                Ok(version) => versions.push(version),
+                Err(error) => failed = Some(error),
+            }
+            let go_on = failed.is_none() && versions.len() <= request.max;
+            if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
     }
-    Err(ReadError::Unavailable("a key changed again and again while its versions were read".into()))
+    let first = versions.first().map(|(version, _)| version.id());
+    Ok((versions, older_than.is_none() || first == newest))
 }
 
-/// The newest versions of a key in both places.
-struct Top {
-    current: Option<ObjectRecord>,
-    noncurrent: Option<Version>,
-}
-
-impl Top {
-    fn of(machine: &Machine, bucket: BucketId, key: &[u8]) -> Result<Top, ReadError> {
-        let current = machine.get(&keys::object(bucket, key))?;
-        let (all, mut noncurrent) = (keys::versions_of(bucket, key), None);
-        machine.scan(&all, &keys::end_of_prefix(&all), |_, value| {
-            noncurrent = Some(decode(value));
+/// The newest of a key's noncurrent versions.
+fn newest_noncurrent(moment: &Moment<'_>, all: &[u8], end: &[u8]) -> Result<Option<VersionId>, ReadError> {
+    let (mut next, mut newest) = (Some(all.to_vec()), None);
+    while let Some(from) = next {
+        next = moment.scan(&from, end, &mut |_, value| {
+            newest = Some(decode::<VersionSummary>(value));
             ControlFlow::Break(())
         })?;
-        Ok(Top {
-            current: current.map(|value| decode(&value)).transpose()?,
-            noncurrent: noncurrent.transpose()?,
-        })
     }
-
-    fn newest(&self) -> Option<VersionId> {
-        self.current.as_ref().map(|record| record.version).or(self.noncurrent.as_ref().map(Version::id))
-    }
-}
-
-fn noncurrent_of(
-    machine: &Machine,
-    request: &VersionsRequest,
-    key: &[u8],
-    older_than: Option<Index>,
-) -> Result<Vec<Shown>, ReadError> {
-    let all = keys::versions_of(request.bucket, key);
-    let from = match older_than {
-        None => all.clone(),
-        Some(0) => return Ok(Vec::new()),
-        Some(than) => keys::version(request.bucket, key, than - 1),
-    };
-    let (mut versions, mut failed) = (Vec::new(), None);
-    machine.scan(&from, &keys::end_of_prefix(&all), |_, value| {
-        match shown_version(value, request.owners) {
-            Ok(version) => versions.push(version),
-            Err(error) => failed = Some(error),
-        }
-        let go_on = failed.is_none() && versions.len() <= request.max;
-        if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    failed.map_or(Ok(versions), |error| Err(error.into()))
+    Ok(newest.transpose()?.map(|newest| newest.id()))
 }
 
 /// A noncurrent version as a listing shows it.

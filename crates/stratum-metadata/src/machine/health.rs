@@ -100,6 +100,7 @@ impl Machine {
         let mut applied = self.applied.lock();
         let _alone = self.draining.lock();
         let mut layers = self.layers.write();
+        self.moves.lock().end();
         let mut stack = self.stack.write();
         let mut failure = self.health.failure.lock();
         *layers = other.layers.into_inner();

@@ -56,7 +56,7 @@ impl Metadata {
 
 impl ReadView {
     /// The machine, if its index hasn't failed.
-    pub(super) fn machine(&self) -> Result<&Machine, ReadError> {
+    pub(crate) fn machine(&self) -> Result<&Machine, ReadError> {
         let machine = &self.0.inner.machine;
         if machine.has_failed() {
             return Err(TreeError::Away.into());

@@ -9,8 +9,9 @@ use crate::record::{
 use crate::tree::Tree;
 use proptest::prelude::*;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use stratum_storage::ambient::Simulated;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use stratum_storage::ambient::{Clock, Simulated, UnixMillis};
 use stratum_storage::blob::{BlobRef, Place};
 
 const BUCKET: BucketId = BucketId(2);
@@ -23,11 +24,13 @@ struct Store {
 impl Store {
     /// A store with three buckets, of which the middle one is versioned.
     fn new() -> Store {
+        Store::with_clock(Arc::new(Simulated::new(0, 0)))
+    }
+
+    fn with_clock(clock: Arc<dyn Clock>) -> Store {
         let dir = tempfile::tempdir().unwrap();
         let tree = Tree::open(dir.path()).unwrap();
-        let machine = Arc::new(
-            Machine::open(tree, crate::stack::Below::Nothing, Arc::new(Simulated::new(0, 0))).unwrap(),
-        );
+        let machine = Arc::new(Machine::open(tree, crate::stack::Below::Nothing, clock).unwrap());
         let store = Store { machine, _dir: dir };
         store.apply(Command::SetLevel(Level::SECOND));
         for id in 1..4 {
@@ -223,44 +226,75 @@ fn a_page_begins_after_a_version_that_is_gone() {
     assert_eq!(list(VersionId::NULL).len(), 2, "of a null version that is gone nobody knows the place");
 }
 
-#[test]
-fn a_version_that_stays_is_listed_once_however_it_is_moved() {
-    let store = Store::new();
+/// Tells the writer of a test to end, also where the test fails.
+struct Ending<'a>(&'a AtomicBool);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Lists a key with so many versions again and again, while another version comes over them and goes. Each time they are
+/// listed once and in their order, and the key has one latest version.
+fn list_beside_a_writer(store: &Store, count: usize, lists: usize) {
     for key in [&b"a"[..], b"z"] {
         store.put(BUCKET, key);
     }
-    let stays = store.put(BUCKET, b"k");
+    let mut stay: Vec<VersionId> = (0..count).map(|_| store.put(BUCKET, b"k")).collect();
+    stay.reverse();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _ending = Ending(&over);
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 let above = store.put(BUCKET, b"k");
                 store.delete(b"k", Some(above));
             }
         });
-        for _ in 0..3_000 {
+        let after_a = VersionPosition::AfterVersion(b"a".to_vec(), VersionId::NULL);
+        for at in 0..lists {
             let request = VersionsRequest {
                 bucket: BUCKET,
                 prefix: Vec::new(),
                 delimiter: None,
-                from: VersionPosition::Start,
-                max: 5,
+                from: if at % 2 == 0 { VersionPosition::Start } else { after_a.clone() },
+                max: 2 * count + 5,
                 owners: false,
             };
-            let listed = versions(&store.machine, &request);
-            let lines: Vec<Line> = match &listed {
-                Ok(page) => page.entries.iter().map(line).collect(),
-                // The listing says so if it can't tell.
-                Err(ReadError::Unavailable(_)) => continue,
-                Err(error) => panic!("{error}"),
-            };
-            let seen =
-                lines.iter().filter(|(_, version)| version.is_some_and(|(id, ..)| id == stays)).count();
-            if seen != 1 || lines.len() > 4 {
-                over.store(true, Ordering::Relaxed);
-                panic!("{lines:?}");
-            }
+            let page = versions(&store.machine, &request).unwrap();
+            let of_k: Vec<_> = page.entries.iter().map(line).filter(|(key, _)| key == b"k").collect();
+            let of_k: Vec<_> = of_k.into_iter().filter_map(|(_, version)| version).collect();
+            let ids: Vec<_> = of_k.iter().map(|(id, ..)| *id).collect();
+            let seen: Vec<_> = ids.iter().copied().filter(|id| stay.contains(id)).collect();
+            assert_eq!(seen, stay);
+            assert!(ids.len() <= count + 1, "{ids:?}");
+            let latest: Vec<_> = of_k.iter().map(|(_, _, is_latest)| *is_latest).collect();
+            assert!(latest[0] && !latest[1..].contains(&true), "{latest:?}");
         }
-        over.store(true, Ordering::Relaxed);
     });
+}
+
+#[test]
+fn a_version_that_stays_is_listed_once_however_it_is_moved() {
+    list_beside_a_writer(&Store::new(), 1, 3_000);
+}
+
+/// A clock by which everything takes long.
+#[derive(Debug, Default)]
+struct Slow(AtomicU64);
+
+impl Clock for Slow {
+    fn now(&self) -> UnixMillis {
+        0
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+#[test]
+fn versions_that_are_too_many_for_one_moment_are_listed_once_each() {
+    list_beside_a_writer(&Store::with_clock(Arc::new(Slow::default())), 150, 300);
 }
