@@ -11,6 +11,7 @@ use crate::error::{Code, S3Error};
 pub use crate::identities::Caller;
 use crate::identities::{Keys, Members};
 use crate::key::ObjectKey;
+use crate::late::Late;
 use crate::operation::Operation;
 use crate::query::Query;
 use crate::request_id::RequestId;
@@ -24,6 +25,7 @@ use http::uri::Scheme;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use stratum_auth::{Identities, Mechanism, User, Verifier};
 use stratum_cipher::KeyService;
 pub use stratum_console::SessionKeeper;
@@ -62,6 +64,8 @@ pub struct Settings {
     pub webhooks: BTreeSet<String>,
     /// How long a day is in the lifecycle rules of buckets.
     pub lifecycle_days: Days,
+    /// How long an answer may take before it is begun, where it may be begun before it is known.
+    pub late_after: Duration,
     /// The names of the buckets that have metrics of their own.
     pub metered: BTreeSet<String>,
 }
@@ -80,6 +84,8 @@ impl Default for Settings {
             completion_memory: DAY_MILLIS,
             webhooks: BTreeSet::new(),
             lifecycle_days: Days::default(),
+            // Clients wait for half a minute at least.
+            late_after: Duration::from_secs(20),
             metered: BTreeSet::new(),
         }
     }
@@ -196,6 +202,8 @@ pub struct Context {
     pub trail: Arc<Trail>,
     /// Takes down how long the stages of the request took, if it is traced.
     pub trace: Trace,
+    /// Is told when the answer may be begun before it is known.
+    pub late: Late,
     /// When the request arrived. Operations store this as the current time.
     pub now: UnixMillis,
 }

@@ -10,7 +10,7 @@ mod translate;
 pub use code::Code;
 
 use crate::request_id::RequestId;
-use crate::text;
+use crate::text::{self, DECLARATION};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -140,7 +140,8 @@ impl S3Error {
 
     pub(crate) fn document(&self, id: &RequestId, resource: &str) -> String {
         let mut out = String::with_capacity(384);
-        out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
+        out.push_str(DECLARATION);
+        out.push_str("<Error>");
         element(&mut out, "Code", self.0.code.name());
         element(&mut out, "Message", &self.0.message);
         for (name, value) in &self.0.extra {

@@ -41,6 +41,7 @@ mod iam;
 mod identities;
 mod kept;
 mod key;
+mod late;
 mod level;
 mod listing;
 mod lock;

@@ -9,6 +9,7 @@ use crate::body::RequestBody;
 use crate::context::{Account, Caller, Context, Store};
 use crate::error::{Code, S3Error};
 use crate::key::ObjectKey;
+use crate::late::Late;
 use crate::lock::Lock;
 use crate::new_version::NewVersion;
 use crate::operations;
@@ -92,6 +93,7 @@ async fn deliver(store: &Arc<Store>, bucket: BucketId, log: &Log) -> Result<(), 
         peer: None,
         trail: Trail::of(store.audit.is_kept()),
         trace: Trace::OFF,
+        late: Late::default(),
         now,
     };
     let headers = ObjectHeaders { content_type: Some("text/plain".into()), ..ObjectHeaders::default() };

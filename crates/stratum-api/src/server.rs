@@ -337,7 +337,7 @@ impl Server {
         let id = self.ids.next();
         let error = S3Error::new(Code::SlowDown);
         let mut response = error.respond(&id, request.uri().path(), request.method() == Method::HEAD);
-        service::identify(&mut response, &id);
+        service::identify(response.headers_mut(), &id);
         response
     }
 

@@ -20,6 +20,7 @@ use crate::error::{BUCKET_REGION, Code, S3Error, S3Result};
 use crate::headers;
 use crate::iam;
 use crate::key::ObjectKey;
+use crate::late::Late;
 use crate::operation;
 use crate::operations::{self, Handler};
 use crate::ops;
@@ -34,7 +35,7 @@ use axum::body::Body;
 use futures_util::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST};
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use logged::Logged;
@@ -59,8 +60,33 @@ const DRAINED_PIECE_BYTES: usize = 4 << 10;
 /// For how long a refused body is read.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// Answers one request to S3. It always gives an answer: an error is answered with its document.
+/// Answers one request to S3. It always gives an answer: an error is answered with its document. An answer that takes long
+/// may be begun before it is known.
 pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) -> Response<Body> {
+    let late = Late::of(&request);
+    if late.is_never() {
+        return answered(store, id, request, late).await;
+    }
+    let across = Across::of(store, request.uri(), request.method(), request.headers());
+    let (method, of_head, patience) = (request.method().clone(), store.clone(), store.settings.late_after);
+    let (store, of_work) = (store.clone(), late.clone());
+    let work = async move { answered(&store, id, request, of_work).await };
+    let head = |out: &mut HeaderMap| {
+        identify(out, &id);
+        if let Some(across) = across {
+            across.tell(&of_head, &method, out);
+        }
+    };
+    late.answer(work, patience, head).await
+}
+
+/// Answers one request when its answer is known.
+pub(crate) async fn answered(
+    store: &Arc<Store>,
+    id: RequestId,
+    request: Request<Body>,
+    late: Late,
+) -> Response<Body> {
     let began = store.clock.monotonic();
     let (head, wire) = request.into_parts();
     let (method, uri) = (head.method.clone(), head.uri.clone());
@@ -69,14 +95,14 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
     // An operation that takes a body takes it out of this, and puts back what it didn't read.
     let leftover = Leftover::new(Mutex::new(Some(wire)));
     let expects_continue = head.headers.contains_key(EXPECT);
-    let across = Across::of(store, &head);
+    let across = Across::of(store, &uri, &method, &head.headers);
 
     let peer = head.extensions.get::<SocketAddr>().copied();
     let source = peer.map(|peer| peer.ip());
     let logged = Logged::of(store, &head);
     let asked = store.audit.is_kept().then(|| Asked::of(&method, &uri, &head.headers, source));
     let trail = Trail::of(asked.is_some() || logged.is_some());
-    let mut seen = Seen::new(trail, store.traces.begin(&head.headers));
+    let mut seen = Seen::new(trail, store.traces.begin(&head.headers), late);
     let result = caught(answer(store, id, head, &leftover, &mut seen)).await;
     // A client that asked for a `100 Continue` and gets the answer without one can't tell whether the server still
     // waits for the body on this connection: RFC 9110, 10.1.1 says to close it. awscli would take the connection's
@@ -97,7 +123,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
             (error.respond(&id, uri.path(), method == Method::HEAD), Some(told))
         }
     };
-    identify(&mut response, &id);
+    identify(response.headers_mut(), &id);
     if let Some(across) = across {
         across.tell(store, &method, response.headers_mut());
     }
@@ -177,10 +203,10 @@ async fn caught(answered: impl Future<Output = S3Result>) -> S3Result {
 }
 
 /// Writes the request's id into the headers of its answer.
-pub(crate) fn identify(response: &mut Response<Body>, id: &RequestId) {
+pub(crate) fn identify(out: &mut HeaderMap, id: &RequestId) {
     let id = id.header_value();
-    response.headers_mut().insert(REQUEST_ID, id.clone());
-    response.headers_mut().insert(HOST_ID, id);
+    out.insert(REQUEST_ID, id.clone());
+    out.insert(HOST_ID, id);
 }
 
 /// The length of a body that is streamed, by the answer's `Content-Length`.
@@ -204,12 +230,13 @@ struct Seen {
     target: Option<String>,
     trail: Arc<Trail>,
     trace: Trace,
+    late: Late,
     /// The code and the cause of an error that was answered in another form than S3's document.
     error: Option<(&'static str, Option<String>)>,
 }
 
 impl Seen {
-    fn new(trail: Arc<Trail>, trace: Trace) -> Self {
+    fn new(trail: Arc<Trail>, trace: Trace, late: Late) -> Self {
         Seen {
             operation: "Unknown",
             bucket: None,
@@ -221,6 +248,7 @@ impl Seen {
             target: None,
             trail,
             trace,
+            late,
             error: None,
         }
     }
@@ -307,6 +335,7 @@ async fn answer(
         peer,
         trail: seen.trail.clone(),
         trace: seen.trace.clone(),
+        late: seen.late.clone(),
         now,
     };
     let answer = dispatch(&ctx, row.handler, address, Incoming { payload, leftover }).await?;
@@ -334,11 +363,11 @@ struct Across {
 }
 
 impl Across {
-    fn of(store: &Store, head: &http::request::Parts) -> Option<Across> {
-        let asked = CrossOrigin::of(&head.headers)?;
-        let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-        let address = Address::parse(head.uri.path(), host, &store.settings.domains).ok()?;
-        let is_preflight = head.method == Method::OPTIONS;
+    fn of(store: &Store, uri: &Uri, method: &Method, headers: &HeaderMap) -> Option<Across> {
+        let asked = CrossOrigin::of(headers)?;
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let address = Address::parse(uri.path(), host, &store.settings.domains).ok()?;
+        let is_preflight = *method == Method::OPTIONS;
         address.bucket().filter(|_| !is_preflight).map(|bucket| Across { asked, bucket: bucket.to_owned() })
     }
 

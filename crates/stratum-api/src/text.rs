@@ -6,6 +6,9 @@ use std::fmt;
 use stratum_metadata::record::ETag;
 use stratum_storage::ambient::UnixMillis;
 
+/// What every document begins with.
+pub const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
 /// Whether XML 1.0 can carry a character (its production `Char`).
 pub fn is_char(char: char) -> bool {
     matches!(char, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)

@@ -28,7 +28,7 @@ pub mod unconfigured;
 pub mod website;
 
 use crate::error::{Code, S3Error, S3Result};
-use crate::text::{EncodingType, is_char, replacement};
+use crate::text::{DECLARATION, EncodingType, is_char, replacement};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
@@ -45,8 +45,6 @@ impl Serialize for Namespace {
         serializer.serialize_str("http://s3.amazonaws.com/doc/2006-03-01/")
     }
 }
-
-const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 /// A `200` with a short document. A list of unknown length is answered by [`long::answer`].
 pub fn answer<T: Serialize>(document: &T) -> S3Result {

@@ -56,6 +56,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey, body:
             return answer_again(ctx, bucket, key, upload, &first).await;
         };
         let sealing = Sealing::of_upload(ctx, &record).await?;
+        ctx.late.may_begin(|out| sealing.describe(out));
         let (last_part, assembled) = assemble(ctx, upload, &record, &request).await?;
         check_object(ctx, &record, &assembled)?;
         let condition = conditions::on_write(&ctx.headers);

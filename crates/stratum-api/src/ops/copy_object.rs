@@ -96,6 +96,10 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let tags = replaced_tags.unwrap_or_else(|| opened.object.attributes.tags.clone());
     let new = NewVersion { headers: kept, class, tags, owned, lock, made: EventKind::ObjectCreatedCopy };
     let (length, seal) = (opened.object.size, sealing.seal());
+    ctx.late.may_begin(|out| {
+        target.describe(&opened.object, out);
+        sealing.describe(out);
+    });
     let stored = ctx.store.bodies.copy(opened.content, length, placement, algorithm, seal).await?;
     let object = put_object::commit(ctx, bucket, key, stored, new, &sealing, condition).await?;
     if opened.is_current {

@@ -12,6 +12,7 @@ use crate::error::{Code, S3Error, S3Result};
 use crate::form::{Form, MOST_AHEAD_BYTES};
 use crate::headers;
 use crate::key::ObjectKey;
+use crate::late::Late;
 use crate::new_version::NewVersion;
 use crate::operation::Operation;
 use crate::ops::put_object;
@@ -164,6 +165,7 @@ fn as_put(
         scheme: ctx.scheme.clone(),
         trail: ctx.trail.clone(),
         trace: ctx.trace.clone(),
+        late: Late::default(),
         ..*ctx
     })
 }

@@ -57,6 +57,10 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let length = opened.selection.bytes.end - opened.selection.bytes.start;
     quotas::admit_part(ctx, bucket, upload, number, length)?;
     let seal = sealing.seal();
+    ctx.late.may_begin(|out| {
+        target.describe(&opened.object, out);
+        sealing.describe(out);
+    });
     let stored = ctx.store.bodies.copy(opened.content, length, placement, algorithm, seal).await?;
     let (etag, checksum) = upload_part::commit(ctx, bucket, upload, number, stored, &sealing).await?;
     if opened.is_current {

@@ -3,7 +3,7 @@
 //!
 //! `stratum-console` knows nothing of the store. It may do what the access key may do with which a user has signed
 //! in: a request of the console is answered by the same functions as one that came over the network
-//! ([`service::respond`], [`admin::administer`]), in the name of that key ([`OnBehalf`]). A browser's request *for* a
+//! ([`service::answered`], [`admin::administer`]), in the name of that key ([`OnBehalf`]). A browser's request *for* a
 //! page of the console counts for the browser's address until it is answered, as any request does that nobody has
 //! signed.
 
@@ -11,6 +11,7 @@ use super::admin::{self, Admin};
 use crate::admission::{LEAST_MEMORY, Party};
 use crate::context::Store;
 use crate::identities::{Caller, Keys, MemberKind};
+use crate::late::Late;
 use crate::number;
 use crate::on_behalf::OnBehalf;
 use crate::request_id::RequestIds;
@@ -196,7 +197,7 @@ impl Door for Inside {
             if request.uri().path().starts_with(admin::OPERATORS) {
                 return admin::administer(&self.admin, &self.store, &self.ids, via.peer, request).await;
             }
-            service::respond(&self.store, self.ids.next(), request).await
+            service::answered(&self.store, self.ids.next(), request, Late::default()).await
         })
     }
 

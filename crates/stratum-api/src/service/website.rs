@@ -12,6 +12,7 @@ use crate::context::{Caller, Context, Store};
 use crate::error::{Code, S3Error, S3Result};
 use crate::headers;
 use crate::key::ObjectKey;
+use crate::late::Late;
 use crate::operations;
 use crate::query::Query;
 use crate::request_id::RequestId;
@@ -179,6 +180,7 @@ impl Visit<'_> {
             peer: self.head.extensions.get::<SocketAddr>().map(SocketAddr::ip),
             trail: seen.trail.clone(),
             trace: seen.trace.clone(),
+            late: Late::default(),
             now: self.store.clock.now(),
         };
         dispatch(&ctx, row.handler, address, Incoming { payload: Payload::Unsigned, leftover: self.leftover })

@@ -15,6 +15,7 @@ mod encryption;
 mod forms;
 mod hostile;
 mod iam;
+mod late;
 mod lifecycle;
 mod listing;
 mod lists;

@@ -116,6 +116,8 @@ pub struct Choices {
     /// Whether to serve over TLS, without which requests with a client's own encryption keys (SSE-C) are refused.
     pub tls: bool,
     pub version_2: Version2,
+    /// How long an answer may take before it is begun, where it may be begun before it is known.
+    pub late_after: Duration,
 }
 
 /// The level at which a test's store is written, as if an older or the newest binary had created it.
@@ -150,6 +152,7 @@ impl Default for Choices {
             tiers: &[Tier::Hot],
             tls: false,
             version_2: Version2::Refused,
+            late_after: Settings::default().late_after,
         }
     }
 }
@@ -358,7 +361,26 @@ pub async fn answer(connection: &mut (impl AsyncRead + Unpin), head_only: bool) 
             break;
         }
     }
+    if answer.header("transfer-encoding") == Some("chunked") {
+        while !answer.body.ends_with(b"\r\n0\r\n\r\n") && connection.read_buf(&mut answer.body).await.ok()? > 0 {}
+        answer.body = joined(&answer.body)?;
+    }
     Some(answer)
+}
+
+/// The bytes of a body that came in chunks; `None` if it wasn't whole.
+fn joined(mut chunks: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line = chunks.windows(2).position(|window| window == b"\r\n")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&chunks[..line]).ok()?, 16).ok()?;
+        let start = line + 2;
+        body.extend_from_slice(chunks.get(start..start + length)?);
+        if length == 0 {
+            return Some(body);
+        }
+        chunks = chunks.get(start + length + 2..)?;
+    }
 }
 
 /// Bytes that differ from seed to seed. They can't be compressed, except in the tests of compressed bodies, where they
@@ -438,6 +460,7 @@ async fn store(folder: &std::path::Path, choices: &Choices, clock: Arc<dyn Clock
             website_domain: choices.website_domain.clone(),
             region: choices.region.clone(),
             webhooks: ["hook".to_owned(), "other".to_owned()].into(),
+            late_after: choices.late_after,
             ..Settings::default()
         },
         admission,

@@ -15,7 +15,7 @@ use crate::machine::Machine;
 use crate::trust::TrustError;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
@@ -366,14 +366,17 @@ impl Client {
         hashed.map(Some).map_err(|error| self.nonsense(error.to_string()))
     }
 
-    async fn document(&self, body: Incoming) -> Result<Bytes, S3Error> {
-        let read =
-            tokio::time::timeout(ANSWER_TIMEOUT, Limited::new(body, MAX_DOCUMENT_BYTES).collect()).await;
-        match read.map_err(|_| self.unreachable(Trouble::Late, String::new()))? {
-            Ok(collected) => Ok(collected.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(self.nonsense("it is too long".into())),
-            Err(error) => Err(self.unreachable(Trouble::Other, words(error.as_ref()))),
+    /// Reads a document. An endpoint that works long sends white space until there is one, so there is no bound on how
+    /// long it may take in all.
+    async fn document(&self, mut body: Incoming) -> Result<Bytes, S3Error> {
+        let mut document = BytesMut::new();
+        while let Some(frame) = self.frame(&mut body).await? {
+            if document.len() + frame.len() > MAX_DOCUMENT_BYTES {
+                return Err(self.nonsense("it is too long".into()));
+            }
+            document.extend_from_slice(&frame);
         }
+        Ok(document.freeze())
     }
 
     fn now(&self) -> std::time::SystemTime {
