@@ -92,6 +92,43 @@ async fn parts_count_before_they_are_an_object() {
     client.put("/bucket/b", vec![1; 300]).await.expect(200);
 }
 
+/// Whoever uploads parts and completes nothing is bounded by the user's quota as by the bucket's, also where the parts are
+/// copied, and in all buckets together.
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_count_for_the_user_whether_they_are_sent_or_copied() {
+    let client = with_bucket().await;
+    let quota = Some(Quota { bytes: Some(1000), objects: None });
+    commit(&client, Command::SetQuota { of: QuotaOf::User("other".into()), quota }).await;
+    let rig = &client.rig;
+    let send = async |method: &str, target: &str, source: &str, length: usize| {
+        let copy = [("x-amz-copy-source", source)];
+        let headers = if source.is_empty() { &[][..] } else { &copy };
+        rig.signed(OTHER, method, target, headers, &vec![1; length]).await
+    };
+    for bucket in ["/one", "/two"] {
+        assert_eq!(send("PUT", bucket, "", 0).await.status, 200);
+    }
+    assert_eq!(send("PUT", "/one/source", "", 300).await.status, 200);
+    let mut begun = Vec::new();
+    for key in ["/one/a", "/two/a"] {
+        let upload = send("POST", &format!("{key}?uploads"), "", 0).await.element("UploadId").unwrap();
+        begun.push(format!("{key}?uploadId={upload}"));
+    }
+    let part = |upload: usize, number: u32| format!("{}&partNumber={number}", begun[upload]);
+    assert_eq!(send("PUT", &part(0, 1), "", 300).await.status, 200);
+    assert_eq!(send("PUT", &part(1, 1), "/one/source", 0).await.status, 200);
+    assert_eq!(send("PUT", &part(1, 2), "/one/source", 0).await.code(), "QuotaExceeded");
+    assert_eq!(send("PUT", &part(0, 2), "", 101).await.code(), "QuotaExceeded");
+    let named = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>";
+    let etag = send("PUT", &part(0, 1), "", 400).await.header("etag").unwrap().to_owned();
+    let named = named.replace("</Part>", &format!("<ETag>{etag}</ETag></Part>"));
+    let completed = rig.signed(OTHER, "POST", &begun[0], &[], named.as_bytes()).await;
+    assert_eq!(completed.status, 200, "{}", completed.text());
+    assert_eq!(send("PUT", "/one/b", "", 1).await.code(), "QuotaExceeded", "the object has taken the part's place");
+    assert_eq!(send("DELETE", &begun[1], "", 0).await.status, 204);
+    assert_eq!(send("PUT", "/one/b", "", 300).await.status, 200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn all_buckets_of_a_user_count_together_and_nobody_else_s() {
     let client = with_bucket().await;
