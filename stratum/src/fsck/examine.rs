@@ -15,7 +15,7 @@ use stratum_storage::set::{ReplicatedCopy, replicated_copy};
 use stratum_storage::volume::VolumeState;
 
 /// The small files that every hot drive holds a copy of.
-pub const REPLICATED: [&str; 5] =
+const REPLICATED: [&str; 5] =
     [credentials::FILE, master_keys::FILE, master_keys::USED_FILE, provisional::FILE, given_up::FILE];
 
 /// The result of a check.

@@ -6,7 +6,6 @@
 //! replicated files are copied to all their drives again, and every shard with a flaw is written anew. A server does
 //! all of this, too, and each step may be interrupted; what is left then is found by the check that follows.
 
-use super::examine::REPLICATED;
 use crate::failure::Failure;
 use crate::layout::Layout;
 use crate::opening;
@@ -21,7 +20,7 @@ use stratum_storage::heal::HealError;
 use stratum_storage::inspect::{self, InspectError};
 use stratum_storage::pace::{Class, Pace};
 use stratum_storage::readpath::Parity;
-use stratum_storage::set::{Remains, ReplicatedCopy, Set, SetError, replicated_copy};
+use stratum_storage::set::{Remains, Set, SetError};
 use stratum_storage::volume::VolumeState;
 use stratum_storage::volumes::Volumes;
 use tokio::runtime::Runtime;
@@ -32,7 +31,7 @@ pub fn repair(layout: &Layout, runtime: &Runtime, index_is_bad: bool) -> Result<
     let opened = open(layout, runtime, index_is_bad, &mut mended);
     let engine = opened.map_err(|error| format!("the store can't be opened: {error}"))?;
     checkpoints(&engine, &mut mended);
-    REPLICATED.iter().for_each(|name| replicated(&engine.set, name, &mut mended));
+    small_files(&engine.set, &mut mended);
     let healed = runtime.block_on(heal(&engine, &mut mended));
     engine.shutdown();
     drop(engine);
@@ -84,20 +83,11 @@ fn checkpoints(engine: &Engine, mended: &mut Vec<String>) {
     }
 }
 
-fn replicated(set: &Set, name: &str, mended: &mut Vec<String>) {
-    let copies: Vec<_> = set.drives(Tier::JOURNAL).iter().map(|drive| replicated_copy(drive, name)).collect();
-    let first = copies.first();
-    if matches!(first, Some(ReplicatedCopy::Sound { .. })) && copies.iter().all(|copy| Some(copy) == first) {
-        return;
-    }
-    let written = set.read_replicated(name).and_then(|content| match content {
-        Some(content) => set.write_replicated(name, &content).map(|()| true),
-        None => Ok(false),
-    });
-    match written {
-        Ok(true) => mended.push(format!("{name} was written to all hot drives")),
-        Ok(false) => {}
-        Err(error) => tracing::warn!(%error, "a replicated file stays as it is"),
+/// Has the set write what its drives hold too few sound copies of, by the rule of a server that runs: the newest sound copy counts,
+/// however many are damaged.
+fn small_files(set: &Set, mended: &mut Vec<String>) {
+    for copy in set.repair().into_iter().filter(|copy| copy.repaired) {
+        mended.push(format!("{} on {} was written anew", copy.file, copy.drive));
     }
 }
 

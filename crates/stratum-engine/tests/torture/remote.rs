@@ -30,7 +30,11 @@ const ASIDE: &str = "aside";
 const LONGEST_READ: u64 = 10;
 const LONGEST_ABSENCE: u64 = 150;
 /// How often it is looked whether all came there that was to, five seconds apart.
-const WAIT: usize = 36;
+const WAIT: u64 = 36;
+/// How many looks later an upload that failed is surely tried again, which it is after ten minutes; and how often that may
+/// happen to what is brought at once, since one part, one end and one read of an upload can each be altered.
+const LOOKS_UNTIL_TRIED_AGAIN: u64 = 125;
+const MOST_FAILURES: u64 = 4;
 /// Seconds within which is told what somebody missed.
 const SECONDS_UNTIL_TOLD: u64 = 60;
 const SECONDS_UNTIL_KNOWN: u64 = 10;
@@ -277,32 +281,46 @@ async fn bring(life: &mut Life<'_>) -> String {
     told_of_uploads(life.run)
 }
 
-/// Has everything brought there that is cold: where nothing is wrong that must come.
+/// Has everything brought there that is cold: where nothing is wrong that must come, if need be after uploads that failed were
+/// tried again.
 pub async fn bring_all(life: &mut Life<'_>) -> String {
-    let before = life.misled();
+    let (misled, failed) = (life.misled(), failed_uploads(life.run));
     let Ok(meant) = cold_here(life.run) else { return String::new() };
     life.run.uploader.hurry();
-    let mut left = meant.clone();
-    for _ in 0..WAIT {
+    let mut looks = 0;
+    loop {
         tokio::time::sleep(Duration::from_secs(5)).await;
+        looks += 1;
         if life.is_down() {
             return "then the store went down".into();
         }
         let Ok(here) = cold_here(life.run) else { return String::new() };
-        left = meant.intersection(&here).copied().collect();
+        let left: BTreeSet<VolumeId> = meant.intersection(&here).copied().collect();
         if left.is_empty() {
             return format!("{} volumes; {}", meant.len(), told_of_uploads(life.run));
         }
+        if looks >= WAIT && may_stay(life, misled) {
+            return format!("{} of {} volumes wait", left.len(), meant.len());
+        }
+        let failures = (failed_uploads(life.run) - failed).min(MOST_FAILURES);
+        let status = life.run.uploader.status();
+        assert!(
+            looks < WAIT + failures * LOOKS_UNTIL_TRIED_AGAIN,
+            "{left:?} don't go to the remote store: {status:?}"
+        );
     }
+}
+
+/// Whether something keeps volumes from going there. `before` is how often the remote store had misled us when they were to go.
+fn may_stay(life: &Life<'_>, before: Misled) -> bool {
     let is_well = |remote: &RemoteStore| remote.store.ailment() == Ailment::None && !is_away(life.run);
     let takes = life.run.metadata.takes_uploads() && life.hardware.remote.as_ref().is_some_and(is_well);
-    let is_excused = !takes || life.misled() != before || life.is_faulty();
-    let status = life.run.uploader.status();
-    assert!(
-        is_excused || life.run.healthy() < life.hardware.count(),
-        "{left:?} don't go to the remote store: {status:?}"
-    );
-    format!("{} of {} volumes wait", left.len(), meant.len())
+    !takes || life.misled() != before || life.is_faulty() || life.run.healthy() < life.hardware.count()
+}
+
+/// How many uploads of this run failed.
+fn failed_uploads(run: &Run) -> u64 {
+    run.uploader.status().map_or(0, |status| status.failed)
 }
 
 /// The volumes of the cold tier that hold something and lie on drives.
