@@ -29,6 +29,7 @@ use zeroize::Zeroizing;
 pub const FILE: &str = "master-keys";
 /// The name of the file on the drives that says which keys may have wrapped something.
 pub use used::FILE as USED_FILE;
+pub use used::restore as restore_used;
 /// The name of the generated key.
 const MADE: &str = "stratum";
 

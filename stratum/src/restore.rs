@@ -20,6 +20,7 @@ use crate::client::trust::TrustArgs;
 use crate::client::{Operator, ServerArg};
 use crate::fsck::{self, Told, Totals};
 use crate::layout::Layout;
+use crate::master_keys;
 use crate::offline::{self, Believed, Given, Offline, StoreArgs};
 use crate::output;
 use clap::Args;
@@ -287,7 +288,8 @@ struct Source<'a> {
     believed: Believed,
 }
 
-/// Opens the drives, and writes the checkpoint, the mark of a restored state and the journal to them. The new epoch of
+/// Opens the drives, and writes the checkpoint, the record of the master keys that were used, the mark of a restored state and the
+/// journal to them. The new epoch of
 /// the journal comes last: until it is open, a start finds the store as it was before.
 fn write(
     store: Offline,
@@ -324,6 +326,9 @@ fn write(
     if let Basis::Checkpoint(index) = basis {
         salvage::remove_bad_copies(&all);
         salvage::copy_checkpoint(index, &sources, &drives, what.m + 1).map_err(|error| say(&error))?;
+    }
+    if let Some(folder) = from.backup {
+        master_keys::restore_used(&set, folder)?;
     }
     Restored { entry: index, at: System.now(), accepted }.write(&set).map_err(|error| say(&error))?;
     refound(&history, what, &drives, &System).map_err(|error| say(&error))

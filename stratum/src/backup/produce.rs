@@ -41,17 +41,18 @@ impl Backup {
         if journal.first() > reached + 1 {
             return Err("no checkpoint that can be read reaches the journal: try again in a minute".into());
         }
-        // Only credentials and keys that the server generated are put in, since they lie nowhere but on its drives. An
-        // operator who gave them in the environment or in a file has them.
-        let mut secrets = Vec::new();
-        for name in [credentials::FILE, master_keys::FILE].into_iter().filter(|_| with_credentials) {
-            let kept = set.read_replicated(name).map_err(|error| error.to_string())?;
-            secrets.extend(kept.map(|content| (name, content)));
+        // Of secrets only credentials and keys that the server generated are put in, since they lie nowhere but on its
+        // drives. An operator who gave them in the environment or in a file has them.
+        let secrets = [credentials::FILE, master_keys::FILE].into_iter().filter(|_| with_credentials);
+        let mut kept = Vec::new();
+        for name in secrets.chain([master_keys::USED_FILE]) {
+            let content = set.read_replicated(name).map_err(|error| error.to_string())?;
+            kept.extend(content.map(|content| (name, content)));
         }
         let file = configured.text(with_credentials).map(|text| (configuration::FILE, text.into_bytes()));
         let drives = (configuration::DRIVES, configuration::drives(set));
         let made = (made::FILE, made.to_json());
-        let others = file.into_iter().chain(secrets).chain([drives, made]).collect();
+        let others = file.into_iter().chain(kept).chain([drives, made]).collect();
         Ok(Backup { checkpoint, journal, others })
     }
 

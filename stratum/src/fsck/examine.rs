@@ -6,7 +6,7 @@ use crate::credentials;
 use crate::master_keys;
 use crate::offline::Offline;
 use std::collections::{BTreeMap, HashSet};
-use stratum_engine::{given_up, provisional};
+use stratum_engine::{given_up, provisional, remote_claims};
 use stratum_metadata::check::Checked;
 use stratum_metadata::salvage;
 use stratum_storage::blob::{Index, Tier, VolumeId};
@@ -15,8 +15,14 @@ use stratum_storage::set::{ReplicatedCopy, replicated_copy};
 use stratum_storage::volume::VolumeState;
 
 /// The small files that every hot drive holds a copy of.
-const REPLICATED: [&str; 5] =
-    [credentials::FILE, master_keys::FILE, master_keys::USED_FILE, provisional::FILE, given_up::FILE];
+const REPLICATED: [&str; 6] = [
+    credentials::FILE,
+    master_keys::FILE,
+    master_keys::USED_FILE,
+    provisional::FILE,
+    given_up::FILE,
+    remote_claims::FILE,
+];
 
 /// The result of a check.
 #[derive(Debug, Default)]

@@ -2,9 +2,12 @@
 //!
 //! A key that is taken out of the configuration too early is missed by nobody until an object is read. With this record a
 //! start sees it at once. A key is on the record before it wraps anything, and comes off it when a rotation has found
-//! nothing that is wrapped with it.
+//! nothing that is wrapped with it. Every backup holds the record as it was then, so that a restore on drives without one brings
+//! it back.
 
 use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
+use std::path::Path;
 use stratum_cipher::KeyMark;
 use stratum_storage::set::{Set, SetError};
 
@@ -43,6 +46,27 @@ pub fn write(set: &Set, keys: &[KeyMark]) -> Result<(), SetError> {
     set.write_replicated(FILE, &content(keys))
 }
 
+/// Puts the keys that the record of an unpacked backup names on the record of these drives: the restored state may need them. Earlier
+/// servers' backups have no record.
+///
+/// # Errors
+/// The backup's record can't be read, or the drives' can't be written.
+pub fn restore(set: &Set, backup: &Path) -> Result<(), String> {
+    let content = match std::fs::read(backup.join(FILE)) {
+        Ok(content) => content,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(format!("the backup's {FILE}: {error}")),
+    };
+    let restored =
+        parse(&content).ok_or(format!("the backup's {FILE} makes no sense to this binary: use a newer one"))?;
+    let known = read(set).unwrap_or_default();
+    let all = union(&known, &restored);
+    match all == known {
+        true => Ok(()),
+        false => write(set, &all).map_err(|error| error.to_string()),
+    }
+}
+
 fn content(keys: &[KeyMark]) -> Vec<u8> {
     let line = |key: &KeyMark| Line { name: key.name.clone(), mark: hex::encode(key.mark) };
     serde_json::to_vec(&keys.iter().map(line).collect::<Vec<_>>()).unwrap_or_default()
@@ -69,6 +93,11 @@ pub fn in_words(keys: &[KeyMark]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+    use crate::layout::Layout;
+    use std::sync::Arc;
+    use stratum_storage::ambient::System;
+    use stratum_storage::drive::Threads;
 
     #[test]
     fn the_record_is_read_back_and_names_each_key_once() {
@@ -78,5 +107,27 @@ mod tests {
         assert_eq!(union(std::slice::from_ref(&a), &[key("other", 1), b.clone()]), [a.clone(), b.clone()]);
         assert_eq!(in_words(&[a, b]), "a (01010101), b (02020202)");
         assert_eq!((parse(b"rot"), parse(br#"[{"name":"a","mark":"01"}]"#)), (None, None));
+    }
+
+    #[test]
+    fn a_restore_adds_the_keys_of_the_backup_and_takes_none_away() {
+        let root = tempfile::tempdir().unwrap();
+        let data = ["a", "b", "c", "d"].map(|name| root.path().join(name));
+        let layout = Layout::new(&data, &Config::default());
+        let set = Set::open(&layout.set_config(Threads::Caller), Arc::new(System), &System).unwrap();
+        let key = |name: &str, mark| KeyMark { name: name.into(), mark: [mark; 8] };
+        let (a, b) = (key("a", 1), key("b", 2));
+        let backup = root.path().join("backup");
+        std::fs::create_dir(&backup).unwrap();
+        restore(&set, &backup).unwrap();
+        assert_eq!(read(&set), None, "an earlier server's backup has no record");
+        write(&set, std::slice::from_ref(&a)).unwrap();
+        for _ in 0..2 {
+            std::fs::write(backup.join(FILE), content(std::slice::from_ref(&b))).unwrap();
+            restore(&set, &backup).unwrap();
+            assert_eq!(read(&set), Some(vec![a.clone(), b.clone()]));
+        }
+        std::fs::write(backup.join(FILE), b"{}").unwrap();
+        assert!(restore(&set, &backup).unwrap_err().contains("use a newer one"));
     }
 }

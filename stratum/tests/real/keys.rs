@@ -1,7 +1,9 @@
 //! The master keys of a real server: the one that it generates, others that an operator gives it, and the rotation of
 //! data keys from one to the next.
 
+use crate::backup::backup;
 use crate::client::{client, client_of};
+use crate::rescue::each_drive;
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ServerSideEncryption;
@@ -177,6 +179,34 @@ fn a_start_with_unusable_keys_is_refused_before_a_drive_is_touched() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(started().contains("chmod 600"));
     assert_eq!(stratum(&["keys", "generate", "no name"]).status.code(), Some(2));
+}
+
+/// A restore on drives that have lost journal, checkpoints and the record of keys brings the record back from the backup, which
+/// holds it although no credentials were asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_missing_after_a_restore_is_told_of() {
+    let mut server = Server::start();
+    client(&server).create_bucket().bucket(BUCKET).send().await.unwrap();
+    let (first, second) = (generated("archive"), generated("other"));
+    configure(&mut server, &[&first]);
+    put(&server, "given", ServerSideEncryption::AwsKms).await;
+    let file = server.folder().join("backup");
+    assert!(backup(&server, &file, SECRET_KEY).status.success());
+    server.stop();
+    take_away(&server, "master-keys-used");
+    each_drive(&server.data(), |drive| {
+        ["journal", "checkpoint"].iter().for_each(|name| drop(std::fs::remove_dir_all(drive.join(name))));
+    });
+    std::fs::remove_dir_all(server.data().join("meta")).unwrap();
+    let (data, from) = (server.data(), file.to_str().unwrap());
+    let restored = stratum(&["restore", "--accept", "--data", data.to_str().unwrap(), "--from", from]);
+    assert!(restored.status.success(), "{}", text(&restored));
+
+    configure(&mut server, &[&second]);
+    let told = text(&stratum(&["status", "--endpoint", &server.endpoint()]));
+    assert!(told.contains("neither configured nor on the drives: archive ("), "{told}");
+    configure(&mut server, &[&second, &first]);
+    assert!(reads(&server, "given").await);
 }
 
 /// Starts a server that is expected to be refused; gives what it said.
