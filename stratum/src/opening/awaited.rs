@@ -47,7 +47,7 @@ pub(super) fn await_foundation(layout: &Layout, address: SocketAddr) -> Result<F
 }
 
 const NOT_SERVING: &str = "not serving: drives are missing. Mount them, or bring them back: the start goes on by itself within a \
-                           second. If they are lost, `stratum drive replace-stopped PATH...` takes new disks in their \
+                           second. If they are lost, `stratum drive replace-stopped PATH...` takes new, empty disks in their \
                            place, and `stratum rescue` copies out what can be read if too many are";
 
 /// What can be seen of all drives without opening them: device, inode and time of each drive's folder and identity

@@ -367,7 +367,7 @@ fn why_missing(slots: &[ConfiguredPlace<'_>], tier: Tier, position: usize) -> (S
     let Some(slot) = slot else { return ("no folder is configured for it".into(), false) };
     let place = slot.place();
     let reason = match &slot.found {
-        PlaceContent::Absent => not_there(&place, "does not exist"),
+        PlaceContent::Absent => absent(&place),
         PlaceContent::Blank(_) => blank(&place),
         PlaceContent::Known(..) => format!("{place} holds another drive of the set"),
         PlaceContent::HalfJoined => half_joined(&place),
@@ -380,20 +380,25 @@ fn why_missing(slots: &[ConfiguredPlace<'_>], tier: Tier, position: usize) -> (S
     (reason, !may_return)
 }
 
-/// What is to be done about a blank folder.
+// What is wrong with a place. What to do about it depends on whether the server serves, so that is said where that is known: for a
+// server that serves by `Set::slots`, for one that waits for drives by who has it wait.
+
+/// A folder that isn't there.
+pub(super) fn absent(place: &str) -> String {
+    not_there(place, "does not exist")
+}
+
+/// A blank folder.
 pub(super) fn blank(place: &str) -> String {
     not_there(place, "is blank")
 }
 
 /// An unmounted disk leaves the folder that it is mounted at behind, so what lies in it is blank or isn't there at all.
 fn not_there(place: &str, what: &str) -> String {
-    format!(
-        "{place} {what}: its disk is not mounted, or was replaced; `stratum drive replace {place}` takes a new disk into \
-         the set"
-    )
+    format!("{place} {what}: its disk is not mounted, or was replaced")
 }
 
-/// What is to be done about a blank folder on a disk that others are mounted on.
+/// A blank folder on a disk that others are mounted on.
 pub(super) fn unmounted(place: &str, disk: &std::path::Path) -> String {
     format!(
         "{place} is blank, and lies on the disk of {}, as no drive does: its own disk is not mounted",
@@ -401,25 +406,19 @@ pub(super) fn unmounted(place: &str, disk: &std::path::Path) -> String {
     )
 }
 
-/// What is to be done about a drive of another store.
+/// A drive of another store.
 pub(super) fn foreign(place: &str, found: SetId) -> String {
     format!(
-        "{place} holds a drive of another store ({found}): it is not used, and nothing is written to it; put the right \
-         disk there, or an empty one and `stratum drive replace {place}`"
+        "{place} holds a drive of another store ({found}): it is not used, and nothing is written to it"
     )
 }
 
-/// What is to be done about a disk that was being taken into the set when that was cut short.
+/// A disk that was being taken into the set when that was cut short.
 pub(super) fn half_joined(place: &str) -> String {
-    format!(
-        "{place} holds a new disk that was not taken into the set to the end: `stratum drive replace {place}` takes it in"
-    )
+    format!("{place} holds a new disk that was not taken into the set to the end")
 }
 
-/// What is to be done about a drive that is not in the set any more.
+/// A drive that is not in the set any more.
 pub(super) fn stale(place: &str) -> String {
-    format!(
-        "{place} holds a drive that was replaced or removed before: it is not used; `stratum drive replace --wipe \
-         {place}` empties it and takes it as a new one"
-    )
+    format!("{place} holds a drive that was replaced or removed before: it is not used")
 }

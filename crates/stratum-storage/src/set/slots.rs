@@ -1,6 +1,6 @@
 //! What an operator sees of the set: every position, where its drive is or should be, and how it is.
 
-use super::formation::{blank, foreign, half_joined, stale, unmounted};
+use super::formation::{absent, blank, foreign, half_joined, stale, unmounted};
 use super::identity::Unreadable;
 use super::look::other_than;
 use super::roll::Standing;
@@ -8,6 +8,7 @@ use super::{Set, identity::Identity};
 use crate::blob::Tier;
 use crate::drive::{Drive, DriveId, Health, Space, questions};
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -126,35 +127,52 @@ impl Set {
             Health::Failed { reason } => DriveState::Failed { reason },
             Health::Missing { reason, .. } => DriveState::Missing { reason },
         };
-        self.look_again(drive.tier(), position).unwrap_or(lost)
+        match self.look_again(drive.tier(), position) {
+            // The folder of a drive that failed may be gone because somebody sees to its disk.
+            Some(DriveState::Missing { .. }) if matches!(lost, DriveState::Failed { .. }) => lost,
+            found => found.unwrap_or(lost),
+        }
     }
 
-    /// Whether the folder of a lost drive holds something that an operator should be told of. Locks nothing.
+    /// What is at the place of a lost drive, where an operator should be told of it, and what to do while the server serves. Locks
+    /// nothing.
     fn look_again(&self, tier: Tier, position: usize) -> Option<DriveState> {
         let root = {
             let roots = self.roots.lock();
             let found = roots.iter().find(|(known, slot, _)| (*known, *slot) == (tier, position));
             found.map(|(_, _, root)| root.clone())?
         };
-        let io = root.open().ok()?;
-        match Identity::read(io.as_ref()) {
+        let place = root.place();
+        let command = format!("`stratum drive replace {place}`");
+        let io = match root.open() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let advice = format!("{command} takes the drive back when it is there, or a new disk");
+                return Some(DriveState::Missing { reason: format!("{}; {advice}", absent(&place)) });
+            }
+            opened => opened.ok()?,
+        };
+        let state = match Identity::read(io.as_ref()) {
             Err(Unreadable::Absent) if other_than(io.as_ref(), &[]).is_ok_and(|name| name.is_none()) => {
-                let place = root.place();
-                let disk = self.unmounted(Path::new(&place));
-                let advice = disk.map_or_else(|| blank(&place), |disk| unmounted(&place, &disk));
-                Some(DriveState::Blank { advice })
+                let advice = match self.unmounted(Path::new(&place)) {
+                    Some(disk) => unmounted(&place, &disk),
+                    None => format!("{}; {command} takes a new disk into the set", blank(&place)),
+                };
+                DriveState::Blank { advice }
             }
             Ok((identity, _)) if identity.set != self.id => {
-                Some(DriveState::Foreign { advice: foreign(&root.place(), identity.set) })
+                let fact = foreign(&place, identity.set);
+                let advice = format!("{fact}; put the right disk there, or an empty one and {command}");
+                DriveState::Foreign { advice }
             }
-            Ok((identity, _)) if !self.roll.lock().names(identity.drive) => {
-                let place = root.place();
-                Some(match identity.formation.is_formed() {
-                    true => DriveState::Stale { advice: stale(&place) },
-                    false => DriveState::Blank { advice: half_joined(&place) },
-                })
+            Ok((identity, _)) if self.roll.lock().names(identity.drive) => return None,
+            Ok((identity, _)) if identity.formation.is_formed() => {
+                let command = format!("`stratum drive replace --wipe {place}`");
+                let advice = format!("{}; {command} empties it and takes it as a new one", stale(&place));
+                DriveState::Stale { advice }
             }
-            _ => None,
-        }
+            Ok(_) => DriveState::Blank { advice: format!("{}: {command} takes it in", half_joined(&place)) },
+            Err(_) => return None,
+        };
+        Some(state)
     }
 }

@@ -160,6 +160,37 @@ fn a_blank_drive_in_a_known_set_is_missing_and_stays_blank() {
     assert!(rack.drives[1].files().is_empty());
 }
 
+/// A start may wait for the drive, and then a running server's commands are of no use: so the reason that it logs is what is there, and
+/// the command is told when somebody asks a server that serves.
+#[test]
+fn what_to_do_about_a_missing_drive_is_said_by_a_server_that_serves() {
+    let root = tempfile::tempdir().unwrap();
+    let folders: Vec<_> = (0..3).map(|number| root.path().join(number.to_string())).collect();
+    folders.iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+    let (geometry, ambient) = (Geometry { k: 2, m: 1 }, Arc::new(Simulated::new(0, 1)));
+    let open = || {
+        let drives = folders.iter().cloned().map(Root::Path).collect();
+        let tiers = vec![TierConfig { tier: Tier::Hot, geometry, drives }];
+        let config = SetConfig { tiers, threads: Threads::Caller };
+        Set::open(&config, ambient.clone(), ambient.as_ref()).unwrap()
+    };
+    drop(open());
+    std::fs::remove_dir_all(&folders[1]).unwrap();
+    for what in ["does not exist", "is blank"] {
+        let set = open();
+        let Health::Missing { reason, .. } = set.drives(Tier::Hot)[1].health() else { panic!() };
+        assert!(reason.contains(what) && !reason.contains("stratum drive"), "{reason}");
+        let (DriveState::Missing { reason: told } | DriveState::Blank { advice: told }) =
+            set.slots()[1].state.clone()
+        else {
+            panic!("{what}")
+        };
+        assert!(told.contains(what) && told.contains("`stratum drive replace "), "{told}");
+        drop(set);
+        std::fs::create_dir_all(&folders[1]).unwrap();
+    }
+}
+
 #[test]
 fn a_drive_filled_with_random_bytes_is_missing_and_left_alone() {
     let rack = Rack::new();
