@@ -30,17 +30,13 @@ impl ReadView {
             let mut of_owners: HashMap<String, usize> = HashMap::new();
             view.scan(&range, &keys::end_of_prefix(&range), |_, value| {
                 match decode::<EventRecord>(value) {
-                    Ok(event) => match of_owners.get_mut(&event.about.owner) {
-                        Some(count) if *count >= max_of_owner => {}
-                        Some(count) => {
+                    Ok(event) => {
+                        let count = of_owners.entry(event.about.owner.clone()).or_default();
+                        if *count < max_of_owner {
                             *count += 1;
                             events.push(event);
                         }
-                        None => {
-                            of_owners.insert(event.about.owner.clone(), 1);
-                            events.push(event);
-                        }
-                    },
+                    }
                     Err(error) => failed = Some(error),
                 }
                 match failed.is_none() && events.len() < max {

@@ -525,10 +525,14 @@ impl Metadata {
         self.believe(upkeep.current(machine, log.as_ref(), index))
     }
 
-    /// Fails the index if a checkpoint showed that it lost something.
+    /// Fails the index if a checkpoint showed that it lost something, or wasn't taken because the one before has what is lost.
     fn believe<T>(&self, taken: Result<T, CheckpointError>) -> Result<T, CheckpointError> {
-        if let Err(CheckpointError::Mismatch) = &taken {
-            self.inner.machine.fail("it holds something else than was applied");
+        match &taken {
+            Err(CheckpointError::Mismatch) => {
+                self.inner.machine.fail("it holds something else than was applied");
+            }
+            Err(CheckpointError::InTheOneBefore) => self.end_what_is_lost(),
+            Ok(_) | Err(CheckpointError::Tree(_) | CheckpointError::Drives(_)) => {}
         }
         taken
     }

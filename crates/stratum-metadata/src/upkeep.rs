@@ -140,14 +140,27 @@ impl Upkeep {
     /// Whether what is lost of the checkpoint that the state lies on is in the one before, from which the journal leads on.
     /// Asked again, the answer is no until something else is lost.
     pub(crate) fn has_what_is_lost_in_the_one_before(&self, machine: &Machine, log: &dyn LocalLog) -> bool {
-        let Some(checkpoint) = machine.checkpoint().filter(|checkpoint| checkpoint.has_lost()) else {
-            return false;
-        };
+        let Some((checkpoint, lost)) = self.not_asked_of(machine) else { return false };
+        *self.asked_of_lost.lock() = Some(lost);
+        self.is_in_the_one_before(&checkpoint, log)
+    }
+
+    /// The checkpoint that the state lies on, and what identifies the loss, where something of it is lost and nobody has asked yet
+    /// whether the one before has it.
+    fn not_asked_of(&self, machine: &Machine) -> Option<(Arc<Checkpoint>, (Index, usize))> {
+        let checkpoint = machine.checkpoint().filter(|checkpoint| checkpoint.has_lost())?;
+        let lost = (checkpoint.applied().index, checkpoint.lost_blocks().len());
+        (*self.asked_of_lost.lock() != Some(lost)).then_some((checkpoint, lost))
+    }
+
+    /// Whether the next checkpoint may be taken although something is lost of the one that the state lies on: the one before, which goes
+    /// then, doesn't have it, or the index was built anew for it already.
+    fn may_go_around_lost(&self, machine: &Machine, log: &dyn LocalLog) -> bool {
+        self.not_asked_of(machine).is_none_or(|(checkpoint, _)| !self.is_in_the_one_before(&checkpoint, log))
+    }
+
+    fn is_in_the_one_before(&self, checkpoint: &Checkpoint, log: &dyn LocalLog) -> bool {
         let index = checkpoint.applied().index;
-        let lost = (index, checkpoint.lost_blocks().len());
-        if self.asked_of_lost.lock().replace(lost) == Some(lost) {
-            return false;
-        }
         let leads_on = |former: &Checkpoint| {
             let applied = former.applied();
             log.first() <= applied.index + 1
@@ -223,6 +236,10 @@ impl Upkeep {
     }
 
     fn take(&self, machine: &Machine, log: &dyn LocalLog, index: &IndexDir) -> Result<(), CheckpointError> {
+        let may_go_around = || self.may_go_around_lost(machine, log);
+        if !may_go_around() {
+            return Err(CheckpointError::InTheOneBefore);
+        }
         let closed = match machine.closed() {
             Some(closed) => closed,
             None => {
@@ -232,8 +249,8 @@ impl Upkeep {
         };
         let is_pressed = || is_pressed(log) || machine.changed_bytes() >= self.files.changes_bytes() / 2;
         let merging = self.rests.begin_merge(&is_pressed);
-        let checkpoint =
-            Arc::new(checkpoint::merge(&closed, &self.files, &|bytes| merging.rest_after(bytes))?);
+        let turn = |bytes| merging.rest_after(bytes);
+        let checkpoint = Arc::new(checkpoint::merge(&closed, &self.files, &turn, &may_go_around)?);
         drop(merging);
         let (bytes, applied) = (checkpoint.bytes(), checkpoint.applied().index);
         drop(closed);

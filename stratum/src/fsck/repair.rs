@@ -81,6 +81,8 @@ fn checkpoints(engine: &Engine, mended: &mut Vec<String>) {
     for copy in engine.metadata.check_checkpoints().into_iter().filter(|copy| copy.repaired) {
         mended.push(format!("{} on {} was written anew", copy.file, copy.drive));
     }
+    // What is bad in every copy may be had of the checkpoint before: then the index failed, to be built anew from that.
+    engine.metadata.tend_index();
 }
 
 /// Has the set write what its drives hold too few sound copies of, by the rule of a server that runs: the newest sound copy counts,

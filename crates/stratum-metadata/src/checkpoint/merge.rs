@@ -39,17 +39,23 @@ const SMALL_FILE_DIVISOR: u64 = 4;
 /// How often a merge that meets lost blocks is begun anew.
 const MERGE_ATTEMPTS: u32 = 16;
 
-/// Merges the next checkpoint and publishes it. `turn` is called now and then with how many bytes were written. Blocks.
+/// Merges the next checkpoint and publishes it. `turn` is called now and then with how many bytes were written; `may_go_around` says,
+/// when a lost block was met, whether there is no other way than around it. Blocks.
 ///
 /// # Errors
-/// [`CheckpointError::Mismatch`] if what was merged isn't what was applied. Nothing of it is published then.
+/// [`CheckpointError::Mismatch`] if what was merged isn't what was applied, [`CheckpointError::InTheOneBefore`] if a lost block isn't
+/// to be gone around. Nothing of it is published then.
 pub(crate) fn merge(
     closed: &Closed,
     files: &Files,
     turn: &dyn Fn(u64),
+    may_go_around: &dyn Fn() -> bool,
 ) -> Result<Checkpoint, CheckpointError> {
     for _ in 1..MERGE_ATTEMPTS {
         match try_merge(closed, files, turn) {
+            Err(CheckpointError::Tree(TreeError::Lost(_))) if !may_go_around() => {
+                return Err(CheckpointError::InTheOneBefore);
+            }
             // The block is known to be lost from now on, so the next try goes around it.
             Err(CheckpointError::Tree(TreeError::Lost(block))) => {
                 tracing::warn!(%block, "a merge met a lost block; it begins anew, around that");

@@ -111,7 +111,7 @@ impl State {
         changes: impl IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>,
     ) -> Result<Arc<Checkpoint>, CheckpointError> {
         let closed = self.close(changes);
-        let checkpoint = Arc::new(merge(&closed, &self.drives.files, &|_| {})?);
+        let checkpoint = Arc::new(merge(&closed, &self.drives.files, &|_| {}, &|| true)?);
         self.checkpoint = Some(checkpoint.clone());
         self.drives.files.retain(KEPT);
         Ok(checkpoint)
@@ -235,7 +235,7 @@ fn a_merge_that_does_not_match_what_was_applied_publishes_nothing() {
     let (before, names) = (state.pairs.clone(), state.drives.names());
     let closed = state.close([(key(7), Some(value(7, 9)))]);
     closed.tree.apply(std::iter::once((key(50).as_slice(), None))).unwrap();
-    assert!(matches!(merge(&closed, &state.drives.files, &|_| {}), Err(CheckpointError::Mismatch)));
+    assert!(matches!(merge(&closed, &state.drives.files, &|_| {}, &|| true), Err(CheckpointError::Mismatch)));
     assert_eq!(state.drives.names(), names);
     is(state.newest().unwrap().as_ref(), &before);
 }
@@ -251,7 +251,7 @@ fn a_merge_that_is_cut_off_anywhere_leaves_the_checkpoint_before() {
             state.drives.of(&holder).fail_nth(op, nth);
             let changes = (0..900).step_by(3).map(|number| (key(number), Some(value(number, 2))));
             let closed = state.close(changes.collect::<Vec<_>>());
-            let merged = merge(&closed, &state.drives.files, &|_| {});
+            let merged = merge(&closed, &state.drives.files, &|_| {}, &|| true);
             let newest = state.newest().unwrap();
             match newest.applied().index == index {
                 true => is(newest.as_ref(), &before),
@@ -261,7 +261,7 @@ fn a_merge_that_is_cut_off_anywhere_leaves_the_checkpoint_before() {
                 continue;
             }
             // The drive has latched. The next try, of the same tree, goes to the others.
-            merge(&closed, &state.drives.files, &|_| {}).unwrap();
+            merge(&closed, &state.drives.files, &|_| {}, &|| true).unwrap();
             is(state.newest().unwrap().as_ref(), &state.pairs);
             assert_eq!(state.drives.holders(state.applied.index).len(), 3, "{op:?} {nth}");
         }
@@ -444,7 +444,7 @@ fn killed_in_merge(
             state.drives.simulated.iter().for_each(|drive| drive.kill());
         }
     };
-    merge(&closed, &state.drives.files, &kill).unwrap_err();
+    merge(&closed, &state.drives.files, &kill, &|| true).unwrap_err();
     state.drives = Drives::of_process(state.drives.simulated.clone(), state.drives.files.sizes);
     Closed { over: state.newest(), ..closed }
 }

@@ -14,7 +14,7 @@ pub enum ReadError {
     #[error("a stored record can't be read: {0}")]
     Record(#[from] DecodeError),
     /// The record lies in a lost block, which no drive can give. Everything else is served.
-    #[error("what is stored there can't be known: {0}")]
+    #[error("what is stored there can't be known: {0}; `stratum lost show` says what can be done")]
     Lost(Arc<LostBlock>),
 }
 

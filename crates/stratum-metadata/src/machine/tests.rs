@@ -140,7 +140,7 @@ proptest! {
             prop_assert_eq!(&content(&closed), &then, "what was closed stays as it is");
             let now = content(machine.as_ref());
             prop_assert_eq!(sum(&now), machine.applied().fingerprint);
-            let checkpoint = Arc::new(merge(&closed, &running.files, &|_| {}).unwrap());
+            let checkpoint = Arc::new(merge(&closed, &running.files, &|_| {}, &|| true).unwrap());
             prop_assert_eq!(&content(checkpoint.as_ref()), &then);
             prop_assert!(machine.adopt(checkpoint.clone()).is_some());
             prop_assert!(machine.adopt(checkpoint).is_none(), "once");
@@ -178,7 +178,7 @@ fn readers_and_writers_do_not_notice_a_turn() {
         for _ in 0..12 {
             let next = running.lock().next_tree();
             let closed = machine.close(next).unwrap();
-            let checkpoint = merge(&closed, &files, &|_| {});
+            let checkpoint = merge(&closed, &files, &|_| {}, &|| true);
             stop.store(checkpoint.is_err(), Ordering::Release);
             assert!(machine.adopt(Arc::new(checkpoint.unwrap())).is_some());
         }
@@ -196,7 +196,7 @@ fn a_state_that_took_another_s_place_takes_no_checkpoint_of_the_former() {
     let mut running = Running::new();
     running.change(1, Some(1));
     let closed = running.machine.close(running.next_tree()).unwrap();
-    let checkpoint = Arc::new(merge(&closed, &running.files, &|_| {}).unwrap());
+    let checkpoint = Arc::new(merge(&closed, &running.files, &|_| {}, &|| true).unwrap());
     let mut other = Running::new();
     other.change(1, Some(2));
     other.change(2, Some(2));

@@ -15,7 +15,7 @@ use crate::lost::kind_in_words;
 use crate::machine::{Machine, ReadError};
 use crate::record::{Level, TakesLevel};
 use crate::state::is_dispensable;
-use crate::tree::TreeError;
+use crate::tree::{TreeError, Value};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 use xxhash_rust::xxh3::xxh3_64;
@@ -137,14 +137,10 @@ impl Metadata {
         let (mut buckets, mut more_buckets) = (Vec::new(), 0);
         let ids = unknown.ranges.iter().flat_map(buckets_of);
         for KeyRange { from, to } in KeyRange::union(ids) {
-            let scanned = self.inner.machine.scan(&from, &to, |_, value| {
-                match name_of(value) {
-                    Ok(name) if buckets.len() < NAMED_BUCKETS => buckets.push(name),
-                    _ => more_buckets += 1,
-                }
-                ControlFlow::Continue(())
-            });
-            scanned.map_err(ReadError::from)?;
+            self.scan_around_lost(from, &to, &mut |_, value| match name_of(value) {
+                Ok(name) if buckets.len() < NAMED_BUCKETS => buckets.push(name),
+                _ => more_buckets += 1,
+            })?;
         }
         Ok(Loss {
             blocks: self.told(unknown.blocks()),
@@ -161,6 +157,29 @@ impl Metadata {
     }
 }
 
+impl Metadata {
+    /// Visits what is known of the pairs with `from <= key < to`: what names the buckets of lost keys may be lost itself.
+    fn scan_around_lost(
+        &self,
+        mut from: Vec<u8>,
+        to: &[u8],
+        visit: &mut dyn FnMut(&[u8], &Value),
+    ) -> Result<(), ReadError> {
+        while from.as_slice() < to {
+            let scanned = self.inner.machine.scan(&from, to, |key, value| {
+                visit(key, value);
+                ControlFlow::Continue(())
+            });
+            match scanned {
+                Ok(()) => return Ok(()),
+                Err(TreeError::Lost(block)) if block.behind() > from => from = block.behind(),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The keys that stay, of the state as it is.
 fn kept(machine: &Machine, unknown: &Unknown, most: usize) -> Result<Vec<Vec<u8>>, NotWritten> {
     let unavailable = |words: &str| NotWritten::Unavailable(words.into());
@@ -171,7 +190,8 @@ fn kept(machine: &Machine, unknown: &Unknown, most: usize) -> Result<Vec<Vec<u8>
     }
     known.ok_or_else(|| {
         unavailable(
-            "too many keys between those that are lost are known: one entry of the journal can't name them all;              a restore of a backup is what remains",
+            "too many keys between those that are lost are known: one entry of the journal can't name them all; a restore of a \
+             backup is what remains",
         )
     })
 }
@@ -187,7 +207,8 @@ fn refusal(ranges: &[KeyRange]) -> Option<String> {
     }
     (!kinds.is_empty()).then(|| {
         format!(
-            "among the lost keys may be some of {}, and others can't do without these. All that is lost is given up together,              so nothing is. A sound copy that comes back, or a restore of a backup, is what remains",
+            "among the lost keys may be some of {}, and others can't do without these. All that is lost is given up together, so \
+             nothing is. A sound copy that comes back, or a restore of a backup, is what remains",
             kinds.join(", ")
         )
     })

@@ -82,7 +82,7 @@ fn a_tree_that_lost_a_key_goes_into_no_run() {
     let (before, names) = (state.pairs.clone(), state.drives.names());
     let closed = state.close([(key(7), Some(value(7, 9))), (key(8), None)]);
     closed.tree.lose(&key(8));
-    assert!(matches!(merge(&closed, &state.drives.files, &|_| {}), Err(CheckpointError::Mismatch)));
+    assert!(matches!(merge(&closed, &state.drives.files, &|_| {}, &|| true), Err(CheckpointError::Mismatch)));
     assert_eq!(state.drives.names(), names);
     is(state.newest().unwrap().as_ref(), &before);
 }
@@ -92,7 +92,7 @@ fn a_tree_of_an_older_binary_which_kept_no_sum_goes_into_the_base() {
     let mut state = with_runs(300);
     let closed = state.close([(key(7), Some(value(7, 9)))]);
     closed.tree.lose(&[0, 0]);
-    let checkpoint = merge(&closed, &state.drives.files, &|_| {}).unwrap();
+    let checkpoint = merge(&closed, &state.drives.files, &|_| {}, &|| true).unwrap();
     assert!(run(&checkpoint).ranges().is_empty());
     is(&checkpoint, &state.pairs);
 }

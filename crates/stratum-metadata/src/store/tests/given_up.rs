@@ -16,6 +16,7 @@ impl World {
         let world = World::new(sizes).await;
         world.metadata.raise_level(Level::SECOND).await.unwrap();
         world.checkpoint();
+        world.remove_the_one_before();
         world
     }
 
@@ -151,6 +152,7 @@ async fn what_changed_in_a_lost_run_goes_and_no_older_value_comes_back() {
         world.put(number, 2).await.unwrap();
     }
     world.checkpoint();
+    world.remove_the_one_before();
     let names = std::fs::read_dir(world.dir.path().join("hot/0/checkpoint")).unwrap();
     let names = names.map(|file| file.unwrap().file_name().into_string().unwrap());
     let run = names.filter(|name| name.contains(".8")).max().unwrap();
@@ -246,6 +248,7 @@ async fn what_others_need_is_refused_in_words() {
         world.metadata.commit(command, Bytes::new()).await.unwrap();
     }
     world.checkpoint();
+    world.remove_the_one_before();
     let world = world.restart();
     // The last range file, behind all objects.
     let last = world.ranges().pop().unwrap();
@@ -261,4 +264,17 @@ async fn what_others_need_is_refused_in_words() {
     assert!(!world.metadata.lost_keys().is_empty());
     // Nothing is given back either, since what is lost may name it.
     assert!(matches!(world.metadata.reclaim(), Err(crate::ReclaimError::Lost)));
+}
+
+#[tokio::test]
+async fn what_is_lost_is_told_where_the_names_of_its_buckets_are_lost_as_well() {
+    let world = World::of_level_2(SIZES).await.restart();
+    // The first block, in which the bucket's record lies before its first objects.
+    world.flip_at(&world.ranges()[0], &[0, 1], 100);
+    let loss = world.metadata.loss().unwrap();
+    assert_eq!((loss.blocks.len(), loss.buckets.as_slice()), (1, [].as_slice()), "{loss:?}");
+    assert!(loss.refusal.is_some_and(|refusal| refusal.contains("some of buckets")));
+    // Who meets it elsewhere is told where to go on.
+    let met = world.metadata.local().object(BucketId(1), key(0).as_bytes()).unwrap_err();
+    assert!(met.to_string().contains("`stratum lost show` says what can be done"), "{met}");
 }
