@@ -80,9 +80,10 @@ pub struct BenchArgs {
     /// How many threads send the load.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
-    /// The access key to sign with. Without it the first of these that has credentials counts: STRATUM_ROOT_ACCESS_KEY
-    /// and STRATUM_ROOT_SECRET_KEY, the folder --data, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, --profile, the
-    /// folder ./data, the default profile of ~/.aws.
+    /// The access key to sign with. Without it the first of these that has credentials counts: --profile,
+    /// STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY, the folder --data, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
+    /// AWS_PROFILE, the folder ./data, the default profile of ~/.aws. The variables STRATUM_ROOT_... and what lies in a data
+    /// folder sign for this machine alone.
     #[arg(long, requires = "secret_key")]
     access_key: Option<String>,
     /// The secret key that belongs to --access-key.

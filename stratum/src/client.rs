@@ -34,9 +34,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// The server that an operator's command calls.
 #[derive(Args, Clone, Debug)]
 pub struct ServerArg {
-    /// The server's address. The command signs with the first of these that has credentials: STRATUM_ROOT_ACCESS_KEY
-    /// and STRATUM_ROOT_SECRET_KEY, the folder --data, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, --profile, the
-    /// folder ./data, the default profile of ~/.aws.
+    /// The server's address. The command signs with the first of these that has credentials: --profile,
+    /// STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY, the folder --data, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
+    /// AWS_PROFILE, the folder ./data, the default profile of ~/.aws. The variables STRATUM_ROOT_... and what lies in a data
+    /// folder sign for this machine alone.
     #[arg(long, default_value = DEFAULT_ENDPOINT)]
     pub endpoint: String,
     /// A data folder of a server on this machine, to take the root credentials that the server keeps there. They sign for

@@ -15,6 +15,8 @@ pub const FILE: &str = "root-credentials";
 
 const ACCESS_VARIABLE: &str = "STRATUM_ROOT_ACCESS_KEY";
 const SECRET_VARIABLE: &str = "STRATUM_ROOT_SECRET_KEY";
+/// The variables with root's credentials.
+pub const ROOT_VARIABLES: [&str; 2] = [ACCESS_VARIABLE, SECRET_VARIABLE];
 /// The variables that S3 clients read. The server prints at its first start how to export them.
 const CLIENT_VARIABLES: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 
@@ -28,15 +30,13 @@ pub struct Credentials {
 /// Why no credentials can be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    #[error("set both {ACCESS_VARIABLE} and {SECRET_VARIABLE}, or neither")]
-    Half,
+    #[error("set both {} and {}, or neither", .0[0], .0[1])]
+    Half([&'static str; 2]),
     #[error("{ACCESS_VARIABLE} needs at least 3 characters and {SECRET_VARIABLE} at least 8")]
     Short,
-    #[error("{0} begins or ends with a blank or an end of a line, which no client would send: leave it out")]
-    Blank(&'static str),
     #[error(
         "no credentials: run it with --data where the server keeps its data (they are in <data>/meta/{FILE}), or set \
-         {ACCESS_VARIABLE} and {SECRET_VARIABLE}, or those of any S3 client ({}, {}, AWS_PROFILE)",
+         {ACCESS_VARIABLE} and {SECRET_VARIABLE} beside the server, or those of any S3 client ({}, {}, AWS_PROFILE)",
         CLIENT_VARIABLES[0], CLIENT_VARIABLES[1]
     )]
     None,
@@ -46,11 +46,11 @@ pub enum CredentialsError {
     )]
     NotKept(PathBuf),
     #[error(
-        "{host} is no address of this machine, and root's credentials in {} sign for no other. To sign for it, set \
-         {ACCESS_VARIABLE} and {SECRET_VARIABLE}, or name a profile of ~/.aws by --profile",
-        data.display()
+        "{host} is no address of this machine, and root's credentials in {origin} sign for no other. To sign for it, set {} and {}, \
+         or name a profile of ~/.aws by --profile",
+        CLIENT_VARIABLES[0], CLIENT_VARIABLES[1]
     )]
-    OfThisMachine { data: PathBuf, host: String },
+    OfThisMachine { origin: String, host: String },
     #[error("{}: {error}", path.display())]
     Unreadable {
         path: PathBuf,
@@ -66,30 +66,30 @@ pub enum CredentialsError {
 }
 
 impl Credentials {
-    /// The credentials in the variables that S3 clients read, if both are set.
-    pub fn of_a_client() -> Option<Credentials> {
-        let [access_key, secret_key] = CLIENT_VARIABLES.map(variable);
-        Some(Credentials { access_key: access_key?, secret_key: secret_key? })
+    /// The credentials in the variables that S3 clients read, if they are set.
+    ///
+    /// # Errors
+    /// Only one of the two is set.
+    pub fn of_a_client() -> Result<Option<Credentials>, CredentialsError> {
+        Credentials::of_pair(CLIENT_VARIABLES, CLIENT_VARIABLES.map(variable))
     }
 
     /// Root's credentials in the variables `STRATUM_ROOT_...`, if they are set.
     pub fn from_environment() -> Result<Option<Credentials>, CredentialsError> {
-        Credentials::of_variables(variable(ACCESS_VARIABLE), variable(SECRET_VARIABLE))
+        match Credentials::of_pair(ROOT_VARIABLES, ROOT_VARIABLES.map(variable))? {
+            Some(root) if root.access_key.len() < 3 || root.secret_key.len() < 8 => Err(CredentialsError::Short),
+            root => Ok(root),
+        }
     }
 
-    fn of_variables(
-        access_key: Option<String>,
-        secret_key: Option<String>,
+    fn of_pair(
+        names: [&'static str; 2],
+        said: [Option<String>; 2],
     ) -> Result<Option<Credentials>, CredentialsError> {
-        match (access_key, secret_key) {
-            (None, None) => Ok(None),
-            (Some(access_key), _) if is_padded(&access_key) => Err(CredentialsError::Blank(ACCESS_VARIABLE)),
-            (_, Some(secret_key)) if is_padded(&secret_key) => Err(CredentialsError::Blank(SECRET_VARIABLE)),
-            (Some(access_key), Some(secret_key)) if access_key.len() >= 3 && secret_key.len() >= 8 => {
-                Ok(Some(Credentials { access_key, secret_key }))
-            }
-            (Some(_), Some(_)) => Err(CredentialsError::Short),
-            _ => Err(CredentialsError::Half),
+        match said {
+            [None, None] => Ok(None),
+            [Some(access_key), Some(secret_key)] => Ok(Some(Credentials { access_key, secret_key })),
+            _ => Err(CredentialsError::Half(names)),
         }
     }
 
@@ -184,14 +184,19 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, CredentialsError> {
     }
 }
 
-/// Whether blanks are before or behind it, such as the end of a line that a file of secrets ends with.
-fn is_padded(secret: &str) -> bool {
-    secret.trim() != secret
+/// A variable of the environment, without blanks and ends of lines around it: a file that a secret came from may end with one. One that
+/// is empty counts as not set.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().and_then(without_padding)
 }
 
-/// A variable of the environment. One that is empty counts as not set.
-pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+fn without_padding(value: String) -> Option<String> {
+    let trimmed = value.trim();
+    match trimmed.len() {
+        0 => None,
+        length if length == value.len() => Some(value),
+        _ => Some(trimmed.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -220,13 +225,24 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_line_in_a_variable_is_refused() {
-        let of =
-            |access: &str, secret: &str| Credentials::of_variables(Some(access.into()), Some(secret.into()));
-        assert!(of("KEY", "secret-key").unwrap().is_some());
-        let refused = |access, secret| of(access, secret).err().unwrap().to_string();
-        assert!(refused("KEY\n", "secret-key").starts_with(ACCESS_VARIABLE));
-        assert!(refused("KEY", "secret-key\n").starts_with(SECRET_VARIABLE));
+    fn the_end_of_a_line_in_a_variable_is_no_part_of_it() {
+        for (value, expected) in
+            [("KEY", Some("KEY")), (" KEY\r\n", Some("KEY")), ("two words", Some("two words"))]
+        {
+            assert_eq!(without_padding(value.into()).as_deref(), expected);
+        }
+        assert_eq!((without_padding("\n".into()), without_padding(String::new())), (None, None));
+    }
+
+    #[test]
+    fn half_of_a_pair_of_variables_is_refused() {
+        let of = |said: [Option<&str>; 2]| {
+            Credentials::of_pair(ROOT_VARIABLES, said.map(|said| said.map(str::to_owned)))
+        };
+        assert!(of([None, None]).unwrap().is_none() && of([Some("KEY"), Some("secret")]).unwrap().is_some());
+        for half in [[Some("KEY"), None], [None, Some("secret")]] {
+            assert!(of(half).err().unwrap().to_string().starts_with("set both STRATUM_ROOT_ACCESS_KEY and"));
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub struct Machine {
     pub now: fn() -> SystemTime,
     /// Time since some moment of this process; it never goes back.
     pub monotonic: fn() -> Duration,
-    /// A variable of the environment; an empty one is none.
+    /// A variable of the environment, without blanks around it; an empty one is none.
     pub variable: fn(&str) -> Option<String>,
     /// The Stratum server of this machine, if the user may read the root credentials that it keeps.
     pub local: fn() -> Option<LocalServer>,

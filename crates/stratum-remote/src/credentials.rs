@@ -61,8 +61,7 @@ impl fmt::Debug for Credentials {
 impl Credentials {
     /// What the environment's variables say, of those that count.
     pub fn of_environment(provider: Provider, variable: impl Fn(&str) -> Option<String>) -> Credentials {
-        // Without blanks and ends of lines around it, as a file is read.
-        let said = |name: &&'static str| Some((*name, variable(name)?.trim().to_owned()));
+        let said = |name: &&'static str| Some((*name, variable(name)?));
         Credentials(names(provider).iter().filter_map(said).collect())
     }
 
@@ -107,12 +106,6 @@ mod tests {
         assert!(S3.iter().map(lower).all(|name| name.parse::<AmazonS3ConfigKey>().is_ok()));
         assert!(GCS.iter().map(lower).all(|name| name.parse::<GoogleConfigKey>().is_ok()));
         assert!(AZURE.iter().map(lower).all(|name| name.parse::<AzureConfigKey>().is_ok()));
-    }
-
-    #[test]
-    fn the_end_of_a_line_in_a_variable_is_no_part_of_it() {
-        let credentials = Credentials::of_environment(Provider::S3, |_| Some("KEY\n".into()));
-        assert!(credentials.pairs().all(|(_, value)| value == "KEY"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::escape;
 use super::sign::{Credentials, Request, Signer, hash};
 use super::signing::Signing;
 use super::trust::TrustArgs;
-use crate::credentials::{self, CredentialsError};
+use crate::credentials::{CredentialsError, variable};
 use clap::Args;
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -35,8 +35,8 @@ const PART_ATTEMPTS: usize = 3;
 pub struct S3Args {
     /// The endpoint of s3://BUCKET/KEY. The credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or from
     /// the profile of ~/.aws that AWS_PROFILE names; AWS_CA_BUNDLE names certificates to trust instead of the
-    /// machine's. [default: AWS]
-    #[arg(long, env = "AWS_ENDPOINT_URL")]
+    /// machine's. [env: AWS_ENDPOINT_URL] [default: AWS]
+    #[arg(long)]
     s3_endpoint: Option<String>,
     /// The region of that endpoint. [env: AWS_REGION, AWS_DEFAULT_REGION] [default: the profile's, or us-east-1]
     #[arg(long)]
@@ -82,10 +82,10 @@ pub struct Remote {
 impl Remote {
     /// The object, with the credentials that the environment or a profile gives.
     pub fn new(args: &S3Args, bucket: &str, key: &str) -> Result<Remote, S3Error> {
-        let profile = credentials::variable("AWS_PROFILE");
-        let credentials = Signing { region: args.s3_region.clone(), profile }.of_a_client()?;
+        let credentials = Signing { region: args.s3_region.clone(), profile: None }.of_a_client()?;
         let region = &credentials.region;
-        let url = args.s3_endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+        let named = args.s3_endpoint.clone().or_else(|| variable("AWS_ENDPOINT_URL"));
+        let url = named.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
         let endpoint = Endpoint::parse(&url)?.trusting(TrustArgs::default().trust());
         let key: Vec<String> = key.split('/').map(escape).collect();
         Ok(Remote {

@@ -1,14 +1,18 @@
 //! Finds the credentials that a command signs with, and the region that it signs for.
 //!
-//! Credentials are looked for in this order, and the first found are used: `STRATUM_ROOT_ACCESS_KEY` and
-//! `STRATUM_ROOT_SECRET_KEY`, the server's data folder if `--data` names it, `AWS_ACCESS_KEY_ID` and
-//! `AWS_SECRET_ACCESS_KEY`, the profile that `--profile` or `AWS_PROFILE` names, the data folder `./data`, and the
-//! default profile of `~/.aws`. So an operator on the server's own machine, in the folder where it was started, needs
-//! no option. What is found in a data folder signs for this machine alone.
+//! Credentials are looked for in this order, and the first found are used: the profile that `--profile` names,
+//! `STRATUM_ROOT_ACCESS_KEY` and `STRATUM_ROOT_SECRET_KEY`, the server's data folder if `--data` names it,
+//! `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, the profile that `AWS_PROFILE` names, the data folder `./data`, and
+//! the default profile of `~/.aws`. So an operator on the server's own machine, in the folder where it was started, needs
+//! no option.
+//!
+//! What is the server's own signs for this machine alone: the variables `STRATUM_ROOT_...`, which a container has for the
+//! server's sake and not for any endpoint that somebody names in it, and what is found in a data folder. For other
+//! machines they are passed over.
 
 use super::connection::Endpoint;
 use super::sign;
-use crate::credentials::{self, Credentials, CredentialsError};
+use crate::credentials::{self, Credentials, CredentialsError, ROOT_VARIABLES};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -24,8 +28,9 @@ pub struct Signing {
     /// the profile, or us-east-1]
     #[arg(long)]
     pub region: Option<String>,
-    /// The profile of ~/.aws/credentials and ~/.aws/config to take credentials and region from.
-    #[arg(long, env = "AWS_PROFILE")]
+    /// The profile of ~/.aws/credentials and ~/.aws/config to take credentials and region from; named here it goes before all
+    /// others. [env: AWS_PROFILE]
+    #[arg(long)]
     pub profile: Option<String>,
 }
 
@@ -41,36 +46,42 @@ impl Signing {
         data: Option<&Path>,
         endpoint: Endpoint,
     ) -> Result<(sign::Credentials, Endpoint), CredentialsError> {
+        if let Some(profile) = &self.profile {
+            return Ok((self.of_profile_named(profile)?, endpoint));
+        }
+        let mut refused = CredentialsError::None;
         if let Some(root) = Credentials::from_environment()? {
-            return Ok((self.with_region(root), endpoint));
+            match self.of_this_machine(root, ROOT_VARIABLES[0], &endpoint) {
+                Ok(found) => return Ok(found),
+                Err(elsewhere) => refused = elsewhere,
+            }
         }
         if let Some(data) = data {
             let (root, _) =
                 Credentials::kept_in(data)?.ok_or_else(|| CredentialsError::NotKept(data.to_owned()))?;
-            return self.of_this_machine(root, data, &endpoint);
+            return self.of_this_machine(root, &data.display().to_string(), &endpoint);
         }
         if let Some(found) = self.of_a_client_named()? {
             return Ok((found, endpoint));
         }
-        let data = Path::new(DEFAULT_DATA);
-        let refused =
-            match Credentials::kept_in(data)?.map(|(root, _)| self.of_this_machine(root, data, &endpoint)) {
-                Some(Ok(found)) => return Ok(found),
-                Some(Err(refused)) => refused,
-                None => CredentialsError::None,
-            };
+        if let Some((root, _)) = Credentials::kept_in(Path::new(DEFAULT_DATA))? {
+            match self.of_this_machine(root, DEFAULT_DATA, &endpoint) {
+                Ok(found) => return Ok(found),
+                Err(elsewhere) => refused = elsewhere,
+            }
+        }
         Ok((self.of_profile(DEFAULT_PROFILE)?.ok_or(refused)?, endpoint))
     }
 
-    /// The credentials of root that a server on this machine keeps, for an endpoint of this machine.
+    /// The credentials of root that a server on this machine has from `origin`, for an endpoint of this machine.
     fn of_this_machine(
         &self,
         root: Credentials,
-        data: &Path,
+        origin: &str,
         endpoint: &Endpoint,
     ) -> Result<(sign::Credentials, Endpoint), CredentialsError> {
         let elsewhere =
-            || CredentialsError::OfThisMachine { data: data.to_owned(), host: endpoint.host.clone() };
+            || CredentialsError::OfThisMachine { origin: origin.to_owned(), host: endpoint.host.clone() };
         Ok((self.with_region(root), endpoint.on_this_machine().ok_or_else(elsewhere)?))
     }
 
@@ -85,13 +96,19 @@ impl Signing {
         }
     }
 
-    /// The credentials in the environment, or in the profile that is named.
+    /// The credentials of the profile that the command line names, in the environment, or of the profile that is named there.
     fn of_a_client_named(&self) -> Result<Option<sign::Credentials>, CredentialsError> {
-        if let Some(client) = Credentials::of_a_client() {
+        if let Some(profile) = &self.profile {
+            return self.of_profile_named(profile).map(Some);
+        }
+        if let Some(client) = Credentials::of_a_client()? {
             return Ok(Some(self.with_region(client)));
         }
-        let Some(profile) = &self.profile else { return Ok(None) };
-        self.of_profile(profile)?.map(Some).ok_or_else(|| CredentialsError::NoProfile(profile.clone()))
+        credentials::variable("AWS_PROFILE").map(|profile| self.of_profile_named(&profile)).transpose()
+    }
+
+    fn of_profile_named(&self, name: &str) -> Result<sign::Credentials, CredentialsError> {
+        self.of_profile(name)?.ok_or_else(|| CredentialsError::NoProfile(name.to_owned()))
     }
 
     fn of_profile(&self, name: &str) -> Result<Option<sign::Credentials>, CredentialsError> {

@@ -74,10 +74,49 @@ fn what_a_server_keeps_signs_for_no_other_machine() {
         let here = said(&[command, &["--endpoint", "http://127.0.0.1:1", "--data", "data"]].concat(), &[]);
         assert!(!here.contains(refusal), "{command:?}: {here}");
     }
-    // What is said of root is for the endpoint that is said.
+    // Nor do root's variables, which a container has for its server, whatever endpoint is named in it.
+    std::fs::remove_dir_all(home.path().join("data")).unwrap();
     let root = [("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY), ("STRATUM_ROOT_SECRET_KEY", SECRET_KEY)];
-    let asked = said(&["status", "--endpoint", "http://stranger.invalid"], &root);
+    let there = ["status", "--endpoint", "http://stranger.invalid"];
+    let asked = said(&there, &root);
+    assert!(asked.contains(refusal) && asked.contains("STRATUM_ROOT_ACCESS_KEY"), "{asked}");
+    let here = said(&["status", "--endpoint", "http://127.0.0.1:1"], &root);
+    assert!(!here.contains(refusal), "{here}");
+    // What a client's variables or a profile say is for the endpoint that is said.
+    let client = [("AWS_ACCESS_KEY_ID", ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", SECRET_KEY)];
+    let asked = said(&there, &[root, client].concat());
     assert!(!asked.contains(refusal), "{asked}");
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let profile = "[ops]\naws_access_key_id = A\naws_secret_access_key = secret\n";
+    std::fs::write(home.path().join(".aws/credentials"), profile).unwrap();
+    let asked = said(&[there.as_slice(), &["--profile", "ops"]].concat(), &root);
+    assert!(!asked.contains(refusal), "{asked}");
+    let half = said(&there, &client[..1]);
+    assert!(half.contains("set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither"), "{half}");
+}
+
+/// A key in the environment comes out of a file, which may end with the end of a line; a profile that the command line names goes before.
+#[test]
+fn keys_are_taken_without_what_is_around_them() {
+    let (server, home) = (Server::start(), tempfile::tempdir().unwrap());
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let profile = "[nobody]\naws_access_key_id = NOBODY\naws_secret_access_key = secret\n";
+    std::fs::write(home.path().join(".aws/credentials"), profile).unwrap();
+    let padded = [format!(" {ACCESS_KEY}\n"), format!("{SECRET_KEY}\r\n")];
+    for names in [
+        ["STRATUM_ROOT_ACCESS_KEY", "STRATUM_ROOT_SECRET_KEY"],
+        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+    ] {
+        for args in [["status"].as_slice(), &["ls"]] {
+            let mut command = command(&server, args);
+            command.current_dir(home.path()).env_clear().env("HOME", home.path());
+            command.envs(names.iter().zip(&padded));
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+            let output = command.args(["--profile", "nobody"]).output().unwrap();
+            assert!(!output.status.success(), "{names:?} {args:?}");
+        }
+    }
 }
 
 #[test]
