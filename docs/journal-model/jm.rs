@@ -15,11 +15,11 @@ const DOWN: u8 = 0; const OPENING: u8 = 1; const IDLE: u8 = 2; const FLIGHT: u8 
 struct Ep { num: u8, parent: u8, ne: u8, ents: [u8; 7] }
 #[derive(Clone, PartialEq, Eq)]
 struct St { mode: u8, cur: u8, phase: u8, pend: u8, le: u8, nep: u8, ng: u8, par: [u8; G], acked: u8, served: u8, gone: u8, ep: [Ep; E], st: [u8; N], c: [[u16; E]; N] }
-#[derive(Clone, Copy, PartialEq)] enum Budget { S, A, R, U }
+#[derive(Clone, Copy, PartialEq)] enum Budget { S, A, R, U, D }
 #[derive(Clone)]
 struct Cfg { n: usize, n0: usize, m: usize, emax: usize, gmax: usize, phases: Vec<&'static str>, numopened: bool, voidun: bool, copy: u8, budget: Budget,
   pc: bool, setp: u8, growrule: u8, ackmiss: usize, quorum_slack: usize, ro: bool, whole: bool, drop: bool, dead: bool, openrule: u8, needopen: bool, maxst: usize, jointq: bool, writecap: bool, anyfail: bool, voidlit: bool,
-  giveup: u8, forget: u8, heal: u8, drain: bool, revive: bool }
+  giveup: u8, forget: u8, heal: u8, drain: bool, revive: bool, replace: u8 }
 
 fn key(s: &St, n: usize) -> Vec<u8> {
   let mut v = Vec::with_capacity(96);
@@ -122,26 +122,46 @@ fn allowed(s: &St, f: &Cfg) -> bool {
     Budget::R => (0..s.nep as usize).all(|g| { // at most m lost or absent of the last open set, and of every newer set whose header is on a surviving drive
       let named = g == s.le as usize || (s.ep[g].num >= s.ep[s.le as usize].num && (0..f.n).any(|d| !dead(s.st[d]) && h(s.c[d][g]) > 0)) || (s.mode != DOWN && g == s.cur as usize);
       !named || ((set_of(s, f, g) & !upmask(s, f)).count_ones() as usize <= f.m && (prev_of(s, f, g) & !upmask(s, f)).count_ones() as usize <= f.m) }),
+    Budget::D => { let alive = (0..f.n).filter(|&d| !dead(s.st[d])).fold(0, |a, d| a | 1 << d); // as R, but any number may be absent: a start with too few must refuse
+      (0..s.nep as usize).all(|g| { let named = g == s.le as usize || (s.ep[g].num >= s.ep[s.le as usize].num && (0..f.n).any(|d| !dead(s.st[d]) && h(s.c[d][g]) > 0)) || (s.mode != DOWN && g == s.cur as usize);
+        !named || ((set_of(s, f, g) & !alive).count_ones() as usize <= f.m && (prev_of(s, f, g) & !alive).count_ones() as usize <= f.m) }) }
     Budget::U => true }
 }
+/// Must recovery go on with every start that the budget allows?
+fn lives(f: &Cfg) -> bool { !matches!(f.budget, Budget::U | Budget::D) }
 fn ack(s: &mut St, f: &Cfg, head: u8) { s.acked = head; s.served = head; if f.budget == Budget::A { for d in 0..f.n { if s.st[d] == DEADF { s.st[d] = DEAD } if s.st[d] == ABSF { s.st[d] = ABS } } } }
 
+/// The drives of the new set alone that may be members beside a pool that is too small (ADR 33): those that were put in the place of dead ones, which count as
+/// replaced. None, if the drives of the set before that are no members and may come back could open an epoch. 2: a mutant that takes absent ones for dead.
+fn successors(s: &St, f: &Cfg, up: usize, set: usize, prev: usize) -> usize {
+  let pool = up & set & prev;
+  if f.replace == 0 || pool.count_ones() as usize > f.m { return 0; }
+  let others = (0..f.n).filter(|&d| (prev & !pool) >> d & 1 == 1 && !dead(s.st[d])).count();
+  if f.replace != 2 && others + f.m >= prev.count_ones() as usize { return 0; }
+  up & set & !prev
+}
+/// The members that an epoch may have: all of a pool that is too small, and successors. 3: a mutant that may pass the pool over.
+fn members(f: &Cfg, pool: usize, more: usize) -> Vec<usize> {
+  if more == 0 || f.replace == 3 { return subsets(pool | more, f.m + 1); }
+  subsets(more, f.m + 1 - pool.count_ones() as usize).into_iter().map(|x| x | pool).collect()
+}
+
 /// The sets a new epoch may have, and from which drives its members come.
-fn sets(s: &St, f: &Cfg, e: usize, up: usize) -> Vec<((usize, usize), usize)> { // ((set, previous set), member pool)
+fn sets(s: &St, f: &Cfg, e: usize, up: usize) -> Vec<((usize, usize), usize, usize)> { // ((set, previous set), member pool, successors)
   if f.growrule == 3 && f.setp != 0 {
     let (st, pv) = (set_of(s, f, e), prev_of(s, f, e));
     if s.mode == DOWN || s.le as usize != e { // not known to be open on all its members: both sets bind
-      if st != pv { return vec![((st, pv), up & st & pv)]; } }
+      if st != pv { return vec![((st, pv), up & st & pv, successors(s, f, up, st, pv))]; } }
     let ns = if f.setp == 1 { up } else { st | up };
-    if f.drain && ns != st { return vec![((ns, st), up & st & ns), ((st, st), up & st)]; } // a drained one stays out, or is taken in again
-    return vec![((ns, st), up & st & ns)];
+    if f.drain && ns != st { return vec![((ns, st), up & st & ns, successors(s, f, up, ns, st)), ((st, st), up & st, 0)]; } // a drained one stays out, or is taken in again
+    return vec![((ns, st), up & st & ns, successors(s, f, up, ns, st))];
   }
   let old = set_of(s, f, e); let full = (1 << f.n) - 1;
   let set = match f.setp { 0 => full, 1 => up, _ => old | up };
   let pool = match f.growrule { 0 => up, 1 => up & old,
     _ => { let mut p = up & old; // 2: also inside the set of every newer or equal header seen and of the epoch before
       for g in 0..s.nep as usize { if g != e && (0..f.n).any(|d| up >> d & 1 == 1 && h(s.c[d][g]) > 0) && s.ep[g].num + 1 >= s.ep[e].num { p &= set_of(s, f, g); } } p } };
-  vec![((set, 0), pool & set)]
+  vec![((set, 0), pool & set, 0)]
 }
 
 fn succ(s: &St, f: &Cfg, out: &mut Vec<Out>) {
@@ -156,27 +176,29 @@ fn succ(s: &St, f: &Cfg, out: &mut Vec<Out>) {
       if allowed(&t, f) {
         let what = format!("start with {} present", names(up));
         let rs = recover(&t, f, up);
-        if rs.is_empty() { if f.budget != Budget::U { out.push(Out::Bad(what.clone(), "P3: no opened epoch is visible".into())); } }
+        if rs.is_empty() { if lives(f) { out.push(Out::Bad(what.clone(), "P3: no opened epoch is visible".into())); } }
         for r in rs {
           let set = set_of(&t, f, r.e);
           let mut missing = (set & !up).count_ones() as usize;
           if f.growrule == 3 && f.setp != 0 { missing = missing.max((prev_of(&t, f, r.e) & !up).count_ones() as usize); }
           if f.jointq { for g in 0..t.nep as usize { if t.ep[g].num >= t.ep[r.e].num && (0..n).any(|d| up >> d & 1 == 1 && h(t.c[d][g]) > 0) { missing = missing.max((set_of(&t, f, g) & !up).count_ones() as usize); } } }
-          if missing > f.m + f.quorum_slack { if f.budget != Budget::U { out.push(Out::Bad(what.clone(), format!("P3: recovery refuses: {} of the recognised drives are missing", missing))); } continue; }
-          if r.hole { if f.budget != Budget::U || (f.setp == 0) { out.push(Out::Bad(what.clone(), format!("P1/P3: the chain of epoch n.{} (head g{}) has a hole: an earlier entry is on no present drive", t.ep[r.e].num, r.head))); } continue; }
+          // A set of 2m can be short of members though no more than m are missing: such a start serves nothing.
+          if f.replace > 0 && sets(&t, f, r.e, up).into_iter().all(|(_, pool, more)| members(f, pool, more).is_empty()) { continue; }
+          if missing > f.m + f.quorum_slack { if lives(f) { out.push(Out::Bad(what.clone(), format!("P3: recovery refuses: {} of the recognised drives are missing", missing))); } continue; }
+          if r.hole { if lives(f) || (f.setp == 0) { out.push(Out::Bad(what.clone(), format!("P1/P3: the chain of epoch n.{} (head g{}) has a hole: an earlier entry is on no present drive", t.ep[r.e].num, r.head))); } continue; }
           if !is_anc(&t, t.acked, r.head) { out.push(Out::Bad(what.clone(), format!("P1: acknowledged g{} is missing; the recovery adopts epoch n.{} with head g{}", t.acked, t.ep[r.e].num, r.head))); continue; }
           if !is_anc(&t, t.served, r.head) { out.push(Out::Bad(what.clone(), format!("P2: served (unacknowledged) g{} is missing; the recovery adopts head g{}", t.served, r.head))); continue; }
           if let Some(back) = (1..=t.ng).find(|&x| t.gone >> x & 1 == 1 && is_anc(&t, x, r.head)) { out.push(Out::Bad(what.clone(), format!("P4: g{} is back after an epoch without it was served; the recovery adopts head g{}", back, r.head))); continue; }
           let num = (0..t.nep as usize).filter(|&g| (0..n).any(|d| up >> d & 1 == 1 && h(t.c[d][g]) > 0 && (!f.numopened || o(t.c[d][g]) > 0))).map(|g| t.ep[g].num).max().unwrap_or(0) + 1;
           let mut could = false;
-          for (ns, pool) in sets(&t, f, r.e, up) { for mem in subsets(pool, f.m + 1) {
+          for (ns, pool, more) in sets(&t, f, r.e, up) { for mem in members(f, pool, more) {
             could = true;
             if let Some(u) = open_new(&t, f, r.head, num, mem, ns, false, 0) {
               out.push(Out::Next(format!("{}: adopts epoch n.{}, head g{}; begins epoch n.{} on {}{}", what, t.ep[r.e].num, r.head, num, names(mem), if f.setp != 0 { format!(" set {}", names(ns.0)) } else { String::new() }), u)); }
           } }
           if !could {
             if f.ro { let mut u = t.clone(); u.served = r.head; u.mode = DOWN; norm(&mut u, f); for d in 0..n { if absent(u.st[d]) { u.st[d] = UP } } out.push(Out::Next(format!("{}: fewer than m+1 healthy, serves head g{} read-only; stops", what, r.head), u)); }
-            else if f.needopen && f.budget != Budget::U && set.count_ones() as usize >= 2 * f.m + 1 { out.push(Out::Bad(what.clone(), "P3: fewer than m+1 drives to open an epoch on".into())); }
+            else if f.needopen && lives(f) && set.count_ones() as usize >= 2 * f.m + 1 { out.push(Out::Bad(what.clone(), "P3: fewer than m+1 drives to open an epoch on".into())); }
             else if f.needopen && f.setp == 0 { out.push(Out::Bad(what.clone(), "P3: fewer than m+1 drives to open an epoch on".into())); }
           }
         }
@@ -216,9 +238,9 @@ fn succ(s: &St, f: &Cfg, out: &mut Vec<Out>) {
   match s.mode {
     REOPEN => {
       let head = head_of(s, e); let le = if f.setp == 0 || f.growrule == 3 { e } else { s.le as usize };
-      for (ns, mut pool) in sets(s, f, le, up) { if f.growrule == 2 { pool &= set_of(s, f, e); }
+      for (ns, mut pool, more) in sets(s, f, le, up) { if f.growrule == 2 { pool &= set_of(s, f, e); }
         if f.writecap && (set_of(s, f, le) & !up).count_ones() as usize > f.m { continue; }
-        for mem in subsets(pool, f.m + 1) {
+        for mem in members(f, pool, more) {
         let num = s.ep[e].num + 1;
         if let Some(u) = open_new(s, f, head, num, mem, ns, false, s.pend) { out.push(Out::Next(format!("the run begins epoch n.{} on {}{} with a copy of g{}", num, names(mem), if f.setp != 0 { format!(" set {}", names(ns.0)) } else { String::new() }, head), u)); }
         // Nowhere was space for an epoch with the group in flight, and it was answered `unknown`; now one opens without it.
@@ -269,6 +291,9 @@ fn succ(s: &St, f: &Cfg, out: &mut Vec<Out>) {
         for drained in leaving {
           let stay = set & up & !drained;
           if stay.count_ones() as usize <= f.m || !is_whole(s, f, head_of(s, e), stay, if f.forget == 3 { 1 } else { 0 }) { continue; }
+          // Those that were replaced never come back, and all leave.
+          let gone = if f.replace > 0 { (0..n).filter(|&d| lost >> d & 1 == 1 && dead(s.st[d])).fold(0, |a, d| a | 1 << d) } else { 0 };
+          let (lost, drained) = (lost & !gone, drained | gone);
           let may = ((set & !drained).count_ones() as usize).saturating_sub(2 * f.m + 1);
           let go = if f.forget == 2 { lost.count_ones() as usize } else { may.min(lost.count_ones() as usize) };
           for out_ in subsets(lost, go) { let ns = set & !drained & !out_; if ns == set { continue; }
@@ -298,16 +323,16 @@ fn finish(t: &mut St, f: &Cfg, txt: &mut String) {
   if f.giveup > 0 { t.gone = (1..=t.ng).filter(|&x| !is_anc(t, x, head)).fold(0, |a, x| a | 1 << x); }
 }
 fn main() {
-  let mut f = Cfg { n: 4, n0: 0, m: 1, emax: 4, gmax: 3, phases: vec!["HC", "O"], numopened: false, voidun: false, copy: 1, budget: Budget::S, pc: false, setp: 0, growrule: 1, ackmiss: 0, quorum_slack: 0, ro: false, whole: false, drop: false, dead: true, openrule: 0, needopen: true, maxst: 200_000_000, jointq: false, writecap: false, anyfail: false, voidlit: false, giveup: 0, forget: 0, heal: 0, drain: false, revive: false };
+  let mut f = Cfg { n: 4, n0: 0, m: 1, emax: 4, gmax: 3, phases: vec!["HC", "O"], numopened: false, voidun: false, copy: 1, budget: Budget::S, pc: false, setp: 0, growrule: 1, ackmiss: 0, quorum_slack: 0, ro: false, whole: false, drop: false, dead: true, openrule: 0, needopen: true, maxst: 200_000_000, jointq: false, writecap: false, anyfail: false, voidlit: false, giveup: 0, forget: 0, heal: 0, drain: false, revive: false, replace: 0 };
   let mut label = String::new();
   for a in std::env::args().skip(1) { let (k, v) = a.split_once('=').unwrap_or((&a, "")); let u = || v.parse::<usize>().unwrap();
     match k { "n" => f.n = u(), "n0" => f.n0 = u(), "m" => f.m = u(), "e" => f.emax = u() + 1, "g" => f.gmax = u(),
       "open" => f.phases = match v { "HO-C" => vec!["HO", "C"], "HOC" => vec!["HOC"], "H-O-C" => vec!["H", "O", "C"], "HC-O" => vec!["HC", "O"], "H-C-O" => vec!["H", "C", "O"], _ => panic!() },
       "num" => f.numopened = v == "opened", "void" => { f.voidun = v == "any"; f.voidlit = v == "lit" }, "anyfail" => f.anyfail = u() == 1, "copy" => f.copy = match v { "none" => 0, "last" => 1, _ => 9 },
-      "budget" => f.budget = match v { "S" => Budget::S, "A" => Budget::A, "R" => Budget::R, _ => Budget::U }, "pc" => f.pc = u() == 1,
+      "budget" => f.budget = match v { "S" => Budget::S, "A" => Budget::A, "R" => Budget::R, "D" => Budget::D, _ => Budget::U }, "pc" => f.pc = u() == 1,
       "set" => f.setp = match v { "fixed" => 0, "healthy" => 1, _ => 2 }, "grow" => f.growrule = u() as u8, "ackmiss" => f.ackmiss = u(), "slack" => f.quorum_slack = u(), "ro" => f.ro = u() == 1,
       "whole" => f.whole = u() == 1, "drop" => f.drop = u() == 1, "dead" => f.dead = u() == 1, "openrule" => f.openrule = u() as u8, "needopen" => f.needopen = u() == 1, "max" => f.maxst = u(), "jointq" => f.jointq = u() == 1, "writecap" => f.writecap = u() == 1, "label" => label = v.into(),
-      "giveup" => f.giveup = u() as u8, "forget" => f.forget = u() as u8, "heal" => f.heal = u() as u8, "drain" => f.drain = u() == 1, "revive" => f.revive = u() == 1,
+      "giveup" => f.giveup = u() as u8, "forget" => f.forget = u() as u8, "heal" => f.heal = u() as u8, "drain" => f.drain = u() == 1, "revive" => f.revive = u() == 1, "replace" => f.replace = u() as u8,
       _ => { println!("unknown {}", k); return; } } }
   if f.n0 == 0 { f.n0 = f.n; }
   let z = Ep::default();

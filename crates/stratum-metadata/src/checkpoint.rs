@@ -71,7 +71,9 @@ pub(crate) enum CheckpointError {
     #[error("the index differs from the applied records: it must be rebuilt from the last checkpoint")]
     Mismatch,
     /// With the next checkpoint the one before would go, which has what is lost.
-    #[error("a block of the index is lost that the checkpoint before has: the index is built anew from that one first")]
+    #[error(
+        "a block of the index is lost that the checkpoint before has: the index is built anew from that one first"
+    )]
     InTheOneBefore,
     #[error(transparent)]
     Tree(#[from] TreeError),
