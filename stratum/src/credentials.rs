@@ -77,7 +77,9 @@ impl Credentials {
     /// Root's credentials in the variables `STRATUM_ROOT_...`, if they are set.
     pub fn from_environment() -> Result<Option<Credentials>, CredentialsError> {
         match Credentials::of_pair(ROOT_VARIABLES, ROOT_VARIABLES.map(variable))? {
-            Some(root) if root.access_key.len() < 3 || root.secret_key.len() < 8 => Err(CredentialsError::Short),
+            Some(root) if root.access_key.len() < 3 || root.secret_key.len() < 8 => {
+                Err(CredentialsError::Short)
+            }
             root => Ok(root),
         }
     }

@@ -57,8 +57,8 @@ pub fn restore(set: &Set, backup: &Path) -> Result<(), String> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(format!("the backup's {FILE}: {error}")),
     };
-    let restored =
-        parse(&content).ok_or(format!("the backup's {FILE} makes no sense to this binary: use a newer one"))?;
+    let restored = parse(&content)
+        .ok_or(format!("the backup's {FILE} makes no sense to this binary: use a newer one"))?;
     let known = read(set).unwrap_or_default();
     let all = union(&known, &restored);
     match all == known {

@@ -408,9 +408,7 @@ pub(super) fn unmounted(place: &str, disk: &std::path::Path) -> String {
 
 /// A drive of another store.
 pub(super) fn foreign(place: &str, found: SetId) -> String {
-    format!(
-        "{place} holds a drive of another store ({found}): it is not used, and nothing is written to it"
-    )
+    format!("{place} holds a drive of another store ({found}): it is not used, and nothing is written to it")
 }
 
 /// A disk that was being taken into the set when that was cut short.
