@@ -32,6 +32,7 @@ pub use slots::{DriveSlot, DriveState};
 use crate::ambient::{Clock, Entropy};
 use crate::blob::{Geometry, Tier};
 use crate::drive::{Drive, DriveId, DriveIo, Roster, Threads};
+use change::Patience;
 use identity::Formation;
 use roll::Roll;
 use std::path::PathBuf;
@@ -113,6 +114,7 @@ pub struct Set {
     threads: Threads,
     clock: Arc<dyn Clock>,
     watch: watch::Watch,
+    patience: Patience,
 }
 
 #[derive(Debug)]

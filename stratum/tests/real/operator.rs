@@ -95,6 +95,19 @@ fn what_a_server_keeps_signs_for_no_other_machine() {
     assert!(half.contains("set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither"), "{half}");
 }
 
+/// In a query it would come to name another folder.
+#[test]
+fn a_path_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::OsStr::from_bytes(b"/mnt/d\xff");
+    for action in ["replace", "drain", "keep", "remove"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+        let output = command.args(["drive", action]).arg(path).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains("isn't UTF-8"), "{action}: {said}");
+    }
+}
+
 /// A key in the environment comes out of a file, which may end with the end of a line; a profile that the command line names goes before.
 #[test]
 fn keys_are_taken_without_what_is_around_them() {

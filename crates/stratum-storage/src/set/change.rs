@@ -26,10 +26,20 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing_mutex::parkinglot::MutexGuard;
 
-/// How long the drives may take to write their identities before the change goes on without those that have not.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a change waits for another one to end.
-const TURN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a change waits for what may hang.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// For another change to end.
+    pub(super) turn: Duration,
+    /// For the drives to write their identities, before it goes on without those that have not.
+    pub(super) answer: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { turn: Duration::from_secs(60), answer: Duration::from_secs(15) }
+    }
+}
 
 /// What a change came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +159,7 @@ impl Set {
     /// Waits for the [`Turn`], but not for ever: a disk that is taken in may hang, and operators are to be told that
     /// rather than to wait with it.
     pub fn turn(&self) -> Result<Turn<'_>, ChangeError> {
-        let next = self.next_revision.try_lock_for(TURN_TIMEOUT).ok_or(ChangeError::Busy)?;
+        let next = self.next_revision.try_lock_for(self.patience.turn).ok_or(ChangeError::Busy)?;
         Ok(Turn { set: self, next })
     }
 
@@ -452,7 +462,7 @@ impl Set {
         }
         drop(sender);
         let (mut written, mut problem) = (0, String::from("too few hot drives are healthy"));
-        let late = after(ANSWER_TIMEOUT);
+        let late = after(self.patience.answer);
         for _ in 0..drives.len() {
             let answer = select! {
                 recv(answers) -> answer => answer.ok(),

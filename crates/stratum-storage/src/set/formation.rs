@@ -6,6 +6,7 @@
 //! highest revision of the roll counts: what it says is written to all others that it names. Once the journal was
 //! opened each says so too, as *begun*: a journal that is then on none of the drives was lost, and is not a new one.
 
+use super::change::Patience;
 use super::identity::{self, Formation, Identity, SetId};
 use super::look::{PlaceContent, inspect, inspect_open, other_than};
 use super::roll::{Roll, RollEntry, Shape, Standing};
@@ -336,6 +337,7 @@ fn assemble(
         threads: config.threads,
         clock,
         watch: Watch::default(),
+        patience: Patience::default(),
     })
 }
 

@@ -31,12 +31,16 @@ impl Rack {
     }
 
     fn open(&self) -> Result<Set, SetError> {
+        self.open_with(Threads::Caller)
+    }
+
+    fn open_with(&self, threads: Threads) -> Result<Set, SetError> {
         let geometry = self.geometry;
         let root = |drive: &Arc<SimulatedDrive>| Root::Open(drive.attach());
         let tiers = TIERS.iter().zip(<[_; 2]>::from(self.drives.split_at(geometry.shards()))).map(
             |(tier, drives)| TierConfig { tier: *tier, geometry, drives: drives.iter().map(root).collect() },
         );
-        let config = SetConfig { tiers: tiers.collect(), threads: Threads::Caller };
+        let config = SetConfig { tiers: tiers.collect(), threads };
         Set::open(&config, self.ambient.clone(), self.ambient.as_ref())
     }
 

@@ -3,6 +3,7 @@
 use crate::world::{Server, World, body, run};
 use bytes::Bytes;
 use stratum_storage::blob::{BlobRef, Geometry, Tier, VolumeId};
+use stratum_storage::drive::simulated::Op;
 use stratum_storage::readpath::ReadError;
 use stratum_storage::volume::{VolumeEvent, VolumeState};
 
@@ -38,6 +39,32 @@ fn deleted_stripes_are_punched_on_all_shards() {
         }
         assert!(matches!(server.get(&blobs[1].0).await, Err(ReadError::Damaged { .. })), "it is gone");
         assert_eq!(server.volumes.tend().await.unwrap(), Default::default());
+    });
+}
+
+#[test]
+fn what_a_drive_does_not_give_back_keeps_nothing_waiting_and_comes_back_with_the_next_start() {
+    run(async {
+        let world = World::new(G);
+        let server = world.start().await;
+        let blobs = put_some(&server, 4, 1 << 20).await;
+        let before = used(&world);
+        server.delete(&blobs[1].0);
+        world.disks[2].refuse_nth(Op::Write, 1);
+        assert_eq!(server.volumes.tend().await.unwrap().punched, 5 * 266_240);
+        assert!(server.drives.iter().all(|drive| drive.is_healthy()), "the drive is none the worse for it");
+        assert_eq!(
+            server.volumes.tend().await.unwrap(),
+            Default::default(),
+            "it isn't tried again and again"
+        );
+        drop(server);
+        let server = world.start().await;
+        server.volumes.tend().await.unwrap();
+        assert!(used(&world) <= before - 6 * 262_144, "{} of {before}", used(&world));
+        for kept in [0, 2, 3] {
+            assert!(server.get(&blobs[kept].0).await.unwrap() == blobs[kept].1);
+        }
     });
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::set::{ChangeError, Changed, DriveState};
+use std::time::Duration;
 
 /// A hot and a cold tier whose second hot drive is erased under the feet of the server, which serves epoch 7.
 fn with_a_lost_drive() -> (Rack, Set) {
@@ -476,4 +477,39 @@ fn nothing_is_deleted_for_a_change_that_too_few_could_hold() {
     let refused = replace(&rack, &set, 0, true);
     assert!(matches!(refused, Err(ChangeError::NotDurable { written: 1, needed: 2, .. })), "{refused:?}");
     assert!(rack.drives[0].files().contains(&"f".to_owned()));
+}
+
+#[test]
+fn a_change_goes_on_without_drives_that_do_not_answer_where_enough_do() {
+    let rack = Rack::new();
+    let mut set = rack.open_with(Threads::Own).unwrap();
+    set.serve(7).unwrap();
+    set.patience.answer = Duration::from_secs(3);
+    let drain = |slot: usize| set.drain(std::slice::from_ref(&set.drives(Tier::Cold)[slot]), true);
+    rack.drives[0].stall_opens(true);
+    assert_eq!(drain(0).unwrap(), Changed::Done);
+    rack.drives[1].stall_opens(true);
+    match drain(1) {
+        Err(ChangeError::NotDurable { written: 1, needed: 2, problem }) => {
+            assert!(problem.contains("doesn't answer"), "{problem}");
+        }
+        other => panic!("{other:?}"),
+    }
+    [0, 1].into_iter().for_each(|bay| rack.drives[bay].stall_opens(false));
+    assert_eq!(drain(1).unwrap(), Changed::Done, "given again");
+    drop(set);
+    let set = rack.open().unwrap();
+    let draining = set.drives(Tier::Cold).iter().filter(|drive| drive.is_draining()).count();
+    assert_eq!((draining, missing(&set)), (2, vec![]));
+}
+
+#[test]
+fn a_change_waits_for_another_and_not_for_ever() {
+    let (rack, mut set) = with_a_lost_drive();
+    set.patience.turn = Duration::from_millis(50);
+    let turn = set.turn().unwrap();
+    let refused = std::thread::scope(|scope| scope.spawn(|| set.turn().map(drop)).join().unwrap());
+    assert!(matches!(refused, Err(ChangeError::Busy)), "{refused:?}");
+    drop(turn);
+    assert_eq!(replace(&rack, &set, 1, false).unwrap(), Changed::Done);
 }
