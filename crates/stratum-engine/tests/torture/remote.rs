@@ -302,7 +302,7 @@ pub async fn bring_all(life: &mut Life<'_>) -> String {
         if looks >= WAIT && may_stay(life, misled) {
             return format!("{} of {} volumes wait", left.len(), meant.len());
         }
-        let failures = (failed_uploads(life.run) - failed).min(MOST_FAILURES);
+        let failures = failed_uploads(life.run).saturating_sub(failed).min(MOST_FAILURES);
         let status = life.run.uploader.status();
         assert!(
             looks < WAIT + failures * LOOKS_UNTIL_TRIED_AGAIN,

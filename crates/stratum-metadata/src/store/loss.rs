@@ -155,9 +155,7 @@ impl Metadata {
             ),
         })
     }
-}
 
-impl Metadata {
     /// Visits what is known of the pairs with `from <= key < to`: what names the buckets of lost keys may be lost itself.
     fn scan_around_lost(
         &self,
