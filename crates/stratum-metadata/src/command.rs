@@ -13,7 +13,7 @@ pub use outcome::{Deleted, Outcome, Refusal};
 
 use crate::record::{
     AccessKeyRecord, AccountName, BucketConfiguration, BucketDocument, BucketId, BucketRecord, DecodeError,
-    DefaultEncryption, DocumentKind, ETag, Grant, IdentityKind, IdentityRecord, LastPart, LegalHold, Level,
+    DefaultEncryption, DocumentKind, Grant, IdentityKind, IdentityRecord, LastPart, LegalHold, Level,
     ManagedPolicyRecord, Notice, ObjectLock, ObjectOwnership, ObjectRecord, Owner, PartRecord,
     PublicAccessBlock, Quota, Retention, StorageClass, TakesLevel, TierDecision, TierPin, UploadId,
     UploadRecord, VersionId, Versioning, decode, encode,

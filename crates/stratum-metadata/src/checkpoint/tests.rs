@@ -452,7 +452,7 @@ fn killed_in_merge(
 /// Merges, and gives the checkpoint and the number of turns.
 fn merged(state: &State, closed: &Closed) -> (Checkpoint, usize) {
     let turns = Cell::new(0);
-    let checkpoint = merge(closed, &state.drives.files, &|_| turns.set(turns.get() + 1)).unwrap();
+    let checkpoint = merge(closed, &state.drives.files, &|_| turns.set(turns.get() + 1), &|| true).unwrap();
     is(&checkpoint, &state.pairs);
     is(state.newest().unwrap().as_ref(), &state.pairs);
     (checkpoint, turns.get())
