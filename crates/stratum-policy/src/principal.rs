@@ -74,19 +74,18 @@ impl Principals {
     }
 
     pub(crate) fn include(&self, who: &Requester<'_>) -> bool {
-        let any = |all: &[Principal]| all.iter().any(|one| one.is(who));
         match self {
-            Principals::These(all) => any(all),
-            Principals::AllBut(all) => !any(all),
+            Principals::These(all) => all.iter().any(|one| one.is(who)),
+            // The list of `NotPrincipal` names a user or a session beside its account, and exempts only those whom it
+            // names. So an account in it exempts the account's owner, and no member of the account.
+            Principals::AllBut(all) => !all.iter().any(|one| one.names(who)),
         }
     }
 
     /// Whether the requester is named, or everybody is, and not only the requester's account.
     pub(crate) fn name(&self, who: &Requester<'_>) -> bool {
         match self {
-            Principals::These(all) => all.iter().any(|one| {
-                one.is(who) && !matches!((one, who), (Principal::Account(_), Requester::Member { .. }))
-            }),
+            Principals::These(all) => all.iter().any(|one| one.names(who)),
             Principals::AllBut(_) => self.include(who),
         }
     }
@@ -131,6 +130,11 @@ impl Principal {
         let named = kinds.iter().find_map(|kind| name.strip_prefix(kind))?;
         let is_whole = is_name(account) && !named.is_empty() && !named.contains(['*', '?', ':']);
         is_whole.then(|| Principal::Named { account: account.to_owned(), name: name.to_owned() })
+    }
+
+    /// Whether this is the requester, or everybody, and not only the requester's account.
+    fn names(&self, who: &Requester<'_>) -> bool {
+        self.is(who) && !matches!((self, who), (Principal::Account(_), Requester::Member { .. }))
     }
 
     fn is(&self, who: &Requester<'_>) -> bool {

@@ -330,6 +330,19 @@ fn statements() -> impl Strategy<Value = Vec<Plain>> {
     proptest::collection::vec(one, 1..8)
 }
 
+/// Principals of `NotPrincipal`, and whether each exempts the owner of account 1, the user `ann` in it, and a session of
+/// its role `reader`.
+const EXEMPTED: [(&str, [bool; 3]); 8] = [
+    ("1", [true, false, false]),
+    ("arn:aws:iam::1:root", [true, false, false]),
+    ("arn:aws:iam::1:user/ann", [true, false, false]),
+    ("arn:aws:iam::1:user/staff/ann", [false, true, false]),
+    ("arn:aws:iam::1:role/reader", [false, false, true]),
+    ("arn:aws:sts::1:assumed-role/reader/monday", [false, false, true]),
+    ("arn:aws:sts::1:assumed-role/reader/sunday", [false, false, false]),
+    ("arn:aws:iam::2:root", [false, false, false]),
+];
+
 proptest! {
     /// A deny that applies wins wherever it stands; without one the first allow that applies is named.
     #[test]
@@ -347,6 +360,23 @@ proptest! {
             Some((if deny { Effect::Deny } else { Effect::Allow }, format!("statement {}", at + 1)))
         };
         prop_assert_eq!(decided, applies(true).or_else(|| applies(false)));
+    }
+
+    /// A deny for all but a list of principals applies to every member whom the list doesn't name, though the list has
+    /// the member's account. The account's owner is exempted by the account as well.
+    #[test]
+    fn not_principal_exempts_whom_it_names(listed in proptest::collection::vec(0..EXEMPTED.len(), 1..5), asking in 0..3usize) {
+        let listed: Vec<_> = listed.into_iter().map(|at| EXEMPTED[at]).collect();
+        let arns: Vec<_> = listed.iter().map(|(arn, _)| format!("\"{arn}\"")).collect();
+        let policy = parsed(&format!(
+            r#"{{"Effect":"Deny","NotPrincipal":{{"AWS":[{}]}},"Action":"s3:*","Resource":"arn:aws:s3:::b/*"}}"#,
+            arns.join(",")
+        ));
+        let user = ["user/staff/ann".to_owned()];
+        let session = ["role/reader".to_owned(), "assumed-role/reader/monday".to_owned()];
+        let who = [ANN, member(&user), member(&session)][asking];
+        let denied = decided(&policy.unwrap(), who, "s3:GetObject", "b/k", &Known::default()).is_some();
+        prop_assert_eq!(denied, !listed.iter().any(|(_, exempts)| exempts[asking]));
     }
 
     #[test]
