@@ -156,6 +156,17 @@ impl Sealing {
         }
     }
 
+    /// Whether a copy that is sealed so is encrypted otherwise than its source. SSE-S3 is the least that S3 itself does,
+    /// so that the copy of such a source onto itself, which asks for nothing, changes nothing there.
+    pub fn changes(&self, source: &ObjectRecord) -> bool {
+        let before = source.attributes.encryption.as_deref().map(|encryption| &encryption.mode);
+        match (before, self) {
+            (Some(EncryptionMode::S3), Sealing::Clear) => false,
+            (before, Sealing::Clear) => before.is_some(),
+            (before, Sealing::Sealed(sealer)) => before != Some(&sealer.mode),
+        }
+    }
+
     /// What an ETag holds in place of the body's MD5: the MD5 itself, or, where S3's own ETag isn't an MD5 either
     /// (SSE-C and SSE-KMS), a tag that tells nobody anything of the body.
     pub fn etag(&self, md5: [u8; 16]) -> [u8; 16] {

@@ -75,6 +75,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let opened = encryption::open(ctx, &target, Some(admitted), &opening, choose).await;
     let opened = opened.map_err(|error| source.masked(ctx, error))?;
     // This is after the source was opened, since the redirect of an encrypted object is sealed in its record.
+    let encrypts_anew = encrypts_anew || sealing.changes(&opened.object);
     if to_itself && replacement.is_none() && !encrypts_anew {
         check_change(&opened.object, class, redirect.as_deref())?;
     }

@@ -270,6 +270,28 @@ async fn copies_go_from_each_mode_to_each() {
     assert_eq!(client.get("/bucket/same").await.header("x-amz-server-side-encryption"), Some("AES256"));
 }
 
+/// A copy of an object onto itself that asks for nothing is refused unless it changes how the object is encrypted. S3
+/// itself encrypts everything with SSE-S3 at least, so that this is never taken away so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_an_object_onto_itself_may_change_how_it_is_encrypted() {
+    let client = with_bucket().await;
+    let copy = [("x-amz-copy-source", "/bucket/same")];
+    for mode in modes(1) {
+        client.send("PUT", "/bucket/same", &borrowed(&mode.write), "x").await.expect(200);
+        let copied = client.with_headers("PUT", "/bucket/same", &[&copy, &borrowed(&mode.source)], "").await;
+        match mode.name {
+            "clear" | "s3" => copied.refused(400, "InvalidRequest"),
+            _ => drop(copied.expect(200)),
+        }
+        assert_eq!(client.send("GET", "/bucket/same", &[], "").await.expect(200).body, b"x");
+    }
+    client.send("PUT", "/bucket/same", KMS, "x").await.expect(200);
+    client.put("/bucket?encryption", default_of("AES256", "")).await.expect(200);
+    let told = client.send("PUT", "/bucket/same", &copy, "").await.expect(200);
+    assert_eq!(told.header("x-amz-server-side-encryption"), Some("AES256"), "the bucket's default");
+    client.send("PUT", "/bucket/same", &copy, "").await.refused(400, "InvalidRequest");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_an_encrypted_object_onto_itself_changes_its_redirect_or_is_refused() {
     const REDIRECT: &str = "x-amz-website-redirect-location";
