@@ -23,6 +23,8 @@ pub const QUOTAS_SINCE: Level = Level::SECOND;
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The pause between two pages, so that requests come first.
 const PAGE_PAUSE: Duration = Duration::from_millis(2);
+/// How many commands the request that sets a quota waits for, so that what it bounds is counted.
+const COMMANDS_AT_ONCE: usize = 64;
 /// How many of an owner's buckets are looked at together.
 const BUCKETS_A_LOOK: usize = 256;
 
@@ -130,6 +132,43 @@ struct Settled {
 impl Counter {
     pub fn new(metadata: Metadata) -> Counter {
         Counter { metadata, settled: Mutex::new(None) }
+    }
+
+    /// Counts what a quota bounds that was just set, so that it is exact as soon as whoever set it is told. What takes more
+    /// than [`COMMANDS_AT_ONCE`] commands is left to the task.
+    ///
+    /// This isn't done by the command that sets the quota: a replay of one that is older than this would count more than
+    /// was counted then, and would refuse writes that were taken.
+    ///
+    /// # Errors
+    /// When the store can't be read or written, in words.
+    pub async fn count_at_once(&self, of: &QuotaOf) -> Result<(), String> {
+        let buckets = match of {
+            QuotaOf::Bucket(bucket) => vec![*bucket],
+            QuotaOf::User(owner) => {
+                let buckets = self.metadata.local().buckets_of(owner, "", "", COMMANDS_AT_ONCE).await;
+                buckets.map_err(text)?.iter().map(|bucket| bucket.id).collect()
+            }
+        };
+        let mut commands = 0;
+        for bucket in buckets {
+            while commands < COMMANDS_AT_ONCE {
+                let command = match self.metadata.local().usage(bucket).map_err(text)? {
+                    Some(usage) if usage.counted == Counted::All => break,
+                    Some(_) => Command::CountUsage { bucket },
+                    None if matches!(of, QuotaOf::User(_)) => {
+                        Command::SetQuota { of: QuotaOf::Bucket(bucket), quota: Some(Quota::default()) }
+                    }
+                    // The bucket is gone, or its quota is.
+                    None => break,
+                };
+                if let Outcome::Refused(_) = self.propose(command).await? {
+                    break;
+                }
+                commands += 1;
+            }
+        }
+        Ok(())
     }
 
     /// Does one step: a page of the first count that isn't complete, else the start or end of a count.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use stratum_metadata::QUOTAS_SINCE;
+use stratum_metadata::{Counter, QUOTAS_SINCE};
 use stratum_metadata::command::{Command, Outcome, QuotaOf};
 use stratum_metadata::record::{Counted, Quota};
 
@@ -129,9 +129,13 @@ pub(super) async fn change(
         Some(_) => format!("{whose}: the quota is set"),
         None => format!("{whose}: there is no quota"),
     };
-    match metadata.commit(Command::SetQuota { of, quota }, Bytes::new()).await {
+    let is_set = quota.is_some();
+    match metadata.commit(Command::SetQuota { of: of.clone(), quota }, Bytes::new()).await {
         Ok(Outcome::Refused(refusal)) => Err(Refused(StatusCode::CONFLICT, refusal.to_string())),
         Ok(_) => {
+            if is_set && let Err(problem) = Counter::new(metadata.clone()).count_at_once(&of).await {
+                tracing::warn!(problem, "a quota was set, and what it bounds is counted only later");
+            }
             tracing::info!(quota = said, "an operator changed a quota");
             Ok(Json(said))
         }
