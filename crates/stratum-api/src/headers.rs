@@ -41,7 +41,7 @@ const WEBSITE_REDIRECT: HeaderName = HeaderName::from_static("x-amz-website-redi
 /// The tier that an object lies in. The header is Stratum's, since S3 has only the class that was declared.
 const TIER: HeaderName = HeaderName::from_static("x-stratum-tier");
 const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-amz-storage-class");
-const TAGGING_COUNT: HeaderName = HeaderName::from_static("x-amz-tagging-count");
+pub const TAGGING_COUNT: HeaderName = HeaderName::from_static("x-amz-tagging-count");
 const CHECKSUM_TYPE: HeaderName = HeaderName::from_static("x-amz-checksum-type");
 const DEFAULT_TYPE: HeaderValue = HeaderValue::from_static("binary/octet-stream");
 

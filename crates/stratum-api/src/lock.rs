@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use stratum_metadata::record::{Attributes, BucketRecord, LegalHold, Retention, RetentionMode};
 use stratum_storage::ambient::UnixMillis;
 
-const MODE: HeaderName = HeaderName::from_static("x-amz-object-lock-mode");
-const UNTIL: HeaderName = HeaderName::from_static("x-amz-object-lock-retain-until-date");
-const HOLD: HeaderName = HeaderName::from_static("x-amz-object-lock-legal-hold");
+pub const MODE: HeaderName = HeaderName::from_static("x-amz-object-lock-mode");
+pub const UNTIL: HeaderName = HeaderName::from_static("x-amz-object-lock-retain-until-date");
+pub const HOLD: HeaderName = HeaderName::from_static("x-amz-object-lock-legal-hold");
 
 /// The retention and the legal hold that a new version gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

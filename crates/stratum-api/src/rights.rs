@@ -32,12 +32,14 @@ mod delivery;
 mod facts;
 mod grants;
 mod own;
+mod shown;
 
 pub use beside::{
     BYPASS, authorise_copied_tags, authorise_headers, authorise_reading, authorise_said, bypasses_governance,
 };
 pub use delivery::may_deliver_logs;
 pub use facts::{Asker, IamSaid, Said};
+pub use shown::withhold;
 
 use crate::audit::Decided;
 use crate::context::{Account, Caller, Context, Store};

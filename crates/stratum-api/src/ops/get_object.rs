@@ -42,6 +42,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let mut response = Response::new(body);
     *response.status_mut() = opened.selection.status();
     opened.selection.describe(&ctx.headers, &ctx.query, &opened.object, response.headers_mut());
+    rights::withhold(ctx, bucket, key, response.headers_mut())?;
     target.describe(&opened.object, response.headers_mut());
     opening.describe(ctx, &opened.object, response.headers_mut());
     headers::write_tier(tier, response.headers_mut());

@@ -24,6 +24,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let mut response = Response::new(Body::empty());
     *response.status_mut() = selection.status();
     selection.describe(&ctx.headers, &ctx.query, &object, response.headers_mut());
+    rights::withhold(ctx, bucket, key, response.headers_mut())?;
     target.describe(&object, response.headers_mut());
     opening.describe(ctx, &object, response.headers_mut());
     headers::write_tier(ctx.store.bodies.tier_of(&ctx.view, &object)?, response.headers_mut());

@@ -117,7 +117,7 @@ pub fn authorise_reading(asker: &Asker<'_>, resource: &Resource<'_>) -> Result<(
 }
 
 /// The action on this resource, which is another one where the resource is a version that is named.
-fn on(action: &'static str, resource: &Resource<'_>) -> &'static str {
+pub(super) fn on(action: &'static str, resource: &Resource<'_>) -> &'static str {
     operation::on(action, matches!(resource, Resource::Object(_, _, Some(_))))
 }
 

@@ -63,6 +63,57 @@ async fn a_policy_comes_back_as_it_was_put_until_it_is_deleted() {
     refused(&rig.send("GET", "/bucket/k", &[], b"").await, 403, "AccessDenied");
 }
 
+/// Who may read an object is told of its lock and its tags what they may ask for as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_tells_of_lock_and_tags_whom_it_may() {
+    const MODE: &str = "x-amz-object-lock-mode";
+    const UNTIL: &str = "x-amz-object-lock-retain-until-date";
+    const HOLD: &str = "x-amz-object-lock-legal-hold";
+    const TAGS: &str = "x-amz-tagging-count";
+    let rig = Rig::with(Choices { anonymous: false, age: Age::New, ..Choices::default() }).await;
+    let locked = [("x-amz-bucket-object-lock-enabled", "true")];
+    assert_eq!(rig.signed(ROOT, "PUT", "/bucket", &locked, b"").await.status, 200);
+    let given = [
+        (MODE, "GOVERNANCE"),
+        (UNTIL, "2090-01-01T00:00:00Z"),
+        (HOLD, "ON"),
+        ("x-amz-tagging", "a=1&b=2"),
+    ];
+    let made = rig.signed(ROOT, "PUT", "/bucket/k", &given, b"body").await;
+    let versioned = format!("/bucket/k?versionId={}", made.header("x-amz-version-id").unwrap());
+    let seen = async |who, method, target: &str| {
+        let answer = rig.signed(who, method, target, &[], b"").await;
+        assert_eq!(answer.status, 200, "{method} {target}{}", answer.head);
+        [MODE, UNTIL, HOLD, TAGS].map(|name| answer.header(name).is_some())
+    };
+    let of_version = |action: &str| action.replace("Object", "ObjectVersion");
+    for (more, shown) in [
+        ("", [false, false, false, false]),
+        ("s3:GetObjectRetention", [true, true, false, false]),
+        ("s3:GetObjectLegalHold", [false, false, true, false]),
+        ("s3:GetObjectTagging", [false, false, false, true]),
+    ] {
+        let mut statements = vec![allow(THE_OTHER, "s3:GetObject", "{}"), allow(THE_OTHER, "s3:GetObjectVersion", "{}")];
+        if !more.is_empty() {
+            statements.push(allow(THE_OTHER, more, "{}"));
+        }
+        let_in(&rig, &statements.join(",")).await;
+        for method in ["GET", "HEAD"] {
+            assert_eq!(seen(OTHER, method, "/bucket/k").await, shown, "{method} {more}");
+            assert_eq!(seen(ROOT, method, "/bucket/k").await, [true; 4], "{method} {more}");
+            // The tags of a version that is named take the right to those.
+            let of_named = [shown[0], shown[1], shown[2], false];
+            assert_eq!(seen(OTHER, method, &versioned).await, of_named, "{method} {more}");
+        }
+    }
+    let all = ["s3:GetObject", "s3:GetObjectTagging"].map(of_version);
+    let_in(&rig, &all.map(|action| allow(THE_OTHER, &action, "{}")).join(",")).await;
+    assert_eq!(seen(OTHER, "GET", &versioned).await, [false, false, false, true]);
+    // A deny counts for the bucket's owner, too.
+    let_in(&rig, &statement("Deny", EVERYBODY, "s3:GetObjectTagging", "{}")).await;
+    assert_eq!(seen(ROOT, "HEAD", "/bucket/k").await, [true, true, true, false]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_understood_is_refused_in_words_and_changes_nothing() {
     let rig = shut().await;
