@@ -30,7 +30,8 @@ const QUOTED_BYTES: usize = 2 << 10;
 pub struct Logging {
     pub target: String,
     pub prefix: String,
-    pub format: KeyFormat,
+    /// The format of the objects' keys, if the configuration names one. It is told only then, as S3 does it.
+    pub format: Option<KeyFormat>,
     /// The grants that each delivered object gets, where the target bucket uses access control lists.
     pub grants: Vec<Grant>,
 }
@@ -250,7 +251,7 @@ impl Logging {
         };
         let folder =
             |of: OffsetDateTime| format!("{prefix}{owner}/{region}/{bucket}/{}", date(of).replace('-', "/"));
-        match self.format {
+        match self.format.unwrap_or_default() {
             KeyFormat::Simple => format!("{prefix}{}-{}-{unique:016X}", date(delivered), clock(delivered)),
             KeyFormat::Partitioned(DateSource::DeliveryTime) => {
                 format!("{}/{}-{}-{unique:016X}", folder(delivered), date(delivered), clock(delivered))
@@ -333,17 +334,20 @@ mod tests {
     fn keys_of_log_objects_follow_the_configured_format() {
         let log = Log { lines: String::new(), count: 0, first: 1_700_000_000_000, began: Duration::ZERO };
         let key = |format| {
-            let logging = Logging { target: "t".into(), prefix: "log/".into(), format, grants: Vec::new() };
+            let (target, prefix) = ("t".into(), "log/".into());
+            let logging = Logging { target, prefix, format, grants: Vec::new() };
             logging.key(&log, 1_700_100_000_000, ("ann", "us-east-1", "photos"), 0x1234)
         };
-        assert_eq!(key(KeyFormat::Simple), "log/2023-11-16-02-00-00-0000000000001234");
+        for simple in [None, Some(KeyFormat::Simple)] {
+            assert_eq!(key(simple), "log/2023-11-16-02-00-00-0000000000001234");
+        }
         let folder = "log/ann/us-east-1/photos/2023/11";
         assert_eq!(
-            key(KeyFormat::Partitioned(DateSource::DeliveryTime)),
+            key(Some(KeyFormat::Partitioned(DateSource::DeliveryTime))),
             format!("{folder}/16/2023-11-16-02-00-00-0000000000001234")
         );
         assert_eq!(
-            key(KeyFormat::Partitioned(DateSource::EventTime)),
+            key(Some(KeyFormat::Partitioned(DateSource::EventTime))),
             format!("{folder}/14/2023-11-14-00-00-00-0000000000001234")
         );
     }

@@ -26,7 +26,8 @@ struct Enabled<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     target_grants: Option<Grants>,
     target_prefix: &'a str,
-    target_object_key_format: Format,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_object_key_format: Option<Format>,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,13 +66,13 @@ pub fn text(logging: Option<&Logging>, identities: &Identities) -> Result<String
         target_bucket: &logging.target,
         target_grants: (!logging.grants.is_empty()).then(|| grants(&logging.grants)),
         target_prefix: &logging.prefix,
-        target_object_key_format: match logging.format {
+        target_object_key_format: logging.format.map(|format| match format {
             KeyFormat::Simple => Format { simple_prefix: Some(Simple {}), ..Format::default() },
             KeyFormat::Partitioned(source) => Format {
                 partitioned_prefix: Some(Partitioned { partition_date_source: source.name() }),
                 ..Format::default()
             },
-        },
+        }),
     });
     let bytes = crate::xml::text(&Status { xmlns: Namespace, logging_enabled: enabled })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -92,7 +93,7 @@ pub fn read(body: &[u8], grantees: Grantees<'_>) -> Result<Option<Logging>, S3Er
     };
     let target = enabled.trimmed("TargetBucket")?.filter(|target| !target.is_empty());
     let prefix = enabled.text_of("TargetPrefix")?.ok_or(Malformed::WrongElements)?.to_owned();
-    let format = enabled.at_most_one("TargetObjectKeyFormat")?.map(format).transpose()?.unwrap_or_default();
+    let format = enabled.at_most_one("TargetObjectKeyFormat")?.map(format).transpose()?;
     let target = target.ok_or(Malformed::WrongElements)?.to_owned();
     Ok(Some(Logging { target, prefix, format, grants }))
 }
@@ -165,7 +166,9 @@ mod tests {
             </PartitionedPrefix></TargetObjectKeyFormat>";
         let granting = granting("FULL_CONTROL").unwrap();
         assert_eq!(granting.as_ref().map(|logging| logging.grants.len()), Some(2));
-        for logging in [enabled("").unwrap(), enabled(source).unwrap(), of("").unwrap(), granting] {
+        let simple = "<TargetObjectKeyFormat><SimplePrefix/></TargetObjectKeyFormat>";
+        assert_ne!(enabled(simple), enabled(""), "only what was put is told");
+        for logging in [enabled("").unwrap(), enabled(simple).unwrap(), enabled(source).unwrap(), of("").unwrap(), granting] {
             let text = text(logging.as_ref(), &Identities::default()).unwrap();
             assert_eq!(read(text.as_bytes(), Grantees::Kept).unwrap(), logging);
         }

@@ -79,7 +79,10 @@ async fn logging_is_turned_on_where_the_target_lets_logs_in() {
     assert_eq!(status(LOGGING).await.0, 200);
     let told = root(&client, "GET", "/site?logging", "").await;
     assert_eq!(told.element("TargetBucket").as_deref(), Some("logs"));
-    assert!(told.text().contains("<SimplePrefix/>"), "{}", told.text());
+    assert!(!told.text().contains("TargetObjectKeyFormat"), "nobody put it: {}", told.text());
+    let simple = "<TargetObjectKeyFormat><SimplePrefix/></TargetObjectKeyFormat></LoggingEnabled>";
+    assert_eq!(status(&LOGGING.replace("</LoggingEnabled>", simple)).await.0, 200);
+    assert!(root(&client, "GET", "/site?logging", "").await.text().contains("<SimplePrefix/>"));
     assert_eq!(status("<BucketLoggingStatus/>").await.0, 200);
     assert!(!root(&client, "GET", "/site?logging", "").await.text().contains("LoggingEnabled"));
 }
