@@ -9,7 +9,7 @@ mod homes;
 mod room;
 pub mod stopped;
 
-use crate::layout::Home;
+use crate::layout::{DriveFolder, Home, check_apart};
 use crate::status::DriveStatus;
 use homes::Homes;
 use room::Drain;
@@ -40,6 +40,8 @@ pub enum DriveError {
          themselves: say it with --tier, as {choices}, so that the next start finds them where it looks"
     )]
     WhichTier { path: String, choices: String },
+    #[error("{0}; the next start would be refused: name a folder outside of all drives")]
+    NotApart(String),
     #[error(transparent)]
     Change(#[from] ChangeError),
     #[error(
@@ -143,6 +145,7 @@ impl Drives {
         for (_, _, place) in wanted.iter().filter(|_| !unmounted) {
             check_mounted(&self.engine.set, Path::new(place))?;
         }
+        self.check_apart(wanted.iter().map(|(_, _, place)| Path::new(place)))?;
         let mut turn = self.engine.set.turn()?;
         self.check_given_up(path, wipe)?;
         let replaced = wanted.into_iter().map(|(tier, slot, place)| {
@@ -168,6 +171,7 @@ impl Drives {
         for (_, folder) in folders.iter().filter(|_| !unmounted) {
             check_mounted(&self.engine.set, folder)?;
         }
+        self.check_apart(folders.iter().map(|(_, folder)| folder.as_path()))?;
         let added = folders.into_iter().map(|(tier, folder)| {
             let place = folder.display().to_string();
             let changed = self.engine.set.add(tier, Root::Path(folder), wipe, &System)?;
@@ -234,6 +238,20 @@ impl Drives {
         let at = self.engine.set.slots().into_iter().filter(|slot| is_at(&slot.place, path));
         let (removed, others): (Vec<_>, Vec<_>) = at.partition(|slot| slot.state == DriveState::Removed);
         if others.is_empty() { removed.into_iter().map(|slot| slot.place).collect() } else { Vec::new() }
+    }
+
+    /// Refuses folders that are those of other drives of the set, or lie in them or around them.
+    fn check_apart<'a>(&self, wanted: impl Iterator<Item = &'a Path>) -> Result<(), DriveError> {
+        let wanted: Vec<PathBuf> = wanted.map(absolute).collect();
+        let of_another = |slot: &DriveSlot| {
+            slot.state != DriveState::Removed && !wanted.iter().any(|folder| folder == Path::new(&slot.place))
+        };
+        let others = self.engine.set.slots().into_iter().filter(of_another).map(|slot| match slot.state {
+            DriveState::Healthy | DriveState::Draining => DriveFolder::resolved(Path::new(&slot.place)),
+            _ => DriveFolder::as_named(Path::new(&slot.place)),
+        });
+        let wanted = wanted.iter().map(|folder| DriveFolder::resolved(folder));
+        check_apart(&wanted.chain(others).collect::<Vec<_>>()).map_err(DriveError::NotApart)
     }
 
     /// Refuses what gives up the data of a drive, as long as a restored state is not accepted: the drive may hold what

@@ -72,31 +72,13 @@ impl Layout {
         self.tiers.iter().map(|tier| (tier.tier, tier.home.clone())).collect()
     }
 
-    /// Checks that no drive's folder is the same as another drive's or lies in one: two such drives would fail
-    /// together, and yet be counted as two that fail independently.
+    /// Checks that the folders of the drives are [apart](check_apart).
     ///
     /// # Errors
     /// A sentence that names both folders.
     pub fn check(&self) -> Result<(), String> {
-        let named: Vec<&Path> =
-            self.tiers.iter().flat_map(|tier| &tier.drives).map(PathBuf::as_path).collect();
-        let real: Vec<PathBuf> = named.iter().map(|folder| real(folder)).collect();
-        for (at, one) in real.iter().enumerate() {
-            for (other_at, other) in real.iter().enumerate().filter(|(other_at, _)| *other_at != at) {
-                let shown = |at: usize| named.get(at).copied().unwrap_or(Path::new("")).display();
-                if one == other {
-                    return Err(format!(
-                        "two drives are one folder, {} and {}: name each once",
-                        shown(at),
-                        shown(other_at)
-                    ));
-                }
-                if one.starts_with(other) {
-                    return Err(format!("the drive {} lies in another one, {}", shown(at), shown(other_at)));
-                }
-            }
-        }
-        Ok(())
+        let drives = self.tiers.iter().flat_map(|tier| &tier.drives);
+        check_apart(&drives.map(|folder| DriveFolder::resolved(folder)).collect::<Vec<_>>())
     }
 
     /// Chooses the folder `meta`, once it is known which drives are there: it lies in the first data folder that has a
@@ -184,6 +166,45 @@ impl LiveMeta {
             _ => Ok(folder),
         }
     }
+}
+
+/// The folder of a drive, for [`check_apart`].
+pub struct DriveFolder {
+    named: PathBuf,
+    real: PathBuf,
+}
+
+impl DriveFolder {
+    /// A folder whose symbolic links are followed.
+    pub fn resolved(folder: &Path) -> DriveFolder {
+        DriveFolder { named: folder.to_owned(), real: real(folder) }
+    }
+
+    /// A folder on a disk that may hang, which therefore isn't looked at.
+    pub fn as_named(folder: &Path) -> DriveFolder {
+        let real = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        DriveFolder { named: folder.to_owned(), real }
+    }
+}
+
+/// Checks that no drive's folder is the same as another drive's or lies in one: two such drives would fail together, and
+/// yet be counted as two that fail independently.
+///
+/// # Errors
+/// A sentence that names both folders.
+pub fn check_apart(folders: &[DriveFolder]) -> Result<(), String> {
+    for (at, one) in folders.iter().enumerate() {
+        for (_, other) in folders.iter().enumerate().filter(|(other_at, _)| *other_at != at) {
+            let (named, other_named) = (one.named.display(), other.named.display());
+            if one.real == other.real {
+                return Err(format!("two drives are one folder, {named} and {other_named}: name each once"));
+            }
+            if one.real.starts_with(&other.real) {
+                return Err(format!("the drive {named} lies in another one, {other_named}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The path of a folder with its symbolic links resolved, as far as the path exists.

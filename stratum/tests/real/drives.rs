@@ -264,3 +264,31 @@ fn a_removal_that_is_refused_changes_nothing() {
     assert!(code == 0 && said.contains("is used again"), "{code}: {said}");
     assert_eq!(state(&server, &place), "healthy", "it is on its way out");
 }
+
+/// The next start couldn't be made with any configuration.
+#[test]
+fn a_folder_in_or_around_or_of_another_drive_is_not_taken_in() {
+    let server = Server::start();
+    store(&server, &objects());
+    let (data, link) = (server.data(), server.data().join("hot/6"));
+    for (leads_to, told) in [
+        ("warm/3/inside", "lies in another one"),
+        ("warm", "lies in another one"),
+        ("warm/3", "two drives are one folder"),
+    ] {
+        let folder = data.join(leads_to);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        let (code, said) = drive(&server, &["add"], &link);
+        assert!(code == 2 && said.contains(told) && said.contains("next start"), "{leads_to}: {code}: {said}");
+        assert_eq!(state(&server, &link), "none");
+        std::fs::remove_file(&link).unwrap();
+    }
+    let lost = data.join("hot/1");
+    fail_once(&server, &lost);
+    std::fs::remove_dir_all(&lost).unwrap();
+    std::os::unix::fs::symlink(data.join("warm/3/inside"), &lost).unwrap();
+    let (code, said) = drive(&server, &["replace"], &lost);
+    assert!(code == 2 && said.contains("lies in another one"), "{code}: {said}");
+    all_is_there(&server);
+}
