@@ -5,6 +5,7 @@
 //! tier. A tier whose drives the configuration names has its directories in those.
 
 use crate::config::Config;
+use crate::private;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -158,13 +159,14 @@ impl LiveMeta {
     /// The folder, which is made if it isn't there yet. Blocks, since it asks the drives.
     ///
     /// # Errors
-    /// No data folder is there, or the folder can't be made.
+    /// No data folder is there, or the folder can't be made or closed to other users.
     pub fn folder(&self) -> io::Result<PathBuf> {
         let folder = (self.0)().ok_or_else(|| io::Error::other("no data folder is there"))?;
         match std::fs::create_dir(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(folder),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => private::close(&folder)?,
         }
+        Ok(folder)
     }
 }
 

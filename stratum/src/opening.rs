@@ -55,12 +55,14 @@ pub fn open(config: &Config, said: Option<Credentials>, runtime: &Runtime) -> Re
     let remote = remote::configured(config)?;
     let mut layout = Layout::new(&config.server.data, config);
     layout.check()?;
-    private::close(&layout)?;
     let foundation = awaited::await_foundation(&layout, config.server.address)?;
     layout.settle(&foundation.set.all_drives());
     std::fs::create_dir_all(&layout.meta)
         .map_err(|error| explained(&layout.meta, error))
         .map_err(|error| format!("{}: can't be made: {error}", layout.meta.display()))?;
+    private::close(&layout.meta).map_err(|error| explained(&layout.meta, error)).map_err(|error| {
+        format!("{}: its rights can't be taken from other users: {error}", layout.meta.display())
+    })?;
     let (set, live) = (&foundation.set, layout.live(foundation.set.clone()));
     let root = RootCredentials::find(said, set, &layout.meta, live.clone())?;
     let identities = identities(config, root.credentials())?;

@@ -1,17 +1,15 @@
 //! Keeps the files of a store private: no other user of the host may read objects, keys and names.
 //!
 //! The process creates files and folders without rights for group and others, whatever the umask of the shell that
-//! started it. At the start the rights of others are taken from the store's folders, which an earlier version or an
-//! operator may have left readable. That puts the files in them out of reach, so the files' own rights needn't be
-//! changed.
+//! started it. The rights of others are taken from the folders `meta` as they are used, and from a drive's folder when
+//! the drive joins its set (`stratum_storage`): an earlier version or an operator may have left them readable. That puts
+//! the files in them out of reach, so the files' own rights needn't be changed.
 
-use crate::layout::Layout;
 use rustix::fs::Mode;
 use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use stratum_storage::drive::explained;
 use zeroize::Zeroizing;
 
 /// The mode bits for the rights of group and others.
@@ -150,42 +148,27 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Takes the rights of group and others away from those folders of a store that exist. A folder that can't be looked at
-/// is left to what opens it: a disk that answers with errors is a drive that is missing, and no reason not to start.
+/// Takes the rights of group and others away from a folder of the server's own that isn't a drive's, if it exists.
 ///
 /// # Errors
-/// The rights of a folder can't be changed, such as when it belongs to another user.
-pub fn close(layout: &Layout) -> Result<(), String> {
-    let drives = layout.tiers.iter().flat_map(|tier| &tier.drives);
-    for folder in std::iter::once(&layout.meta).chain(drives) {
-        close_folder(folder).map_err(|error| explained(folder, error)).map_err(|error| {
-            format!("{}: its rights can't be taken from other users: {error}", folder.display())
-        })?;
-    }
-    Ok(())
-}
-
-fn close_folder(folder: &Path) -> io::Result<()> {
+/// The rights of the folder can't be read or changed, such as when it belongs to another user.
+pub fn close(folder: &Path) -> io::Result<()> {
     let mode = match std::fs::metadata(folder) {
-        Ok(metadata) if metadata.is_dir() => metadata.permissions().mode(),
-        Ok(_) => return Ok(()),
+        Ok(metadata) => metadata.permissions().mode(),
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => {
-            tracing::warn!(folder = %folder.display(), %error, "the rights of this folder can't be read");
-            return Ok(());
-        }
+        Err(error) => return Err(error),
     };
     if mode & OTHERS_MODE_BITS == 0 {
         return Ok(());
     }
+    std::fs::set_permissions(folder, Permissions::from_mode(mode & !OTHERS_MODE_BITS & 0o7777))?;
     tracing::warn!(folder = %folder.display(), "other users could look into this folder; it is closed to them now");
-    std::fs::set_permissions(folder, Permissions::from_mode(mode & !OTHERS_MODE_BITS & 0o7777))
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
 
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -247,17 +230,13 @@ mod tests {
     }
 
     #[test]
-    fn the_rights_of_others_to_the_folders_of_a_store_are_removed() {
+    fn the_rights_of_others_to_a_folder_are_removed() {
         let home = tempfile::tempdir().unwrap();
-        let layout = Layout::new(&[home.path().to_owned()], &Config::default());
-        let drive = &layout.tiers[0].drives[3];
-        for folder in [&layout.meta, drive] {
-            std::fs::create_dir_all(folder).unwrap();
-            std::fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
-        }
-        close(&layout).unwrap();
-        for folder in [&layout.meta, drive] {
-            assert_eq!(std::fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
-        }
+        let [meta, absent] = ["meta", "absent"].map(|name| home.path().join(name));
+        std::fs::create_dir(&meta).unwrap();
+        std::fs::set_permissions(&meta, Permissions::from_mode(0o755)).unwrap();
+        close(&meta).unwrap();
+        close(&absent).unwrap();
+        assert_eq!((mode(&meta), absent.exists()), (0o700, false));
     }
 }

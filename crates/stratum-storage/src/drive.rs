@@ -100,6 +100,11 @@ pub trait DriveIo: Send + Sync + Debug + 'static {
     /// Takes the lock that keeps a second server off this drive, for as long as the `DriveIo` lives.
     /// `WouldBlock` when another process holds it.
     fn lock(&self) -> io::Result<()>;
+    /// Takes the rights of group and others to the root away, which an earlier version or an operator may have given.
+    /// That puts the files below it out of reach.
+    fn keep_private(&self) -> io::Result<()> {
+        Ok(())
+    }
     /// Whether the root is still the same directory that was opened.
     fn is_same_root(&self) -> bool;
     /// Where it is, for people.

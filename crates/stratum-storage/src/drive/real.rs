@@ -15,6 +15,8 @@ use std::sync::{Arc, OnceLock};
 
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 const DIR_MODE: Mode = Mode::from_raw_mode(0o700);
+/// The rights of group and others.
+const OTHERS_MODE: Mode = Mode::from_raw_mode(0o077);
 
 /// The kernel's bound on slices in one call (`IOV_MAX`).
 const MAX_SLICES: usize = 1024;
@@ -164,6 +166,16 @@ impl DriveIo for RealDrive {
 
     fn lock(&self) -> io::Result<()> {
         Ok(rustix::fs::flock(&self.root, FlockOperation::NonBlockingLockExclusive)?)
+    }
+
+    fn keep_private(&self) -> io::Result<()> {
+        let mode = Mode::from_raw_mode(rustix::fs::fstat(&self.root)?.st_mode);
+        if !mode.intersects(OTHERS_MODE) {
+            return Ok(());
+        }
+        rustix::fs::fchmod(&self.root, mode.difference(OTHERS_MODE)).map_err(self.explained(""))?;
+        tracing::warn!(folder = %self.path.display(), "other users could look into this folder; it is closed to them now");
+        Ok(())
     }
 
     fn is_same_root(&self) -> bool {

@@ -10,7 +10,7 @@
 //! which also finishes the drive. Commands are given again after either, and find what is left to do.
 
 use super::files::probe;
-use super::formation::known_drive;
+use super::formation::{CLOSING, known_drive};
 use super::identity::{Formation, Identity, fits};
 use super::look::{PlaceContent, inspect_open, wipe};
 use super::roll::{Roll, RollEntry, Shape, Standing};
@@ -217,7 +217,9 @@ impl Turn<'_> {
         let lost = Some(own).filter(|own| !own.is_healthy());
         let lost = lost.ok_or_else(|| ChangeError::Healthy { place: own.io().describe() })?;
         let post = Post { tier, position: lost.position().into() };
-        match set.prepare(&root, Some(lost), wipe)? {
+        let prepared = set.prepare(&root, Some(lost), wipe)?;
+        prepared.keep_private(&root)?;
+        match prepared {
             Prepared::Blank(io) => {
                 set.enlist(&mut self.next, post, &root, io, entropy).map(|()| Changed::Done)
             }
@@ -248,7 +250,9 @@ impl Turn<'_> {
             let own = roots.iter().find(|(known, _, other)| *known == tier && other.place() == root.place());
             own.map_or(shape.members.len(), |(_, position, _)| *position)
         };
-        match set.prepare(&root, None, wipe)? {
+        let prepared = set.prepare(&root, None, wipe)?;
+        prepared.keep_private(&root)?;
+        match prepared {
             Prepared::Blank(io) => {
                 set.enlist(&mut self.next, Post { tier, position }, &root, io, entropy)?;
             }
@@ -544,6 +548,14 @@ enum Prepared {
     Blank(Arc<dyn DriveIo>),
     /// The lost drive itself.
     Own(Arc<dyn DriveIo>),
+}
+
+impl Prepared {
+    /// Closes the folder to other users, as every drive's is.
+    fn keep_private(&self, root: &Root) -> Result<(), ChangeError> {
+        let (Prepared::Blank(io) | Prepared::Own(io)) = self;
+        io.keep_private().map_err(|source| ChangeError::Io { place: root.place(), action: CLOSING, source })
+    }
 }
 
 fn take_position(shape: &mut Shape, position: usize, id: DriveId) {

@@ -21,6 +21,9 @@ use std::path::Path;
 use std::sync::Arc;
 use tracing_mutex::parkinglot::Mutex;
 
+/// What is done to the folder of a drive before it is used.
+pub(super) const CLOSING: &str = "taking the rights of other users to it away";
+
 /// One place that the configuration names, and what is there.
 pub(super) struct ConfiguredPlace<'a> {
     pub(super) tier: Tier,
@@ -180,6 +183,8 @@ fn form(
             let (PlaceContent::Blank(io) | PlaceContent::Known(io, _)) = &slot.found else { continue };
             let identity = Identity { drive: *drive, set, formation, roll: roll.clone() };
             let place = slot.place();
+            let private = io.keep_private();
+            private.map_err(|source| SetError::Io { place: place.clone(), action: CLOSING, source })?;
             let action = "writing the drive's identity";
             identity.write(io.as_ref()).map_err(|source| SetError::Io { place, action, source })?;
             slot.found = PlaceContent::Known(io.clone(), identity);
@@ -269,6 +274,10 @@ fn bring_up(slots: &mut [ConfiguredPlace<'_>], reference: &Identity) {
                 tracing::warn!(place, %id, "a drive that was replaced or removed is back; it is not used");
             }
             slot.found = if is_stale { PlaceContent::Stale } else { PlaceContent::HalfJoined };
+            continue;
+        }
+        if let Err(error) = io.keep_private() {
+            slot.found = PlaceContent::Unusable(format!("is not used: {CLOSING} failed: {error}"));
             continue;
         }
         let wanted = Identity { drive: identity.drive, ..reference.clone() };

@@ -3,6 +3,8 @@
 use super::*;
 use crate::ambient::System;
 use crate::drive::real::RealDrive;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +47,42 @@ impl Folders {
         }
         panic!("{} files are still open", self.open_under(number));
     }
+}
+
+fn rights(folder: &Path) -> u32 {
+    std::fs::metadata(folder).unwrap().permissions().mode() & 0o777
+}
+
+fn give_rights(folder: &Path, mode: u32) {
+    std::fs::set_permissions(folder, Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_drive_s_folder_is_closed_to_other_users_where_the_drive_joins() {
+    let folders = Folders::new();
+    (0..4).for_each(|number| give_rights(&folders.path(number), 0o777));
+    drop(folders.open());
+    assert!((0..4).all(|number| rights(&folders.path(number)) == 0o700), "a set that was formed");
+
+    give_rights(&folders.path(1), 0o755);
+    std::fs::rename(folders.path(2), folders.path(5)).unwrap();
+    std::fs::create_dir(folders.path(2)).unwrap();
+    give_rights(&folders.path(2), 0o777);
+    let set = folders.open();
+    assert_eq!((rights(&folders.path(1)), rights(&folders.path(2))), (0o700, 0o777), "a blank folder is nobody's");
+    assert_eq!(replace(&set, 2, false).unwrap(), Changed::Done);
+    assert_eq!(rights(&folders.path(2)), 0o700, "a drive that replaces another");
+
+    std::fs::create_dir(folders.path(4)).unwrap();
+    give_rights(&folders.path(4), 0o770);
+    set.add(Tier::Hot, Root::Path(folders.path(4)), false, &System).unwrap();
+    assert_eq!(rights(&folders.path(4)), 0o700, "a drive that was added");
+
+    set.drives(Tier::Hot)[0].fail("a test");
+    folders.wait_until_closed(0);
+    give_rights(&folders.path(0), 0o711);
+    assert_eq!(replace(&set, 0, false).unwrap(), Changed::Revived);
+    assert_eq!(rights(&folders.path(0)), 0o700, "a drive that is used again");
 }
 
 fn replace(set: &Set, slot: usize, wipe: bool) -> Result<Changed, ChangeError> {
