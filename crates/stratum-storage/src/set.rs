@@ -175,13 +175,10 @@ impl Set {
 
     /// [`Drive::check`]s every drive; to be called every second. A drive that hangs delays neither the others nor the
     /// caller: it is looked at on a thread of its own, and latched when it hasn't answered for long while others did.
+    /// When a drive has failed, the others on its device prove by a small write that they haven't.
     pub fn check(&self) {
         match self.threads {
-            Threads::Caller => {
-                for drive in self.all_drives() {
-                    drive.check();
-                }
-            }
+            Threads::Caller => self.watch.look_here(&self.all_drives()),
             Threads::Own => self.watch.look(&self.all_drives(), self.clock.as_ref()),
         }
     }
