@@ -409,6 +409,11 @@ fn not_there(place: &str, what: &str) -> String {
     format!("{place} {what}: its disk is not mounted, or was replaced")
 }
 
+/// What is to be done about a failed drive whose folder can be read.
+pub(super) fn still_there(disk: impl std::fmt::Display) -> String {
+    format!("once its disk is well, `stratum drive replace {disk}` takes it back with its data")
+}
+
 /// A blank folder on a disk that others are mounted on.
 pub(super) fn unmounted(place: &str, disk: &std::path::Path) -> String {
     format!(

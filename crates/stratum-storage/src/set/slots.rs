@@ -1,12 +1,12 @@
 //! What an operator sees of the set: every position, where its drive is or should be, and how it is.
 
-use super::formation::{absent, blank, foreign, half_joined, stale, unmounted};
+use super::formation::{absent, blank, foreign, half_joined, stale, still_there, unmounted};
 use super::identity::Unreadable;
 use super::look::other_than;
 use super::roll::Standing;
 use super::{Set, identity::Identity};
 use crate::blob::Tier;
-use crate::drive::{Drive, DriveId, Health, Space, questions};
+use crate::drive::{Drive, DriveId, Health, Space, disk_of, questions};
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -127,7 +127,7 @@ impl Set {
             Health::Failed { reason } => DriveState::Failed { reason },
             Health::Missing { reason, .. } => DriveState::Missing { reason },
         };
-        match self.look_again(drive.tier(), position) {
+        match self.look_again(drive, position) {
             // The folder of a drive that failed may be gone because somebody sees to its disk.
             Some(DriveState::Missing { .. }) if matches!(lost, DriveState::Failed { .. }) => lost,
             found => found.unwrap_or(lost),
@@ -136,7 +136,8 @@ impl Set {
 
     /// What is at the place of a lost drive, where an operator should be told of it, and what to do while the server serves. Locks
     /// nothing.
-    fn look_again(&self, tier: Tier, position: usize) -> Option<DriveState> {
+    fn look_again(&self, drive: &Drive, position: usize) -> Option<DriveState> {
+        let tier = drive.tier();
         let root = {
             let roots = self.roots.lock();
             let found = roots.iter().find(|(known, slot, _)| (*known, *slot) == (tier, position));
@@ -164,6 +165,13 @@ impl Set {
                 let advice = format!("{fact}; put the right disk there, or an empty one and {command}");
                 DriveState::Foreign { advice }
             }
+            Ok((identity, _)) if identity.drive == drive.id() => match drive.health() {
+                Health::Failed { reason } => {
+                    let disk = disk_of(Path::new(&place), tier).display();
+                    DriveState::Failed { reason: format!("{reason}; {}", still_there(disk)) }
+                }
+                Health::Healthy | Health::Missing { .. } => return None,
+            },
             Ok((identity, _)) if self.roll.lock().names(identity.drive) => return None,
             Ok((identity, _)) if identity.formation.is_formed() => {
                 let command = format!("`stratum drive replace --wipe {place}`");

@@ -98,6 +98,9 @@ fn the_path_of_a_failed_drive_comes_back_in_the_same_life() {
     let file = failed.io().open("f", OpenHow::Write).unwrap();
     failed.fail("for this test");
     folders.wait_until_closed(1);
+    let state = set.slots()[1].state.clone();
+    let told = |reason: &str| reason.starts_with("for this test; ") && reason.contains("`stratum drive replace /");
+    assert!(matches!(&state, DriveState::Failed { reason } if told(reason)), "{state:?}");
     // As it is, by a drive that is opened anew; files that somebody had of the old one stay closed.
     assert_eq!(replace(&set, 1, false).unwrap(), Changed::Revived);
     let back = set.drives(Tier::Hot)[1].clone();
