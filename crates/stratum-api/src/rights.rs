@@ -63,9 +63,14 @@ pub const EXPECTED_OWNER: &str = "x-amz-expected-bucket-owner";
 /// The same for the bucket that is copied from.
 pub const EXPECTED_SOURCE_OWNER: &str = "x-amz-source-expected-bucket-owner";
 
+/// The action of all operator's routes, on [`Resource::Store`].
+pub const OPERATE: &str = "stratum:Operate";
+
 /// The resource of an action.
 #[derive(Clone, Copy, Debug)]
 pub enum Resource<'a> {
+    /// The store itself, for whoever operates the server.
+    Store,
     /// The caller's account in S3, for the list of its buckets.
     Service,
     /// A bucket that is to be created.
@@ -134,7 +139,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Whether the caller may operate the server: only root may.
+/// Whether the caller may [`OPERATE`] the store: only root may. No policy can give that to others.
 pub fn may_operate(caller: &Caller) -> bool {
     matches!(caller, Caller::User(user, _) if user.root)
 }
@@ -245,6 +250,13 @@ pub fn check_owner(headers: &HeaderMap, bucket: &BucketRecord, expected: &str) -
 /// Failures of the store; `AccessDenied` where the bucket's policy can't be read.
 pub fn judge(asker: &Asker<'_>, action: &'static str, resource: &Resource<'_>) -> Result<Verdict, S3Error> {
     let (bucket, object) = match resource {
+        // Nothing of the state is looked up: the state may be what is to be looked after.
+        Resource::Store => {
+            return Ok(match may_operate(asker.caller) {
+                true => Verdict::Allowed(By::Account),
+                false => Verdict::NotAllowed,
+            });
+        }
         Resource::Service | Resource::NewBucket(_) | Resource::Iam(_) => {
             return Ok(match (asker.caller, asker.account) {
                 (Caller::Member(member), _) => of_own(member, asker, action, resource),
@@ -519,6 +531,7 @@ impl fmt::Display for Resource<'_> {
     /// The resource's ARN, by which a policy names it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Resource::Store => f.write_str("the store"),
             Resource::Service => f.write_str("arn:aws:s3:::*"),
             Resource::Iam(arn) | Resource::Role { arn, .. } => f.write_str(arn),
             Resource::NewBucket(name) => write!(f, "arn:aws:s3:::{name}"),

@@ -13,7 +13,7 @@ use crate::headers;
 use crate::key::ObjectKey;
 use crate::query::Query;
 use crate::request_id::RequestIds;
-use crate::rights::{self, Asker, Resource, may_operate};
+use crate::rights::{self, Asker, OPERATE, Resource};
 use crate::version;
 use axum::Router;
 use axum::body::Body;
@@ -25,7 +25,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use stratum_auth::{Mechanism, Version};
+use stratum_auth::Version;
+use stratum_metadata::ReadView;
 use subtle::ConstantTimeEq;
 use tower_service::Service;
 
@@ -135,7 +136,7 @@ async fn sender(store: &Store, head: &http::request::Parts) -> Sender {
     };
     match authenticate(store, head).await {
         Ok(known) => {
-            let problem = may(store, head, path, &known).err().map(str::to_owned);
+            let problem = may(store, head, path, &known).await.err().map(str::to_owned);
             Sender { caller: known.caller, problem }
         }
         Err(error) => Sender { caller: Caller::Nobody, problem: Some(error.text().to_owned()) },
@@ -144,25 +145,63 @@ async fn sender(store: &Store, head: &http::request::Parts) -> Sender {
 
 /// Checks that the sender may ask a request to the operator's routes; `path` follows `/_stratum/v1/`. The error says
 /// why not.
-fn may(
+async fn may(
     store: &Store,
     head: &http::request::Parts,
     path: &str,
     sender: &Authenticated,
 ) -> Result<(), &'static str> {
-    let Authenticated { caller, mechanism, .. } = sender;
-    if mechanism.is_some_and(|mechanism| mechanism.version == Version::V2) {
+    if sender.mechanism.is_some_and(|mechanism| mechanism.version == Version::V2) {
         return Err("a request to operate the store must be signed by version 4");
     }
-    if may_operate(caller) {
+    let question = Question { store, head, sender };
+    // Root is let in also while nobody can say what was acknowledged: the answer depends on nothing in the state.
+    if question.is_allowed(&store.metadata.local(), OPERATE, &Resource::Store) {
         return Ok(());
     }
     match Told::of(&head.method, path, head.uri.query()) {
         None => Err("only the root user may operate the store, by a request that they have signed"),
-        Some(told) if told.may(caller, *mechanism, store, head) => Ok(()),
+        Some(told) if told.may(&question).await => Ok(()),
         // The same words where the bucket or the object doesn't exist, so that they don't tell whether it does.
         Some(Told::Object(..)) => Err("only who may read the object may ask where it lies"),
         Some(Told::Bucket(_)) => Err("only who may list the bucket may ask for its report"),
+    }
+}
+
+/// A request to the operator's routes, about which [`rights::authorise`] is asked.
+struct Question<'a> {
+    store: &'a Store,
+    head: &'a http::request::Parts,
+    sender: &'a Authenticated,
+}
+
+impl Question<'_> {
+    /// Whether the sender may do the action to the resource.
+    fn is_allowed(&self, view: &ReadView, action: &'static str, resource: &Resource<'_>) -> bool {
+        let Question { store, head, sender } = self;
+        let account = rights::account(&sender.caller, store);
+        let mut headers = head.headers.clone();
+        if headers::fold(&mut headers).is_err() {
+            return false;
+        }
+        let asker = Asker {
+            store,
+            view,
+            caller: &sender.caller,
+            account: &account,
+            mechanism: sender.mechanism,
+            query: &Query::default(),
+            headers: &headers,
+            scheme: head.extensions.get().unwrap_or(&Scheme::HTTP),
+            tls: head.extensions.get().copied(),
+            creates: None,
+            peer: head.extensions.get::<SocketAddr>().map(SocketAddr::ip),
+            now: store.clock.now(),
+            trail: &Trail::OFF,
+            said: None,
+            iam: None,
+        };
+        rights::authorise(&asker, action, resource).is_ok()
     }
 }
 
@@ -194,15 +233,9 @@ impl Told {
         (path == "tier/report").then(bucket).flatten().map(Told::Bucket)
     }
 
-    fn may(
-        &self,
-        caller: &Caller,
-        mechanism: Option<Mechanism>,
-        store: &Store,
-        head: &http::request::Parts,
-    ) -> bool {
+    async fn may(&self, question: &Question<'_>) -> bool {
         let (Told::Object(name, ..) | Told::Bucket(name)) = self;
-        let view = store.metadata.local();
+        let Ok(view) = question.store.metadata.fresh().await else { return false };
         let Ok(Some(bucket)) = view.bucket(name) else { return false };
         let (action, resource) = match self {
             Told::Object(_, key, None) => ("s3:GetObject", Resource::Object(&bucket, key, None)),
@@ -211,29 +244,7 @@ impl Told {
             }
             Told::Bucket(_) => ("s3:ListBucket", Resource::Bucket(&bucket)),
         };
-        let account = rights::account(caller, store);
-        let mut headers = head.headers.clone();
-        if headers::fold(&mut headers).is_err() {
-            return false;
-        }
-        let asker = Asker {
-            store,
-            view: &view,
-            caller,
-            account: &account,
-            mechanism,
-            query: &Query::default(),
-            headers: &headers,
-            scheme: head.extensions.get().unwrap_or(&Scheme::HTTP),
-            tls: head.extensions.get().copied(),
-            creates: None,
-            peer: head.extensions.get::<SocketAddr>().map(SocketAddr::ip),
-            now: store.clock.now(),
-            trail: &Trail::OFF,
-            said: None,
-            iam: None,
-        };
-        rights::authorise(&asker, action, &resource).is_ok()
+        question.is_allowed(&view, action, &resource)
     }
 }
 
