@@ -97,7 +97,9 @@ enum Telling {
     Begun(Working),
     Waiting(Working),
     /// All was told. What the answer's memory was admitted by is kept until that was sent.
-    Told { _kept: http::Extensions },
+    Told {
+        _kept: http::Extensions,
+    },
 }
 
 /// The next bytes of an answer that was begun.
@@ -148,7 +150,8 @@ mod tests {
     /// The status of an answer, and its body with the white space counted.
     async fn read(answer: Response<Body>) -> (StatusCode, String, usize) {
         let status = answer.status();
-        let text = String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let text =
+            String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
         let spaces = text.matches('\n').count() - DECLARATION.matches('\n').count();
         (status, text.replace('\n', ""), spaces)
     }
@@ -161,7 +164,8 @@ mod tests {
     async fn an_answer_that_is_soon_there_is_itself() {
         let late = copy();
         late.may_begin(|_| {});
-        let answer = late.answer(after(PATIENCE / 2, StatusCode::NOT_FOUND, "Error"), PATIENCE, |_| panic!()).await;
+        let answer =
+            late.answer(after(PATIENCE / 2, StatusCode::NOT_FOUND, "Error"), PATIENCE, |_| panic!()).await;
         assert_eq!(read(answer).await, (StatusCode::NOT_FOUND, document("Error"), 0));
     }
 

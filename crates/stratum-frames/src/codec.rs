@@ -105,7 +105,11 @@ struct Hard {
 
 impl Effort {
     fn of(level: ZstdLevel) -> Effort {
-        if level.0 < FIRST_HARD_LEVEL { Effort::Steady(level) } else { Effort::Hard(Hard { level, spared: 0 }) }
+        if level.0 < FIRST_HARD_LEVEL {
+            Effort::Steady(level)
+        } else {
+            Effort::Hard(Hard { level, spared: 0 })
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use stratum_metadata::{Counter, QUOTAS_SINCE};
 use stratum_metadata::command::{Command, Outcome, QuotaOf};
 use stratum_metadata::record::{Counted, Quota};
+use stratum_metadata::{Counter, QUOTAS_SINCE};
 
 /// A quota, and what is used of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

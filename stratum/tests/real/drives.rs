@@ -280,7 +280,10 @@ fn a_folder_in_or_around_or_of_another_drive_is_not_taken_in() {
         std::fs::create_dir_all(&folder).unwrap();
         std::os::unix::fs::symlink(&folder, &link).unwrap();
         let (code, said) = drive(&server, &["add"], &link);
-        assert!(code == 2 && said.contains(told) && said.contains("next start"), "{leads_to}: {code}: {said}");
+        assert!(
+            code == 2 && said.contains(told) && said.contains("next start"),
+            "{leads_to}: {code}: {said}"
+        );
         assert_eq!(state(&server, &link), "none");
         std::fs::remove_file(&link).unwrap();
     }

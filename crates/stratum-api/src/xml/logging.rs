@@ -168,7 +168,13 @@ mod tests {
         assert_eq!(granting.as_ref().map(|logging| logging.grants.len()), Some(2));
         let simple = "<TargetObjectKeyFormat><SimplePrefix/></TargetObjectKeyFormat>";
         assert_ne!(enabled(simple), enabled(""), "only what was put is told");
-        for logging in [enabled("").unwrap(), enabled(simple).unwrap(), enabled(source).unwrap(), of("").unwrap(), granting] {
+        for logging in [
+            enabled("").unwrap(),
+            enabled(simple).unwrap(),
+            enabled(source).unwrap(),
+            of("").unwrap(),
+            granting,
+        ] {
             let text = text(logging.as_ref(), &Identities::default()).unwrap();
             assert_eq!(read(text.as_bytes(), Grantees::Kept).unwrap(), logging);
         }

@@ -117,7 +117,8 @@ async fn a_weak_etag_changes_nothing_and_keeps_what_is_unchanged() {
     let rig = Rig::with_bucket().await;
     let etag = rig.send("PUT", "/bucket/k", &[], b"bytes").await.header("etag").unwrap().to_owned();
     let weak = format!("W/{etag}");
-    let weakly = async |method, header| rig.send(method, "/bucket/k", &[(header, weak.as_str())], b"new").await;
+    let weakly =
+        async |method, header| rig.send(method, "/bucket/k", &[(header, weak.as_str())], b"new").await;
     for (method, header, status) in [
         ("GET", "if-match", 412),
         ("HEAD", "if-match", 412),

@@ -73,12 +73,8 @@ async fn a_read_tells_of_lock_and_tags_whom_it_may() {
     let rig = Rig::with(Choices { anonymous: false, age: Age::New, ..Choices::default() }).await;
     let locked = [("x-amz-bucket-object-lock-enabled", "true")];
     assert_eq!(rig.signed(ROOT, "PUT", "/bucket", &locked, b"").await.status, 200);
-    let given = [
-        (MODE, "GOVERNANCE"),
-        (UNTIL, "2090-01-01T00:00:00Z"),
-        (HOLD, "ON"),
-        ("x-amz-tagging", "a=1&b=2"),
-    ];
+    let given =
+        [(MODE, "GOVERNANCE"), (UNTIL, "2090-01-01T00:00:00Z"), (HOLD, "ON"), ("x-amz-tagging", "a=1&b=2")];
     let made = rig.signed(ROOT, "PUT", "/bucket/k", &given, b"body").await;
     let versioned = format!("/bucket/k?versionId={}", made.header("x-amz-version-id").unwrap());
     let seen = async |who, method, target: &str| {
@@ -93,7 +89,8 @@ async fn a_read_tells_of_lock_and_tags_whom_it_may() {
         ("s3:GetObjectLegalHold", [false, false, true, false]),
         ("s3:GetObjectTagging", [false, false, false, true]),
     ] {
-        let mut statements = vec![allow(THE_OTHER, "s3:GetObject", "{}"), allow(THE_OTHER, "s3:GetObjectVersion", "{}")];
+        let mut statements =
+            vec![allow(THE_OTHER, "s3:GetObject", "{}"), allow(THE_OTHER, "s3:GetObjectVersion", "{}")];
         if !more.is_empty() {
             statements.push(allow(THE_OTHER, more, "{}"));
         }

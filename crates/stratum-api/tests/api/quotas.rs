@@ -124,7 +124,11 @@ async fn parts_count_for_the_user_whether_they_are_sent_or_copied() {
     let named = named.replace("</Part>", &format!("<ETag>{etag}</ETag></Part>"));
     let completed = rig.signed(OTHER, "POST", &begun[0], &[], named.as_bytes()).await;
     assert_eq!(completed.status, 200, "{}", completed.text());
-    assert_eq!(send("PUT", "/one/b", "", 1).await.code(), "QuotaExceeded", "the object has taken the part's place");
+    assert_eq!(
+        send("PUT", "/one/b", "", 1).await.code(),
+        "QuotaExceeded",
+        "the object has taken the part's place"
+    );
     assert_eq!(send("DELETE", &begun[1], "", 0).await.status, 204);
     assert_eq!(send("PUT", "/one/b", "", 300).await.status, 200);
 }

@@ -362,7 +362,9 @@ pub async fn answer(connection: &mut (impl AsyncRead + Unpin), head_only: bool) 
         }
     }
     if answer.header("transfer-encoding") == Some("chunked") {
-        while !answer.body.ends_with(b"\r\n0\r\n\r\n") && connection.read_buf(&mut answer.body).await.ok()? > 0 {}
+        while !answer.body.ends_with(b"\r\n0\r\n\r\n")
+            && connection.read_buf(&mut answer.body).await.ok()? > 0
+        {}
         answer.body = joined(&answer.body)?;
     }
     Some(answer)

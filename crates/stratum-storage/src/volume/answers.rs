@@ -119,9 +119,8 @@ impl PendingAnswers {
     /// Latches those that are silent although another device answered.
     fn give_up(&mut self) {
         let answered = |domain: Domain| self.domains.iter().any(|other| *other != domain);
-        let (silent, patient) = std::mem::take(&mut self.asked)
-            .into_iter()
-            .partition(|asked| answered(asked.drive.domain()));
+        let (silent, patient) =
+            std::mem::take(&mut self.asked).into_iter().partition(|asked| answered(asked.drive.domain()));
         self.asked = patient;
         let silent: Vec<AskedShard> = silent;
         for asked in &silent {

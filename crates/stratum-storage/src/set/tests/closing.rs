@@ -69,7 +69,11 @@ fn a_drive_s_folder_is_closed_to_other_users_where_the_drive_joins() {
     std::fs::create_dir(folders.path(2)).unwrap();
     give_rights(&folders.path(2), 0o777);
     let set = folders.open();
-    assert_eq!((rights(&folders.path(1)), rights(&folders.path(2))), (0o700, 0o777), "a blank folder is nobody's");
+    assert_eq!(
+        (rights(&folders.path(1)), rights(&folders.path(2))),
+        (0o700, 0o777),
+        "a blank folder is nobody's"
+    );
     assert_eq!(replace(&set, 2, false).unwrap(), Changed::Done);
     assert_eq!(rights(&folders.path(2)), 0o700, "a drive that replaces another");
 
@@ -99,7 +103,8 @@ fn the_path_of_a_failed_drive_comes_back_in_the_same_life() {
     failed.fail("for this test");
     folders.wait_until_closed(1);
     let state = set.slots()[1].state.clone();
-    let told = |reason: &str| reason.starts_with("for this test; ") && reason.contains("`stratum drive replace /");
+    let told =
+        |reason: &str| reason.starts_with("for this test; ") && reason.contains("`stratum drive replace /");
     assert!(matches!(&state, DriveState::Failed { reason } if told(reason)), "{state:?}");
     // As it is, by a drive that is opened anew; files that somebody had of the old one stay closed.
     assert_eq!(replace(&set, 1, false).unwrap(), Changed::Revived);
