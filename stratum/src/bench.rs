@@ -17,6 +17,7 @@ mod worker;
 use crate::client::connection::{Endpoint, NoEndpoint};
 use crate::client::sign::Credentials;
 use crate::client::signing::Signing;
+use crate::client::trust::TrustArgs;
 use crate::credentials::CredentialsError;
 use crate::output;
 use crate::quantity;
@@ -94,6 +95,8 @@ pub struct BenchArgs {
     data: Option<PathBuf>,
     #[command(flatten)]
     signing: Signing,
+    #[command(flatten)]
+    trust: TrustArgs,
     /// Print the result as one JSON document.
     #[arg(long)]
     json: bool,
@@ -167,7 +170,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     fn new(args: &BenchArgs) -> Result<Plan, BenchError> {
-        let (credentials, endpoint) = credentials(args, Endpoint::parse(&args.endpoint)?)?;
+        let (credentials, endpoint) = credentials(args, Endpoint::parse(&args.endpoint)?.trusting(args.trust.trust()))?;
         let mut listing = Vec::new();
         if args.op == Op::List {
             listing = (0..args.keys()).map(|number| name::name(args.seed, number)).collect();

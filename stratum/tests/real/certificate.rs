@@ -58,6 +58,34 @@ fn ending(key: &rcgen::KeyPair) -> String {
     made.self_signed(key).unwrap().pem()
 }
 
+/// As every command does.
+#[test]
+fn the_benchmark_trusts_the_authorities_that_it_is_told_of() {
+    let server = Server::start_with_tls();
+    let bundle = server.folder().join("bundle.pem");
+    fs::write(&bundle, server.certificate().unwrap()).unwrap();
+    let bench = |option: bool, variable: bool| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
+        command.args(["bench", "--op", "put", "--duration", "200ms", "--concurrency", "1"]);
+        command.args(["--endpoint", &server.endpoint(), "--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY]);
+        command.env_remove("AWS_CA_BUNDLE");
+        if option {
+            command.arg("--ca-bundle").arg(&bundle);
+        }
+        if variable {
+            command.env("AWS_CA_BUNDLE", &bundle);
+        }
+        command.output().unwrap()
+    };
+    for (option, variable) in [(true, false), (false, true)] {
+        let output = bench(option, variable);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let refused = bench(false, false);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("certificate"), "{said}");
+}
+
 #[test]
 fn a_renewed_certificate_is_used_without_a_restart_and_the_status_tells_of_its_end() {
     let server = Server::start_with_tls();
