@@ -170,7 +170,8 @@ pub(crate) struct Plan {
 
 impl Plan {
     fn new(args: &BenchArgs) -> Result<Plan, BenchError> {
-        let (credentials, endpoint) = credentials(args, Endpoint::parse(&args.endpoint)?.trusting(args.trust.trust()))?;
+        let (credentials, endpoint) =
+            credentials(args, Endpoint::parse(&args.endpoint)?.trusting(args.trust.trust()))?;
         let mut listing = Vec::new();
         if args.op == Op::List {
             listing = (0..args.keys()).map(|number| name::name(args.seed, number)).collect();

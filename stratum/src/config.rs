@@ -32,7 +32,7 @@ pub use telling::{AuditSection, HttpUrl, Metrics, OtlpSection, SENDABLE, Webhook
 use tiering::{ClockSection, LifecycleSection, TieringSection};
 use toml::Spanned;
 use values::{
-    CodecName, GeometryText, Secret, address, bytes_per_second, domains, duration, filter,
+    CodecName, GeometryText, Secret, address, bytes_per_second, domains, duration, filter, narrow_after,
     operations_per_second, ownership, region, size, website_domain,
 };
 
@@ -78,6 +78,16 @@ pub struct Config {
     pub otlp: OtlpSection,
     #[serde(default)]
     pub log: Log,
+    #[serde(skip)]
+    source: Option<Source>,
+}
+
+/// The file that a configuration was read from, to say where a field stands whose value proves wrong when it is used.
+#[derive(Debug)]
+struct Source {
+    path: PathBuf,
+    /// The offsets of the ends of its lines, in bytes.
+    line_ends: Vec<usize>,
 }
 
 /// `[server]`
@@ -110,7 +120,7 @@ pub struct ServerSection {
     /// How long requests in flight may go on after a signal to stop, in seconds.
     pub grace_seconds: u64,
     /// The most connections at a time; by default as many as the limit of file descriptors allows.
-    pub connections: Option<usize>,
+    pub connections: Option<Spanned<usize>>,
 }
 
 impl Default for ServerSection {
@@ -207,10 +217,10 @@ pub struct TierSection {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    #[serde(deserialize_with = "paths::file")]
-    pub certificate: PathBuf,
-    #[serde(deserialize_with = "paths::file")]
-    pub key: PathBuf,
+    #[serde(deserialize_with = "paths::file_there")]
+    pub certificate: Spanned<PathBuf>,
+    #[serde(deserialize_with = "paths::file_there")]
+    pub key: Spanned<PathBuf>,
 }
 
 /// `[[user]]`
@@ -250,7 +260,7 @@ impl Default for Background {
 pub struct Heal {
     /// How long bodies that lost redundancy wait for a missing drive before they are written anew over the drives that
     /// are left, and how long all drives must be healthy before such bodies are spread over all of them again.
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "narrow_after")]
     pub narrow_after: Duration,
 }
 
@@ -265,8 +275,8 @@ impl Default for Heal {
 #[serde(deny_unknown_fields, default)]
 pub struct Encryption {
     /// The file of the master keys. Only its owner may have the right to read it.
-    #[serde(deserialize_with = "paths::some_file")]
-    pub master_keys: Option<PathBuf>,
+    #[serde(deserialize_with = "paths::some_file_there")]
+    pub master_keys: Option<Spanned<PathBuf>>,
 }
 
 /// `[log]`
@@ -297,12 +307,21 @@ impl Config {
     }
 
     pub fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
-        let config: Config = toml::from_str(text).map_err(|error| {
+        let mut config: Config = toml::from_str(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             wrong(path, text, at, field_at(text, at), error.message().to_owned())
         })?;
         config.check(path, text)?;
+        let line_ends = text.match_indices('\n').map(|(at, _)| at).collect();
+        config.source = Some(Source { path: path.to_owned(), line_ends });
         Ok(config)
+    }
+
+    /// Where a field stands, for a value that proves wrong only when it is used: its name, with the file and the line.
+    pub fn place<T>(&self, field: &str, value: &Spanned<T>) -> String {
+        let Some(Source { path, line_ends }) = &self.source else { return field.to_owned() };
+        let line = line_ends.partition_point(|end| *end < value.span().start) + 1;
+        format!("{}, line {line}, {field}", path.display())
     }
 
     /// Checks what can't be checked field by field: fields that must fit to others, and users.
@@ -497,6 +516,23 @@ mod tests {
     }
 
     #[test]
+    fn where_a_field_stands_is_known_later_too() {
+        let text = "[server]\nregion = \"x\"\nconnections = 5\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n";
+        let config = Config::parse(Path::new("stratum.toml"), text).unwrap();
+        let connections = config.server.connections.as_ref().unwrap();
+        assert_eq!(
+            config.place("server.connections", connections),
+            "stratum.toml, line 3, server.connections"
+        );
+        let tls = config.tls.as_ref().unwrap();
+        assert_eq!(
+            config.place("tls.certificate", &tls.certificate),
+            "stratum.toml, line 5, tls.certificate"
+        );
+        assert_eq!(config.place("tls.key", &tls.key), "stratum.toml, line 6, tls.key");
+    }
+
+    #[test]
     fn debug_output_shows_no_secret() {
         let text = "[[user]]\naccess_key = \"A\"\nsecret_key = \"hush-hush\"\nid = \"1\"\n";
         let config = Config::parse(Path::new("x"), text).unwrap();
@@ -550,6 +586,11 @@ mod tests {
                 "line 2, metrics.buckets: \"Photos\": a bucket's name has ",
             ),
             ("[heal]\nnarrow_after = \"30\"", "line 2, heal.narrow_after: \"30\" has no unit"),
+            ("[heal]\nnarrow_after = \"0s\"", "line 2, heal.narrow_after: is no time"),
+            ("[server]\ndomains = [\"1.2.3.4\"]", "line 2, server.domains: \"1.2.3.4\" is no domain"),
+            ("[server]\ndomains = [\"[::1]\"]", "line 2, server.domains: \"[::1]\" is no domain"),
+            ("[server]\nwebsite_domain = \"1.2.3.4\"", "line 2, server.website_domain: \"1.2.3.4\" is no"),
+            ("[server]\ndomains = [\"a.b\", \"A.b\"]", "line 2, server.domains: \"A.b\" is named twice"),
             ("[log]\nfilter = \"=,=\"", "line 2, log.filter: "),
             ("[audit]\nkeep = 4294967295", "line 2, audit.keep: is over 10000"),
             ("[log]\nfilter = \"warning\"", "line 2, log.filter: \"warning\" is no level"),

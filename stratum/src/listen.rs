@@ -29,19 +29,21 @@ pub fn descriptor_limit() -> u64 {
 
 /// How many connections are served at a time: as many as the configuration says, or else the default. It is at most
 /// half of the descriptors, since drives and volumes need the other half.
-pub fn connection_limit(descriptors: u64, asked: Option<usize>) -> Result<usize, Failure> {
+///
+/// # Errors
+/// Why there can't be so many, as what follows the name of the field.
+pub fn connection_limit(descriptors: u64, asked: Option<usize>) -> Result<usize, String> {
     const LEAST_CONNECTIONS: usize = 16;
     let most = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
     match asked {
         None => Ok(Connections::USUAL_LIMIT.min(most).max(LEAST_CONNECTIONS)),
         Some(asked) if asked < LEAST_CONNECTIONS => {
-            Err(format!("server.connections = {asked}: a server has at least {LEAST_CONNECTIONS}").into())
+            Err(format!("a server has at least {LEAST_CONNECTIONS}, not {asked}"))
         }
         Some(asked) if asked > most => Err(format!(
-            "server.connections = {asked}: the limit of {descriptors} open files allows {most}, half of it; raise \
-             that limit (`ulimit -n`, or LimitNOFILE= of a systemd unit) or ask for fewer"
-        )
-        .into()),
+            "the limit of {descriptors} open files allows {most}, half of it, and not {asked}; raise that limit (`ulimit \
+             -n`, or LimitNOFILE= of a systemd unit) or ask for fewer"
+        )),
         Some(asked) => Ok(asked),
     }
 }
@@ -63,13 +65,12 @@ mod tests {
 
     #[test]
     fn the_limit_of_connections_is_at_most_half_of_the_descriptors() {
-        let limit =
-            |descriptors, asked| connection_limit(descriptors, asked).map_err(|error| error.to_string());
+        let limit = connection_limit;
         assert_eq!(limit(1 << 20, None), Ok(4096));
         assert_eq!(limit(1024, None), Ok(512));
         assert_eq!(limit(1 << 20, Some(20_000)), Ok(20_000));
         let told = limit(4096, Some(3000)).unwrap_err();
-        assert!(told.contains("server.connections = 3000") && told.contains("allows 2048"), "{told}");
+        assert!(told.contains("not 3000") && told.contains("allows 2048"), "{told}");
         assert!(limit(1 << 20, Some(1)).is_err());
     }
 }

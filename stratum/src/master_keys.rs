@@ -42,7 +42,7 @@ const VARIABLE: &str = "STRATUM_MASTER_KEYS";
 /// Keys are given both in the environment and in a file, others than the owner may read the file, or the text holds no
 /// valid keys.
 pub fn configured(config: &Config) -> Result<Option<MasterKeys>, Failure> {
-    let file = config.encryption.master_keys.as_deref();
+    let file = config.encryption.master_keys.as_ref();
     match (variable(VARIABLE).map(Zeroizing::new), file) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => {
@@ -54,7 +54,10 @@ pub fn configured(config: &Config) -> Result<Option<MasterKeys>, Failure> {
             let keys = MasterKeys::parse(&lines).map_err(|error| format!("{VARIABLE} {error}"))?;
             Ok(Some(keys))
         }
-        (None, Some(file)) => Ok(Some(read(file).map_err(|error| format!("{}: {error}", file.display()))?)),
+        (None, Some(file)) => Ok(Some(read(file.get_ref()).map_err(|error| {
+            let field = config.place("encryption.master_keys", file);
+            format!("{field}: {}: {error}", file.get_ref().display())
+        })?)),
     }
 }
 

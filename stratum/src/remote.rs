@@ -21,8 +21,10 @@ pub fn configured(config: &Config) -> Result<Option<Arc<dyn ObjectStore>>, Failu
     let credentials = match &section.credentials_file {
         None => Credentials::of_environment(address.provider(), variable),
         Some(file) => {
+            let field = config.place("tiers.cold.credentials_file", file);
             let file = file.get_ref();
-            read(address.provider(), file).map_err(|problem| format!("{}: {problem}", file.display()))?
+            read(address.provider(), file)
+                .map_err(|problem| format!("{field}: {}: {problem}", file.display()))?
         }
     };
     Ok(Some(connect(&address, &credentials).map_err(|error| error.to_string())?))

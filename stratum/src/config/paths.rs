@@ -14,6 +14,15 @@ pub fn file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Er
     if path.as_os_str().is_empty() { Err(D::Error::custom(NAMES_NO_FILE)) } else { Ok(path) }
 }
 
+/// The path of a file and where it stands.
+pub fn file_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Spanned<PathBuf>, D::Error> {
+    let path = Spanned::<PathBuf>::deserialize(deserializer)?;
+    match path.get_ref().as_os_str().is_empty() {
+        true => Err(D::Error::custom(NAMES_NO_FILE)),
+        false => Ok(path),
+    }
+}
+
 /// The path of a file, for a field that may be absent.
 pub fn some_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
     file(deserializer).map(Some)
@@ -23,11 +32,7 @@ pub fn some_file<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Pa
 pub fn some_file_there<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Spanned<PathBuf>>, D::Error> {
-    let path = Spanned::<PathBuf>::deserialize(deserializer)?;
-    match path.get_ref().as_os_str().is_empty() {
-        true => Err(D::Error::custom(NAMES_NO_FILE)),
-        false => Ok(Some(path)),
-    }
+    file_there(deserializer).map(Some)
 }
 
 /// The paths of folders, for a field that may be absent: a list that is written must name at least one.

@@ -3,6 +3,7 @@
 use crate::quantity;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 use stratum_metadata::record::ObjectOwnership;
@@ -88,11 +89,15 @@ pub(super) fn ownership<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ob
 
 pub(super) fn domains<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let all = Vec::<String>::deserialize(deserializer)?;
-    match all.iter().find(|text| !is_domain(text)) {
-        None => Ok(all),
-        Some(wrong) => Err(D::Error::custom(format!(
+    if let Some(wrong) = all.iter().find(|text| !is_domain(text)) {
+        return Err(D::Error::custom(format!(
             "\"{wrong}\" is no domain: a name such as s3.example.com, without scheme, port and path"
-        ))),
+        )));
+    }
+    let mut seen = HashSet::new();
+    match all.iter().find(|text| !seen.insert(text.to_ascii_lowercase())) {
+        None => Ok(all),
+        Some(twice) => Err(D::Error::custom(format!("\"{twice}\" is named twice: name each once"))),
     }
 }
 
@@ -109,7 +114,8 @@ pub(super) fn website_domain<'de, D: Deserializer<'de>>(
     }
 }
 
-/// Whether a text is a domain name: labels of letters, digits and `-`, separated by dots (RFC 1123).
+/// Whether a text is a domain name: labels of letters, digits and `-`, separated by dots (RFC 1123). The last label of an
+/// IP address has digits alone, and that of a name hasn't.
 fn is_domain(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -117,7 +123,9 @@ fn is_domain(text: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    text.len() <= 253 && text.split('.').all(is_label)
+    let ends_in_a_number =
+        text.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    text.len() <= 253 && text.split('.').all(is_label) && !ends_in_a_number
 }
 
 /// A filter of the log. It is parsed here as well, so that a mistake in it is told with its line.
@@ -171,4 +179,14 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
         return Err(D::Error::custom(format!("\"{text}\" has no unit: write {text}s or {text}m")));
     }
     quantity::duration(&text).map_err(D::Error::custom)
+}
+
+/// How long heal waits before it narrows. With no time at all every drive that is restarted would have its bodies written
+/// anew.
+pub(super) fn narrow_after<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let time = duration(deserializer)?;
+    match time.is_zero() {
+        true => Err(D::Error::custom("is no time: write \"1s\" or more")),
+        false => Ok(time),
+    }
 }

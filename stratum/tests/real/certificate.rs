@@ -67,7 +67,14 @@ fn the_benchmark_trusts_the_authorities_that_it_is_told_of() {
     let bench = |option: bool, variable: bool| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stratum"));
         command.args(["bench", "--op", "put", "--duration", "200ms", "--concurrency", "1"]);
-        command.args(["--endpoint", &server.endpoint(), "--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY]);
+        command.args([
+            "--endpoint",
+            &server.endpoint(),
+            "--access-key",
+            ACCESS_KEY,
+            "--secret-key",
+            SECRET_KEY,
+        ]);
         command.env_remove("AWS_CA_BUNDLE");
         if option {
             command.arg("--ca-bundle").arg(&bundle);

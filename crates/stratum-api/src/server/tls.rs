@@ -34,6 +34,19 @@ pub enum TlsError {
     Unusable(#[from] rustls::Error),
 }
 
+impl TlsError {
+    /// The file that can't be used; none where it is the two together.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            TlsError::Unreadable { path, .. }
+            | TlsError::NotPem { path, .. }
+            | TlsError::NoCertificate { path }
+            | TlsError::NotX509 { path } => Some(path),
+            TlsError::Unusable(_) => None,
+        }
+    }
+}
+
 /// The times from which and until which a certificate is valid, in seconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
