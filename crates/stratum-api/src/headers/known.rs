@@ -100,7 +100,7 @@ fn meaning(name: &str) -> Option<Meaning> {
         // A request that copies nothing has nothing to direct, but clients send these headers when they begin an
         // upload, too. Objects have no annotations here, so it doesn't matter whether those are to be copied.
         "metadata-directive" | "tagging-directive" => Judged(directive),
-        "object-annotation-directive" => Known,
+        "object-annotation-directive" => Judged(annotation_directive),
         "if-match-last-modified-time" | "if-match-size" => Of(&["DeleteObject"]),
         "mp-object-size" => Of(&["CompleteMultipartUpload"]),
         "max-parts" | "part-number-marker" | "object-attributes" => Of(&["GetObjectAttributes"]),
@@ -139,7 +139,7 @@ pub fn refuse_unheeded(headers: &HeaderMap, operation: &Operation) -> Result<(),
     for (name, value) in headers {
         match name.as_str().strip_prefix("x-amz-") {
             Some(name) => check(name, value, operation)?,
-            None => check_standard(name, operation)?,
+            None => check_standard(name, value, operation)?,
         }
     }
     Ok(())
@@ -171,22 +171,26 @@ pub fn is_heeded(header: &str, operation: &Operation) -> bool {
         Some(Some(Meaning::Of(operations))) => operations.contains(&operation.name),
         Some(Some(Meaning::Known | Meaning::Aside | Meaning::Judged(_))) => true,
         Some(_) => false,
-        None => HeaderName::try_from(header).is_ok_and(|name| check_standard(&name, operation).is_ok()),
+        None => HeaderName::try_from(header)
+            .is_ok_and(|name| check_standard(&name, &HeaderValue::from_static("*"), operation).is_ok()),
     }
 }
 
 /// Checks HTTP's own headers that a write may not ignore (RFC 9110, 13.1 and 14.5): conditions on what it would change,
 /// and `Content-Range`, by which its body is only a part of an object. `If-Modified-Since` and `Range` mean nothing on
 /// a write.
-fn check_standard(name: &HeaderName, operation: &Operation) -> Result<(), S3Error> {
+fn check_standard(name: &HeaderName, value: &HeaderValue, operation: &Operation) -> Result<(), S3Error> {
     let is_asked = match *name {
         IF_MATCH | IF_NONE_MATCH => CONDITIONAL.contains(&operation.name),
         IF_UNMODIFIED_SINCE => false,
         CONTENT_RANGE => operation.name != "PutObject",
         _ => true,
     };
-    if is_asked || !operation.is_write() {
+    if !operation.is_write() {
         return Ok(());
+    }
+    if is_asked {
+        return if matches!(*name, IF_MATCH | IF_NONE_MATCH) { check_etags(name.as_str(), value) } else { Ok(()) };
     }
     match *name {
         CONTENT_RANGE => {
@@ -194,6 +198,18 @@ fn check_standard(name: &HeaderName, operation: &Operation) -> Result<(), S3Erro
             Err(S3Error::invalid_argument(name.as_str(), "", message))
         }
         _ => Err(S3Error::not_implemented(&format!("The condition {name} on {}", operation.name))),
+    }
+}
+
+/// Refuses a condition on ETags that names none, which would be no condition at all.
+fn check_etags(name: &str, value: &HeaderValue) -> Result<(), S3Error> {
+    let text = value.to_str().unwrap_or_default();
+    match text.split(',').all(|etag| etag.trim().is_empty()) {
+        true => {
+            let message = format!("{name} names no ETag.");
+            Err(S3Error::invalid_argument(name, String::from_utf8_lossy(value.as_bytes()), message))
+        }
+        false => Ok(()),
     }
 }
 
@@ -205,7 +221,12 @@ fn check(name: &str, value: &HeaderValue, operation: &Operation) -> Result<(), S
         // Some clients always send this header, and leave it empty as they have no token.
         Some(Meaning::Token) if value.is_empty() => Ok(()),
         Some(Meaning::Token) => Err(Code::InvalidToken.into()),
-        Some(Meaning::Of(operations)) if operations.contains(&operation.name) => Ok(()),
+        Some(Meaning::Of(operations)) if operations.contains(&operation.name) => match name {
+            "copy-source-if-match" | "copy-source-if-none-match" => {
+                check_etags(&format!("x-amz-{name}"), value)
+            }
+            _ => Ok(()),
+        },
         _ if !operation.is_write() => Ok(()),
         Some(Meaning::Of(_)) => {
             let header = format!("x-amz-{name}");
@@ -226,6 +247,17 @@ fn checksum_type(_: &str, value: &HeaderValue) -> Result<(), S3Error> {
 
 fn directive(name: &str, value: &HeaderValue) -> Result<(), S3Error> {
     Directive::read(&format!("x-amz-{name}"), value).map(drop)
+}
+
+fn annotation_directive(name: &str, value: &HeaderValue) -> Result<(), S3Error> {
+    match value.as_bytes() {
+        b"COPY" | b"EXCLUDE" => Ok(()),
+        other => {
+            let header = format!("x-amz-{name}");
+            let message = format!("Unknown {header}.");
+            Err(S3Error::invalid_argument(header, String::from_utf8_lossy(other), message))
+        }
+    }
 }
 
 fn namespace(_: &str, value: &HeaderValue) -> Result<(), S3Error> {
@@ -304,6 +336,38 @@ mod tests {
         assert_eq!(refusal("CreateBucket", "x-amz-bucket-namespace", "global"), None);
         let regional = refusal("CreateBucket", "x-amz-bucket-namespace", "account-regional");
         assert_eq!(regional, Some(Code::NotImplemented));
+    }
+
+    #[test]
+    fn a_directive_is_one_that_s3_has() {
+        for (header, values) in [
+            ("x-amz-metadata-directive", ["COPY", "REPLACE"]),
+            ("x-amz-tagging-directive", ["COPY", "REPLACE"]),
+            ("x-amz-object-annotation-directive", ["COPY", "EXCLUDE"]),
+        ] {
+            for value in values {
+                assert_eq!(refusal("CopyObject", header, value), None, "{header}: {value}");
+            }
+            assert_eq!(refusal("CopyObject", header, "FOO"), Some(Code::InvalidArgument), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_condition_of_a_write_names_an_etag() {
+        for (operation, header) in [
+            ("PutObject", "if-none-match"),
+            ("PutObject", "if-match"),
+            ("DeleteObject", "if-match"),
+            ("CopyObject", "x-amz-copy-source-if-none-match"),
+        ] {
+            for none in ["", " ", ",", " , "] {
+                assert_eq!(refusal(operation, header, none), Some(Code::InvalidArgument), "{header}: {none:?}");
+            }
+            for named in ["*", "\"a\"", "a", ",a", "\"\""] {
+                assert_eq!(refusal(operation, header, named), None, "{header}: {named:?}");
+            }
+        }
+        assert_eq!(refusal("GetObject", "if-none-match", ""), None);
     }
 
     #[test]
