@@ -33,7 +33,7 @@ pub use identity::{
 #[cfg(feature = "faults")]
 pub use level::know_up_to;
 pub use level::{Level, TakesLevel};
-pub(crate) use level::{Migrate, decode, encode, level_of};
+pub(crate) use level::{Migrate, decode, encode, encode_known, level_of};
 pub use names::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
 pub use tiering::{TierBasis, TierDecision, TierDecisions, TierPin, TierReason};
 pub use usage::{BucketUsage, Counted, Quota, SummedBelow, UploadBytes, UserTotal};
@@ -73,8 +73,8 @@ level::same_since!(Level::SECOND; VersionId);
 impl Applied {
     /// Its stored bytes.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        // The record has a form at every level, so this can't fail.
-        encode(self.level, self).unwrap_or_default()
+        // The record has a form at every level.
+        encode_known(self.level, self)
     }
 }
 
@@ -82,7 +82,7 @@ impl Owner {
     /// Its bytes in the directory of a packed stripe, which belongs to no state and outlives levels.
     pub(crate) fn in_stripe(&self) -> Vec<u8> {
         // They are of the lowest level that can express the owner, so that equal owners have equal bytes there.
-        encode(Level::FIRST, self).or_else(|_| encode(Level::SECOND, self)).unwrap_or_default()
+        encode(Level::FIRST, self).unwrap_or_else(|_| encode_known(Level::SECOND, self))
     }
 }
 

@@ -5,6 +5,7 @@
 //! gives values as they are stored; its caller knows whether they are values or changes.
 
 use super::range::{Range, RangeRecord};
+use crate::record::level;
 use crate::tree::{Base, TreeError, Value};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -47,8 +48,7 @@ impl Level {
 
     /// A hash of the records of all files, which tells levels apart.
     pub(super) fn identity(&self) -> u128 {
-        // Encoding can't fail: a record holds only numbers and bytes.
-        xxh3_128(&postcard::to_stdvec(&self.records()).unwrap_or_default())
+        xxh3_128(&level::append(&self.records(), Vec::new()))
     }
 
     /// The position of the range in which a key would be.

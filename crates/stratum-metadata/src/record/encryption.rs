@@ -86,8 +86,8 @@ pub enum DefaultAlgorithm {
 impl ObjectHeaders {
     /// Their bytes, to be sealed.
     pub fn to_bytes(&self) -> Vec<u8> {
-        // They have a form at that level, so this can't fail.
-        level::encode(ENCRYPTION_SINCE, self).unwrap_or_default()
+        // Headers have a form at that level.
+        level::encode_known(ENCRYPTION_SINCE, self)
     }
 
     /// Reads what [`ObjectHeaders::to_bytes`] made.

@@ -143,8 +143,19 @@ fn write<T: Migrate>(level: Level, value: &T, bytes: Vec<u8>) -> Result<Vec<u8>,
     if level < T::SINCE {
         return write(level, &value.previous()?, bytes);
     }
-    // Postcard fails only on sequences of unknown length, which no record has.
-    Ok(postcard::to_extend(value, bytes).unwrap_or_default())
+    Ok(append(value, bytes))
+}
+
+/// [`encode`] of a type that has a form at that level, whatever the value.
+#[allow(clippy::expect_used)] // the caller's type says so, and its tests
+pub(crate) fn encode_known<T: Migrate>(level: Level, value: &T) -> Vec<u8> {
+    encode(level, value).expect("the type has a form at this level")
+}
+
+/// The bytes, and a value behind them. It would be worse to store nothing in the place of a value than to panic.
+#[allow(clippy::expect_used)] // postcard fails only on sequences of unknown length, which no stored type has
+pub(crate) fn append<T: Serialize + ?Sized>(value: &T, bytes: Vec<u8>) -> Vec<u8> {
+    postcard::to_extend(value, bytes).expect("every stored type has a known length")
 }
 
 /// Reads a value of any level from its stored bytes. Bytes after it are ignored, so that a summary can be read from

@@ -13,7 +13,7 @@ use crate::fate::{CommitError, NotWritten};
 use crate::keys::{self, Tag};
 use crate::lost::kind_in_words;
 use crate::machine::{Machine, ReadError};
-use crate::record::{Level, TakesLevel};
+use crate::record::{Level, TakesLevel, level};
 use crate::state::is_dispensable;
 use crate::tree::{TreeError, Value};
 use serde::{Deserialize, Serialize};
@@ -148,10 +148,9 @@ impl Metadata {
             buckets,
             more_buckets,
             refusal: self.too_low().or_else(|| refusal(&unknown.ranges)),
-            // Nothing of it can't be written.
             token: format!(
                 "{:016x}",
-                xxh3_64(&postcard::to_stdvec(&(&unknown.ranges, unknown.fingerprint)).unwrap_or_default())
+                xxh3_64(&level::append(&(&unknown.ranges, unknown.fingerprint), Vec::new()))
             ),
         })
     }
