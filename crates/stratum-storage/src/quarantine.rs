@@ -9,9 +9,9 @@
 //! A file under a temporary name is another thing: no record can name it, and what it was to be is written anew from
 //! the beginning. It is removed at once, at a start, when heal stops, and at a look.
 //!
-//! A look can't take what is just being made: the directory is listed before the state is read, volumes that this run
-//! opened are never judged, nor those that somebody else has claimed, and a volume is claimed while its files are
-//! judged.
+//! A look can't take what is just being made: the directory is listed before the state is read, and a volume's record
+//! names its files before the first of them is made. Volumes that somebody else has claimed are not judged, and a volume
+//! is claimed while its files are judged.
 
 use crate::ambient::UnixMillis;
 use crate::blob::VolumeId;
@@ -59,15 +59,13 @@ impl Quarantined {
 /// Looks for files that no record knows.
 pub struct Strays {
     table: Arc<Table>,
-    /// Volumes from this number on were opened by this run.
-    first_own: VolumeId,
     /// Files that no record knew at the last look, by drive and name.
     suspects: Mutex<HashSet<(DriveId, String)>>,
 }
 
 impl Strays {
-    pub(crate) fn new(table: Arc<Table>, first_own: VolumeId) -> Strays {
-        Strays { table, first_own, suspects: Mutex::default() }
+    pub(crate) fn new(table: Arc<Table>) -> Strays {
+        Strays { table, suspects: Mutex::default() }
     }
 
     /// Looks at all drives for files that no record knows, and puts those aside that are superseded, or that a look
@@ -146,15 +144,14 @@ impl Strays {
     /// Removes a file under a temporary name, unless somebody works on its volume, or a record names the very file that
     /// it was to be: should that have lost its name since, this is all there is of it.
     fn remove_unfinished_file(&self, drive: &Drive, name: &str) -> bool {
-        let Some((to_be, (volume, _, generation))) =
+        let Some((to_be, (volume, ..))) =
             unfinished(name).and_then(|to_be| Some((to_be, parse_name(to_be)?)))
         else {
             return false;
         };
         let Some(_claim) = self.table.try_claim(volume) else { return false };
-        // Who opens a volume makes its first files, and claims nothing.
-        let may_be_opening = generation == 0 && volume >= self.first_own;
-        if may_be_opening || self.is_named(drive, volume, &format!("{DIRECTORY}/{to_be}")) {
+        // Who opens a volume makes its first files, and claims nothing; but the record names them already.
+        if self.is_named(drive, volume, &format!("{DIRECTORY}/{to_be}")) {
             return false;
         }
         let removed = drive.io().remove(&format!("{DIRECTORY}/{name}"));
@@ -211,7 +208,7 @@ impl Strays {
     fn is_unknown(&self, drive: &Drive, name: &str) -> bool {
         let path = format!("{DIRECTORY}/{name}");
         let Some(volume) = volume_of_path(&path).map(VolumeId) else { return true };
-        volume < self.first_own && !self.is_named(drive, volume, &path)
+        !self.is_named(drive, volume, &path)
     }
 
     /// Whether the table or the state names a file of a drive.

@@ -9,7 +9,6 @@ mod restore;
 
 pub use restore::{Restore, RestoreError, Restored};
 
-use crate::blob::VolumeId;
 use crate::heal::Rebuilder;
 use crate::quarantine::Strays;
 use crate::readpath::Reader;
@@ -60,7 +59,7 @@ impl fmt::Debug for Volumes {
 impl Volumes {
     /// `next_id` is the number of the first volume that this run opens.
     fn over(table: Arc<Table>, next_id: u64) -> Volumes {
-        let strays = Arc::new(Strays::new(table.clone(), VolumeId(next_id)));
+        let strays = Arc::new(Strays::new(table.clone()));
         Volumes {
             writer: Writer::new(table.clone(), next_id),
             reader: Reader::new(table.clone()),

@@ -28,28 +28,30 @@ fn what_no_record_knows_is_put_aside_at_the_second_look() {
         let server = world.start().await;
         let blob = server.put(&body(1, 100_000)).await.unwrap();
         let known = world.disks[3].files()[0].trim_start_matches("volumes/").to_owned();
-        // Of an older volume, of another generation, of no volume at all, and of one that this run opened.
+        // Of an older volume, of another generation, of no volume at all, and of a later volume that has no record.
         let strays =
             ["v0000000000000000.s00.g0", &known.replace(".g0", ".g7"), "what", "v00000000000000ff.s00.g0"];
         drop(server);
         strays[..3].iter().for_each(|name| plant(&world, 3, name));
         let server = world.start().await;
         plant(&world, 3, strays[3]);
+        let own = server.put(&body(2, 100_000)).await.unwrap();
         assert_eq!(server.restored.unknown.len(), 3);
         assert_eq!(server.volumes.strays.quarantine_unknown(77), []);
         let claim = server.volumes.table.try_claim(VolumeId(1)).unwrap();
         let first = server.volumes.strays.quarantine_unknown(78);
-        assert_eq!(first.len(), 2, "not of a volume that somebody works on: {first:?}");
+        assert_eq!(first.len(), 3, "not of a volume that somebody works on: {first:?}");
         drop(claim);
         assert_eq!(server.volumes.strays.quarantine_unknown(79), [], "it begins anew");
         assert_eq!(names(&server.volumes.strays.quarantine_unknown(80)), [strays[1]]);
         assert_eq!(server.volumes.strays.quarantine_unknown(81), []);
 
         let aside = server.volumes.strays.quarantined();
-        assert_eq!(names(&aside), [strays[0], strays[2], strays[1]]);
+        assert_eq!(names(&aside), [strays[0], strays[3], strays[2], strays[1]]);
         assert!(aside.iter().all(|file| file.bytes == 5 && file.since >= 78), "{aside:?}");
-        assert!(world.disks[3].files().contains(&format!("volumes/{}", strays[3])));
-        assert!(server.get(&blob).await.is_ok(), "the volume's own files are where they were");
+        for (blob, bytes) in [(&blob, body(1, 100_000)), (&own, body(2, 100_000))] {
+            assert!(server.get(blob).await.unwrap() == bytes, "the volumes' own files are where they were");
+        }
         assert!(server.drives.iter().all(|drive| drive.check()));
         // It is all durable, and removed only when somebody says so.
         drop(server);
