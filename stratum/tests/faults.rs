@@ -319,6 +319,24 @@ fn too_few_drives_to_write_to_are_told_with_the_numbers_also_before_anybody_writ
     });
 }
 
+/// The first write reaches the drives, none of which confirms it. From then on nothing reaches them.
+#[test]
+fn a_client_is_told_whether_its_write_may_have_taken_effect() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(Server::with_bucket(folder.path(), ""));
+    let plan = "[[fault]]\ndrive = \"*\"\noperation = \"sync\"\nserving = true\nerror = \"EIO\"\n";
+    let server = Server::start(folder.path(), plan);
+    let put = || {
+        let (code, answer) = server.send("PUT", "/bucket/key", &body(1));
+        assert_eq!(code, 503);
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let first = put();
+    assert!(first.contains("could not be confirmed") && !first.contains("Nothing was written"), "{first}");
+    let later = put();
+    assert!(later.contains("Nothing was written") && !later.contains("could not be"), "{later}");
+}
+
 #[test]
 fn a_drain_is_no_reduced_redundancy() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -290,3 +290,29 @@ fn signature(mismatch: Mismatch, message: String) -> S3Error {
 fn iso(unix: i64) -> String {
     crate::text::Timestamp(u64::try_from(unix).unwrap_or(0).saturating_mul(1000)).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stratum_metadata::UnknownOutcome;
+
+    #[test]
+    fn a_client_is_told_whether_its_write_may_have_taken_effect() {
+        let unknown = S3Error::from(CommitError::Unknown(UnknownOutcome("a drive".into())));
+        assert_eq!(unknown.code(), Code::ServiceUnavailable);
+        assert!(unknown.text().starts_with("The write could not be confirmed"), "{}", unknown.text());
+        assert!(!unknown.text().contains("Nothing was written"), "{}", unknown.text());
+        for (nothing, code) in [
+            (NotWritten::Busy, Code::SlowDown),
+            (NotWritten::NoSpace, Code::InsufficientStorage),
+            (NotWritten::Unavailable("few drives".into()), Code::ServiceUnavailable),
+            (NotWritten::Stopped, Code::ServiceUnavailable),
+            (NotWritten::TooLong, Code::MaxMessageLengthExceeded),
+            (NotWritten::NotHeld, Code::InternalError),
+        ] {
+            let error = S3Error::from(CommitError::NotWritten(nothing));
+            assert_eq!(error.code(), code);
+            assert!(error.text().ends_with("Nothing was written."), "{}", error.text());
+        }
+    }
+}
