@@ -52,6 +52,7 @@ pub const FAMILIES: &[Family] = &[
     family(Counter, "stratum_events_refused_total", Unit::Count, "Events that were given up because the webhook refused them for an hour while it took others."),
     family(Counter, "stratum_event_delivery_failures_total", Unit::Count, "Failed tries to send events to the webhook."),
     family(Counter, "stratum_access_log_lines_dropped_total", Unit::Count, "Lines of buckets' access logs that were dropped because too many waited, or that could not be delivered."),
+    family(Counter, "stratum_miscounted_usage_total", Unit::Count, "Changes after which what is counted for a quota didn't add up: a bug; the log says what to do."),
     family(Counter, "stratum_quota_refused_total", Unit::Count, "Requests refused because of a quota of their bucket or of the user who owns it (of)."),
     family(Counter, "stratum_received_bytes_total", Unit::Bytes, "Bytes of the bodies of requests that were received."),
     family(Counter, "stratum_sent_bytes_total", Unit::Bytes, "Bytes of the bodies that answers announced."),

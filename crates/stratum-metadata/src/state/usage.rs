@@ -68,8 +68,8 @@ fn put(
         && let Some((owner, total)) = total_with(view, bucket)?
     {
         let total = UserTotal {
-            bytes: total.bytes.saturating_sub(went.0).saturating_add(came.0),
-            objects: total.objects.saturating_sub(went.1).saturating_add(came.1),
+            bytes: more(less(total.bytes, went.0), came.0),
+            objects: more(less(total.objects, went.1), came.1),
         };
         view.put(keys::user_total(&owner), &total)?;
     }
@@ -118,8 +118,8 @@ pub(super) fn sum(view: &mut View<'_>, owner: &str) -> Step {
     for name in &names {
         let Some(under_name) = view.value(&keys::bucket_by_name(name))? else { continue };
         if let Some(usage) = of_bucket(view, id_of(&under_name)?)? {
-            total.bytes = total.bytes.saturating_add(usage.bytes);
-            total.objects = total.objects.saturating_add(usage.objects);
+            total.bytes = more(total.bytes, usage.bytes);
+            total.objects = more(total.objects, usage.objects);
         }
     }
     view.put(keys::user_total(owner), &total)?;
@@ -154,8 +154,8 @@ pub(super) fn count(view: &mut View<'_>, bucket: BucketId) -> Step {
         }
         view.scan(&begin, &end, |key, value| {
             if let Some(size) = size_of(key, value)? {
-                usage.bytes = usage.bytes.saturating_add(size);
-                usage.objects += 1;
+                usage.bytes = more(usage.bytes, size);
+                usage.objects = more(usage.objects, 1);
             }
             seen += 1;
             last = Some(key.to_vec());
@@ -229,16 +229,16 @@ fn check(view: &mut View<'_>, bucket: BucketId, usage: &BucketUsage, bytes: u64,
 /// Counts a version that was stored under that key.
 pub(super) fn came(view: &mut View<'_>, bucket: BucketId, at: &[u8], size: u64) -> Result<(), ApplyError> {
     change(view, bucket, at, |usage| {
-        usage.bytes = usage.bytes.saturating_add(size);
-        usage.objects += 1;
+        usage.bytes = more(usage.bytes, size);
+        usage.objects = more(usage.objects, 1);
     })
 }
 
 /// Takes back what [`came`] counted, as the version was removed.
 pub(super) fn went(view: &mut View<'_>, bucket: BucketId, at: &[u8], size: u64) -> Result<(), ApplyError> {
     change(view, bucket, at, |usage| {
-        usage.bytes = usage.bytes.saturating_sub(size);
-        usage.objects = usage.objects.saturating_sub(1);
+        usage.bytes = less(usage.bytes, size);
+        usage.objects = less(usage.objects, 1);
     })
 }
 
@@ -260,9 +260,10 @@ pub(super) fn part_came(
 ) -> Result<(), ApplyError> {
     let Some(before) = of_bucket(view, bucket)? else { return Ok(()) };
     let parts = parts_of(view, &before, upload)?;
-    let bytes = parts.saturating_add(size).saturating_sub(replaced.unwrap_or(0));
+    // A part that was there before the count began isn't in it.
+    let bytes = more(parts, size).saturating_sub(replaced.unwrap_or(0));
     view.put(keys::upload_bytes(upload), &UploadBytes { since: before.since, bytes })?;
-    let held = before.bytes.saturating_sub(parts).saturating_add(bytes);
+    let held = more(less(before.bytes, parts), bytes);
     put(view, bucket, Some(&before), Some(&BucketUsage { bytes: held, ..before.clone() }))
 }
 
@@ -272,7 +273,7 @@ pub(super) fn upload_went(view: &mut View<'_>, bucket: BucketId, upload: UploadI
         return Ok(());
     }
     if let Some(before) = of_bucket(view, bucket)? {
-        let held = before.bytes.saturating_sub(parts_of(view, &before, upload)?);
+        let held = less(before.bytes, parts_of(view, &before, upload)?);
         put(view, bucket, Some(&before), Some(&BucketUsage { bytes: held, ..before.clone() }))?;
     }
     view.remove(keys::upload_bytes(upload))
@@ -282,6 +283,27 @@ pub(super) fn upload_went(view: &mut View<'_>, bucket: BucketId, upload: UploadI
 fn parts_of(view: &mut View<'_>, usage: &BucketUsage, upload: UploadId) -> Result<u64, ApplyError> {
     let parts: Option<UploadBytes> = view.get(keys::upload_bytes(upload))?;
     Ok(parts.filter(|parts| parts.since == usage.since).map_or(0, |parts| parts.bytes))
+}
+
+/// An account with what came added.
+fn more(account: u64, came: u64) -> u64 {
+    account.checked_add(came).unwrap_or_else(|| wrong_account(u64::MAX))
+}
+
+/// An account with what went taken off.
+fn less(account: u64, went: u64) -> u64 {
+    account.checked_sub(went).unwrap_or_else(|| wrong_account(0))
+}
+
+/// Tells that an account doesn't add up, and goes on from the number nearest to what it should be: a quota that is
+/// miscounted is no reason to take the store out of service.
+fn wrong_account(nearest: u64) -> u64 {
+    metrics::counter!("stratum_miscounted_usage_total").increment(1);
+    tracing::error!(
+        "what is counted for a quota doesn't agree with what came and went; please report it. To have all of it \
+         counted anew, remove the quotas of the bucket and of its owner and set them again"
+    );
+    nearest
 }
 
 fn of_bucket(view: &mut View<'_>, bucket: BucketId) -> Result<Option<BucketUsage>, ApplyError> {
@@ -301,4 +323,15 @@ fn change(
         put(view, bucket, Some(&before), Some(&usage))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_that_does_not_add_up_goes_on_from_the_nearest_number() {
+        assert_eq!((more(1, 2), less(3, 3)), (3, 0));
+        assert_eq!((more(u64::MAX, 1), less(1, 2)), (u64::MAX, 0));
+    }
 }
