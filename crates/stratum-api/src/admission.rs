@@ -5,7 +5,7 @@
 //! an account together get as much of the pool as one party does, and so do all who send unsigned requests ([`Group`]).
 //! The members of a group share that amount in the same way.
 //!
-//! A request is counted with [`LEAST_MEMORY`] from the check of its signature until its answer is sent. What it needs
+//! A request is counted with [`LEAST_MEMORY_BYTES`] from the check of its signature until its answer is sent. What it needs
 //! beyond that it takes through its [`Memory`]: its worst case in one step where that is known, before the request
 //! reserves or holds anything else, and piece by piece where it gathers what a client sends. No request ever waits for
 //! memory, so requests can't wait for each other: over the bound the answer is `503 SlowDown`, after which clients
@@ -33,7 +33,7 @@ use tracing_mutex::parkinglot::Mutex;
 
 /// The bytes that a request in flight is counted with: the buffers of its connection, and an answer that fits into
 /// them.
-pub const LEAST_MEMORY: u64 = 128 << 10;
+pub const LEAST_MEMORY_BYTES: u64 = 128 << 10;
 
 /// The least number of long scans and documents of one party that are worked on at once. Further ones wait for their
 /// turn.
@@ -273,10 +273,10 @@ mod tests {
         let pool = Admission::new(POOL);
         let memory = pool.enter(user(1)).unwrap();
         let held = memory.admit(60 << 20).unwrap();
-        assert_eq!(pool.used(), (60 << 20) + LEAST_MEMORY);
+        assert_eq!(pool.used(), (60 << 20) + LEAST_MEMORY_BYTES);
         assert_eq!(memory.admit(POOL).unwrap_err().code(), Code::SlowDown);
         drop(held);
-        assert_eq!(pool.used(), LEAST_MEMORY);
+        assert_eq!(pool.used(), LEAST_MEMORY_BYTES);
         drop(memory);
         assert_eq!(pool.used(), 0);
         assert_eq!(pool.status().parties, 0);
@@ -286,7 +286,7 @@ mod tests {
     fn admitted_bytes_stay_counted_when_their_request_is_gone() {
         let pool = Admission::new(POOL);
         let held = pool.enter(user(1)).unwrap().admit(1 << 20).unwrap();
-        assert_eq!(pool.used(), (1 << 20) + LEAST_MEMORY);
+        assert_eq!(pool.used(), (1 << 20) + LEAST_MEMORY_BYTES);
         drop(held);
         assert_eq!(pool.used(), 0);
     }

@@ -18,7 +18,7 @@ pub use receive::Stored;
 use crate::admission::{Admitted, Memory};
 use crate::error::S3Error;
 use std::sync::Arc;
-pub use stratum_bodies::SMALL_MAX;
+pub use stratum_bodies::MAX_SMALL_BODY_BYTES;
 use stratum_bodies::{Codecs, PlaintextReader, Tables};
 use stratum_frames::Seal;
 use stratum_metadata::declared::Declared;
@@ -49,7 +49,7 @@ pub struct Bodies {
 }
 
 impl Bodies {
-    /// `codecs` says how new bodies over [`SMALL_MAX`] are coded, and `tables` holds the tables of frames that were
+    /// `codecs` says how new bodies over [`MAX_SMALL_BODY_BYTES`] are coded, and `tables` holds the tables of frames that were
     /// read lately.
     pub fn new(
         metadata: Metadata,
@@ -89,12 +89,12 @@ impl Bodies {
     }
 
     /// The tier that a body is written to that belongs in `wanted`: hot if `wanted` has no room for a body of that
-    /// length, or too few drives. A body whose length isn't known is taken for one of [`SMALL_MAX`].
+    /// length, or too few drives. A body whose length isn't known is taken for one of [`MAX_SMALL_BODY_BYTES`].
     async fn open_tier(&self, wanted: Tier, length: Option<u64>) -> Tier {
         if wanted == Tier::Hot {
             return Tier::Hot;
         }
-        let (writer, length) = (self.writer.clone(), length.unwrap_or(SMALL_MAX));
+        let (writer, length) = (self.writer.clone(), length.unwrap_or(MAX_SMALL_BODY_BYTES));
         // The check asks the drives, which may block.
         let room = blocking::spawn(move || writer.check_room(wanted, length, Leave::Reserve)).await;
         match room {
@@ -114,9 +114,9 @@ impl Bodies {
     /// # Errors
     /// `SlowDown`.
     pub fn admit_copy(&self, memory: &Memory, placement: &Placement, size: u64) -> Result<Admitted, S3Error> {
-        let writing = match Seal::stored_bytes(size) <= SMALL_MAX {
+        let writing = match Seal::stored_bytes(size) <= MAX_SMALL_BODY_BYTES {
             // A small body is held whole, as it was read and as it goes into the journal.
-            true => 2 * SMALL_MAX,
+            true => 2 * MAX_SMALL_BODY_BYTES,
             // A body is written to hot where its tier takes nothing, so the larger of the two counts.
             false => [placement.tier(), Tier::Hot]
                 .map(|tier| self.writer_memory(tier, Some(size), true))

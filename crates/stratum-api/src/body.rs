@@ -39,7 +39,7 @@ use tokio::task::coop::consume_budget;
 use tracing_mutex::parkinglot::Mutex;
 
 /// The largest payload of one request: 5 GiB.
-pub const MAX_PAYLOAD: u64 = 5 << 30;
+pub const MAX_PAYLOAD_BYTES: u64 = 5 << 30;
 
 /// Bytes of memory for each byte of a document, since what is parsed from a document takes a few times its length.
 const DOCUMENT_MEMORY_FACTOR: u64 = 4;
@@ -190,7 +190,9 @@ impl RequestBody {
         match self.length {
             Length::Absent => Err(Code::MissingContentLength.into()),
             Length::Undeclared => Ok(None),
-            Length::Declared(length) if length > MAX_PAYLOAD => Err(too_large(length, MAX_PAYLOAD)),
+            Length::Declared(length) if length > MAX_PAYLOAD_BYTES => {
+                Err(too_large(length, MAX_PAYLOAD_BYTES))
+            }
             Length::Declared(length) => Ok(Some(length)),
         }
     }
@@ -212,8 +214,8 @@ impl RequestBody {
             self.received += piece.len() as u64;
             let is_last = self.length == Length::Declared(self.received);
             self.gathered.push(piece, is_last);
-            if self.received > MAX_PAYLOAD {
-                return Err(too_large(self.received, MAX_PAYLOAD));
+            if self.received > MAX_PAYLOAD_BYTES {
+                return Err(too_large(self.received, MAX_PAYLOAD_BYTES));
             }
         }
         Ok(self.gathered.take())

@@ -20,7 +20,7 @@ use stratum_metadata::record::{
 };
 
 /// The least size of a part, in bytes. The last part may be smaller.
-pub const MIN_PART: u64 = 5 * 1024 * 1024;
+pub const MIN_PART_BYTES: u64 = 5 * 1024 * 1024;
 
 /// The highest part number.
 const MAX_PART_NUMBER: u16 = 10_000;
@@ -192,7 +192,7 @@ mod tests {
     /// Three parts of 5 MiB, of the letters A, B and C.
     fn of_abc(algorithm: ChecksumAlgorithm, kind: ChecksumType, parts: [&str; 3]) -> String {
         let parts = parts.map(|text| value(algorithm, text));
-        let sized: Vec<_> = parts.iter().map(|part| (MIN_PART, Some(part))).collect();
+        let sized: Vec<_> = parts.iter().map(|part| (MIN_PART_BYTES, Some(part))).collect();
         checksum_text(&checksum_of_parts(algorithm, kind, &sized).unwrap(), 3)
     }
 

@@ -8,7 +8,7 @@ mod logged;
 mod website;
 
 use crate::address::Address;
-use crate::admission::{LEAST_MEMORY, Memory, Origin, Party};
+use crate::admission::{LEAST_MEMORY_BYTES, Memory, Origin, Party};
 use crate::audit::{Asked, Came, Trail};
 use crate::authenticate::{Authenticated, authenticate};
 use crate::body::{Leftover, RequestBody};
@@ -398,7 +398,7 @@ fn party(caller: &Caller, head: &http::request::Parts) -> Party {
 /// Counts an answer whose body lies in memory, and its request, until the answer has been sent.
 fn counted(mut answer: Response<Body>, memory: Memory) -> S3Result {
     let size = answer.body().size_hint().exact().unwrap_or(0);
-    let admitted = memory.admit(size.saturating_sub(LEAST_MEMORY))?;
+    let admitted = memory.admit(size.saturating_sub(LEAST_MEMORY_BYTES))?;
     answer.extensions_mut().insert(Arc::new(admitted));
     Ok(answer)
 }

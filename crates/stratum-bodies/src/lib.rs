@@ -34,7 +34,7 @@ use stratum_storage::writepath::WriteError;
 
 /// The largest body that lies with others in a packed stripe, in stored bytes. Such a body of a client's lies in the
 /// journal entry of its command first.
-pub const SMALL_MAX: u64 = 32 << 10;
+pub const MAX_SMALL_BODY_BYTES: u64 = 32 << 10;
 
 /// Why a body could not be written or read. What was written of it is given back.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use crate::behind::{self, Behind};
 use crate::frames::Framer;
 use crate::segments::{Gathered, Segments};
-use crate::{BodyError, Priority, SMALL_MAX, frames};
+use crate::{BodyError, MAX_SMALL_BODY_BYTES, Priority, frames};
 use bytes::Bytes;
 use std::sync::Arc;
 use stratum_frames::{Coding, Compression, Seal};
@@ -89,7 +89,7 @@ impl PlaintextWriter {
     /// # Errors
     /// As [`PlaintextWriter::push`].
     pub async fn finish_unless_small(self) -> Result<Finished, BodyError> {
-        self.end(SMALL_MAX).await
+        self.end(MAX_SMALL_BODY_BYTES).await
     }
 
     async fn end(mut self, small: u64) -> Result<Finished, BodyError> {

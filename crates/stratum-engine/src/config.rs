@@ -20,7 +20,7 @@ use stratum_tiering::usage::name::Seed;
 
 /// What is kept free on a device for background work when the journal is empty, in bytes: two spare segments for each
 /// member.
-pub const LEAST_RESERVE: u64 = 192 << 20;
+pub const LEAST_RESERVE_BYTES: u64 = 192 << 20;
 
 /// The memory for the use of objects if the caller doesn't configure it, in bytes.
 const LITTLE_MEMORY_BYTES: usize = 1 << 20;
@@ -81,7 +81,7 @@ impl Config {
     pub fn new(index: PathBuf) -> Config {
         Config {
             index,
-            reserve: LEAST_RESERVE,
+            reserve: LEAST_RESERVE_BYTES,
             files_interval: Duration::from_secs(600),
             budget: Budget::default(),
             narrow_after: Duration::from_secs(30 * 60),

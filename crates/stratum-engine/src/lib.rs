@@ -25,7 +25,7 @@ mod tasks;
 pub mod tiering;
 mod wishes;
 
-pub use config::{Config, LEAST_RESERVE, ScrubProgress, TieringConfig};
+pub use config::{Config, LEAST_RESERVE_BYTES, ScrubProgress, TieringConfig};
 pub use foundation::Foundation;
 pub use open::OpenError;
 pub use pressure::Pressure;

@@ -17,7 +17,7 @@ pub use whole::{Flaw, Parity};
 pub(crate) use remote::{NO_REMOTE, REMOTE_ATTEMPTS};
 
 use crate::blob::{BlobRef, Place, VolumeId};
-use crate::format::layout::{BLOCK, Blocks, FULL_FRAGMENT, Stripe};
+use crate::format::layout::{BLOCK_BYTES, Blocks, FULL_FRAGMENT_BYTES, Stripe};
 use crate::remote::RemoteError;
 use crate::volume::{Buffer, Buffers, Table, TierDrives, VolumeHold};
 use bytes::Bytes;
@@ -36,8 +36,8 @@ pub const MAX_CACHED_READ_BYTES: u64 = 64 * 1024;
 
 /// Memory that a reader of a volume with so many shards takes at most, in bytes: pieces ahead, all being rebuilt.
 fn memory(shards: usize) -> u64 {
-    let rebuilding = (shards as u64 + 1) * u64::from(rebuild::BLOCKS_AT_ONCE * BLOCK);
-    (PIECES_AHEAD as u64 + 1) * (u64::from(FULL_FRAGMENT) + rebuilding)
+    let rebuilding = (shards as u64 + 1) * u64::from(rebuild::BLOCKS_AT_ONCE * BLOCK_BYTES);
+    (PIECES_AHEAD as u64 + 1) * (u64::from(FULL_FRAGMENT_BYTES) + rebuilding)
 }
 
 /// Why a body can't be read.
@@ -111,7 +111,7 @@ impl Reader {
     pub(crate) fn new(table: Arc<Table>) -> Arc<Reader> {
         let full = |tier: &TierDrives| Stripe::full(tier.geometry);
         let fragments = table.tiers.iter().map(full).map(|full| Blocks::all(full).disk(full));
-        let fragments = Buffers::new(fragments.max().unwrap_or_default().max(BLOCK as usize));
+        let fragments = Buffers::new(fragments.max().unwrap_or_default().max(BLOCK_BYTES as usize));
         Arc::new(Reader { table, fragments, recent: RecentBodies::default() })
     }
 

@@ -1,6 +1,6 @@
 //! What one request holds of the pool of request memory.
 
-use super::{Holding, LEAST_MEMORY, Party, Pool};
+use super::{Holding, LEAST_MEMORY_BYTES, Party, Pool};
 use crate::error::S3Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,8 +46,8 @@ pub struct Turn {
 
 impl Memory {
     pub(super) fn open(pool: Arc<Pool>, party: Party) -> Result<Self, S3Error> {
-        let holding = pool.enter(&party, LEAST_MEMORY)?;
-        let held = AtomicU64::new(LEAST_MEMORY);
+        let holding = pool.enter(&party, LEAST_MEMORY_BYTES)?;
+        let held = AtomicU64::new(LEAST_MEMORY_BYTES);
         Ok(Self { account: Arc::new(Account { pool, party, holding, held }) })
     }
 
@@ -88,7 +88,7 @@ impl Memory {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.pool.give_back(&self.party, &self.holding, LEAST_MEMORY);
+        self.pool.give_back(&self.party, &self.holding, LEAST_MEMORY_BYTES);
     }
 }
 

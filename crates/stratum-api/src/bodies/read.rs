@@ -13,7 +13,7 @@ use crate::version::{Looked, Target};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::ops::Range;
-use stratum_bodies::{PlaintextReader, SMALL_MAX, decode};
+use stratum_bodies::{MAX_SMALL_BODY_BYTES, PlaintextReader, decode};
 use stratum_cipher::DataKey;
 use stratum_metadata::ReadView;
 use stratum_metadata::record::{Body, ObjectRecord, PartRecord, PartSummary, UploadId};
@@ -314,7 +314,7 @@ impl Bodies {
         blob: &BlobRef,
         patience: Patience,
     ) -> Result<Option<Bytes>, Unread> {
-        if blob.form != Form::Sealed || blob.len() > SMALL_MAX {
+        if blob.form != Form::Sealed || blob.len() > MAX_SMALL_BODY_BYTES {
             return Ok(None);
         }
         match Journaled::of(blob) {

@@ -1,7 +1,7 @@
 //! Payload on its way in: how bodies are stored.
 
 use super::ends::{Ends, Keeper};
-use super::{Bodies, BodyReader, Content, SMALL_MAX};
+use super::{Bodies, BodyReader, Content, MAX_SMALL_BODY_BYTES};
 use crate::admission::{Admitted, Memory};
 use crate::body::RequestBody;
 use crate::checksum::{self, Digester, Digests};
@@ -131,8 +131,8 @@ impl Bodies {
 
     /// Makes sure that the store takes a body of that length now.
     async fn headroom(&self, length: Option<u64>) -> Result<Headroom, NotWritten> {
-        let in_entry = length.unwrap_or(SMALL_MAX);
-        if in_entry > SMALL_MAX {
+        let in_entry = length.unwrap_or(MAX_SMALL_BODY_BYTES);
+        if in_entry > MAX_SMALL_BODY_BYTES {
             return self.metadata.headroom(0).await;
         }
         if !self.writer.takes_small(in_entry).await {
@@ -141,7 +141,7 @@ impl Bodies {
         self.metadata.headroom(in_entry as usize).await
     }
 
-    /// The most memory that writing a body over [`SMALL_MAX`] holds; without a length, the most that any body takes.
+    /// The most memory that writing a body over [`MAX_SMALL_BODY_BYTES`] holds; without a length, the most that any body takes.
     pub(super) fn writer_memory(&self, to: Tier, length: Option<u64>, is_sealed: bool) -> u64 {
         let straight = self.writer.memory(to) + behind::MEMORY;
         match (self.codecs.of(to), is_sealed) {
@@ -165,7 +165,7 @@ impl Bodies {
         digester: Digester,
         seal: Option<Seal>,
     ) -> Result<Kept, S3Error> {
-        let first = body.segment(SMALL_MAX as usize + 1).await?;
+        let first = body.segment(MAX_SMALL_BODY_BYTES as usize + 1).await?;
         if is_small(first.len() as u64, &seal) {
             return inline(first, digester, self.samples, seal);
         }
@@ -328,7 +328,7 @@ impl Kept {
 /// Whether a body of `length` bytes is stored as a whole in a journal entry, sealed if there is a seal.
 fn is_small(length: u64, seal: &Option<Seal>) -> bool {
     let stored = if seal.is_some() { Seal::stored_bytes(length) } else { length };
-    stored <= SMALL_MAX
+    stored <= MAX_SMALL_BODY_BYTES
 }
 
 /// Seals a small body if it is to be sealed, for the journal entry of its command.
@@ -339,7 +339,7 @@ fn inline(whole: Bytes, mut digester: Digester, is_asked: bool, seal: Option<Sea
     let (form, stored) = stratum_bodies::code(Coding { compression: None, seal }, &whole)?;
     let place = match stored.len() {
         0 => Place::Empty,
-        // The stored length is at most SMALL_MAX, so it fits.
+        // The stored length is at most MAX_SMALL_BODY_BYTES, so it fits.
         length => Place::ThisEntry { length: length as u32, crc32c: checksum::crc32c(&stored) },
     };
     Ok(Kept { size, digests: digester.finish(), blob: BlobRef { form, place }, ends, bytes: stored.into() })

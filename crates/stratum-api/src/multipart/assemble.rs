@@ -3,7 +3,7 @@
 
 use crate::checksum;
 use crate::error::{Code, S3Error};
-use crate::multipart::{MIN_PART, checksum_of_parts, etag};
+use crate::multipart::{MIN_PART_BYTES, checksum_of_parts, etag};
 use crate::xml::multipart::CompletedPart as Named;
 use stratum_metadata::record::{
     Checksum, ChecksumAlgorithm, ChecksumType, ETag, PartRecord, PartSummary, UploadRecord,
@@ -113,12 +113,12 @@ fn check_checksums_of_all(upload: &UploadRecord, named: &[&Named]) -> Result<(),
 }
 
 fn large_enough(part: &PartRecord) -> Result<(), S3Error> {
-    if part.size >= MIN_PART {
+    if part.size >= MIN_PART_BYTES {
         return Ok(());
     }
     Err(S3Error::new(Code::EntityTooSmall)
         .with("ProposedSize", part.size.to_string())
-        .with("MinSizeAllowed", MIN_PART.to_string())
+        .with("MinSizeAllowed", MIN_PART_BYTES.to_string())
         .with("PartNumber", part.number.to_string())
         .with("ETag", ETag::Md5(part.md5).to_string()))
 }
@@ -172,11 +172,11 @@ mod tests {
 
     #[test]
     fn a_subset_of_the_parts_makes_an_object() {
-        let stored = [part(1, MIN_PART), part(2, 9), part(7, 3)];
+        let stored = [part(1, MIN_PART_BYTES), part(2, 9), part(7, 3)];
         let made = assemble(&upload(None), &[named(1), named(7)], &stored).unwrap();
-        assert_eq!(made.size, MIN_PART + 3);
+        assert_eq!(made.size, MIN_PART_BYTES + 3);
         assert_eq!(made.parts.iter().map(|part| part.number).collect::<Vec<_>>(), [1, 7]);
-        assert_eq!(made.parts.iter().map(|part| part.size).collect::<Vec<_>>(), [MIN_PART, 3]);
+        assert_eq!(made.parts.iter().map(|part| part.size).collect::<Vec<_>>(), [MIN_PART_BYTES, 3]);
         assert!(made.has_spare);
         assert!(made.etag.to_string().ends_with("-2"));
         assert_eq!(made.checksum.unwrap().algorithm, ChecksumAlgorithm::Crc64Nvme);
@@ -187,7 +187,7 @@ mod tests {
         let with = |algorithm, number| {
             let value = vec![1; checksum::length(algorithm)];
             let checksum = Checksum { algorithm, kind: ChecksumType::FullObject, value };
-            PartRecord { checksum: Some(checksum), ..part(number, MIN_PART) }
+            PartRecord { checksum: Some(checksum), ..part(number, MIN_PART_BYTES) }
         };
         let made = |one, two| {
             let stored = [with(one, 1), with(two, 2)];
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn order_existence_and_size_are_checked() {
-        let stored = [part(1, MIN_PART - 1), part(2, MIN_PART), part(3, 1)];
+        let stored = [part(1, MIN_PART_BYTES - 1), part(2, MIN_PART_BYTES), part(3, 1)];
         assert_eq!(refusal(&[named(2), named(1)], &stored), Code::InvalidPartOrder);
         let stale = Named { etag: "stale".into(), ..named(3) };
         assert_eq!(assemble(&upload(None), &[stale, named(3)], &stored).unwrap().parts.len(), 1);
@@ -246,8 +246,8 @@ mod tests {
         let value = vec![7; checksum::length(algorithm)];
         let text = checksum::encode(&value);
         let checksum = Checksum { algorithm, kind: ChecksumType::FullObject, value };
-        let stored =
-            [1, 2, 3].map(|number| PartRecord { checksum: Some(checksum.clone()), ..part(number, MIN_PART) });
+        let stored = [1, 2, 3]
+            .map(|number| PartRecord { checksum: Some(checksum.clone()), ..part(number, MIN_PART_BYTES) });
         let with = |number| Named { checksums: vec![(algorithm, text.clone())], ..named(number) };
         let created = upload(Some((algorithm, ChecksumType::Composite)));
         let made = |parts: [Named; 3]| assemble(&created, &parts, &stored).map_err(|error| error.code());

@@ -3,7 +3,7 @@
 //! A copy shares no bytes with its source. The memory that the request takes to read and to write is admitted in one
 //! step before either begins, so that a copy isn't refused memory when it has begun.
 
-use crate::body::MAX_PAYLOAD;
+use crate::body::MAX_PAYLOAD_BYTES;
 use crate::checksum;
 use crate::conditions;
 use crate::context::Context;
@@ -51,7 +51,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
 
     // What the source is now. Where it can't be looked up, opening it says why.
     let looked = target.look_up(&ctx.view).map(|looked| looked.object).ok();
-    let largest = looked.as_ref().map_or(MAX_PAYLOAD, |object| object.size);
+    let largest = looked.as_ref().map_or(MAX_PAYLOAD_BYTES, |object| object.size);
     let declared = match (&replacement, &looked) {
         (Some(kept), _) => headers::declared(kept, class)?,
         (None, Some(object)) => Declared::of(&object.headers, class),
@@ -137,7 +137,7 @@ fn wanted_algorithm(ctx: &Context) -> Result<Option<ChecksumAlgorithm>, S3Error>
 }
 
 fn check_size(source: &ObjectRecord) -> Result<(), S3Error> {
-    if source.size > MAX_PAYLOAD {
+    if source.size > MAX_PAYLOAD_BYTES {
         return Err(S3Error::new(Code::InvalidRequest).message(
             "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120",
         ));

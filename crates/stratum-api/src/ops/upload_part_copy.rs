@@ -1,6 +1,6 @@
 //! UploadPartCopy: bytes of an object are read and stored as a part of an upload.
 
-use crate::body::MAX_PAYLOAD;
+use crate::body::MAX_PAYLOAD_BYTES;
 use crate::checksum;
 use crate::conditions;
 use crate::context::Context;
@@ -33,7 +33,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
     let (opening, sealing) = (Opening::of_source(ctx)?, Sealing::of_upload(ctx, &record).await?);
     let target = source.target();
     // What the source is now. Where it can't be looked up, opening it says why.
-    let largest = target.look_up(&ctx.view).map_or(MAX_PAYLOAD, |looked| looked.object.size);
+    let largest = target.look_up(&ctx.view).map_or(MAX_PAYLOAD_BYTES, |looked| looked.object.size);
     let admitted = ctx.store.bodies.admit_copy(&ctx.memory, &placement, largest)?;
     let choose = |object: &ObjectRecord| {
         conditions::check_copy_source(&ctx.headers, object)?;
@@ -42,7 +42,7 @@ pub async fn handle(ctx: &Context, bucket: &BucketRecord, key: &ObjectKey) -> S3
             return Err(Code::OperationAborted.into());
         }
         let bytes = range(ctx, object.size)?;
-        if bytes.end - bytes.start > MAX_PAYLOAD {
+        if bytes.end - bytes.start > MAX_PAYLOAD_BYTES {
             return Err(S3Error::new(Code::InvalidRequest).message(
                 "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120",
             ));

@@ -8,7 +8,7 @@
 //! signed.
 
 use super::admin::{self, Admin};
-use crate::admission::{LEAST_MEMORY, Party};
+use crate::admission::{LEAST_MEMORY_BYTES, Party};
 use crate::context::Store;
 use crate::identities::{Caller, Keys, MemberKind};
 use crate::late::Late;
@@ -110,7 +110,7 @@ impl Console {
         };
         let held = response.extensions_mut().remove().map_or(0, |Holds(bytes)| bytes);
         let size = response.body().size_hint().exact().unwrap_or(0).saturating_add(held);
-        let Ok(admitted) = memory.admit(size.saturating_sub(LEAST_MEMORY)) else { return busy() };
+        let Ok(admitted) = memory.admit(size.saturating_sub(LEAST_MEMORY_BYTES)) else { return busy() };
         response.extensions_mut().insert(Arc::new(admitted));
         response
     }
@@ -124,7 +124,7 @@ fn form_bytes(headers: &HeaderMap) -> u64 {
         return 0;
     }
     let length = number::parse(text(CONTENT_LENGTH)).unwrap_or(stratum_console::MOST_FORM_BYTES);
-    (length.min(stratum_console::MOST_FORM_BYTES) * 3).saturating_sub(LEAST_MEMORY)
+    (length.min(stratum_console::MOST_FORM_BYTES) * 3).saturating_sub(LEAST_MEMORY_BYTES)
 }
 
 fn busy() -> Response<Body> {

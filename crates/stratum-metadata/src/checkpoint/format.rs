@@ -18,7 +18,7 @@ pub(super) const FRAME_LEN: usize = 8;
 /// How many bytes a block must hold to be ended.
 pub(super) const BLOCK_BYTES: usize = 256 << 10;
 /// A bound that no block reaches. Its last pair may exceed [`BLOCK_BYTES`], but by no more than the largest record.
-pub(super) const MAX_BLOCK: usize = 16 << 20;
+pub(super) const MAX_BLOCK_BYTES: usize = 16 << 20;
 pub(super) const END_LEN: usize = 16;
 
 /// A bit of the version which says that the checkpoint is a manifest. Binaries that don't know range files refuse it
@@ -121,7 +121,7 @@ pub(super) fn frame(index: Index, offset: u64, payload: &[u8]) -> [u8; FRAME_LEN
 pub(super) fn parse_frame(bytes: [u8; FRAME_LEN], offset: u64) -> Result<(usize, u32), FormatError> {
     let [a, b, c, d, e, f, g, h] = bytes;
     let length = u32::from_le_bytes([a, b, c, d]) as usize;
-    if length > MAX_BLOCK {
+    if length > MAX_BLOCK_BYTES {
         return Err(FormatError::Damaged(offset));
     }
     Ok((length, u32::from_le_bytes([e, f, g, h])))

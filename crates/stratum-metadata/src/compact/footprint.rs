@@ -11,7 +11,7 @@ use crate::record::{ExtentRecord, StripeRecord};
 use stratum_storage::blob::PackedAt;
 use stratum_storage::blocking;
 use stratum_storage::format::directory;
-use stratum_storage::format::layout::{FILE_HEADER, FULL_FRAGMENT, Stripe, extent_disk, packed_end};
+use stratum_storage::format::layout::{FILE_HEADER, FULL_FRAGMENT_BYTES, Stripe, extent_disk, packed_end};
 use stratum_storage::volume::{VolumeRecord, VolumeState};
 
 /// How many stripes' directories are read to find out how long the owners' names are.
@@ -44,7 +44,7 @@ pub(super) fn sealed_length(record: &VolumeRecord) -> Option<u64> {
 pub(super) fn least_needed(record: &VolumeRecord) -> u64 {
     let full = Stripe::full(record.geometry).disk();
     let of_shard = record.live / u64::from(record.geometry.k.max(1));
-    of_shard.saturating_mul(full) / u64::from(FULL_FRAGMENT)
+    of_shard.saturating_mul(full) / u64::from(FULL_FRAGMENT_BYTES)
 }
 
 /// Measures a volume by its records, page by page.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use stratum_storage::blob::{BlobRef, PackedAt, Place};
 use stratum_storage::blocking;
 use stratum_storage::format::directory::{self, Entry};
-use stratum_storage::format::layout::BLOCK;
+use stratum_storage::format::layout::BLOCK_BYTES;
 use stratum_storage::readpath::{self, BlobReader};
 use stratum_storage::writepath::PackBody;
 
@@ -94,8 +94,8 @@ impl Mover {
             return Ok(Some(payload));
         }
         payload.clear();
-        for begin in (0..length).step_by(BLOCK as usize) {
-            let end = length.min(begin + u64::from(BLOCK));
+        for begin in (0..length).step_by(BLOCK_BYTES as usize) {
+            let end = length.min(begin + u64::from(BLOCK_BYTES));
             let Some(mut reader) = self.stripe_reader(at, begin..end)? else { return Ok(None) };
             if read_all(&mut reader, &mut payload).await.is_err() {
                 payload.truncate(begin as usize);

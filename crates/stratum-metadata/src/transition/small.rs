@@ -5,7 +5,7 @@ use super::{CLASS, Foreseen, Stray, TransitionError, Transitions};
 use crate::relocate::{Small, blob_of};
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use stratum_bodies::{SMALL_MAX, code, decode};
+use stratum_bodies::{MAX_SMALL_BODY_BYTES, code, decode};
 use stratum_frames::{Coding, Compression};
 use stratum_storage::blob::{Form, PackedAt, Place, Tier, VolumeId};
 use stratum_storage::blocking;
@@ -32,7 +32,7 @@ impl Job {
         let (mut journal, mut alone) = (Vec::new(), Vec::new());
         for body in bodies {
             match body.from.place {
-                Place::Packed(at) if body.size <= SMALL_MAX => {
+                Place::Packed(at) if body.size <= MAX_SMALL_BODY_BYTES => {
                     stripes.entry((at.volume, at.stripe)).or_default().push((at, body));
                 }
                 Place::Journal { .. } => journal.push(body),
@@ -192,7 +192,7 @@ mod tests {
             stray(1, 9_000, packed(900_000, 9_000)),
             stray(2, 9_000, packed(4096, 9_000)),
             // With many bytes of plaintext.
-            stray(3, SMALL_MAX + 1, packed(4096, 30_000)),
+            stray(3, MAX_SMALL_BODY_BYTES + 1, packed(4096, 30_000)),
             stray(4, 1 << 30, Place::Extents(Vec::new())),
         ];
         bodies.extend((0..100).map(|number| stray(5 + number, 10, journal(number as u64))));

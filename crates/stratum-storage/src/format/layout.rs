@@ -7,9 +7,9 @@ use crate::blob::{Extent, Geometry, PackedAt};
 use std::ops::Range;
 
 /// Bytes that one checksum covers.
-pub const BLOCK: u32 = 32 * 1024;
+pub const BLOCK_BYTES: u32 = 32 * 1024;
 /// Data bytes of a full fragment.
-pub const FULL_FRAGMENT: u32 = 256 * 1024;
+pub const FULL_FRAGMENT_BYTES: u32 = 256 * 1024;
 /// Fragments begin and end at multiples of this.
 pub const PAGE: u64 = 4096;
 /// The header page of a shard file; the first fragment follows it.
@@ -19,25 +19,25 @@ pub const FRAGMENT_HEADER: usize = 64;
 /// A checksum.
 pub const CRC: usize = 4;
 /// Payload bytes of a full volume, at most.
-pub const VOLUME_PAYLOAD: u64 = 1 << 30;
+pub const VOLUME_PAYLOAD_BYTES: u64 = 1 << 30;
 /// Payload bytes of an extent, at most.
-pub const EXTENT_PAYLOAD: u64 = 64 << 20;
+pub const EXTENT_PAYLOAD_BYTES: u64 = 64 << 20;
 
 /// Payload bytes of a full stripe.
 pub fn full_payload(geometry: Geometry) -> u32 {
-    u32::from(geometry.k.max(1)) * FULL_FRAGMENT
+    u32::from(geometry.k.max(1)) * FULL_FRAGMENT_BYTES
 }
 
 /// Where the shard files of a full volume end, at the latest.
 pub fn volume_end(geometry: Geometry) -> u64 {
-    let stripes = VOLUME_PAYLOAD / u64::from(full_payload(geometry));
+    let stripes = VOLUME_PAYLOAD_BYTES / u64::from(full_payload(geometry));
     FILE_HEADER + stripes * Stripe::full(geometry).disk()
 }
 
 /// Payload bytes of the longest extent: whole stripes, at most 64 MiB.
 pub fn longest_extent(geometry: Geometry) -> u64 {
     let full = u64::from(full_payload(geometry));
-    (EXTENT_PAYLOAD / full).max(1) * full
+    (EXTENT_PAYLOAD_BYTES / full).max(1) * full
 }
 
 /// What `length` payload bytes in one extent take of each shard file.
@@ -90,19 +90,19 @@ impl Stripe {
 
     /// Blocks of each fragment.
     pub fn blocks(self) -> u32 {
-        self.fragment().div_ceil(BLOCK)
+        self.fragment().div_ceil(BLOCK_BYTES)
     }
 
     /// Data bytes of a block.
     pub fn block_len(self, block: u32) -> usize {
-        let begin = block.saturating_mul(BLOCK);
-        self.fragment().saturating_sub(begin).min(BLOCK) as usize
+        let begin = block.saturating_mul(BLOCK_BYTES);
+        self.fragment().saturating_sub(begin).min(BLOCK_BYTES) as usize
     }
 
     /// Where the data of a fragment's byte lies, from the fragment's beginning on the disk.
     pub fn position(in_fragment: u32) -> usize {
-        let (block, rest) = ((in_fragment / BLOCK) as usize, (in_fragment % BLOCK) as usize);
-        FRAGMENT_HEADER + block * (CRC + BLOCK as usize) + CRC + rest
+        let (block, rest) = ((in_fragment / BLOCK_BYTES) as usize, (in_fragment % BLOCK_BYTES) as usize);
+        FRAGMENT_HEADER + block * (CRC + BLOCK_BYTES as usize) + CRC + rest
     }
 
     /// Where a payload byte lies: the data fragment, and the byte in it.
@@ -123,7 +123,7 @@ pub struct Blocks {
 impl Blocks {
     /// The blocks that hold these bytes of a fragment.
     pub fn covering(bytes: &Range<u32>) -> Blocks {
-        Blocks { first: bytes.start / BLOCK, end: bytes.end.div_ceil(BLOCK) }
+        Blocks { first: bytes.start / BLOCK_BYTES, end: bytes.end.div_ceil(BLOCK_BYTES) }
     }
 
     /// All blocks of a fragment.
@@ -133,7 +133,7 @@ impl Blocks {
 
     /// Where they and their checksums begin, from the fragment's beginning on the disk.
     pub fn offset(self) -> u64 {
-        (FRAGMENT_HEADER + self.first as usize * (CRC + BLOCK as usize)) as u64
+        (FRAGMENT_HEADER + self.first as usize * (CRC + BLOCK_BYTES as usize)) as u64
     }
 
     /// How many bytes they take with their checksums.
@@ -144,7 +144,7 @@ impl Blocks {
     /// Where each block's data lies in the bytes that were read.
     pub fn data(self, stripe: Stripe) -> impl Iterator<Item = (u32, Range<usize>)> {
         (self.first..self.end).map(move |block| {
-            let begin = (block - self.first) as usize * (CRC + BLOCK as usize) + CRC;
+            let begin = (block - self.first) as usize * (CRC + BLOCK_BYTES as usize) + CRC;
             (block, begin..begin + stripe.block_len(block))
         })
     }
@@ -254,7 +254,7 @@ mod tests {
             let at = at % stripe.fragment();
             let blocks = Blocks::covering(&(at..at + 1));
             let (number, data) = blocks.data(stripe).next().unwrap();
-            let position = blocks.offset() as usize + data.start + (at - number * BLOCK) as usize;
+            let position = blocks.offset() as usize + data.start + (at - number * BLOCK_BYTES) as usize;
             prop_assert_eq!(position, Stripe::position(at));
             prop_assert!(Stripe::position(stripe.fragment() - 1) < stripe.disk() as usize);
         }

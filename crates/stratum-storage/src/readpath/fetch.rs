@@ -8,7 +8,7 @@ use super::rebuild::rebuild;
 use super::remote::{self, Run};
 use super::{ReadError, Reader};
 use crate::drive::{Drive, FileIo, questions};
-use crate::format::layout::{BLOCK, Blocks, CRC};
+use crate::format::layout::{BLOCK_BYTES, Blocks, CRC};
 use crate::volume::{BadFragment, Buffers, PlacedShard};
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -202,9 +202,9 @@ pub(super) fn checked<'a>(
 
 /// Which bytes of a block belong to a range of its fragment.
 pub(super) fn within_block(wanted: &Range<u32>, block: u32) -> Range<usize> {
-    let begin = block * BLOCK;
-    let start = wanted.start.saturating_sub(begin).min(BLOCK);
-    let end = wanted.end.saturating_sub(begin).min(BLOCK);
+    let begin = block * BLOCK_BYTES;
+    let start = wanted.start.saturating_sub(begin).min(BLOCK_BYTES);
+    let end = wanted.end.saturating_sub(begin).min(BLOCK_BYTES);
     start as usize..end as usize
 }
 

@@ -7,7 +7,7 @@
 use super::buffers::{Buffer, Buffers};
 use crate::blob::VolumeId;
 use crate::codec::{Codec, CodecError};
-use crate::format::layout::{BLOCK, Blocks, CRC, FRAGMENT_HEADER, Stripe};
+use crate::format::layout::{BLOCK_BYTES, Blocks, CRC, FRAGMENT_HEADER, Stripe};
 use crate::format::v1::{Fragment, Kind};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -60,7 +60,8 @@ impl StripeBuffer {
         let mut rest = &bytes[..taken];
         while !rest.is_empty() {
             let (shard, at) = self.stripe.locate(self.filled);
-            let run = (BLOCK - at % BLOCK).min(self.stripe.fragment() - at).min(rest.len() as u32);
+            let run =
+                (BLOCK_BYTES - at % BLOCK_BYTES).min(self.stripe.fragment() - at).min(rest.len() as u32);
             let (now, later) = rest.split_at(run as usize);
             let begin = usize::from(shard) * self.fragment_len() + Stripe::position(at);
             self.buffer[begin..begin + now.len()].copy_from_slice(now);
@@ -120,7 +121,7 @@ impl StripeBuffer {
         let end = at + padding;
         while at < end {
             let (shard, within) = self.stripe.locate(at);
-            let run = (BLOCK - within % BLOCK).min(fragment - within);
+            let run = (BLOCK_BYTES - within % BLOCK_BYTES).min(fragment - within);
             let begin = usize::from(shard) * self.fragment_len() + Stripe::position(within);
             self.buffer[begin..begin + run as usize].fill(0);
             at += run;
