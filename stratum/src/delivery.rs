@@ -204,9 +204,9 @@ struct Pass<'a> {
     webhook: &'a Webhook,
     /// Whether the webhook took anything.
     took: bool,
-    /// What it refused by itself.
+    /// The events that the webhook refused, each sent by itself.
     refused: Vec<EventRecord>,
-    /// What it said when it refused something last.
+    /// The webhook's answer when it refused something last.
     answer: Option<StatusCode>,
 }
 

@@ -96,7 +96,7 @@ impl Document {
     /// turn of the party's; a short one on the thread itself, which is faster.
     ///
     /// # Errors
-    /// Those of `read`.
+    /// The errors of `read`.
     pub async fn read<T, E>(
         &self,
         read: impl FnOnce(&[u8]) -> Result<T, E> + Send + 'static,

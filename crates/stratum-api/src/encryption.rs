@@ -54,7 +54,7 @@ const OTHER_KEY: &str = "The provided encryption parameters did not match the on
 /// What is done to the bodies that a request writes.
 #[derive(Debug)]
 pub enum Sealing {
-    /// They are stored as they are.
+    /// The bytes are stored as they are.
     Clear,
     Sealed(Box<Sealer>),
 }

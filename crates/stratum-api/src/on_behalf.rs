@@ -40,7 +40,7 @@ impl OnBehalf {
     /// The caller to whom the access key belongs now.
     ///
     /// # Errors
-    /// Those of [`Keyring::find`]; `SeveralMechanisms` for a request that is signed, too.
+    /// The errors of [`Keyring::find`]; `SeveralMechanisms` for a request that is signed, too.
     pub fn caller(&self, head: &Parts, keys: &Keys<'_>) -> Result<Caller, AuthError> {
         match Claim::of(&stratum_auth::Request::from(head), Version2::Refused)? {
             Claim::Anonymous(_) => {

@@ -25,7 +25,7 @@ impl Query {
         Ok(Query { pairs })
     }
 
-    /// These parameters, and after them those of `more`.
+    /// The query's own parameters, and after them those of `more`.
     pub fn followed_by(mut self, more: Query) -> Query {
         self.pairs.extend(more.pairs);
         self

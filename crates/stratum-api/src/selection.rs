@@ -36,7 +36,7 @@ impl Selection {
         Self { bytes: 0..object.size, of: Of::Whole }
     }
 
-    /// These bytes of an object.
+    /// A selection of these bytes of an object.
     pub fn range(bytes: Range<u64>) -> Self {
         Self { bytes, of: Of::Range }
     }

@@ -581,7 +581,7 @@ mod tests {
             let beside = claim(&format!("{name}=60"), &[("authorization", signed.as_str())]);
             assert_eq!(beside, Err(AuthError::SeveralMechanisms), "{name}");
         }
-        // These two parameters are no claim by themselves; beside a signed header they are refused.
+        // A token and a payload's hash in the query are no claim by themselves; beside a signed header they are refused.
         for name in ["X-Amz-Security-Token", "%58-amz-security-token", "X-Amz-Content-Sha256"] {
             let beside = claim(&format!("a=b&{name}=t"), &[("authorization", signed.as_str())]);
             assert_eq!(beside, Err(AuthError::SeveralMechanisms), "{name}");

@@ -17,7 +17,7 @@ pub(crate) struct Framer {
 }
 
 impl Framer {
-    /// What it holds at most, in bytes, what it made and nobody took included.
+    /// How much memory a framer holds at most, in bytes, with the frames that it has made and nobody has taken.
     pub fn memory(compression: Option<Compression>) -> u64 {
         Coding::memory(compression) + 2 * BATCH_BYTES as u64
     }

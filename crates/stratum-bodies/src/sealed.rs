@@ -17,7 +17,7 @@ pub struct SealedWriter {
 }
 
 impl SealedWriter {
-    /// What it holds at most beyond the volumes' own writer, in bytes.
+    /// How much memory the writer holds at most beyond the volumes' own writer, in bytes.
     pub fn memory() -> u64 {
         behind::MEMORY + Framer::memory(None)
     }

@@ -22,7 +22,7 @@ pub enum Finished {
     /// It is durable. The hold keeps its volumes from sealing until the command that names it is committed; an empty
     /// body has none.
     Written { blob: BlobRef, hold: Option<WriteHold> },
-    /// These are all of its stored bytes: so few that they belong in a stripe with others.
+    /// All stored bytes of the body: so few that they belong in a stripe with others.
     Small { form: Form, stored: Bytes },
 }
 

@@ -90,7 +90,7 @@ impl MasterKeys {
         Ok(format!("{name}:{}\n", BASE64.encode(random)))
     }
 
-    /// These keys, and former ones that only unwrap what they wrapped before.
+    /// The same keys, with former ones that only unwrap what they wrapped before.
     pub fn and_former(mut self, former: MasterKeys) -> MasterKeys {
         for mut key in former.keys {
             if !self.keys.iter().any(|known| known.mark == key.mark) {
@@ -107,7 +107,7 @@ impl MasterKeys {
         self.keys.iter().map(MasterKey::public).collect()
     }
 
-    /// Those that wrap something today: of each name the first.
+    /// The marks of the keys that wrap new data keys: of each name the first.
     pub fn wrapping_marks(&self) -> Vec<KeyMark> {
         let wraps =
             |key: &&MasterKey| self.wrapping(Some(&key.name)).is_some_and(|first| first.mark == key.mark);

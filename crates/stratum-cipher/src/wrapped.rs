@@ -63,7 +63,7 @@ impl Wrapped {
         opened.map(DataKey::new).ok_or(NotUnwrapped)
     }
 
-    /// As it is stored.
+    /// The bytes of the wrapped key as they are stored.
     pub fn encode(&self) -> Vec<u8> {
         [&[VERSION][..], &self.above, &self.salt.0, &self.sealed].concat()
     }

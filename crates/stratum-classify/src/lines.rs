@@ -5,7 +5,7 @@ const MOST_LINES: usize = 64;
 const LEAST_LINES: usize = 4;
 /// The time must stand among so many bytes at a line's beginning.
 const TIME_WITHIN_BYTES: usize = 64;
-/// So many lines of ten must have a time.
+/// How many lines of ten must have a time.
 const TIMED_LINES_OF_TEN: usize = 8;
 
 /// Whether a text is a log, by its first bytes.

@@ -57,7 +57,7 @@ mod tests {
         for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert!(is_of_this_machine(address.parse().unwrap()), "{address}");
         }
-        // These are for documentation, and nobody's.
+        // Addresses for documentation, which no machine has.
         for address in ["192.0.2.1", "2001:db8::1"] {
             assert!(!is_of_this_machine(address.parse().unwrap()), "{address}");
         }

@@ -40,7 +40,7 @@ pub enum Trust {
     Machine,
     /// Whom the certificates of a file vouch for, and who shows one of them.
     File(PathBuf),
-    /// Whoever answers. Only for requests that carry no secret and whose answers decide nothing.
+    /// Any certificate of whoever answers. Only for requests that carry no secret and whose answers decide nothing.
     Anybody,
 }
 

@@ -153,7 +153,7 @@ impl Decoder {
         self.decompressor.decompress(stored, frame.codec, frame.plaintext)
     }
 
-    /// So many of the stored bytes, if they came in one piece.
+    /// The next `length` stored bytes, if they came in one piece.
     fn take_piece(&mut self, length: usize) -> Option<Bytes> {
         let first = self.fed.front_mut().filter(|first| first.len() >= length)?;
         let taken = first.split_to(length);

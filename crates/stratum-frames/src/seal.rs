@@ -30,7 +30,7 @@ impl Cipher {
         self as u8
     }
 
-    /// What it makes each frame longer by.
+    /// How many bytes longer the cipher makes each frame.
     pub(crate) fn added_bytes(self) -> usize {
         match self {
             Cipher::None => 0,

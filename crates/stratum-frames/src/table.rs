@@ -149,7 +149,7 @@ impl Table {
         self.plaintext
     }
 
-    /// What it takes in memory, in bytes.
+    /// How much memory the table takes, in bytes.
     pub fn memory(&self) -> usize {
         size_of::<Table>() + self.entries.len() * size_of::<Entry>()
     }

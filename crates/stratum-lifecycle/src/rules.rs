@@ -24,7 +24,7 @@ pub struct Rules {
 pub enum TransitionMinimum {
     /// None may.
     AllClasses,
-    /// Those may that go to `GLACIER` or `DEEP_ARCHIVE`.
+    /// Small objects may go to `GLACIER` or `DEEP_ARCHIVE`, and to no other class.
     VariesByClass,
 }
 
@@ -101,7 +101,7 @@ pub enum FilterForm {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
 pub enum When {
-    /// So many days after the version was created.
+    /// A number of days after the version was created.
     Days(u32),
     /// At a midnight, UTC.
     Date(UnixMillis),
@@ -124,7 +124,7 @@ pub struct Transition {
 pub struct NoncurrentExpiration {
     /// Days after a version ceased to be current.
     pub days: u32,
-    /// So many newer noncurrent versions of the key are kept.
+    /// How many newer noncurrent versions of the key are kept.
     pub keep_newer: Option<u32>,
 }
 

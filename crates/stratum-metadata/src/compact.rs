@@ -57,7 +57,7 @@ pub struct CompactionStatus {
     pub reclaimed: u64,
     /// Bodies that could not be read when they were to be moved.
     pub unreadable: u64,
-    /// What it waits for if it can't go on, in words.
+    /// What compaction waits for if it can't go on, in words.
     pub waits_for: Option<String>,
     pub last_error: Option<String>,
     /// Bytes that the copies of the cheapest volume with garbage will take on the drives, out of the reserve.

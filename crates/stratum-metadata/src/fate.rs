@@ -62,9 +62,9 @@ impl ProvesNoEffect for Refusal {}
 /// The bytes that a command is the first to name.
 #[derive(Debug)]
 pub enum NewBytes {
-    /// They are in the command's own journal entry, and its record says `ThisEntry`. Empty if there are none.
+    /// The bytes are in the command's own journal entry, and its record says `ThisEntry`. Empty if there are none.
     InEntry(Bytes),
-    /// They are in volumes, durably.
+    /// The bytes are in volumes, durably, and this hold keeps them.
     InVolumes(WriteHold),
 }
 

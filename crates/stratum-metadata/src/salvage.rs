@@ -189,7 +189,7 @@ impl Salvaged {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AskedSince {
     Nothing,
-    /// So many of the entries change something that somebody asked for.
+    /// How many of the entries change something that somebody asked for.
     Entries(u64),
     /// Not all of these entries can be read any more.
     Unknown,

@@ -237,7 +237,7 @@ impl Tree {
         })
     }
 
-    /// What it was begun with; nothing if it was never begun.
+    /// What the tree was begun with; nothing if it was never begun.
     pub(crate) fn over(&self) -> Result<Option<Value>, TreeError> {
         self.call(|db| Ok(db.get(OVER)?.map(Value)))
     }
@@ -282,7 +282,7 @@ impl Tree {
         })
     }
 
-    /// What it takes of its disk.
+    /// How many bytes the tree takes of its disk.
     pub(crate) fn bytes(&self) -> Result<u64, TreeError> {
         self.call(|db| Ok(db.size_on_disk()?))
     }

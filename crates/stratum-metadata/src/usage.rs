@@ -125,7 +125,7 @@ struct Settled {
     bucket_changes: u64,
     users: Vec<String>,
     counted: Vec<BucketId>,
-    /// Those of them without a quota of their own.
+    /// The counted buckets that have no quota of their own.
     unbounded: Vec<BucketId>,
 }
 

@@ -107,7 +107,7 @@ pub trait DriveIo: Send + Sync + Debug + 'static {
     }
     /// Whether the root is still the same directory that was opened.
     fn is_same_root(&self) -> bool;
-    /// Where it is, for people.
+    /// Where the drive is, for people.
     fn describe(&self) -> String;
     /// The path of the drive's directory; nothing for a drive that is only memory.
     fn folder(&self) -> Option<&Path> {

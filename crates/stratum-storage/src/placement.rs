@@ -252,7 +252,7 @@ mod tests {
         let (shards, _) = counts(&with_room(&room));
         let mean = VOLUMES * 6 / 18;
         assert!(shards[17] > mean * 17 / 10 && shards[17] <= mean * 45 / 20, "{shards:?}");
-        // Where it has less than twice the mean, by what it has.
+        // A drive with less than twice the mean gets shards by the room that it has.
         let (shards, _) = counts(&with_room(&[300, 300, 300, 300, 300, 300, 300, 300, 150, 150, 450, 450]));
         assert_about(shards[11], 3 * shards[8]);
     }

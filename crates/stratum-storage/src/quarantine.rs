@@ -34,10 +34,10 @@ pub struct Quarantined {
     pub drive: String,
     #[serde(skip)]
     drive_id: DriveId,
-    /// What it was called among the volumes.
+    /// What the file was called among the volumes.
     pub name: String,
     pub bytes: u64,
-    /// When it was put aside.
+    /// When the file was put aside.
     pub since: UnixMillis,
 }
 

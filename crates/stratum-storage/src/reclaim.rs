@@ -120,7 +120,7 @@ impl Reclaimer {
         }
     }
 
-    /// Whoever took a hold until now may still want these bytes.
+    /// Keeps bytes that are due until the readers have ended that took a hold before now: they may still want them.
     fn wait_for_readers(&self, due: Due) -> Option<HeldReclaim> {
         let holds = match &due {
             Due::Punch(freed) => self.table.find(freed.volume)?.turn_holds(),

@@ -78,7 +78,7 @@ pub enum RemoteError {
     /// A claim can't be remembered on the store's own drives.
     #[error("{place} can't be claimed, since this store's drives can't keep the claim: {problem}")]
     Forgetful { place: String, problem: String },
-    /// What it was given isn't what it gives.
+    /// The remote store gives back other bytes than it was given.
     #[error("the remote store doesn't give back what it was given: {0}")]
     Altered(String),
 }
@@ -122,7 +122,7 @@ pub trait ObjectStore: Send + Sync + Debug + 'static {
     fn delete<'a>(&'a self, name: &'a str) -> Answer<'a, ()>;
     /// A page of the objects in a folder whose names come after one, in the order of names.
     fn list<'a>(&'a self, folder: &'a str, after: Option<&'a str>) -> Answer<'a, Vec<Listed>>;
-    /// Where it is, for people.
+    /// Where the remote store is, for people.
     fn place(&self) -> String;
 }
 
@@ -251,7 +251,7 @@ impl Remote {
         })
     }
 
-    /// Where it is, for people.
+    /// Where the remote store is, for people.
     pub fn place(&self) -> String {
         self.store.place()
     }

@@ -84,7 +84,7 @@ struct UploadState {
     since: HashMap<VolumeId, Duration>,
     /// Until when a volume is left alone.
     again: HashMap<VolumeId, Duration>,
-    /// Those that an operator wants to be there now.
+    /// The volumes that an operator wants to be in the remote store now.
     hurried: HashSet<VolumeId>,
     /// When what lies there is compared with the records.
     look_at: Duration,

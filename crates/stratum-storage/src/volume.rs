@@ -135,7 +135,7 @@ pub struct LiveStripe {
 }
 
 impl LiveStripe {
-    /// What it takes of each shard file.
+    /// The range that the stripe takes of each shard file.
     pub fn range(&self) -> std::ops::Range<u64> {
         self.offset..self.offset.saturating_add(self.stripe.disk())
     }

@@ -205,7 +205,7 @@ impl Usage {
     }
 
     fn shard(&self, name: Name) -> &Mutex<Table<Signals>> {
-        // These bits of the hash are not those by which a table's index begins to search.
+        // Other bits of the hash than those by which a table's index begins to search.
         &self.objects[(name.hash >> 40) as usize % SHARDS]
     }
 }

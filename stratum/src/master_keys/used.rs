@@ -72,7 +72,7 @@ fn content(keys: &[KeyMark]) -> Vec<u8> {
     serde_json::to_vec(&keys.iter().map(line).collect::<Vec<_>>()).unwrap_or_default()
 }
 
-/// Those of one list and then those of the other, each once.
+/// The marks of one list and then those of the other, each once.
 pub fn union(one: &[KeyMark], other: &[KeyMark]) -> Vec<KeyMark> {
     let mut all = one.to_vec();
     let new = other.iter().filter(|key| !one.iter().any(|known| known.mark == key.mark));

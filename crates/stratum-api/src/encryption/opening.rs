@@ -21,7 +21,7 @@ pub struct Opening {
 /// If the object is encrypted, the content gets its data key.
 ///
 /// # Errors
-/// Those of [`Bodies::open`](crate::bodies::Bodies::open) and of [`Opening::unlock`].
+/// The errors of [`Bodies::open`](crate::bodies::Bodies::open) and of [`Opening::unlock`].
 pub async fn open(
     ctx: &Context,
     target: &Target,

@@ -15,7 +15,7 @@ pub const FEW_ENTRIES: usize = 64;
 /// A `200` with a document of so many entries, which `write` makes.
 ///
 /// # Errors
-/// Those of `write`.
+/// The errors of `write`.
 pub async fn answer(
     entries: usize,
     write: impl FnOnce() -> Result<Bytes, S3Error> + Send + 'static,

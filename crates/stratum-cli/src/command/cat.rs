@@ -31,7 +31,7 @@ pub struct CatArgs {
     /// From this byte on, counted from 0.
     #[arg(long, value_name = "SIZE", value_parser = bytes, default_value = "0", hide_default_value = true)]
     offset: u64,
-    /// So many bytes at most.
+    /// Write at most so many bytes.
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     bytes: Option<u64>,
     /// This version.
@@ -53,7 +53,7 @@ pub struct HeadArgs {
     /// So many lines. [default: 10]
     #[arg(long, short = 'n', value_name = "N", conflicts_with = "bytes")]
     lines: Option<u64>,
-    /// So many bytes, however many lines they are.
+    /// Write so many bytes, however many lines they are.
     #[arg(long, short = 'c', value_name = "SIZE", value_parser = bytes)]
     bytes: Option<u64>,
     /// This version.

@@ -25,7 +25,7 @@ impl Lasting {
                 break;
             }
             match sync(folder) {
-                // Whoever may make nothing in a folder, and not even read it, has made nothing in it.
+                // A folder above, in which this user may make nothing, has no new name that must last.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied && named != path => {}
                 synced => synced?,
             }

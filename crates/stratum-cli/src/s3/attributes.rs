@@ -54,7 +54,7 @@ impl Attributes {
         *self == Attributes::default()
     }
 
-    /// These attributes, and those of `other` where these have none.
+    /// The attributes, each taken from `other` where it isn't set here.
     pub fn or(&self, other: &Attributes) -> Attributes {
         let pick = |one: &Option<String>, two: &Option<String>| one.clone().or_else(|| two.clone());
         Attributes {

@@ -174,7 +174,7 @@ fn background(visit: &Visit, status: &Status) -> Markup {
     }
 }
 
-/// Those figures of a task that aren't 0 or empty, in words.
+/// The figures of a task, in words; figures that are 0 or empty are left out.
 fn in_words(value: &Value) -> String {
     let mut words = Vec::new();
     for (name, value) in value.as_object().into_iter().flatten() {

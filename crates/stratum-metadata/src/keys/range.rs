@@ -24,7 +24,7 @@ impl KeyRange {
         Tag::ALL.into_iter().filter(|tag| self.of_kind(*tag).is_some())
     }
 
-    /// What of it is of that kind.
+    /// The part of the range whose keys are of that kind.
     pub(crate) fn of_kind(&self, tag: Tag) -> Option<KeyRange> {
         let (from, to) = (self.from.clone().max(start_of(tag)), self.to.clone().min(end_of(tag)));
         (from < to).then_some(KeyRange { from, to })

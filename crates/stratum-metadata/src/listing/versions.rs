@@ -179,7 +179,7 @@ fn enter_moved(
                 found.insert(key.clone(), Found::Versions(versions, is_newest));
             }
         }
-        // These versions fill the page; the keys after this one belong to the next page.
+        // The versions so far fill the page; the keys after this one belong to the next page.
         if room == 0 {
             return Ok(lesser(until, Some(key)));
         }

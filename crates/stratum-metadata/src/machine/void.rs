@@ -86,7 +86,7 @@ impl Base for Beneath<'_> {
 }
 
 impl Machine {
-    /// These blocks are void for everybody.
+    /// Has everybody take these blocks of the index for empty.
     pub(super) fn have_void(&self, void: &Void) {
         let mut stack = self.stack.write();
         let voided = stack.with_void(void);

@@ -110,7 +110,7 @@ fn release_packed(view: &mut View<'_>, at: &PackedAt) -> Result<(), ApplyError> 
     lower_live(view, at.volume, length)
 }
 
-/// Nobody owns these of a stripe's bodies. Nothing happens where it has fewer.
+/// Takes bodies that nobody owns out of a packed stripe. Nothing happens where the stripe has fewer bodies.
 pub(super) fn release_unnamed(view: &mut View<'_>, unnamed: &UnnamedOfStripe) -> Result<bool, ApplyError> {
     let UnnamedOfStripe { volume, stripe: at, live, bodies } = *unnamed;
     let Some(stripe) = view.get::<StripeRecord>(keys::stripe(volume, at))? else { return Ok(false) };
@@ -121,7 +121,7 @@ pub(super) fn release_unnamed(view: &mut View<'_>, unnamed: &UnnamedOfStripe) ->
     Ok(true)
 }
 
-/// So much is left of a packed stripe; if that is nothing, it goes.
+/// Records what is left of a packed stripe, which is removed if nothing is left.
 fn leave_in_stripe(
     view: &mut View<'_>,
     volume: VolumeId,

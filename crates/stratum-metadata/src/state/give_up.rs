@@ -123,7 +123,7 @@ impl Span {
         (prefix(&self.from), to)
     }
 
-    /// Where it stands which of them are null versions.
+    /// The range of the records that say which of the versions are null versions.
     fn null_versions(&self) -> (Vec<u8>, Vec<u8>) {
         let at = |(bucket, key): &Name| keys::null_version(*bucket, key);
         let to = self.to.as_ref().map_or_else(|| keys::end_of(Tag::NullVersion), at);

@@ -57,7 +57,7 @@ struct Object {
 
 /// How a job ended.
 enum Landed {
-    /// These bodies are in their tier.
+    /// The bodies that came to lie in their tier.
     There(Vec<Stray>, Moved),
     Recoded(Recoded),
     PutOff(Vec<(Stray, String)>),

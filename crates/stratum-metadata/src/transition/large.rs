@@ -31,7 +31,7 @@ struct Source {
     from: BlobRef,
     /// Its plaintext, or the stored bytes of a sealed body.
     bytes: PlaintextReader,
-    /// These keep what is read from being freed.
+    /// Keep the extents that are read from being freed.
     _holds: Holds,
 }
 

@@ -83,7 +83,7 @@ impl DirectoryHold {
         Some(root)
     }
 
-    /// These files are given up, too.
+    /// Counts these files among those that are given up.
     pub(super) fn giving_up(&self, files: &[Arc<dyn FileIo>]) {
         self.former.lock().files.extend(files.iter().map(Arc::downgrade));
     }

@@ -101,7 +101,7 @@ impl SimulatedDrive {
         self.state.lock().end_attachments();
     }
 
-    /// What it durably holds now, for [`SimulatedDrive::rollback`].
+    /// What the drive durably holds now, for [`SimulatedDrive::rollback`].
     pub fn snapshot(&self) -> Snapshot {
         Snapshot(self.state.lock().names.durable_only())
     }
@@ -147,7 +147,7 @@ impl SimulatedDrive {
         self.state.lock().faults.refuse_nth(op, n);
     }
 
-    /// Whoever does the `n`-th operation of the kind from now (1 is the next) panics.
+    /// The thread that does the `n`-th operation of the kind from now (1 is the next) panics.
     pub fn panic_nth(&self, op: Op, n: u64) {
         self.state.lock().faults.panic_nth(op, n);
     }

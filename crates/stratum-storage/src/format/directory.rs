@@ -17,7 +17,7 @@ const ENTRY_BYTES: usize = 14;
 /// One body of a packed stripe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it begins in the stripe's payload.
+    /// Where the body begins in the stripe's payload.
     pub offset: u32,
     pub length: u32,
     pub crc32c: u32,

@@ -76,7 +76,7 @@ impl ObjectHeader {
             sealed: u64_at(24)?,
             upload: u64_at(32)?,
         };
-        // What it doesn't say is zero, and nothing else is understood.
+        // Bytes of the header that have no meaning are zero, and nothing else is understood.
         let is_sound = crc32c::crc32c(page) == u32::from_le_bytes(*crc);
         (is_sound && header.geometry.k > 0 && header.encode().get(..PAGE - CRC)? == page).then_some(header)
     }

@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Endangered {
     pub volume: VolumeId,
-    /// Those that are gone for good first.
+    /// The shards that are missing, those that are gone for good first.
     pub missing: Vec<u8>,
     /// How many of them are gone for good.
     pub gone: usize,

@@ -343,7 +343,7 @@ impl Rebuild {
         }
         drop(changing);
         self.look_again(written).await?;
-        // Whoever reads the old file has it open.
+        // A reader of the old file has it open.
         if let Some(drive) = old.drive.as_ref().filter(|drive| drive.is_healthy()) {
             remove(drive, old.path.clone()).await;
         }

@@ -18,7 +18,7 @@ impl Rebuilder {
         Rebuilder { table, strays }
     }
 
-    /// What it works on.
+    /// The table of the volumes that are rebuilt.
     pub(crate) fn table(&self) -> &Arc<Table> {
         &self.table
     }

@@ -39,7 +39,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// Of what a table holds from `floor` on.
+    /// An export of what a table of segments holds from `floor` on.
     pub(super) fn new(table: &SegmentTable, floor: Index) -> Export {
         let head = table.head();
         let segments = table.segments().enumerate();

@@ -34,7 +34,7 @@ impl LostBodies {
 #[derive(Debug, Default)]
 pub(super) struct Damaged {
     bodies: RwLock<BTreeSet<Index>>,
-    /// Those of which every drive was asked that may have them. They stay known when their entries have left the
+    /// The bodies of which every drive was asked that may have them. They stay known when their entries have left the
     /// journal.
     lost: RwLock<BTreeSet<Index>>,
 }
@@ -56,7 +56,7 @@ impl Damaged {
         remember(&self.lost, entry);
     }
 
-    /// Those of entries that are still in the journal, and what was lost.
+    /// The damaged bodies of entries that are still in the journal, and the lost ones of any entry.
     fn from(&self, first: Index) -> BTreeSet<Index> {
         let mut bodies = self.bodies.write();
         *bodies = bodies.split_off(&first);

@@ -32,7 +32,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Of what this table holds.
+    /// A replay of what this table of segments holds.
     pub(super) fn new(table: &SegmentTable, from: Index, verify: Verify) -> Replay {
         let first = table.place_of(from).unwrap_or(0);
         let counted = table.segments().enumerate().skip(first);

@@ -114,7 +114,7 @@ pub(super) fn are_there(asked: &[AskedDrive], timeout: Duration, clock: &dyn Clo
     });
     for (asked, answer) in asked.iter().zip(&answers) {
         if let Err(error) = answer {
-            // Where it is latched already, the first reason counts.
+            // Where the drive is latched already, the first reason counts.
             asked.drive.fail(&format!("it can't be looked at: {error}"));
         }
     }

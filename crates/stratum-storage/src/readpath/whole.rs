@@ -65,7 +65,7 @@ pub(crate) struct Whole {
 /// A shard's part of it.
 #[derive(Debug)]
 pub(crate) struct StripeFragment {
-    /// Where it was read.
+    /// The shard file that the fragment was read from.
     pub file: Arc<PlacedShard>,
     /// What is wrong with it; also nothing if nobody looked.
     pub flaw: Option<Flaw>,

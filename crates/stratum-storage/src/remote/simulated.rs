@@ -28,7 +28,7 @@ const PAGE_NAMES: usize = 4;
 pub struct SimulatedMemory(Arc<Mutex<Vec<Claim>>>);
 
 impl SimulatedMemory {
-    /// As it is copied with a store's drives.
+    /// A copy that shares nothing with this memory, as where a store's drives are copied.
     pub fn copied(&self) -> SimulatedMemory {
         SimulatedMemory(Arc::new(Mutex::new(self.0.lock().clone())))
     }

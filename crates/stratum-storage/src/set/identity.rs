@@ -11,7 +11,7 @@ use crate::drive::{DriveId, DriveIo};
 use std::cmp::Ordering;
 use std::io::{self, ErrorKind};
 
-/// Where it lies on a drive, in the order of writing.
+/// The two files of a drive that hold its identity, in the order of writing.
 pub(super) const FILES: [&str; 2] = ["identity", "identity.copy"];
 /// The newest version of the bytes. What an older one can say is still written as that one.
 pub(super) const VERSION: u16 = 3;

@@ -29,7 +29,7 @@ pub(super) enum PlaceContent {
 }
 
 impl Root {
-    /// Where it is, for people: the same words as the drive's own.
+    /// Where the folder is, for people: the same words as the drive's own.
     pub fn place(&self) -> String {
         match self {
             Root::Path(path) => std::path::absolute(path).unwrap_or(path.clone()).display().to_string(),

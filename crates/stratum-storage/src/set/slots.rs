@@ -120,7 +120,7 @@ impl Set {
         let lost = match drive.health() {
             Health::Healthy if drive.is_draining() => return DriveState::Draining,
             Health::Healthy => return DriveState::Healthy,
-            // Whoever looked would only hang, too.
+            // A look into the folder would only hang, too.
             Health::Failed { reason } if drive.still_open() > 0 => {
                 return DriveState::Failed { reason: format!("{reason}; {STILL_OPEN}") };
             }

@@ -224,7 +224,7 @@ impl Volume {
         }
     }
 
-    /// Where it ends, if it is full and nobody writes to it.
+    /// Where the volume ends, if it is full and nobody writes to it.
     pub fn ready_to_seal(&self) -> Option<u64> {
         match self.phase() {
             Phase::Open(filling) if filling.full && filling.reservations == 0 => Some(filling.next),
@@ -308,7 +308,7 @@ impl ShardSlot {
     }
 
     /// Puts another writing of the shard there, which the volume's record already names, and gives the former one.
-    /// Whoever has taken the former one finishes with it.
+    /// A reader that has taken the former one finishes with it.
     pub fn replace(&self, file: PlacedShard) -> Arc<PlacedShard> {
         std::mem::replace(&mut *self.current.write(), Arc::new(file))
     }

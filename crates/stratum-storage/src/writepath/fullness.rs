@@ -37,7 +37,7 @@ pub struct Fullness {
     pub drives: Vec<(DriveId, Fill)>,
     /// The geometry of new volumes; `None` if too few drives have room for any.
     pub geometry: Option<Geometry>,
-    /// What it would be if all of these drives had room; `None` if they are too few for any.
+    /// The geometry that new volumes would have if all of these drives had room; `None` if they are too few for any.
     pub with_room: Option<Geometry>,
     /// The fewest drives that a volume of the tier lies on.
     pub needed: usize,

@@ -25,7 +25,7 @@ const LOOK_BYTES: usize = RECORD_BYTES + Look::BYTES;
 /// Whether the changes that were handed out are complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changes {
-    /// They are: the file with the changes appended says the same as memory.
+    /// All changes were told: the file with them appended says the same as memory.
     Told,
     /// More entries are gone than were kept: the file must be rewritten.
     TooMany,

@@ -16,7 +16,7 @@ const MAX_MANIFEST_BYTES: u64 = 1 << 30;
 /// What lies there of copies.
 pub(super) struct There {
     files: BTreeSet<StateFile>,
-    /// Those that can be read, the newest first.
+    /// The manifests that can be read, the newest first.
     manifests: Vec<SeenManifest>,
     /// What was right when it came: these manifests, and what they name.
     proven: BTreeSet<StateFile>,
