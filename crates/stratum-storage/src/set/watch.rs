@@ -40,10 +40,8 @@ struct Suspicion {
 }
 
 impl Suspicion {
-    /// Notices which drives have failed since the last round.
-    fn notice(&mut self, drives: &[Arc<Drive>]) {
-        let has_failed = |drive: &&Arc<Drive>| matches!(drive.health(), Health::Failed { .. });
-        let failed: Vec<&Arc<Drive>> = drives.iter().filter(has_failed).collect();
+    /// Notices which of the drives that have failed haven't been noticed yet.
+    fn notice(&mut self, drives: &[Arc<Drive>], failed: &[&Arc<Drive>]) {
         let new = failed.iter().filter(|drive| !self.failed.contains(&drive.id()));
         let devices: Vec<Domain> = new.map(|drive| drive.domain()).collect();
         self.failed = failed.iter().map(|drive| drive.id()).collect();
@@ -55,6 +53,10 @@ impl Suspicion {
     fn take(&mut self, drive: DriveId) -> bool {
         self.unproven.remove(&drive)
     }
+}
+
+fn failed(drives: &[Arc<Drive>]) -> Vec<&Arc<Drive>> {
+    drives.iter().filter(|drive| matches!(drive.health(), Health::Failed { .. })).collect()
 }
 
 /// Looks at a drive, which is latched if something is wrong with it.
@@ -72,13 +74,15 @@ fn look_at(drive: &Drive, suspicion: &Mutex<Suspicion>) {
 impl Watch {
     /// One round on the thread that asks, for simulations.
     pub(super) fn look_here(&self, drives: &[Arc<Drive>]) {
-        self.suspicion.lock().notice(drives);
+        let failed = failed(drives);
+        self.suspicion.lock().notice(drives, &failed);
         drives.iter().for_each(|drive| look_at(drive, &self.suspicion));
     }
 
     /// One round.
     pub(super) fn look(&self, drives: &[Arc<Drive>], clock: &dyn Clock) {
-        self.suspicion.lock().notice(drives);
+        let failed = failed(drives);
+        self.suspicion.lock().notice(drives, &failed);
         let (sender, answers) = bounded(drives.len());
         let mut asked = 0;
         for drive in drives.iter().filter(|drive| drive.is_healthy()) {

@@ -219,7 +219,9 @@ mod tests {
         let mut dones = dones.into_iter();
         let (_silent, other) = (dones.next().unwrap(), dones.next().unwrap());
         other(Ok(()));
-        assert_eq!(waited(first).await, (ANSWER_TIMEOUT, vec![(0, false), (1, true)]));
+        let (elapsed, outcomes) = waited(first).await;
+        assert!(elapsed >= ANSWER_TIMEOUT && elapsed < ANSWER_TIMEOUT * 2, "{elapsed:?}");
+        assert_eq!(outcomes, [(0, false), (1, true)]);
         assert!(!hanging.is_healthy());
         for answers in [true, false] {
             let (mut again, dones) = asked(&[1, 2]);
@@ -261,7 +263,7 @@ mod tests {
                 hanging.iter().for_each(|drive| drive.fail("the watch gave it up"));
             });
             let (elapsed, outcomes) = waited(asked).await;
-            assert!(elapsed <= late + Duration::from_secs(3) + LATCH_POLL_INTERVAL, "{elapsed:?}");
+            assert!(elapsed < late + Duration::from_secs(3) + 2 * LATCH_POLL_INTERVAL, "{elapsed:?}");
             assert_eq!(outcomes, [(0, false), (1, false), (2, true)]);
         }
     }
