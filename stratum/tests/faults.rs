@@ -464,6 +464,40 @@ fn a_drive_that_failed_once_is_taken_back_with_its_data_by_one_command() {
     check(&server, 0..number + 20);
 }
 
+/// Nobody writes to the other tiers meanwhile.
+#[test]
+fn the_drives_of_a_disk_that_failed_fail_together_and_those_that_take_writes_stay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let on_one_disk = |drive: &str, error: &str| {
+        format!("[[fault]]\ndrive = \"{drive}\"\noperation = \"sync\"\ndevice = 903\n{error}\n")
+    };
+    let plan = [
+        on_one_disk("hot/3", "after = 20\ntimes = 1\nerror = \"EIO\""),
+        on_one_disk("warm/3", "serving = true\nerror = \"EIO\""),
+        on_one_disk("cold/3", ""),
+    ];
+    let server = Server::with_bucket(folder.path(), &plan.concat());
+    let mut number = 0;
+    let failed = || -> Vec<String> {
+        let (_, status) = server.status();
+        let drives = status["drives"].as_array().expect("drives").iter();
+        let failed = drives.filter(|drive| drive["state"] == "failed");
+        failed
+            .map(|drive| format!("{}/{}", drive["tier"].as_str().unwrap_or(""), drive["position"]))
+            .collect()
+    };
+    wait_until("hot/3 never fails", || {
+        fill(&server, number..number + 10);
+        number += 10;
+        server.drives()[3] == "failed"
+    });
+    wait_until("warm/3 doesn't have to prove itself", || failed().len() > 1);
+    let mut failed = failed();
+    failed.sort();
+    assert_eq!(failed, ["hot/3", "warm/3"]);
+    check(&server, 0..number);
+}
+
 /// Every call on the drive hangs for ten minutes, so that writes and background work wait for it.
 #[test]
 #[allow(clippy::disallowed_methods)] // how long the stop took
