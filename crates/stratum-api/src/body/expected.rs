@@ -114,8 +114,7 @@ impl Expected {
             declared.check(Sha256Digest(digests.sha256.ok_or_else(uncomputed)?))?;
         }
         if self.md5.is_some_and(|md5| md5 != digests.md5) {
-            return Err(S3Error::new(Code::BadDigest)
-                .message("The Content-MD5 that you specified did not match what was received."));
+            return Err(Code::BadDigest.into());
         }
         let Some((algorithm, declared)) = &self.checksum else { return Ok(()) };
         self.check_value()?;
