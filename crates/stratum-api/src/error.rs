@@ -155,7 +155,7 @@ impl S3Error {
     }
 }
 
-/// Writes an element, escaping what XML 1.0 can't hold as it is, and no more than [`QUOTED_BYTES`] of its value.
+/// Writes an element, escaping what XML 1.0 can't hold as it is (quotes it can, and S3 sends them so), and no more than [`QUOTED_BYTES`] of its value.
 fn element(out: &mut String, name: &str, value: &str) {
     let _ = write!(out, "<{name}>");
     let end = (0..=QUOTED_BYTES.min(value.len())).rev().find(|end| value.is_char_boundary(*end));
@@ -165,7 +165,6 @@ fn element(out: &mut String, name: &str, value: &str) {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
             char => match text::replacement(char) {
                 Some(text) => out.push_str(text),
                 None => out.push(char),
@@ -188,10 +187,10 @@ mod tests {
     #[test]
     fn the_document_names_the_request_and_escapes_what_it_quotes() {
         let id = RequestId::from_u64(0x1234);
-        let error = S3Error::new(Code::NoSuchKey).with("Key", "a<b>&\u{1}");
+        let error = S3Error::new(Code::NoSuchKey).with("Key", "a<b>&\u{1}\"'");
         let text = error.document(&id, "/bucket/a");
         assert!(text.contains("<Code>NoSuchKey</Code>"), "{text}");
-        assert!(text.contains("<Key>a&lt;b&gt;&amp;\u{fffd}</Key>"), "{text}");
+        assert!(text.contains("<Key>a&lt;b&gt;&amp;\u{fffd}\"'</Key>"), "{text}");
         assert!(
             text.contains("<Resource>/bucket/a</Resource><RequestId>0000000000001234</RequestId>"),
             "{text}"

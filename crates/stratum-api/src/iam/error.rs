@@ -5,7 +5,7 @@ use crate::error::S3Error;
 use crate::request_id::RequestId;
 use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode, header};
-use quick_xml::escape::escape;
+use quick_xml::escape::partial_escape;
 use std::fmt::Display;
 use stratum_auth::AuthError;
 use stratum_metadata::{CommitError, ReadError};
@@ -156,7 +156,7 @@ impl IamError {
              <RequestId>{}</RequestId></ErrorResponse>",
             row.map_or(Api::Iam, |row| row.api).namespace(),
             self.code,
-            escape(crate::xml::printable(&self.message).as_ref()),
+            partial_escape(crate::xml::printable(&self.message).as_ref()),
             id.as_str(),
         );
         let mut response = Response::new(Body::from(text));
