@@ -65,6 +65,9 @@ impl Form {
         let (mut fields, mut size) = (Vec::new(), 0);
         while let Some(mut field) = multipart.next_field().await.map_err(failed)? {
             let name = field.name().unwrap_or_default().to_ascii_lowercase();
+            if name.is_empty() {
+                return Err(Code::MalformedPOSTRequest.into());
+            }
             if name == "file" {
                 let path = field.file_name().unwrap_or_default();
                 let name = path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();

@@ -160,6 +160,10 @@ async fn what_is_no_form_is_refused_before_it_costs_anything() {
     client.send("POST", "/bucket", &[TYPE], "--edge--\r\n").await.refused(400, "InvalidArgument");
     client.send("POST", "/bucket", &[TYPE], "nothing of the kind").await.refused(400, "MalformedPOSTRequest");
     client.send("POST", "/bucket", &[TYPE], form(&[], "x")).await.refused(400, "InvalidArgument");
+    let nameless = form(&[("key", "a")], &"x".repeat(33 << 10)).replace("name=\"file\"", "name=\"\"");
+    client.send("POST", "/bucket", &[TYPE], &nameless).await.refused(400, "MalformedPOSTRequest");
+    let nameless = form(&[("key", "a"), ("", "x")], "x");
+    client.send("POST", "/bucket", &[TYPE], nameless).await.refused(400, "MalformedPOSTRequest");
     let twice = [("key", "a"), ("KEY", "b")];
     client.send("POST", "/bucket", &[TYPE], form(&twice, "x")).await.refused(400, "InvalidArgument");
     let long = "v".repeat(21 * 1024);
