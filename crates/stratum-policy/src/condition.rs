@@ -10,7 +10,7 @@ mod arn;
 
 use crate::error::{Malformed, quoted};
 use crate::json::Json;
-use crate::key::Key;
+use crate::key::{Key, Keys};
 use crate::pattern::{Pattern, Reading};
 use crate::value::{self, Facts, Value};
 use address::Network;
@@ -75,11 +75,15 @@ impl Order {
 
 impl Condition {
     /// Reads a `Condition` block, all of whose conditions must hold. `variables` says whether values may hold policy
-    /// variables.
+    /// variables, and `known` which keys may stand there.
     ///
     /// # Errors
     /// For an unknown operator or key, and for a value that the operator can't compare.
-    pub(crate) fn parse_block(block: &Json, variables: bool) -> Result<Vec<Condition>, Malformed> {
+    pub(crate) fn parse_block(
+        block: &Json,
+        variables: bool,
+        known: Keys,
+    ) -> Result<Vec<Condition>, Malformed> {
         let object = |json: &Json| match json {
             Json::Object(members) => Ok(members.clone()),
             _ => Err(Malformed::Kind {
@@ -90,13 +94,14 @@ impl Condition {
         let mut all = Vec::new();
         for (operator, keys) in object(block)? {
             for (key, values) in object(&keys)? {
-                all.push(Condition::parse(&operator, &key, &values, variables)?);
+                let key = known.named(&key).ok_or_else(|| Malformed::Key(quoted(&key)))?;
+                all.push(Condition::parse(&operator, key, &values, variables)?);
             }
         }
         Ok(all)
     }
 
-    fn parse(operator: &str, key: &str, values: &Json, variables: bool) -> Result<Condition, Malformed> {
+    fn parse(operator: &str, key: Key, values: &Json, variables: bool) -> Result<Condition, Malformed> {
         let unknown = || Malformed::Operator(quoted(operator));
         let (quantifier, name) = match operator.split_once(':') {
             Some(("ForAnyValue", name)) => (Quantifier::ForAnyValue, name),
@@ -108,7 +113,6 @@ impl Condition {
             Some(name) => (name, true),
             None => (name, false),
         };
-        let key = Key::named(key).ok_or_else(|| Malformed::Key(quoted(key)))?;
         let wrong = |value: &str| Malformed::Value { operator: operator.to_owned(), value: quoted(value) };
         let texts = values.one_or_many().iter().map(|value| match value {
             Json::Text(text) | Json::Bare(text) => Ok(text.as_str()),

@@ -23,6 +23,10 @@ pub enum Malformed {
     Version(String),
     #[error("Statement IDs (SID) in a single policy must be unique, and {0} stands twice")]
     SidTwice(String),
+    #[error(
+        "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*"
+    )]
+    Sid,
     #[error("Invalid effect: {0}")]
     Effect(String),
     #[error("{0} and {1} can't stand in one statement")]
@@ -41,6 +45,8 @@ pub enum Malformed {
     Operator(String),
     #[error("Policy has an invalid condition key: {0}")]
     Key(String),
+    #[error("Conditions do not apply to combination of actions and resources in statement")]
+    Conditions,
     #[error("Invalid value for the condition {operator}: {value}")]
     Value { operator: String, value: String },
     #[error(

@@ -26,6 +26,8 @@ pub enum Key {
     ViaService,
     /// A key about what only Amazon has: its networks, organisations, services and access points.
     Elsewhere,
+    /// A key of a service that isn't here. No request to S3, IAM or STS has one, at Amazon neither.
+    OfOtherService,
     RequestedRegion,
     MultiFactorAuthPresent,
     /// When a session began.
@@ -116,6 +118,43 @@ const HEADERS: [&str; 17] = [
     "if-none-match",
 ];
 
+/// The names of [`Key::OfOtherService`] that begin as those of a service that is here. Only requests have them for whose
+/// actions there is nothing here.
+const OF_OTHER_SERVICES: [&str; 3] =
+    ["iam:associatedresourcearn", "iam:awsservicename", "iam:passedtoservice"];
+
+/// The keys that the conditions of a statement may ask about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// Those for which the server has an answer.
+    Here,
+    /// Those of services that aren't here as well.
+    AlsoOfOtherServices,
+    /// Any, since the statement is about no action of this server, and never applies.
+    Any,
+}
+
+impl Keys {
+    /// The key with this name; `None` if the conditions mustn't ask about it.
+    pub(crate) fn named(self, name: &str) -> Option<Key> {
+        let folded = name.to_ascii_lowercase();
+        let other = || {
+            let (service, key) = folded.split_once(':')?;
+            let is_service = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+            let is_key = !service.is_empty() && service.bytes().all(is_service) && !key.is_empty();
+            let is_of_others = match self {
+                Keys::Here => false,
+                Keys::AlsoOfOtherServices => {
+                    !["aws", "s3", "iam", "sts"].contains(&service) || OF_OTHER_SERVICES.contains(&folded.as_str())
+                }
+                Keys::Any => true,
+            };
+            (is_key && is_of_others).then_some(Key::OfOtherService)
+        };
+        Key::named(name).or_else(other)
+    }
+}
+
 impl Key {
     /// The key with this name in a policy; `None` if the server has no answer for it.
     pub fn named(name: &str) -> Option<Key> {
@@ -180,6 +219,22 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_other_services_are_known_where_their_actions_are() {
+        let named = |name| [Keys::Here, Keys::AlsoOfOtherServices, Keys::Any].map(|keys| keys.named(name));
+        let other = Some(Key::OfOtherService);
+        for name in ["kms:ViaService", "iam:PassedToService", "cognito-identity.amazonaws.com:sub"] {
+            assert_eq!(named(name), [None, other.clone(), other.clone()], "{name}");
+        }
+        for name in ["aws:ResourceTag/team", "iam:PolicyARN", "s3:moon"] {
+            assert_eq!(named(name), [None, None, other.clone()], "{name}");
+        }
+        for none in ["moon", "kms:", ":a", "k ms:a"] {
+            assert_eq!(named(none), [None, None, None], "{none}");
+        }
+        assert_eq!(named("s3:prefix"), [Some(Key::Prefix), Some(Key::Prefix), Some(Key::Prefix)]);
+    }
 
     #[test]
     fn keys_are_the_same_in_either_case_but_for_tags() {

@@ -52,6 +52,7 @@ pub mod pattern;
 mod policy;
 pub mod principal;
 pub mod public;
+mod put;
 mod value;
 
 pub use action::{Action, Actions};

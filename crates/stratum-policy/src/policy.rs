@@ -4,7 +4,7 @@ use crate::action::{Action, Actions, Services};
 use crate::condition::Condition;
 use crate::error::{Malformed, quoted};
 use crate::json::Json;
-use crate::key::Key;
+use crate::key::{Key, Keys};
 use crate::pattern::{Pattern, Reading, Wildcards};
 use crate::principal::{Principals, Requester};
 use crate::value::Facts;
@@ -26,12 +26,12 @@ pub struct Policy {
 /// One statement of a policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statement {
-    sid: Option<String>,
+    pub(crate) sid: Option<String>,
     /// Its position in the policy, counted from 1.
     number: usize,
     pub(crate) effect: Effect,
     pub(crate) principals: Principals,
-    actions: Actions,
+    pub(crate) actions: Actions,
     resources: Resources,
     pub(crate) conditions: Vec<Condition>,
 }
@@ -203,7 +203,7 @@ impl Statement {
         let Json::Object(members) = value else {
             return Err(Malformed::Kind { element: "Statement", expected: "an object or a list of objects" });
         };
-        let (mut sid, mut effect, mut conditions) = (None, None, Vec::new());
+        let (mut sid, mut effect, mut block) = (None, None, None);
         let (mut principals, mut actions, mut resources) = (None, None, None);
         let services = holder.services();
         if let Some(element) =
@@ -243,7 +243,7 @@ impl Statement {
                     let those = Resources::parse(value, "NotResource", holder, variables)?;
                     once(&mut resources, Resources::AllBut(those), ["Resource", "NotResource"])?;
                 }
-                "Condition" => conditions = Condition::parse_block(value, variables)?,
+                "Condition" => block = Some(value),
                 other => return Err(Malformed::UnknownField(quoted(other))),
             }
         }
@@ -252,14 +252,17 @@ impl Statement {
             Holder::Trust => resources = Some(Resources::AllBut(Vec::new())),
             Holder::Bucket(_) => {}
         }
+        let actions = actions.ok_or(Malformed::Missing("Action"))?;
+        let known = holder.keys(&actions);
+        let conditions = block.map(|block| Condition::parse_block(block, variables, known)).transpose()?;
         let statement = Statement {
             sid,
             number,
             effect: effect.ok_or(Malformed::Missing("Effect"))?,
             principals: principals.ok_or(Malformed::Missing("Principal"))?,
-            actions: actions.ok_or(Malformed::Missing("Action"))?,
+            actions,
             resources: resources.ok_or(Malformed::Missing("Resource"))?,
-            conditions,
+            conditions: conditions.unwrap_or_default(),
         };
         match (statement.effect, &statement.principals) {
             (Effect::Allow, Principals::AllBut(_)) if !matches!(holder, Holder::Identity) => {
@@ -305,6 +308,15 @@ impl Holder<'_> {
             Holder::Bucket(_) => Services::S3,
             Holder::Identity => Services::All,
             Holder::Trust => Services::Sts,
+        }
+    }
+
+    /// The keys that the conditions of a statement about these actions may ask about.
+    fn keys(self, actions: &Actions) -> Keys {
+        match self {
+            Holder::Identity if *actions == Actions::default() => Keys::Any,
+            Holder::Identity => Keys::AlsoOfOtherServices,
+            Holder::Bucket(_) | Holder::Trust => Keys::Here,
         }
     }
 

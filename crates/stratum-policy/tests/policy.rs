@@ -261,6 +261,80 @@ fn one_sid_may_stand_twice_in_a_bucket_s_policy_alone() {
     assert_eq!(of_identity.map(drop), Err(Malformed::SidTwice("a".to_owned())));
 }
 
+/// What is refused of a policy that is put, and still read where it is stored.
+#[test]
+fn a_condition_that_says_nothing_of_any_action_isn_t_put() {
+    let check = |action: &str, key: &str| {
+        let text = format!(
+            r#"{{"Effect":"Allow","Principal":"*","Action":{action},"Resource":["arn:aws:s3:::b","arn:aws:s3:::b/*"],"Condition":{{"StringEquals":{{"{key}":"a"}}}}}}"#
+        );
+        parsed(&text).expect("it is read").check_conditions()
+    };
+    for (action, key) in [
+        (r#""s3:GetObject""#, "s3:prefix"),
+        (r#"["s3:PutObject","s3:DeleteObjectVersion"]"#, "s3:max-keys"),
+        (r#""s3:ListBucket""#, "s3:ExistingObjectTag/a"),
+        (r#"["s3:ListBucketVersions","s3:PutLifecycleConfiguration"]"#, "s3:RequestObjectTag/a"),
+    ] {
+        assert_eq!(check(action, key), Err(Malformed::Conditions), "{action} {key}");
+    }
+    for (action, key) in [
+        (r#""s3:ListBucket""#, "s3:prefix"),
+        (r#"["s3:GetObject","s3:ListBucketVersions"]"#, "s3:delimiter"),
+        (r#""s3:ListBucketMultipartUploads""#, "s3:prefix"),
+        (r#""s3:*""#, "s3:prefix"),
+        (r#""s3:*""#, "s3:ExistingObjectTag/a"),
+        (r#"["s3:ListBucket","s3:GetObjectVersion"]"#, "s3:ExistingObjectTag/a"),
+        (r#""s3:ReplicateTags""#, "s3:RequestObjectTag/a"),
+        (r#""s3:GetObject""#, "s3:x-amz-acl"),
+        (r#""s3:ListBucket""#, "aws:Referer"),
+    ] {
+        assert_eq!(check(action, key), Ok(()), "{action} {key}");
+    }
+}
+
+#[test]
+fn a_sid_of_iam_s_has_letters_and_digits_alone() {
+    let check = |sid: &str| {
+        let text = format!(
+            r#"{{"Statement":{{"Sid":"{sid}","Effect":"Allow","Action":"s3:*","Resource":"*"}}}}"#
+        );
+        Policy::parse_identity(text.as_bytes()).expect("it is read").check_sids()
+    };
+    for (sid, fits) in [("", true), ("Read1", true), ("a b", false), ("a-b", false), ("\u{e9}", false)] {
+        assert_eq!(check(sid), if fits { Ok(()) } else { Err(Malformed::Sid) }, "{sid}");
+    }
+}
+
+/// The conditions of other services' actions are taken, and hold for no request. A key that the requests of an action
+/// here may have, and to which the server has no answer, is refused.
+#[test]
+fn an_identity_s_policy_may_ask_about_other_services_keys() {
+    let read = |effect: &str, action: &str, operator: &str, key: &str| {
+        let text = format!(
+            r#"{{"Statement":{{"Effect":"{effect}","Action":{action},"Resource":"*","Condition":{{"{operator}":{{"{key}":"true"}}}}}}}}"#
+        );
+        Policy::parse_identity(text.as_bytes())
+    };
+    for (action, key) in [
+        (r#""kms:Decrypt""#, "kms:ViaService"),
+        (r#""iam:PassRole""#, "iam:PassedToService"),
+        (r#""ec2:*""#, "aws:ResourceTag/x"),
+    ] {
+        assert!(read("Allow", action, "StringEquals", key).is_ok(), "{action} {key}");
+    }
+    let holds = |effect, operator| {
+        let policy = read(effect, r#"["s3:*","kms:*"]"#, operator, "kms:ViaService").expect("it is read");
+        decided(&policy, ANN, "s3:GetObject", "b/k", &Known::default()).is_some()
+    };
+    assert!(!holds("Allow", "StringEquals") && holds("Allow", "Null") && holds("Deny", "StringEqualsIfExists"));
+    for (action, key) in [(r#"["s3:*","ec2:*"]"#, "aws:ResourceTag/x"), (r#""iam:*""#, "iam:PolicyARN")] {
+        assert_eq!(read("Deny", action, "StringEquals", key), Err(Malformed::Key(key.into())), "{action}");
+    }
+    let of_bucket = r#"{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::b","Condition":{"Null":{"kms:ViaService":"true"}}}"#;
+    assert_eq!(parsed(of_bucket), Err(Malformed::Key("kms:ViaService".into())));
+}
+
 #[test]
 fn public_is_what_lets_in_whom_it_does_not_name() {
     let is_public = |principal: &str, condition: &str| {

@@ -45,7 +45,7 @@ pub async fn put(call: &Call, kind: IdentityKind) -> Result<Reply, IamError> {
     valid::document(document, most, "PolicySize")?;
     let mut edit = Edit::begin(call).await?;
     let mut record = edit.identity(kind, &at)?;
-    Policy::parse_identity(document.as_bytes())?;
+    Policy::parse_identity(document.as_bytes())?.check_sids()?;
     record.inline.insert(name.to_owned(), document.to_owned());
     if record.inline.values().map(|text| valid::length(text)).sum::<usize>() > most {
         return Err(Fault::LimitExceeded

@@ -424,7 +424,7 @@ pub(super) async fn put(
 fn document(call: &Call) -> Result<&str, IamError> {
     let document = call.required("PolicyDocument")?;
     valid::document(document, valid::MOST_MANAGED_POLICY_CHARS, "PolicySize")?;
-    Policy::parse_identity(document.as_bytes())?;
+    Policy::parse_identity(document.as_bytes())?.check_sids()?;
     Ok(document)
 }
 

@@ -148,7 +148,7 @@ fn one(call: &Call, record: &IdentityRecord) -> Result<Reply, IamError> {
 
 fn trust(document: &str) -> Result<&str, IamError> {
     valid::document(document, valid::MOST_TRUST_POLICY_CHARS, "ACLSizePerRole")?;
-    Policy::parse_trust(document.as_bytes())?;
+    Policy::parse_trust(document.as_bytes())?.check_sids()?;
     Ok(document)
 }
 

@@ -180,7 +180,7 @@ impl Given {
         let policy = call.form.get("Policy");
         if let Some(text) = policy {
             valid::document(text, valid::MOST_SESSION_POLICY_CHARS, "SessionPolicySize")?;
-            Policy::parse_identity(text.as_bytes())?;
+            Policy::parse_identity(text.as_bytes())?.check_sids()?;
         }
         let policy_arns: Vec<_> = call.form.iter().filter_map(of_policy).map(str::to_owned).collect();
         if policy_arns.len() > MOST_POLICIES {

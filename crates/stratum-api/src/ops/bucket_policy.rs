@@ -43,7 +43,11 @@ pub async fn put(ctx: &Context, bucket: &BucketRecord, body: RequestBody) -> S3R
         return Err(malformed(message));
     }
     let name = bucket.name.clone();
-    let parse = move |bytes: &[u8]| Policy::parse(bytes, &name).map_err(|error| malformed(error.to_string()));
+    let parse = move |bytes: &[u8]| {
+        let policy = Policy::parse(bytes, &name)?;
+        policy.check_conditions().map(|()| policy)
+    };
+    let parse = move |bytes: &[u8]| parse(bytes).map_err(|error| malformed(error.to_string()));
     let policy = document.read(parse).await?;
     let blocks = bucket.configuration.public_access.is_some_and(|block| block.block_public_policy);
     if blocks && policy.is_public() {

@@ -260,7 +260,7 @@ impl stratum_policy::Facts for Facts<'_> {
             Key::PrincipalAccount => Values::from(user.map(|user| user.id.as_str())),
             Key::RequestedRegion => Values::from(Some(asker.store.settings.region.as_str())),
             // Only requests that another service of Amazon's sends have these, and no such request comes here.
-            Key::SourceArn | Key::SourceAccount | Key::Elsewhere => Values::None,
+            Key::SourceArn | Key::SourceAccount | Key::Elsewhere | Key::OfOtherService => Values::None,
             Key::ViaService => Values::One(Value::Flag(false)),
             Key::TlsVersion => Values::from(asker.tls.map(|tls| tls.version)),
             Key::ObjectCreation => {

@@ -187,6 +187,7 @@ async fn what_is_not_understood_is_refused() {
         r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"bucket"}}"#,
         r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"*"}}"#,
         r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringIs":{"aws:username":"a"}}}}"#,
+        r#"{"Statement":{"Sid":"a b","Effect":"Allow","Action":"s3:GetObject","Resource":"*"}}"#,
     ] {
         let parameters = [("UserName", "ann"), ("PolicyName", "own"), ("PolicyDocument", document)];
         refused(&root().iam(&rig, "PutUserPolicy", &parameters).await, 400, "MalformedPolicyDocument");

@@ -119,6 +119,7 @@ async fn what_is_not_understood_is_refused_in_words_and_changes_nothing() {
         (allow(EVERYBODY, "s3:GetObjects", "{}"), "s3:GetObjects"),
         (allow(EVERYBODY, "s3:GetObject", r#"{"StringIs":{"aws:Referer":"x"}}"#), "StringIs"),
         (allow(EVERYBODY, "s3:GetObject", r#"{"StringEquals":{"aws:Moon":"x"}}"#), "aws:Moon"),
+        (allow(EVERYBODY, "s3:GetObject", r#"{"StringLike":{"s3:prefix":"x"}}"#), "Conditions do not apply"),
         (allow(EVERYBODY, "s3:GetObject", "{}").replace("bucket/*", "basket/*"), "arn:aws:s3:::basket/*"),
         (allow(EVERYBODY, "s3:GetObject", "{}").replace("Principal", "NotPrincipal"), "NotPrincipal"),
         (String::new(), "Statement"),

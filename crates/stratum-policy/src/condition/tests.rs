@@ -21,7 +21,7 @@ fn texts(values: &[&'static str]) -> Has {
 
 fn parsed(operator: &str, values: &[&str]) -> Result<Condition, Malformed> {
     let values = Json::List(values.iter().map(|text| Json::Text((*text).to_owned())).collect());
-    Condition::parse(operator, "aws:Referer", &values, true)
+    Condition::parse(operator, Key::Referer, &values, true)
 }
 
 fn holds(operator: &str, values: &[&str], facts: &Has) -> bool {
@@ -117,8 +117,9 @@ fn what_is_not_known_is_refused() {
         assert!(matches!(parsed(operator, &[value]), Err(Malformed::Value { .. })), "{operator}");
     }
     assert_eq!(parsed("StringEquals", &[]), Err(Malformed::Empty("The values of a condition")));
-    let key = Condition::parse("StringEquals", "aws:moon", &Json::Text("a".into()), true);
-    assert_eq!(key, Err(Malformed::Key("aws:moon".into())));
+    let block = Json::parse(br#"{"StringEquals":{"aws:moon":"a"}}"#).unwrap();
+    assert_eq!(Condition::parse_block(&block, true, Keys::Here), Err(Malformed::Key("aws:moon".into())));
+    assert!(Condition::parse_block(&block, true, Keys::Any).is_ok());
 }
 
 proptest! {
