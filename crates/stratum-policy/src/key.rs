@@ -140,12 +140,14 @@ impl Keys {
         let folded = name.to_ascii_lowercase();
         let other = || {
             let (service, key) = folded.split_once(':')?;
-            let is_service = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+            let is_service =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
             let is_key = !service.is_empty() && service.bytes().all(is_service) && !key.is_empty();
             let is_of_others = match self {
                 Keys::Here => false,
                 Keys::AlsoOfOtherServices => {
-                    !["aws", "s3", "iam", "sts"].contains(&service) || OF_OTHER_SERVICES.contains(&folded.as_str())
+                    !["aws", "s3", "iam", "sts"].contains(&service)
+                        || OF_OTHER_SERVICES.contains(&folded.as_str())
                 }
                 Keys::Any => true,
             };

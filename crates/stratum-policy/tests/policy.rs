@@ -296,9 +296,8 @@ fn a_condition_that_says_nothing_of_any_action_isn_t_put() {
 #[test]
 fn a_sid_of_iam_s_has_letters_and_digits_alone() {
     let check = |sid: &str| {
-        let text = format!(
-            r#"{{"Statement":{{"Sid":"{sid}","Effect":"Allow","Action":"s3:*","Resource":"*"}}}}"#
-        );
+        let text =
+            format!(r#"{{"Statement":{{"Sid":"{sid}","Effect":"Allow","Action":"s3:*","Resource":"*"}}}}"#);
         Policy::parse_identity(text.as_bytes()).expect("it is read").check_sids()
     };
     for (sid, fits) in [("", true), ("Read1", true), ("a b", false), ("a-b", false), ("\u{e9}", false)] {
@@ -327,7 +326,9 @@ fn an_identity_s_policy_may_ask_about_other_services_keys() {
         let policy = read(effect, r#"["s3:*","kms:*"]"#, operator, "kms:ViaService").expect("it is read");
         decided(&policy, ANN, "s3:GetObject", "b/k", &Known::default()).is_some()
     };
-    assert!(!holds("Allow", "StringEquals") && holds("Allow", "Null") && holds("Deny", "StringEqualsIfExists"));
+    assert!(
+        !holds("Allow", "StringEquals") && holds("Allow", "Null") && holds("Deny", "StringEqualsIfExists")
+    );
     for (action, key) in [(r#"["s3:*","ec2:*"]"#, "aws:ResourceTag/x"), (r#""iam:*""#, "iam:PolicyARN")] {
         assert_eq!(read("Deny", action, "StringEquals", key), Err(Malformed::Key(key.into())), "{action}");
     }
