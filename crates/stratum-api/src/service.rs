@@ -68,6 +68,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
         return answered(store, id, request, late).await;
     }
     let across = Across::of(store, request.uri(), request.method(), request.headers());
+    let expects_continue = request.headers().contains_key(EXPECT);
     let (method, of_head, patience) = (request.method().clone(), store.clone(), store.settings.late_after);
     let (store, of_work) = (store.clone(), late.clone());
     let work = async move { answered(&store, id, request, of_work).await };
@@ -75,6 +76,10 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
         identify(out, &id);
         if let Some(across) = across {
             across.tell(&of_head, &method, out);
+        }
+        // Whether a `100 Continue` was sent isn't known here. What follows from that is told in `answered`.
+        if expects_continue {
+            out.insert(CONNECTION, HeaderValue::from_static("close"));
         }
     };
     late.answer(work, patience, head).await
