@@ -72,7 +72,7 @@ impl Display for Report {
         writeln!(f)?;
         writeln!(
             f,
-            "{:<14}{:>11}{:>7}  {:>10}{:>10}{:>10}{:>10}{:>11}{:>11}",
+            "{:<14}{:>11}{:>7}  {:>11}{:>11}{:>11}{:>11}{:>11}{:>11}",
             "policy",
             "dollars",
             "ratio",
@@ -85,12 +85,14 @@ impl Display for Report {
         )?;
         let optimum = ("optimum".to_owned(), Outcome { costs: self.optimum, ..Outcome::default() });
         let rows = || std::iter::once(&optimum).chain(&self.outcomes);
+        // A few small objects cost thousandths of a cent.
+        let decimals = if self.optimum.total() < 0.1 { 8 } else { 4 };
         let longest = rows().map(|(_, outcome)| self.ratio(outcome)).fold(1.0, f64::max);
         for (name, outcome) in rows() {
             let Outcome { costs, reads, .. } = outcome;
-            write!(f, "{name:<14}{:>11.4}{:>7.3}  ", costs.total(), self.ratio(outcome))?;
-            write!(f, "{:>10.4}{:>10.4}", costs.storage, costs.requests)?;
-            write!(f, "{:>10.4}{:>10.4}", costs.retrieval, costs.moves)?;
+            write!(f, "{name:<14}{:>11.decimals$}{:>7.3}  ", costs.total(), self.ratio(outcome))?;
+            write!(f, "{:>11.decimals$}{:>11.decimals$}", costs.storage, costs.requests)?;
+            write!(f, "{:>11.decimals$}{:>11.decimals$}", costs.retrieval, costs.moves)?;
             let bar = "█".repeat((self.ratio(outcome) / longest * BAR_CHARS).round() as usize);
             match name.as_str() {
                 "optimum" => writeln!(f, "{:>11}{:>11}  {bar}", "", "")?,

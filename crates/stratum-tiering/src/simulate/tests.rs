@@ -110,6 +110,7 @@ fn names_are_any_and_an_object_is_as_large_as_ever() {
     let trace = rows("1.5,\"a,b/c\",10,5\n2,d,1,1\n3,\"a,b/c\",20,20\n");
     assert_eq!((trace.objects(), trace.size(0), trace.size(1)), (2, 20, 1));
     assert_eq!(trace.reads()[0].time, 1_500);
+    assert_eq!(parse(&format!("\u{feff}{HEAD}1.5,d,1,1\n")).unwrap().objects(), 1, "a spreadsheet's file");
 }
 
 #[test]
@@ -274,6 +275,14 @@ fn the_picture_has_a_bar_for_everyone() {
         assert!(table.lines().any(|line| line.starts_with(name)), "{name}");
     }
     check_tags(&svg);
+}
+
+#[test]
+fn the_table_shows_small_sums_too() {
+    let table = simulate(&rows("0,a,9000,9000\n86400,a,9000,9000\n"), &Prices::CLOUD, &Contender::all());
+    let optimum = table.to_string().lines().find(|line| line.starts_with("optimum")).unwrap().to_owned();
+    let told: f64 = optimum.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(told > 0.0 && (told / table.optimum.total() - 1.0).abs() < 0.05, "{optimum}");
 }
 
 /// Every tag that is opened is closed.

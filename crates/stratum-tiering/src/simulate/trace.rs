@@ -104,7 +104,9 @@ impl Trace {
     /// Reads CSV, gzipped where it begins as gzip does.
     pub fn read(input: impl BufRead) -> Result<Trace, TraceError> {
         let mut lines = Lines::of(unpacked(input)?);
-        if !lines.next()?.is_some_and(|head| head.trim_end().split(',').map(str::trim).eq(COLUMNS)) {
+        // A spreadsheet begins its files with a byte order mark.
+        let is_head = |head: &str| head.trim_start_matches('\u{feff}').split(',').map(str::trim).eq(COLUMNS);
+        if !lines.next()?.is_some_and(is_head) {
             return Err(TraceError::Columns);
         }
         let mut collected = Collected::default();
