@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stratum_engine::tiering::{Explained, Tiering, in_words};
-use stratum_metadata::record::{Body, BucketRecord, ObjectRecord, PartSummary, TierDecision};
+use stratum_metadata::record::{Body, BucketRecord, ObjectRecord, PartSummary, TierDecision, TierReason};
 use stratum_metadata::{ReadError, ReadView, tier_of};
 use stratum_storage::ambient::{Clock, System, UnixMillis};
 use stratum_storage::blob::{BlobRef, Tier};
@@ -24,6 +24,9 @@ use stratum_tiering::day::{Day, FORESEEN_DAYS, Lasting};
 /// Why nothing is decided about a version that isn't current.
 const NOT_CURRENT: &str = "it isn't its key's current object: its use isn't counted, and it stays where it is until somebody \
     moves it";
+
+/// Why nothing is decided about an object without bytes.
+const NO_BYTES: &str = "it has no bytes, so it lies on no tier";
 
 /// The parameters of the request.
 #[derive(Deserialize)]
@@ -151,7 +154,8 @@ impl Operator {
         let tiering = &self.engine.tiering;
         let of_place = place(view, &self.engine.volumes.table, record, tiering.day(), now)?;
         let of_place = of_place.of_content(tiering.content(bucket.id, key, record));
-        let not_deciding = tiering.standing().why_not().map(str::to_owned);
+        let not_deciding =
+            tiering.standing().why_not().or((record.size == 0).then_some(NO_BYTES)).map(str::to_owned);
         Ok(match tiering.explain(bucket, key, record, now) {
             None => Explanation { not_deciding, ..of_place },
             Some(explained) => Explanation { not_deciding, ..of_place.with(explained, tiering) },
@@ -305,10 +309,12 @@ fn because(decision: &TierDecision, day: Day) -> String {
     let idle = Lasting(day.between(0, basis.idle));
     let saves = basis.saves as f64 / 1e9;
     let money = match saves >= 0.0 {
-        true => format!("{} a month were to be saved", dollars(saves)),
-        false => format!("it was to cost {} a month more", dollars(-saves)),
+        true => format!(", and {} a month were to be saved", dollars(saves)),
+        // The model looks further than a month of the reads so far, which would be no reason.
+        false if decision.reason == TierReason::Model => String::new(),
+        false => format!(", and it was to cost {} a month more", dollars(-saves)),
     };
-    format!("{words} (in {} it had been idle for {idle}, and {money})", basis.from.name())
+    format!("{words} (in {} it had been idle for {idle}{money})", basis.from.name())
 }
 
 /// An amount of dollars: to the cent from 10 cents on, below that with two significant digits.
@@ -326,7 +332,7 @@ pub fn dollars(dollars: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stratum_metadata::record::{TierBasis, TierReason};
+    use stratum_metadata::record::TierBasis;
 
     #[test]
     fn a_past_decision_is_told_with_the_figures_it_was_based_on() {
@@ -337,6 +343,11 @@ mod tests {
             sentence(Tier::Cold, Some(&decision), None, Day::REAL),
             "It lies in the cold tier, because it is expected to cost least there (in hot it had been idle for 9 days, and \
              $0.019 a month were to be saved)."
+        );
+        let dearer = TierDecision { basis: Some(TierBasis { saves: -45_000, ..basis }), ..decision };
+        assert_eq!(
+            sentence(Tier::Cold, Some(&dearer), None, Day::REAL),
+            "It lies in the cold tier, because it is expected to cost least there (in hot it had been idle for 9 days)."
         );
     }
 

@@ -120,11 +120,13 @@ impl Tiering {
         let (from, to, now) = (terms.tier, decision.tier, terms.now);
         let reason = reason_of(decision.by).filter(|_| from != to)?;
         let saves = (terms.monthly_cost[from] - terms.monthly_cost[to]) * NANOS_A_DOLLAR;
-        let basis = TierBasis {
-            from: tier_of_policy(from),
-            idle: now.saturating_sub(terms.last),
-            saves: saves as i64,
+        // What goes up was idle until the read that woke it.
+        let idle = match terms.gap_days {
+            Some(days) if to < from && terms.read_since => self.day().days(days),
+            None if to < from && terms.read_since => now.saturating_sub(record.modified),
+            _ => now.saturating_sub(terms.last),
         };
+        let basis = TierBasis { from: tier_of_policy(from), idle, saves: saves as i64 };
         let decided = TierDecision {
             basis: is_by_use(reason).then_some(basis),
             ..TierDecision::new(tier_of_policy(to), now, reason)
