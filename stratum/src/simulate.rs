@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use stratum_tiering::policy::Priority;
 use stratum_tiering::prices::Prices;
 use stratum_tiering::simulate::generate::Shape;
 use stratum_tiering::simulate::{AccessLog, Contender, Report, Trace, TraceError, plot, simulate};
@@ -32,6 +33,10 @@ pub struct SimulateArgs {
     /// Use only the first N days of the trace. [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     days: Option<u32>,
+    /// The priority of all objects, as their metadata would say it: latency, balanced or cost. Slow reads cost nothing
+    /// in the result, whatever is given here.
+    #[arg(long, value_name = "PRIORITY", default_value = "balanced", value_parser = priority)]
+    priority: Priority,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -43,7 +48,7 @@ pub struct SimulateArgs {
 /// The arguments of `stratum tier generate`.
 #[derive(Args)]
 pub struct GenerateArgs {
-    /// The pattern of the reads: diurnal, spike, scan, cooling-logs, video, campaigns or noise.
+    /// The pattern of the reads: diurnal, spike, scan, cooling-logs, video, campaigns, weekly or noise.
     #[arg(value_parser = shape)]
     shape: Shape,
     /// How many objects there are.
@@ -76,6 +81,15 @@ fn contender(name: &str) -> Result<Contender, String> {
     Contender::named(name).ok_or_else(|| format!("the policies are {}", Contender::NAMES.join(", ")))
 }
 
+fn priority(name: &str) -> Result<Priority, String> {
+    match name {
+        "latency" => Ok(Priority::Latency),
+        "balanced" => Ok(Priority::Balanced),
+        "cost" => Ok(Priority::Cost),
+        _ => Err("the priorities are latency, balanced, cost".to_owned()),
+    }
+}
+
 fn shape(name: &str) -> Result<Shape, String> {
     let names = Shape::ALL.map(|(name, _)| name);
     Shape::named(name).ok_or_else(|| format!("the shapes are {}", names.join(", ")))
@@ -100,7 +114,7 @@ fn run_simulate(args: SimulateArgs) -> Result<(), String> {
     let prices = args.prices.as_deref().map_or(Ok(Prices::CLOUD), read_prices)?;
     let trace = read_trace(&args.trace, args.days)?;
     let contenders = if args.policy.is_empty() { Contender::all() } else { args.policy };
-    let report = simulate(&trace, &prices, &contenders);
+    let report = simulate(&trace, &prices, &contenders, args.priority);
     if let Some(path) = &args.svg {
         draw(&report, path)?;
     }

@@ -5,6 +5,7 @@
 //! `cargo run --release -p stratum-tiering --example classes`
 
 use std::process::ExitCode;
+use stratum_tiering::policy::Priority;
 use stratum_tiering::prices::Prices;
 use stratum_tiering::simulate::generate::Shape;
 use stratum_tiering::simulate::{Contender, Trace, optimum, replay};
@@ -25,7 +26,7 @@ const MIXTURES: [&[&str]; 6] = [
 /// The contender's cost as a multiple of the optimum.
 fn ratio(trace: &Trace, contender: &Contender) -> f64 {
     let optimum = optimum::optimum(trace, &Prices::CLOUD).total();
-    replay::replay(trace, &Prices::CLOUD, contender).costs.total() / optimum
+    replay::replay(trace, &Prices::CLOUD, contender, Priority::Balanced).costs.total() / optimum
 }
 
 fn main() -> ExitCode {

@@ -5,20 +5,21 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::process::ExitCode;
-use stratum_tiering::policy::{Model, Policy, Waits};
+use stratum_tiering::policy::{Model, Policy, Priority, Waits};
 use stratum_tiering::prices::Prices;
 use stratum_tiering::simulate::contender::Way;
 use stratum_tiering::simulate::{Contender, Trace, optimum, replay};
 
 type Constant = (&'static str, fn(&mut Waits) -> &mut f64);
 
-const CONSTANTS: [Constant; 8] = [
+const CONSTANTS: [Constant; 9] = [
     ("group", |waits| &mut waits.group),
     ("own", |waits| &mut waits.own),
     ("longest", |waits| &mut waits.longest),
     ("floor", |waits| &mut waits.floor),
     ("long gap", |waits| &mut waits.long_gap),
     ("shortened", |waits| &mut waits.shortened),
+    ("steady", |waits| &mut waits.steady),
     ("stay", |waits| &mut waits.stay),
     ("reads hoped for", |waits| &mut waits.reads_hoped_for),
 ];
@@ -36,7 +37,8 @@ impl Part {
 
     fn ratio(&self, way: Way) -> f64 {
         let contender = Contender { name: String::new(), way };
-        replay::replay(&self.trace, &Prices::CLOUD, &contender).costs.total() / self.optimum
+        replay::replay(&self.trace, &Prices::CLOUD, &contender, Priority::Balanced).costs.total()
+            / self.optimum
     }
 }
 
@@ -69,6 +71,9 @@ fn main() -> ExitCode {
     row("as it is", &parts, Way::Policy(Policy::COST));
     row("without warm-up", &parts, Way::Policy(Policy { warm_up_days: 0.0, ..Policy::COST }));
     row("without least idle", &parts, Way::Policy(Policy { least_idle_hours: 0.0, ..Policy::COST }));
+    row("without foresight", &parts, Way::Policy(Policy { proven_visits: u8::MAX, ..Policy::COST }));
+    let two = Policy { proven_visits: 2, ..Policy::COST };
+    row("two proven visits", &parts, Way::Policy(two));
     for days in [6.0, 7.0, 9.0, 10.0, 14.0] {
         row(&format!("idle {days}"), &parts, Way::Idle { warm_days: None, cold_days: days });
     }

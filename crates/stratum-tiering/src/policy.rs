@@ -9,6 +9,7 @@ mod cost;
 mod idle;
 mod sentence;
 mod terms;
+mod visit;
 
 use crate::day::Day;
 use crate::prices::Prices;
@@ -18,6 +19,7 @@ pub use cost::Waits;
 pub use idle::Thresholds;
 use serde::Serialize;
 pub use terms::{Ascent, Course, Descent, Regret, Terms};
+pub use visit::Visit;
 
 /// How decisions are made. [`Policy::COST`] is the default.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +30,10 @@ pub struct Policy {
     pub warm_up_days: f64,
     /// The model demotes no object that was read or written within this many hours.
     pub least_idle_hours: f64,
+    /// The next visit is foreseen once so many in a row came when they were expected...
+    pub proven_visits: u8,
+    /// ... and what is to be in hot by then comes up so many hours before: two walks of a server over its objects.
+    pub lead_hours: f64,
 }
 
 /// What decides where no other rule does.
@@ -134,11 +140,13 @@ pub enum Rule {
     ByHand,
     WarmUp,
     LeastIdle,
+    /// A [`Visit`] is foreseen, and being in hot by then pays.
+    Visit,
     Model,
 }
 
 impl Rule {
-    pub const ALL: [Rule; 10] = [
+    pub const ALL: [Rule; 11] = [
         Rule::Pin,
         Rule::Hint,
         Rule::StorageClass,
@@ -148,6 +156,7 @@ impl Rule {
         Rule::ByHand,
         Rule::WarmUp,
         Rule::LeastIdle,
+        Rule::Visit,
         Rule::Model,
     ];
 }
@@ -170,7 +179,7 @@ pub struct Decision {
     /// The rule that decided.
     pub by: Rule,
     /// What each rule said, in order of precedence.
-    pub rules: [(Rule, Verdict); 10],
+    pub rules: [(Rule, Verdict); 11],
     pub terms: Terms,
     /// When to decide again if nothing happens before; `None` where only a read, a write or a new wish can change the
     /// decision.
@@ -184,6 +193,8 @@ impl Policy {
         day: Day::REAL,
         warm_up_days: 7.0,
         least_idle_hours: 48.0,
+        proven_visits: 3,
+        lead_hours: 6.0,
     };
     /// Idle time with [`Thresholds::DEFAULT`].
     pub const IDLE: Policy = Policy { model: Model::Idle(Thresholds::DEFAULT), ..Policy::COST };
@@ -243,6 +254,7 @@ impl Policy {
                 Verdict::Wants { tier, .. } if tier > terms.tier => hold(terms, terms.least_idle_ends),
                 _ => Verdict::Silent,
             },
+            Rule::Visit => terms.visit.map_or(Verdict::Silent, |visit| visit.wants(terms)),
             Rule::Model => terms.course.wants(terms),
         }
     }

@@ -6,8 +6,11 @@
 //! [`Day`]. [`Usage`](crate::usage::Usage) keeps a bounded number of signals.
 
 mod bytes;
+mod rhythm;
 
 use crate::day::Day;
+pub use rhythm::Expected;
+use rhythm::Rhythm;
 
 /// Half-lives of the rates, in days: an hour, a day, a week, a month.
 pub const HALF_LIFE_DAYS: [f64; 4] = [1.0 / 24.0, 1.0, 7.0, 30.0];
@@ -58,6 +61,7 @@ pub struct Signals {
     burst: u8,
     ranged: u8,
     sequential: u8,
+    rhythm: Rhythm,
 }
 
 impl Signals {
@@ -75,6 +79,7 @@ impl Signals {
         burst: 0,
         ranged: 0,
         sequential: 0,
+        rhythm: Rhythm::NONE,
     };
 
     /// Counts a read at `now`, in milliseconds of Unix time.
@@ -87,10 +92,13 @@ impl Signals {
         let now = if now < last && last - now <= hour { last } else { now };
         self.decay(day.between(last, now));
         let pause = now.saturating_sub(last);
-        if self.reads > 0 && pause > day.hours(SESSION_PAUSE_HOURS) {
-            self.gap_days = day.between(last, now) as f32;
+        let is_first = self.reads == 0;
+        if is_first || pause > day.hours(SESSION_PAUSE_HOURS) {
+            let pause_days = day.between(last, now);
+            self.begin_session(now, pause_days, day);
+            self.gap_days = pause_days as f32;
         }
-        self.count_burst(pause > hour || self.reads == 0, now, hour);
+        self.count_burst(pause > hour || is_first, now, hour);
         for (count, bytes) in self.counts.iter_mut().zip(&mut self.bytes) {
             *count = (*count + 1.0).min(MOST_COUNTED);
             *bytes += read.bytes as f32;

@@ -19,12 +19,15 @@ pub use contender::Contender;
 pub use report::{Outcome, Report};
 pub use trace::{Trace, TraceError};
 
+use crate::policy::Priority;
 use crate::prices::Prices;
 
-/// Replays the trace with each of the contenders, and works out the optimum.
-pub fn simulate(trace: &Trace, prices: &Prices, contenders: &[Contender]) -> Report {
-    let outcomes =
-        contenders.iter().map(|contender| (contender.name.clone(), replay::replay(trace, prices, contender)));
+/// Replays the trace with each of the contenders, and works out the optimum. `priority` is that of all objects; what
+/// it takes slow reads to cost is in no sum.
+pub fn simulate(trace: &Trace, prices: &Prices, contenders: &[Contender], priority: Priority) -> Report {
+    let outcome =
+        |contender: &Contender| (contender.name.clone(), replay::replay(trace, prices, contender, priority));
+    let outcomes = contenders.iter().map(outcome);
     Report {
         reads: trace.reads().len(),
         objects: trace.objects(),

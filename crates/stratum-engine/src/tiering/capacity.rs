@@ -130,7 +130,8 @@ impl Pressures {
     /// Whether a decision may be carried out: a move that only saves money doesn't go to a full tier.
     pub(super) fn lets(&self, decision: &Decision) -> bool {
         let (from, to) = (decision.terms.tier, decision.tier);
-        !(decision.by == Rule::Model && from != to && self.full[to] && !self.shared[from][to])
+        let only_saves = matches!(decision.by, Rule::Visit | Rule::Model);
+        !(only_saves && from != to && self.full[to] && !self.shared[from][to])
     }
 
     /// Counts an object that is to leave its tier.

@@ -9,14 +9,16 @@ use stratum_engine::tiering::Standing;
 use stratum_engine::{Config, Engine, TieringConfig};
 use stratum_metadata::TierWish;
 use stratum_metadata::command::{Command, Outcome, WriteCondition};
-use stratum_metadata::record::{Body, Level, ObjectRecord, StorageClass, TierReason};
+use stratum_metadata::record::{Body, Level, ObjectHeaders, ObjectRecord, StorageClass, TierReason};
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blob::{BlobRef, Geometry, Place, Tier};
 use stratum_storage::drive::Threads;
 use stratum_storage::journal;
 use stratum_storage::set::{Root, SetConfig, TierConfig};
 use stratum_storage::task::Task;
+use stratum_tiering::prices::{Prices, TierPrices};
 use stratum_tiering::signals::Read;
+use stratum_tiering::tier::PerTier;
 use tokio::sync::watch;
 
 const DAY: u64 = 86_400_000;
@@ -82,13 +84,16 @@ impl Tiers {
 
     /// Puts an object whose record says that it has a GiB.
     async fn put(&self, number: u64, class: StorageClass) {
+        self.put_with(number, |record| ObjectRecord { storage_class: class, ..record }).await;
+    }
+
+    async fn put_with(&self, number: u64, made: impl FnOnce(ObjectRecord) -> ObjectRecord) {
         let body = Bytes::from_static(b"x");
         let place = Place::ThisEntry { length: 1, crc32c: crc32c::crc32c(&body) };
-        let record = ObjectRecord {
+        let record = made(ObjectRecord {
             modified: self.clocks.now(),
-            storage_class: class,
             ..record(number, GIB, Body::Blob(BlobRef::plain(place)))
-        };
+        });
         let condition = WriteCondition::default();
         let command = Command::PutObject { bucket: BUCKET, key: key(number), record, condition };
         let outcome = self.engine.metadata.commit(command, body).await.unwrap();
@@ -192,6 +197,43 @@ async fn what_is_not_used_goes_down_and_comes_back_when_it_is_read() {
     let (_, after, _) = tiers.engine.tiering.report(BUCKET, tiers.clocks.now()).unwrap();
     assert!((after.spent - before.spent - 0.3).abs() < 0.001, "{after:?} after {before:?}");
     assert!(after.saved > before.saved, "{after:?} after {before:?}");
+}
+
+/// A report that is read every week, in a store on whose drives nothing costs but storage: it is in cold for most of
+/// the week, and once three visits came as they were expected, it is in hot when the next one comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_every_week_comes_up_ahead_of_its_visit() {
+    let stored =
+        |storage_gb_month| TierPrices { storage_gb_month, retrieval_gb: 0.0, get_1000: 0.0, put_1000: 0.0 };
+    let prices = PerTier { hot: stored(0.023), warm: stored(0.023), cold: stored(0.004) };
+    let config = TieringConfig { prices: Prices::new(prices).unwrap(), ..TieringConfig::default() };
+    let tiers = Tiers::with(config, Level::NEWEST).await;
+    let report = |record| {
+        let user = [("stratum-priority".into(), "latency".into())].into();
+        let headers = ObjectHeaders { user, ..ObjectHeaders::default() };
+        ObjectRecord { size: 100 << 20, headers, ..record }
+    };
+    tiers.put_with(1, report).await;
+    tiers.clocks.pass(8 * DAY);
+    tiers.read(1, 1, false);
+    let walks = async |count: usize| {
+        for _ in 0..count {
+            tiers.walk().await;
+        }
+        tiers.told(1).0
+    };
+    let (mut in_between, mut found_in) = (Vec::new(), Vec::new());
+    for _ in 0..6 {
+        // A walk takes an eighth of a day; the last of the week is as long before the visit.
+        in_between.push(walks(24).await);
+        found_in.push(walks(31).await);
+        tiers.clocks.pass(DAY / 8);
+        tiers.read(1, 1, found_in.last() != Some(&Tier::Hot));
+        tiers.step().await;
+        assert_eq!(tiers.told(1).0, Tier::Hot);
+    }
+    assert_eq!(in_between, [Tier::Cold; 6]);
+    assert_eq!(found_in, [Tier::Cold, Tier::Cold, Tier::Cold, Tier::Hot, Tier::Hot, Tier::Hot]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

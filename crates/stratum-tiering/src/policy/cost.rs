@@ -8,13 +8,16 @@
 //! * a *group* that had no read for K/6 has finished its campaign, and all of its objects go;
 //! * an object must itself have had no read for K/48 before its group counts, and goes after 5/8 K whatever its group
 //!   does;
-//! * an object that once had no read for over K/2 is likely to rest so long again: 0.3 of those waits.
+//! * an object that once had no read for over K/2 is likely to rest so long again: 0.3 of those waits;
+//! * an object whose last two pauses were alike, and shorter than K, stays for 1.3 times such a pause: else
+//!   one that is read every nine days would go down on the eighth of them, again and again.
 //!
 //! Reads of small parts of an object cost little in the colder tier and so make K short, but campaigns don't end
 //! sooner for it: K counts as at least half of what it would be with full reads. Very small objects, whose requests
 //! cost more than their storage, have a large K and stay. Which colder tier is next follows from the prices alone.
 
 use super::terms::{Ascent, Course, Descent, Terms};
+use super::visit::Return;
 use crate::day::{Day, MONTH_DAYS};
 use crate::tier::Tier;
 
@@ -33,6 +36,9 @@ pub struct Waits {
     pub long_gap: f64,
     /// ... to this fraction of them.
     pub shortened: f64,
+    /// Of an object whose last two pauses were alike and shorter than K, group and longest wait are at least this
+    /// multiple of the last pause.
+    pub steady: f64,
     /// How long an object that goes down is expected to stay there, as a multiple of K; the choice of the tier
     /// depends on it.
     pub stay: f64,
@@ -48,6 +54,7 @@ impl Waits {
         floor: 0.5,
         long_gap: 25.0 / 48.0,
         shortened: 0.3,
+        steady: 1.3,
         stay: 2.0,
         reads_hoped_for: 8.0,
     };
@@ -70,7 +77,7 @@ pub(super) fn course(waits: &Waits, terms: &Terms, day: Day) -> Course {
     // The object was read since it came to this tier: it goes up, unless it would be due to come down again at once.
     match descent(Tier::Hot) {
         Some(descent) if descent.due <= terms.now => Course::Rest,
-        descent => Course::Ascend(ascend(waits, terms, descent)),
+        descent => Course::Ascend(ascend(waits, terms, terms.tier, descent)),
     }
 }
 
@@ -102,9 +109,11 @@ fn descend(waits: &Waits, terms: &Terms, day: Day, candidate: Candidate) -> Desc
     let counted = break_even_days.max(waits.floor * full_break_even_days);
     let left_long = terms.gap_days.is_some_and(|gap| gap > waits.long_gap * full_break_even_days);
     let shortened = if left_long { waits.shortened } else { 1.0 };
-    let group_wait_days = waits.group * counted * shortened;
+    let is_due_back = |gap: &f64| terms.is_steady && *gap < break_even_days;
+    let steady_wait_days = terms.gap_days.filter(is_due_back).map_or(0.0, |gap| waits.steady * gap);
+    let group_wait_days = (waits.group * counted * shortened).max(steady_wait_days);
     let own_wait_days = waits.own * counted;
-    let longest_wait_days = waits.longest * counted * shortened;
+    let longest_wait_days = (waits.longest * counted * shortened).max(steady_wait_days);
     let after = |time: u64, days| time.saturating_add(day.days(days));
     let due = after(terms.group_last, group_wait_days).max(after(terms.last, own_wait_days));
     Descent {
@@ -112,6 +121,7 @@ fn descend(waits: &Waits, terms: &Terms, day: Day, candidate: Candidate) -> Desc
         break_even_days,
         full_break_even_days,
         shortened,
+        steady_wait_days,
         group_wait_days,
         own_wait_days,
         longest_wait_days,
@@ -119,9 +129,19 @@ fn descend(waits: &Waits, terms: &Terms, day: Day, candidate: Candidate) -> Desc
     }
 }
 
-/// How many further reads, each cheaper in hot, pay for the move up, the stay there and the move down again.
-fn ascend(waits: &Waits, terms: &Terms, descent: Option<Descent>) -> Ascent {
-    let here = terms.tier;
+/// What becomes of an object that is read in the tier `below` hot.
+pub(super) fn after_read(waits: &Waits, terms: &Terms, day: Day, below: Tier) -> Return {
+    let descent = next_below(waits, terms, Tier::Hot).map(|candidate| descend(waits, terms, day, candidate));
+    let Ascent { reads_to_repay, reads_hoped_for } = ascend(waits, terms, below, descent);
+    Return {
+        is_wanted: reads_to_repay <= reads_hoped_for,
+        stay_days: descent.map_or(0.0, |descent| descent.group_wait_days),
+    }
+}
+
+/// How many further reads, each cheaper in hot than `here`, pay for the move up, the stay there and the move down
+/// again.
+fn ascend(waits: &Waits, terms: &Terms, here: Tier, descent: Option<Descent>) -> Ascent {
     let months = descent.map_or(0.0, |descent| descent.group_wait_days / MONTH_DAYS);
     let dearer = terms.storage_month[Tier::Hot] - terms.storage_month[here];
     let paid = terms.put[Tier::Hot] + terms.put[here] + terms.get[Tier::Hot] + dearer * months;

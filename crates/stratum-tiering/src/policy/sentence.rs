@@ -1,8 +1,9 @@
 //! A decision told in one sentence.
 
 use super::terms::{Ascent, Course, Descent, Terms};
-use super::{Decision, Rule};
+use super::{Decision, Rule, Visit};
 use crate::day::{Day, FORESEEN_DAYS, Lasting};
+use crate::tier::Tier;
 use std::fmt::Display;
 use std::num::NonZeroU64;
 
@@ -42,8 +43,29 @@ impl Decision {
                 format!("its bucket is being watched{until}{more} before anything in it is moved by its use")
             }
             Rule::LeastIdle => format!("{}; that is too lately to go down", terms.last_use()),
+            Rule::Visit => terms.visit.map_or_else(String::new, |visit| self.visit(&visit)),
             Rule::Model => self.course(),
         }
+    }
+
+    fn visit(&self, visit: &Visit) -> String {
+        let terms = &self.terms;
+        let whose = if visit.of_group { "it and its group are" } else { "it is" };
+        let weekdays = weekdays(&visit.weekdays);
+        let read = format!(
+            "{whose} read {weekdays} about {:02}:00 UTC, the last {} times as expected",
+            visit.hour, visit.hits
+        );
+        let next = match visit.at > terms.now {
+            true => format!("the next time in {}", terms.lasting(terms.now, visit.at)),
+            false => "the next time now".to_owned(),
+        };
+        let why = match (terms.tier, self.tier) {
+            (Tier::Hot, _) => format!("staying until then costs less than being read in {}", visit.below),
+            (_, Tier::Hot) => "being there by then costs less than being read where it lies".to_owned(),
+            _ => format!("it goes to hot {} before", terms.lasting(visit.ready, visit.at)),
+        };
+        format!("{read}, {next}; {why}")
     }
 
     fn course(&self) -> String {
@@ -68,10 +90,12 @@ impl Decision {
 
     fn descent(&self, descent: &Descent) -> String {
         let terms = &self.terms;
-        let known = if terms.gap_days.is_some() && descent.shortened < 1.0 {
-            ", and was left for long before"
-        } else {
-            ""
+        let known = match terms.gap_days {
+            Some(gap) if descent.steady_wait_days > 0.0 => {
+                format!(", and twice before was read again after {}", Lasting(gap))
+            }
+            Some(_) if descent.shortened < 1.0 => ", and was left for long before".to_owned(),
+            _ => String::new(),
         };
         let group = match terms.group_last > terms.last {
             true => {
@@ -109,12 +133,25 @@ impl Terms {
         self.day().between(self.now, time) < FORESEEN_DAYS
     }
 
-    fn day(&self) -> Day {
+    pub(super) fn day(&self) -> Day {
         Day::new(NonZeroU64::new(self.day).unwrap_or(NonZeroU64::MIN))
     }
 
     fn lasting(&self, from: u64, to: u64) -> impl Display + use<> {
         Lasting(self.day().between(from, to))
+    }
+}
+
+/// "every day", "every Monday and Friday".
+fn weekdays(are: &[bool; 7]) -> String {
+    const NAMES: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+    let names: Vec<&str> = NAMES.into_iter().zip(are).filter(|(_, is)| **is).map(|(name, _)| name).collect();
+    match names.split_last() {
+        Some((last, [])) => format!("every {last}"),
+        Some((last, others)) if names.len() < NAMES.len() => {
+            format!("every {} and {last}", others.join(", "))
+        }
+        _ => "every day".to_owned(),
     }
 }
 

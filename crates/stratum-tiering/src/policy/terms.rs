@@ -1,5 +1,6 @@
 //! The figures that a decision compared, from which it can be worked out again.
 
+use super::visit::Visit;
 use super::{Features, Model, Policy, Verdict, cost, idle};
 use crate::day::{Day, MONTH_DAYS};
 use crate::prices::Prices;
@@ -25,6 +26,8 @@ pub struct Terms {
     pub read_since: bool,
     /// The last pause between two sessions of reads, in days.
     pub gap_days: Option<f64>,
+    /// Whether the last two such pauses were alike.
+    pub is_steady: bool,
     /// The mean share of the object that a read takes, 0 to 1.
     pub share: f64,
     /// Reads a month, by the decayed count with a half-life of a week.
@@ -46,6 +49,8 @@ pub struct Terms {
     /// What it costs to leave the tier because it is too full; `None` of an object that can't leave.
     pub regret: Option<Regret>,
     pub course: Course,
+    /// The visit that is foreseen, if one is.
+    pub visit: Option<Visit>,
 }
 
 /// What is lost when an object leaves a tier that is too full: in the cheapest colder tier, given how often it is
@@ -84,6 +89,8 @@ pub struct Descent {
     pub full_break_even_days: f64,
     /// What the waits are multiplied by: under 1 for an object that had a long pause without reads before, else 1.
     pub shortened: f64,
+    /// What group and longest wait are at least, as the object is due to be read again by then; 0 if it isn't.
+    pub steady_wait_days: f64,
     pub group_wait_days: f64,
     pub own_wait_days: f64,
     pub longest_wait_days: f64,
@@ -123,6 +130,7 @@ impl Terms {
             is_read: own_last.is_some_and(|last| last >= features.written),
             read_since: own_last.is_some_and(|last| last >= features.since),
             gap_days: features.own.and_then(|own| own.gap_days()),
+            is_steady: features.own.is_some_and(|own| own.is_steady()),
             share,
             monthly_reads,
             monthly_cost: PerTier::of(|tier| storage_month[tier] + monthly_reads * read[tier]),
@@ -136,12 +144,14 @@ impl Terms {
             least_idle_ends: last.saturating_add(policy.day.hours(policy.least_idle_hours)),
             regret: None,
             course: Course::Rest,
+            visit: None,
         };
         terms.regret = terms.regret(features.pressure.and_then(|pressure| pressure.full));
         terms.course = match &policy.model {
             Model::Cost(waits) => cost::course(waits, &terms, policy.day),
             Model::Idle(thresholds) => idle::course(thresholds, &terms, policy.day),
         };
+        terms.visit = Visit::foreseen(policy, features, &terms);
         terms
     }
 

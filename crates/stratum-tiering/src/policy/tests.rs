@@ -190,6 +190,119 @@ fn the_latency_priority_keeps_an_object_in_hot() {
     assert_eq!(told(&latency), (Rule::Model, Tier::Hot));
 }
 
+/// An object of 100 MiB in cold where nothing but storage costs: reads are slow, which counts where its metadata says so.
+fn report(own: &Signals, priority: Priority) -> Features<'_> {
+    let wishes = Wishes { priority, ..Wishes::default() };
+    Features { size: 100 << 20, tier: Tier::Cold, since: NOW - 3 * DAY, wishes, ..object(own) }
+}
+
+fn on_own_drives(features: &Features) -> Decision {
+    let stored = |storage_gb_month| crate::prices::TierPrices {
+        storage_gb_month,
+        retrieval_gb: 0.0,
+        get_1000: 0.0,
+        put_1000: 0.0,
+    };
+    let prices = PerTier { hot: stored(0.023), warm: stored(0.023), cold: stored(0.004) };
+    Policy::COST.decide(features, &Prices::new(prices).unwrap(), NOW)
+}
+
+/// Reads on the last weeks' days of this time, the last of them so many hours ago.
+fn each_week(weeks: u64, hours_ago: u64) -> Signals {
+    read_ago((0..weeks).rev().map(|week| week * 168 + hours_ago))
+}
+
+#[test]
+fn what_is_read_every_week_is_in_hot_by_then_where_that_pays() {
+    // Now it is midnight before a Friday.
+    let decided = |hours_ago, priority, weeks| on_own_drives(&report(&each_week(weeks, hours_ago), priority));
+    let up = decided(162, Priority::Latency, 4);
+    let visit = up.terms.visit.unwrap();
+    assert_eq!((up.by, up.tier), (Rule::Visit, Tier::Hot));
+    assert_eq!((visit.at, visit.ready, up.next_review), (NOW + 6 * HOUR, NOW, Some(NOW + 8 * HOUR)));
+    assert_eq!(
+        up.sentence(),
+        "It goes from cold to hot: it is read every Friday about 06:00 UTC, the last 3 times as expected, the next time in 6 hours; being there by then costs less than being read where it lies."
+    );
+    let waiting = decided(161, Priority::Latency, 4);
+    assert_eq!((waiting.by, waiting.tier, waiting.next_review), (Rule::Visit, Tier::Cold, Some(NOW + HOUR)));
+    assert!(
+        waiting.sentence().ends_with("the next time in 7 hours; it goes to hot 6 hours before."),
+        "{}",
+        waiting.sentence()
+    );
+    // Once up it stays until the visit is over, and goes down again if it didn't come.
+    let own = each_week(4, 162);
+    let hot = Features { tier: Tier::Hot, ..report(&own, Priority::Latency) };
+    assert_eq!((on_own_drives(&hot).by, on_own_drives(&hot).tier), (Rule::Visit, Tier::Hot));
+    let own = each_week(4, 170);
+    let missed = on_own_drives(&Features { own: Some(&own), ..hot });
+    assert_eq!((missed.by, missed.tier, missed.terms.visit), (Rule::Model, Tier::Cold, None));
+}
+
+#[test]
+fn no_visit_is_foreseen_on_weak_evidence_nor_paid_for_in_vain() {
+    let decided = |hours_ago, priority, weeks| on_own_drives(&report(&each_week(weeks, hours_ago), priority));
+    assert_eq!(decided(162, Priority::Latency, 3).terms.visit, None, "two visits came as expected");
+    let balanced = decided(162, Priority::Balanced, 9);
+    assert!(balanced.terms.visit.is_some_and(|visit| !visit.pays()));
+    assert_eq!((balanced.by, balanced.tier), (Rule::Model, Tier::Cold));
+    // To read a large object for the move would cost more than that somebody waits for it.
+    let own = each_week(9, 162);
+    let large = Features { size: 10 << 30, ..report(&own, Priority::Latency) };
+    assert_eq!(on_own_drives(&large).tier, Tier::Cold);
+    assert_eq!(Policy::COST.decide(&large, &Prices::CLOUD, NOW).tier, Tier::Cold);
+}
+
+/// A new report among others that are read each Monday goes by their habit once it has come back once itself.
+#[test]
+fn a_group_s_visits_are_its_members_visits() {
+    let (group, twice) = (each_week(9, 162), each_week(2, 162));
+    let decided =
+        |own: &Signals| on_own_drives(&Features { group: Some(&group), ..report(own, Priority::Latency) });
+    let up = decided(&twice);
+    assert_eq!((up.by, up.tier), (Rule::Visit, Tier::Hot));
+    assert!(up.terms.visit.is_some_and(|visit| visit.of_group));
+    assert!(up.sentence().contains("it and its group are read every Friday"), "{}", up.sentence());
+    assert_eq!(decided(&each_week(1, 162)).terms.visit, None);
+    assert_eq!(decided(&read_ago([162 + 336, 162 + 168])).terms.visit, None, "not at the last one");
+}
+
+/// Where each move costs more than a read saves, the model brings nothing up for one read; a visit has many.
+#[test]
+fn many_reads_in_a_visit_pay_for_a_move_that_one_does_not() {
+    let free =
+        crate::prices::TierPrices { storage_gb_month: 0.0, retrieval_gb: 0.0, get_1000: 0.0, put_1000: 0.0 };
+    let hot = crate::prices::TierPrices { storage_gb_month: 0.02, put_1000: 10.0, ..free };
+    let cold = crate::prices::TierPrices { get_1000: 1.0, ..free };
+    let prices = Prices::new(PerTier { hot, warm: hot, cold }).unwrap();
+    let own = read_ago((0..6).rev().flat_map(|week| std::iter::repeat_n(week * 168 + 162, 80)));
+    let cold = Features { size: 1 << 20, since: NOW - 7 * DAY, ..report(&own, Priority::Balanced) };
+    let decision = Policy::COST.decide(&cold, &prices, NOW);
+    let visit = decision.terms.visit.unwrap();
+    assert!(!visit.returns && visit.reads > 20.0, "{visit:?}");
+    assert_eq!((decision.by, decision.tier), (Rule::Visit, Tier::Hot));
+}
+
+#[test]
+fn what_comes_back_after_the_same_pause_waits_for_the_next() {
+    let waits = |own: &Signals| {
+        let decision = decide(&object(own));
+        (decision.tier, decision.next_review.map(|review| Day::REAL.between(NOW, review).round()))
+    };
+    // K is 48 days, a sixth of which is eight.
+    let every = |days: u64, reads: u64| read_ago((0..reads).rev().map(|read| read * days * 24));
+    assert_eq!(waits(&every(9, 2)), (Tier::Hot, Some(8.0)));
+    assert_eq!(waits(&every(9, 3)), (Tier::Hot, Some(12.0)));
+    assert_eq!(waits(&every(30, 3)), (Tier::Hot, Some(39.0)));
+    assert_eq!(waits(&every(60, 3)), (Tier::Hot, Some(2.0)), "such a pause is cheaper in cold");
+    let sentence = decide(&object(&read_ago([27 * 24, 18 * 24, 9 * 24]))).sentence();
+    assert_eq!(
+        sentence,
+        "It stays in hot: it was last read 9 days ago, and twice before was read again after 9 days; it goes to cold in 3 days unless it or its group is read."
+    );
+}
+
 #[test]
 fn the_idle_model_goes_by_idle_days_alone() {
     let steps = Thresholds { warm_days: Some(30.0), cold_days: Some(90.0) };
@@ -312,6 +425,9 @@ impl Again<'_> {
         if self.0.pointer("/terms/course/descend").is_some() {
             self.check_descent(tier);
         }
+        if !self.0["terms"]["visit"].is_null() {
+            self.check_visit(tier);
+        }
         // The first rule that isn't silent decides.
         let rules = self.0["rules"].as_array().unwrap();
         let (rule, wants) = rules.iter().find_map(|rule| Some((&rule[0], rule[1].get("wants")?))).unwrap();
@@ -319,6 +435,27 @@ impl Again<'_> {
             (rule, &wants["tier"], &wants["until"]),
             (&self.0["by"], &self.0["tier"], &self.0["next_review"])
         );
+    }
+
+    fn check_visit(&self, from: &str) {
+        let at = |field: &str| self.number(&format!("/terms/visit/{field}"));
+        let days = |from: f64, to: f64| (to - from).max(0.0) / self.number("/terms/day");
+        let below = self.text("/terms/visit/below");
+        let dearer = (self.priced("storage_month", "hot") - self.priced("storage_month", below)) / 30.4375;
+        close(at("sure"), (at("hits") + 1.0) / (at("hits") + 2.0));
+        let down = self.priced("put", below) + self.priced("get", "hot");
+        let down_again = down + dearer * at("stay_days");
+        let slower = self.read(below) - self.read("hot");
+        let returns = self.0["terms"]["visit"]["returns"] == true;
+        let visited =
+            if returns { slower + self.priced("put", "hot") + down_again } else { slower * at("reads") };
+        let up = self.priced("get", below) + self.priced("retrieval", below) + self.priced("put", "hot");
+        let (early, late) = match from {
+            "hot" => (dearer * days(self.number("/terms/now"), at("at")), down),
+            _ => (up + dearer * days(at("ready"), at("at")), 0.0),
+        };
+        close(at("early"), early + down_again);
+        close(at("late"), late + at("sure") * visited);
     }
 
     fn check_descent(&self, from: &str) {
@@ -333,9 +470,12 @@ impl Again<'_> {
         let gap = self.0.pointer("/terms/gap_days").unwrap().as_f64().unwrap_or(0.0);
         let shortened = if gap > full * 25.0 / 48.0 { 0.3 } else { 1.0 };
         let counted = at("break_even_days").max(full / 2.0);
-        close(at("group_wait_days"), counted / 6.0 * shortened);
+        let is_due_back = self.0["terms"]["is_steady"] == true && gap < at("break_even_days");
+        let steady = if is_due_back { 1.3 * gap } else { 0.0 };
+        close(at("steady_wait_days"), steady);
+        close(at("group_wait_days"), (counted / 6.0 * shortened).max(steady));
         close(at("own_wait_days"), counted / 48.0);
-        close(at("longest_wait_days"), counted * 5.0 / 8.0 * shortened);
+        close(at("longest_wait_days"), (counted * 5.0 / 8.0 * shortened).max(steady));
         let after = |time: &str, wait: &str| self.number(time) + at(wait) * self.number("/terms/day");
         let due = after("/terms/group_last", "group_wait_days").max(after("/terms/last", "own_wait_days"));
         let due = due.min(after("/terms/last", "longest_wait_days"));
@@ -365,11 +505,15 @@ proptest! {
         watched in 0u64..20,
         pin in prop::option::of((any_tier(), prop::option::of(0u64..2 * NOW))),
         latency in any::<bool>(),
+        weekly in prop::option::of((0u64..200, 1u64..9)),
         prices in prop::collection::vec(0.0f64..0.1, 12),
     ) {
         let mut own = Signals::NONE;
         for (hours, bytes) in reads {
             own.record(Read { bytes, offset: 0, size }, NOW - hours * HOUR, Day::REAL);
+        }
+        if let Some((hours, weeks)) = weekly {
+            own = read_ago((0..weeks).rev().map(|week| week * 168 + hours));
         }
         let group = read_ago(group);
         let mut price = prices.into_iter();

@@ -1,6 +1,6 @@
 //! The stored form of [`Signals`]: its fields in the order in which the struct has them, little-endian.
 
-use super::{Histogram, Signals};
+use super::{Histogram, Rhythm, Signals};
 
 impl Signals {
     pub const BYTES: usize = 72;
@@ -19,7 +19,7 @@ impl Signals {
         for value in [self.end, self.share, self.burst_start] {
             put(&mut rest, &value.to_le_bytes());
         }
-        put(&mut rest, &[self.burst, self.ranged, self.sequential]);
+        put(&mut rest, &[self.burst, self.ranged, self.sequential, self.rhythm.0]);
         bytes
     }
 
@@ -41,6 +41,7 @@ impl Signals {
             burst: u8::from_le_bytes(take(&mut rest)),
             ranged: u8::from_le_bytes(take(&mut rest)),
             sequential: u8::from_le_bytes(take(&mut rest)),
+            rhythm: Rhythm(u8::from_le_bytes(take(&mut rest))),
         }
     }
 }

@@ -23,18 +23,21 @@ pub enum Shape {
     Video,
     /// Folders that are worked through for some days, and again after weeks or months.
     Campaigns,
+    /// Reports, each of which is opened at its hour of its weekday, almost every week.
+    Weekly,
     /// Reads at random: nothing can be foreseen.
     Noise,
 }
 
 impl Shape {
-    pub const ALL: [(&str, Shape); 7] = [
+    pub const ALL: [(&str, Shape); 8] = [
         ("diurnal", Shape::Diurnal),
         ("spike", Shape::Spike),
         ("scan", Shape::Scan),
         ("cooling-logs", Shape::CoolingLogs),
         ("video", Shape::Video),
         ("campaigns", Shape::Campaigns),
+        ("weekly", Shape::Weekly),
         ("noise", Shape::Noise),
     ];
 
@@ -79,6 +82,7 @@ impl Maker {
             Shape::Scan => self.scan(object, size),
             Shape::CoolingLogs => self.cooling(object, size),
             Shape::Video => self.video(object, size),
+            Shape::Weekly => self.weekly(object, size),
             Shape::Campaigns | Shape::Noise => self.noise(object, size),
         }
     }
@@ -132,6 +136,21 @@ impl Maker {
             let part = size / self.random.u64(1..20);
             self.push(premiere + age, object, part.max(1));
             age += self.pause(popular * (-age / (weeks * 7.0)).exp() + 0.005);
+        }
+    }
+
+    fn weekly(&mut self, object: u32, size: u64) {
+        const MISSED: f64 = 0.05;
+        let hour = f64::from(self.random.u32(7..19));
+        let mut day = f64::from(self.random.u32(0..7)) + hour / 24.0;
+        while day < self.days {
+            if self.random.f64() >= MISSED {
+                (0..self.random.u32(1..4)).for_each(|_| {
+                    let minutes = self.random.f64() * 50.0;
+                    self.push(day + minutes / (24.0 * 60.0), object, size);
+                });
+            }
+            day += 7.0;
         }
     }
 

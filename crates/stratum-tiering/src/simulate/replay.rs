@@ -6,19 +6,20 @@ use super::contender::{Contender, Way};
 use super::report::Outcome;
 use super::trace::{Trace, TraceRead};
 use crate::day::Day;
-use crate::policy::{Features, Wishes};
+use crate::policy::{Features, Priority, Wishes};
 use crate::prices::Prices;
 use crate::signals::{Read, Signals};
 use crate::tier::Tier;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Replays the trace with one contender.
-pub fn replay(trace: &Trace, prices: &Prices, contender: &Contender) -> Outcome {
+/// Replays the trace with one contender; `priority` is that of all objects.
+pub fn replay(trace: &Trace, prices: &Prices, contender: &Contender, priority: Priority) -> Outcome {
     let mut replay = Replay {
         trace,
         prices,
         way: &contender.way,
+        wishes: Wishes { priority, ..Wishes::default() },
         objects: vec![None; trace.objects()],
         groups: vec![Signals::NONE; trace.objects()],
         reviews: BinaryHeap::new(),
@@ -36,6 +37,7 @@ struct Replay<'a> {
     trace: &'a Trace,
     prices: &'a Prices,
     way: &'a Way,
+    wishes: Wishes,
     /// The objects that have been read so far, by number.
     objects: Vec<Option<Object>>,
     groups: Vec<Signals>,
@@ -117,7 +119,7 @@ impl Replay<'_> {
                 own: Some(&object.signals),
                 group,
                 watched_since: self.trace.start(),
-                wishes: Wishes::default(),
+                wishes: self.wishes,
                 pressure: None,
             };
             let choice = self.way.choose(&features, self.prices, now, moment != Moment::Between);

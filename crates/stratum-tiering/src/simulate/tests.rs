@@ -1,8 +1,8 @@
 use super::charges::Costs;
 use super::generate::Shape;
 use super::*;
-use crate::policy::{Policy, Thresholds};
-use crate::tier::Tier;
+use crate::policy::{Policy, Priority, Thresholds};
+use crate::tier::{PerTier, Tier};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
@@ -24,8 +24,12 @@ fn rows(rows: &str) -> Trace {
     parse(&format!("{HEAD}{rows}")).unwrap()
 }
 
+fn replay(trace: &Trace, contender: &Contender) -> Outcome {
+    replay::replay(trace, &Prices::CLOUD, contender, Priority::Balanced)
+}
+
 fn run(trace: &Trace, name: &str) -> Outcome {
-    replay::replay(trace, &Prices::CLOUD, &Contender::named(name).unwrap())
+    replay(trace, &Contender::named(name).unwrap())
 }
 
 fn close(costs: Costs, storage: f64, requests: f64, retrieval: f64, moves: f64) {
@@ -81,7 +85,7 @@ fn sizes_that_no_store_holds_together_are_refused_where_they_pass_that() {
     let rows: String = (0..1_024).map(row).collect();
     let whole = parse(&format!("{HEAD}{rows}")).unwrap();
     assert_eq!(whole.bytes(), 1 << 60);
-    let report = simulate(&whole, &Prices::CLOUD, &Contender::all());
+    let report = simulate(&whole, &Prices::CLOUD, &Contender::all(), Priority::Balanced);
     assert!(report.json()["optimum"].as_f64().is_some_and(f64::is_finite));
     let refused = parse(&format!("{HEAD}{rows}{}", row(1_024))).unwrap_err().to_string();
     assert!(refused.starts_with("line 1026 of the trace: with its 1125899906842624 bytes"), "{refused}");
@@ -198,7 +202,7 @@ fn planned(trace: &Trace, mut plan: usize) -> f64 {
 fn nobody_beats_the_optimum_and_parts_make_the_whole() {
     for (name, shape) in Shape::ALL {
         let trace = shape.generate(300, 200, 1).unwrap();
-        let report = simulate(&trace, &Prices::CLOUD, &Contender::all());
+        let report = simulate(&trace, &Prices::CLOUD, &Contender::all(), Priority::Balanced);
         let ours = |(contender, _): &&(String, Outcome)| !contender.starts_with("cloud");
         for (contender, outcome) in report.outcomes.iter().filter(ours) {
             assert!(report.ratio(outcome) >= 1.0 - 1e-9, "{name}, {contender}: {}", report.ratio(outcome));
@@ -218,7 +222,7 @@ fn nobody_beats_the_optimum_and_parts_make_the_whole() {
 fn the_default_policy_holds_its_own_on_campaigns() {
     for seed in 1..4 {
         let trace = Shape::Campaigns.generate(2_000, 400, seed).unwrap();
-        let report = simulate(&trace, &Prices::CLOUD, &Contender::all());
+        let report = simulate(&trace, &Prices::CLOUD, &Contender::all(), Priority::Balanced);
         let ratio = |name: &str| {
             report.outcomes.iter().find(|(other, _)| other == name).map(|(_, o)| report.ratio(o)).unwrap()
         };
@@ -230,6 +234,28 @@ fn the_default_policy_holds_its_own_on_campaigns() {
     }
 }
 
+/// What is read at its hour of each week isn't read from cold any more once that is known, where slow reads count and
+/// bytes cost nothing to move; it costs a little storage, and nothing where slow reads don't count.
+#[test]
+fn foreseen_visits_are_served_from_hot_where_that_pays() {
+    let own = |storage_gb_month| crate::prices::TierPrices {
+        storage_gb_month,
+        retrieval_gb: 0.0,
+        get_1000: 0.0,
+        put_1000: 0.0,
+    };
+    let prices = Prices::new(PerTier { hot: own(0.023), warm: own(0.0125), cold: own(0.004) }).unwrap();
+    let trace = Shape::Weekly.generate(200, 200, 4).unwrap();
+    let outcome = |proven_visits, priority| {
+        let way = contender::Way::Policy(Policy { proven_visits, ..Policy::COST });
+        replay::replay(&trace, &prices, &Contender { name: String::new(), way }, priority)
+    };
+    let (blind, seeing) = (outcome(u8::MAX, Priority::Latency), outcome(3, Priority::Latency));
+    assert!(seeing.reads.cold * 2 < blind.reads.cold, "{seeing:?} for {blind:?}");
+    assert!(seeing.costs.total() < blind.costs.total() * 1.1, "{seeing:?} for {blind:?}");
+    assert_eq!(outcome(3, Priority::Balanced).moves, outcome(u8::MAX, Priority::Balanced).moves);
+}
+
 #[test]
 fn a_replay_tells_the_same_twice_and_the_warm_up_holds_everything() {
     let trace = Shape::Video.generate(200, 100, 3).unwrap();
@@ -239,7 +265,7 @@ fn a_replay_tells_the_same_twice_and_the_warm_up_holds_everything() {
     assert_eq!(run(&week, "cost"), Outcome { ..run(&week, "static-hot") });
     let watched = Policy { warm_up_days: 1_000.0, ..Policy::COST };
     let watched = Contender { name: "watched".to_owned(), way: contender::Way::Policy(watched) };
-    assert_eq!(replay::replay(&trace, &Prices::CLOUD, &watched), run(&trace, "static-hot"));
+    assert_eq!(replay(&trace, &watched), run(&trace, "static-hot"));
 }
 
 /// The idle model of the policy costs the same as the simulator's own idle rule.
@@ -250,7 +276,7 @@ fn the_two_ways_to_a_rule_by_idle_time_agree() {
     let ours = Contender { name: "ours".to_owned(), way: contender::Way::Policy(policy) };
     for (name, shape) in Shape::ALL {
         let trace = shape.generate(200, 300, 5).unwrap();
-        let (ours, theirs) = (replay::replay(&trace, &Prices::CLOUD, &ours), run(&trace, "rule-30-90"));
+        let (ours, theirs) = (replay(&trace, &ours), run(&trace, "rule-30-90"));
         assert_eq!(ours.moves, theirs.moves, "{name}");
         assert!((ours.costs.total() / theirs.costs.total() - 1.0).abs() < 1e-9, "{name}");
     }
@@ -267,7 +293,7 @@ fn a_written_trace_reads_back_and_halves_are_whole() {
 
 #[test]
 fn the_picture_has_a_bar_for_everyone() {
-    let report = simulate(&parse(FIXTURE).unwrap(), &Prices::CLOUD, &Contender::all());
+    let report = simulate(&parse(FIXTURE).unwrap(), &Prices::CLOUD, &Contender::all(), Priority::Balanced);
     let svg = plot::svg(&report);
     let table = report.to_string();
     for name in Contender::NAMES.into_iter().chain(["optimum"]) {
@@ -279,7 +305,12 @@ fn the_picture_has_a_bar_for_everyone() {
 
 #[test]
 fn the_table_shows_small_sums_too() {
-    let table = simulate(&rows("0,a,9000,9000\n86400,a,9000,9000\n"), &Prices::CLOUD, &Contender::all());
+    let table = simulate(
+        &rows("0,a,9000,9000\n86400,a,9000,9000\n"),
+        &Prices::CLOUD,
+        &Contender::all(),
+        Priority::Balanced,
+    );
     let optimum = table.to_string().lines().find(|line| line.starts_with("optimum")).unwrap().to_owned();
     let told: f64 = optimum.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(told > 0.0 && (told / table.optimum.total() - 1.0).abs() < 0.05, "{optimum}");
