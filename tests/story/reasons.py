@@ -22,6 +22,9 @@ def check_reasons(why):
     right(why, place in why["sentence"], f"the sentence doesn't say '{place}'")
     if "descend" in terms["course"]:
         check_descent(why, terms, terms["course"]["descend"])
+    # An older server foresees no visits.
+    if terms.get("visit"):
+        check_visit(why, terms, terms["visit"])
 
 
 def check_descent(why, terms, descent):
@@ -34,6 +37,22 @@ def check_descent(why, terms, descent):
     due = max(after("group_last", "group_wait_days"), after("last", "own_wait_days"))
     due = min(due, after("last", "longest_wait_days"))
     right(why, due > 1e15 or abs(due - descent["due"]) < 10, f"it is due at {due}")
+
+
+def check_visit(why, terms, visit):
+    below, days = visit["below"], lambda since, until: max(until - since, 0) / terms["day"]
+    dearer = (terms["storage_month"]["hot"] - terms["storage_month"][below]) / MONTH_DAYS
+    down = terms["put"][below] + terms["get"]["hot"]
+    down_again = down + dearer * visit["stay_days"]
+    slower = terms["read"][below] - terms["read"]["hot"]
+    visited = slower + terms["put"]["hot"] + down_again if visit["returns"] else slower * visit["reads"]
+    up = terms["get"][below] + terms["retrieval"][below] + terms["put"]["hot"]
+    if terms["tier"] == "hot":
+        early, late = dearer * days(terms["now"], visit["at"]), down
+    else:
+        early, late = up + dearer * days(visit["ready"], visit["at"]), 0
+    close(why, "being there early", visit["early"], early + down_again)
+    close(why, "being read late", visit["late"], late + visit["sure"] * visited)
 
 
 def close(why, what, shown, again):
