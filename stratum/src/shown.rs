@@ -1,26 +1,13 @@
 //! Formats numbers for people, in the status and in refusals.
 
+pub use stratum_engine::shown::bytes;
+
 /// A time in milliseconds since 1970, as date and minute in UTC.
 pub fn moment(millis: u64) -> String {
     use time::macros::format_description;
     let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     let time = time::OffsetDateTime::from_unix_timestamp((millis / 1000) as i64);
     time.ok().and_then(|time| time.format(format).ok()).unwrap_or_else(|| millis.to_string())
-}
-
-/// A number of bytes in the largest binary unit that fits, to one decimal.
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut value = count as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    match unit {
-        0 => format!("{count} B"),
-        _ => format!("{value:.1} {}", UNITS[unit]),
-    }
 }
 
 /// A number with its noun in singular or plural: `1 object`, `2 objects`.
@@ -43,11 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_and_durations_are_shown_with_units() {
-        assert_eq!(
-            [bytes(0), bytes(1023), bytes(1536), bytes(5 << 40)],
-            ["0 B", "1023 B", "1.5 KiB", "5.0 TiB"]
-        );
+    fn durations_are_shown_with_units() {
         assert_eq!([duration(59), duration(7200), duration(90_000)], ["59 s", "2 h 0 min", "1 d 1 h"]);
     }
 }

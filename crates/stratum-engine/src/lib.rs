@@ -20,6 +20,7 @@ mod pressure;
 pub mod provisional;
 pub mod remote_claims;
 mod rewrap;
+pub mod shown;
 pub mod supervisor;
 mod tasks;
 pub mod tiering;

@@ -85,7 +85,8 @@ impl Tiering {
     pub fn status(&self) -> TieringStatus {
         let standing = self.standing();
         let state = self.state.lock();
-        let full = state.pressures.notes().into_iter().map(|(tier, note)| (tier.name().into(), note));
+        let notes = state.pressures.notes().into_iter();
+        let full = notes.map(|(tier, note)| (tier.name().into(), note.to_string()));
         TieringStatus { standing, last_walk: state.last, full: full.collect(), ..state.status.clone() }
     }
 }

@@ -224,10 +224,15 @@ impl Tiering {
         self.charge_slow_reads(now);
         publish(&walked);
         let pressures = Pressures::new(&pressures, &self.rooms(), &regrets, &leaving);
-        for (tier, note) in pressures.notes() {
-            tracing::warn!(%tier, note, "a tier is almost full");
-        }
         let mut state = self.state.lock();
+        for (tier, note) in pressures.notes() {
+            let was_told =
+                state.pressures.notes().iter().any(|before| before.0 == tier && before.1.is_like(note));
+            match was_told {
+                true => tracing::debug!(%tier, %note, "a tier is still almost full"),
+                false => tracing::warn!(%tier, %note, "a tier is almost full"),
+            }
+        }
         state.status.walking = None;
         state.status.warming_up = warming_up;
         state.last = Some(walked);
