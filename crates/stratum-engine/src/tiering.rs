@@ -21,7 +21,7 @@ mod status;
 mod walk;
 
 pub use content::Contents;
-pub use explain::{Explained, Use};
+pub use explain::{Explained, Use, Used};
 pub use ledger::{Held, Month};
 pub use meet::{in_words, name_of, tier_of_policy, tier_of_store};
 pub use report::Reported;

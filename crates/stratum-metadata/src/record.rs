@@ -35,7 +35,7 @@ pub use level::know_up_to;
 pub use level::{Level, TakesLevel};
 pub(crate) use level::{Migrate, decode, encode, encode_known, level_of};
 pub use names::{BucketName, InvalidBucketName, InvalidObjectKey, ObjectKey};
-pub use tiering::{TierBasis, TierDecision, TierDecisions, TierPin, TierReason};
+pub use tiering::{Compared, TierBasis, TierDecision, TierDecisions, TierPin, TierReason};
 pub use usage::{BucketUsage, Counted, Quota, SummedBelow, UploadBytes, UserTotal};
 pub use v2::*;
 pub use versions::{DeleteMarker, NullVersion, Version, VersionSummary};

@@ -119,7 +119,7 @@ pub enum StorageClass {
 }
 
 /// How many objects must leave a tier that is too full: those of least [regret](Regret).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Pressure {
     /// Objects leave whose regret, in dollars a GB and month, is at most this.
     pub regret: f64,
@@ -235,9 +235,9 @@ impl Policy {
             Rule::Lifecycle => {
                 wishes.lifecycle.map_or(Verdict::Silent, |tier| Verdict::Wants { tier, until: None })
             }
-            Rule::Capacity => relieve(features.pressure, terms),
-            Rule::Spike => match features.own {
-                Some(own) if features.tier > Tier::Hot && own.spikes(now, self.day) => {
+            Rule::Capacity => relieve(terms),
+            Rule::Spike => match terms.burst {
+                Some(burst) if features.tier > Tier::Hot && burst.is_spike(now) => {
                     Verdict::Wants { tier: Tier::Hot, until: Some(terms.last + self.day.hours(1.0)) }
                 }
                 _ => Verdict::Silent,
@@ -273,8 +273,8 @@ fn hold(terms: &Terms, ends: u64) -> Verdict {
 
 /// The object goes to the colder tier in which it costs least, if its regret is within what the full tier must give
 /// up.
-fn relieve(pressure: Option<Pressure>, terms: &Terms) -> Verdict {
-    match (pressure, terms.regret) {
+fn relieve(terms: &Terms) -> Verdict {
+    match (terms.pressure, terms.regret) {
         (Some(pressure), Some(Regret { to, dollars })) if dollars <= pressure.regret => {
             Verdict::Wants { tier: to, until: None }
         }

@@ -4,6 +4,7 @@
 //! power.
 
 use crate::tier::{PerTier, Tier};
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -48,7 +49,7 @@ const MOST_PRICE: f64 = 1e9;
 pub enum TierPricesError {
     #[error("{0} is missing: each tier has storage_gb_month, retrieval_gb, get_1000 and put_1000")]
     Missing(&'static str),
-    #[error("{field} is {value}: a price is a number from 0 up to {MOST_PRICE}")]
+    #[error("{field}: {value} is no price, which is a number from 0 up to {MOST_PRICE}")]
     NoPrice { field: &'static str, value: f64 },
 }
 
@@ -63,10 +64,28 @@ struct Written {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WrittenTier {
+    #[serde(default, deserialize_with = "price")]
     storage_gb_month: Option<f64>,
+    #[serde(default, deserialize_with = "price")]
     retrieval_gb: Option<f64>,
+    #[serde(default, deserialize_with = "price")]
     get_1000: Option<f64>,
+    #[serde(default, deserialize_with = "price")]
     put_1000: Option<f64>,
+}
+
+/// A price in a file: checked where it stands, so that whoever reads the file can name the line.
+fn price<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    match f64::deserialize(deserializer)? {
+        price if is_price(price) => Ok(Some(price)),
+        other => {
+            Err(D::Error::custom(format!("{other} is no price, which is a number from 0 up to {MOST_PRICE}")))
+        }
+    }
+}
+
+fn is_price(value: f64) -> bool {
+    (0.0..=MOST_PRICE).contains(&value)
 }
 
 impl Prices {
@@ -138,7 +157,7 @@ impl Prices {
 
 impl TierPrices {
     fn check(&self) -> Result<(), TierPricesError> {
-        let wrong = self.fields().into_iter().find(|(_, value)| !(0.0..=MOST_PRICE).contains(value));
+        let wrong = self.fields().into_iter().find(|(_, value)| !is_price(*value));
         wrong.map_or(Ok(()), |(field, value)| Err(TierPricesError::NoPrice { field, value }))
     }
 
@@ -167,6 +186,18 @@ impl TryFrom<WrittenTier> for TierPrices {
     }
 }
 
+/// An amount of dollars for people: to the cent from 10 cents on, below that with two significant digits.
+pub fn dollars(dollars: f64) -> String {
+    match dollars {
+        0.0 => "$0".to_owned(),
+        some if some.abs() >= 0.1 => format!("${some:.2}"),
+        little => {
+            let digits = (1.0 - little.abs().log10().floor()).clamp(2.0, 12.0) as usize;
+            format!("${little:.digits$}")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +221,12 @@ mod tests {
     ";
 
     #[test]
+    fn small_amounts_of_money_have_two_significant_digits() {
+        let told = [0.0, 12.345, 0.1, 0.0123, 0.000_045_6].map(dollars);
+        assert_eq!(told, ["$0", "$12.35", "$0.10", "$0.012", "$0.000046"]);
+    }
+
+    #[test]
     fn the_default_is_what_a_file_would_say() {
         assert_eq!(Prices::parse(WHOLE), Ok(Prices::CLOUD));
     }
@@ -205,17 +242,22 @@ mod tests {
             refused(WHOLE.split("[cold]").next().unwrap()),
             PricesError::Tier { tier: Tier::Cold, problem: TierPricesError::Missing("storage_gb_month") }
         );
+        for (from, to) in [("put_1000 = 0.01\n", "put_1000 = -0.01\n"), ("0.0004", "nan"), ("0.0004", "inf")]
+        {
+            let error = refused(&WHOLE.replace(from, to)).to_string();
+            // With its line, and what stands on it.
+            let field = if to.starts_with("put") { "put_1000 = -0.01" } else { "get_1000 = " };
+            assert!(error.contains("is no price") && error.contains(field), "{error}");
+        }
+        let mut tiers = Prices::CLOUD.0;
+        tiers.warm.put_1000 = -0.01;
         assert_eq!(
-            refused(&WHOLE.replace("put_1000 = 0.01\n", "put_1000 = -0.01\n")),
-            PricesError::Tier {
+            Prices::new(tiers),
+            Err(PricesError::Tier {
                 tier: Tier::Warm,
                 problem: TierPricesError::NoPrice { field: "put_1000", value: -0.01 }
-            }
+            })
         );
-        for nonsense in ["nan", "inf"] {
-            let error = refused(&WHOLE.replace("0.0004", nonsense));
-            assert!(error.to_string().contains("[hot] get_1000"), "{error}");
-        }
         for (wrong, named) in [("puts_1000", "puts_1000"), ("put_1000 = 'a lot' #", "put_1000")] {
             let error = refused(&WHOLE.replace("put_1000", wrong));
             assert!(error.to_string().contains(named), "{error}");

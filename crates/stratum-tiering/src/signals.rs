@@ -11,6 +11,7 @@ mod rhythm;
 use crate::day::Day;
 pub use rhythm::Expected;
 use rhythm::Rhythm;
+use serde::Serialize;
 
 /// Half-lives of the rates, in days: an hour, a day, a week, a month.
 pub const HALF_LIFE_DAYS: [f64; 4] = [1.0 / 24.0, 1.0, 7.0, 30.0];
@@ -37,6 +38,27 @@ pub struct Read {
     pub bytes: u64,
     pub offset: u64,
     pub size: u64,
+}
+
+/// The reads of the last hour beside what is usual, by which a spike is told from ordinary use.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Burst {
+    /// How many reads count for the last hour: those since the burst began, or the decayed count if that is more.
+    pub reads: f64,
+    /// The rate of these reads, and the slow rate as it was before the burst, in reads an hour.
+    pub hourly: f64,
+    pub usual_hourly: f64,
+    /// From when on the burst is over, in milliseconds of Unix time.
+    pub ends: u64,
+}
+
+impl Burst {
+    /// Whether there were [`SPIKE_READS`] or more, [`SPIKE_FACTOR`] times as many as usual, within the hour before `now`.
+    pub fn is_spike(&self, now: u64) -> bool {
+        self.reads >= f64::from(SPIKE_READS)
+            && now < self.ends
+            && self.hourly >= SPIKE_FACTOR * self.usual_hourly
+    }
 }
 
 /// The use of one object or group.
@@ -202,13 +224,20 @@ impl Signals {
 
     /// Whether the object had [`SPIKE_READS`] or more reads within an hour, [`SPIKE_FACTOR`] times as many as usual.
     pub fn spikes(&self, now: u64, day: Day) -> bool {
-        let Some(last) = self.last() else { return false };
-        let often = self.burst >= SPIKE_READS || self.counts[0] >= f32::from(SPIKE_READS);
+        self.burst(day).is_some_and(|burst| burst.is_spike(now))
+    }
+
+    /// The reads of the hour before the last read, beside what is usual; `None` before the first read.
+    pub fn burst(&self, day: Day) -> Option<Burst> {
+        let (begun, decayed) = (f64::from(self.burst), f64::from(self.counts[0]));
         // The slow rate as it was before the burst: the burst's own reads are no part of what is usual.
-        let usual_count = (f64::from(self.counts[SLOW]) - f64::from(self.burst)).max(0.0);
-        let usual_hourly = usual_count * std::f64::consts::LN_2 / (HALF_LIFE_DAYS[SLOW] * 24.0);
-        let hourly = f64::from(self.burst).max(f64::from(self.counts[0]) * std::f64::consts::LN_2);
-        often && now < last.saturating_add(day.hours(1.0)) && hourly >= SPIKE_FACTOR * usual_hourly
+        let usual_count = (f64::from(self.counts[SLOW]) - begun).max(0.0);
+        self.last().map(|last| Burst {
+            reads: begun.max(decayed),
+            hourly: begun.max(decayed * std::f64::consts::LN_2),
+            usual_hourly: usual_count * std::f64::consts::LN_2 / (HALF_LIFE_DAYS[SLOW] * 24.0),
+            ends: last.saturating_add(day.hours(1.0)),
+        })
     }
 }
 

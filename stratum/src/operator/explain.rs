@@ -12,14 +12,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use stratum_engine::tiering::{Explained, Tiering, in_words};
-use stratum_metadata::record::{Body, BucketRecord, ObjectRecord, PartSummary, TierDecision, TierReason};
+use stratum_engine::tiering::{Explained, Tiering, Use, Used, in_words};
+use stratum_metadata::record::{
+    Body, BucketRecord, Compared, ObjectRecord, PartSummary, TierDecision, TierReason,
+};
 use stratum_metadata::{ReadError, ReadView, tier_of};
 use stratum_storage::ambient::{Clock, System, UnixMillis};
 use stratum_storage::blob::{BlobRef, Tier};
 use stratum_storage::volume::Table;
 use stratum_tiering::content::Content;
 use stratum_tiering::day::{Day, FORESEEN_DAYS, Lasting};
+use stratum_tiering::prices::dollars;
 
 /// Why nothing is decided about a version that isn't current.
 const NOT_CURRENT: &str = "it isn't its key's current object: its use isn't counted, and it stays where it is until somebody \
@@ -154,8 +157,9 @@ impl Operator {
         let tiering = &self.engine.tiering;
         let of_place = place(view, &self.engine.volumes.table, record, tiering.day(), now)?;
         let of_place = of_place.of_content(tiering.content(bucket.id, key, record));
-        let not_deciding =
-            tiering.standing().why_not().or((record.size == 0).then_some(NO_BYTES)).map(str::to_owned);
+        let of_place = of_place.of_use(tiering.used(bucket.id, key, now));
+        let empty = (record.size == 0).then_some(NO_BYTES);
+        let not_deciding = tiering.standing().why_not().or(empty).map(str::to_owned);
         Ok(match tiering.explain(bucket, key, record, now) {
             None => Explanation { not_deciding, ..of_place },
             Some(explained) => Explanation { not_deciding, ..of_place.with(explained, tiering) },
@@ -198,8 +202,14 @@ impl Explanation {
         }
     }
 
+    fn of_use(self, used: Used) -> Explanation {
+        let Used { own, group, prefix } = used;
+        let told = |used: Option<Use>| used.and_then(|used| serde_json::to_value(used).ok());
+        Explanation { signals: told(own), group: Some(Group { prefix, used: told(group) }), ..self }
+    }
+
     fn with(self, explained: Explained, tiering: &Tiering) -> Explanation {
-        let Explained { decision, own, group, prefix, changes } = explained;
+        let Explained { decision, changes } = explained;
         let terms = &decision.terms;
         let by_tier = tiering.tiers().map(|tier| (tier.name().to_owned(), terms.monthly_cost[tier]));
         Explanation {
@@ -214,8 +224,6 @@ impl Explanation {
             }),
             rules: serde_json::to_value(decision.rules).ok(),
             terms: serde_json::to_value(decision.terms).ok(),
-            signals: own.and_then(|own| serde_json::to_value(own).ok()),
-            group: Some(Group { prefix, used: group.and_then(|group| serde_json::to_value(group).ok()) }),
             next_review: decision.next_review,
             changes,
             ..self
@@ -282,12 +290,7 @@ fn bytes_by_tier(
 
 fn moved(decision: &TierDecision, day: Day) -> Moved {
     let sentence = format!("It went to {}, because {}.", decision.tier.name(), because(decision, day));
-    Moved {
-        tier: name(decision.tier),
-        since: decision.since,
-        reason: in_words(decision.reason).into(),
-        sentence,
-    }
+    Moved { tier: name(decision.tier), since: decision.since, reason: in_words(decision).into(), sentence }
 }
 
 /// The sentence about where an object lies and why.
@@ -304,29 +307,21 @@ fn sentence(tier: Tier, decided: Option<&TierDecision>, moving_to: Option<Tier>,
 
 /// The reason for a decision, with the figures on which it was based.
 fn because(decision: &TierDecision, day: Day) -> String {
-    let words = in_words(decision.reason);
+    let words = in_words(decision);
     let Some(basis) = decision.basis else { return words.to_owned() };
-    let idle = Lasting(day.between(0, basis.idle));
+    let (from, idle) = (basis.from.name(), Lasting(day.between(0, basis.idle)));
     let saves = basis.saves as f64 / 1e9;
-    let money = match saves >= 0.0 {
-        true => format!(", and {} a month were to be saved", dollars(saves)),
-        // The model looks further than a month of the reads so far, which would be no reason.
-        false if decision.reason == TierReason::Model => String::new(),
-        false => format!(", and it was to cost {} a month more", dollars(-saves)),
-    };
-    format!("{words} (in {} it had been idle for {idle}{money})", basis.from.name())
-}
-
-/// An amount of dollars: to the cent from 10 cents on, below that with two significant digits.
-pub fn dollars(dollars: f64) -> String {
-    match dollars {
-        0.0 => "$0".to_owned(),
-        some if some.abs() >= 0.1 => format!("${some:.2}"),
-        little => {
-            let digits = (1.0 - little.abs().log10().floor()).clamp(2.0, 12.0) as usize;
-            format!("${little:.digits$}")
+    let (until, money) = match Compared::of(decision.reason, basis.from, decision.tier) {
+        Compared::Month if saves < 0.0 => {
+            ("", format!(", and it was to cost {} a month more", dollars(-saves)))
         }
-    }
+        Compared::Month => ("", format!(", and {} a month were to be saved", dollars(saves))),
+        Compared::Storage => ("", format!(", and {} a month of storage were to be saved", dollars(saves))),
+        Compared::Read => (" until then", format!(", and each read there costs {} more", dollars(saves))),
+    };
+    // A rule that doesn't ask for prices may decide for what costs more by them.
+    let money = if saves > 0.0 || decision.reason == TierReason::Capacity { money } else { String::new() };
+    format!("{words} (in {from} it had been idle for {idle}{until}{money})")
 }
 
 #[cfg(test)]
@@ -342,18 +337,27 @@ mod tests {
         assert_eq!(
             sentence(Tier::Cold, Some(&decision), None, Day::REAL),
             "It lies in the cold tier, because it is expected to cost least there (in hot it had been idle for 9 days, and \
-             $0.019 a month were to be saved)."
+             $0.019 a month of storage were to be saved)."
+        );
+        // A rule that doesn't ask for prices may go to what costs more.
+        let dearer = TierDecision { basis: Some(TierBasis { saves: -5, ..basis }), ..decision };
+        assert_eq!(
+            because(&dearer, Day::REAL),
+            "it is expected to cost least there (in hot it had been idle for 9 days)"
+        );
+        let full = TierDecision { reason: TierReason::Capacity, ..dearer };
+        let full = because(&full, Day::REAL);
+        assert!(full.ends_with("9 days, and it was to cost $0.0000000050 a month more)"), "{full}");
+        let back = TierBasis { from: Tier::Cold, idle: Day::REAL.days(32.0), saves: 240_000 };
+        let read = TierDecision { basis: Some(back), ..TierDecision::new(Tier::Hot, 6, TierReason::Model) };
+        assert_eq!(
+            because(&read, Day::REAL),
+            "it was read again (in cold it had been idle for 32 days until then, and each read there costs $0.00024 more)"
         );
         let dearer = TierDecision { basis: Some(TierBasis { saves: -45_000, ..basis }), ..decision };
         assert_eq!(
             sentence(Tier::Cold, Some(&dearer), None, Day::REAL),
             "It lies in the cold tier, because it is expected to cost least there (in hot it had been idle for 9 days)."
         );
-    }
-
-    #[test]
-    fn small_amounts_of_money_have_two_significant_digits() {
-        let told = [0.0, 12.345, 0.1, 0.0123, 0.000_045_6].map(dollars);
-        assert_eq!(told, ["$0", "$12.35", "$0.10", "$0.012", "$0.000046"]);
     }
 }

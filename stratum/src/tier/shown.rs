@@ -1,9 +1,9 @@
 //! The texts that `stratum tier` and `stratum explain` print.
 
-use crate::operator::explain::{Explanation, Moved, dollars};
+use crate::operator::explain::{Explanation, Moved};
 use crate::operator::report::Report;
 use crate::operator::tiers::TierStatus;
-use crate::shown::bytes;
+use crate::shown::{bytes, counted};
 use std::fmt::Write;
 use stratum_engine::StateCopyStatus;
 use stratum_engine::tiering::{Month, TieringStatus};
@@ -11,6 +11,7 @@ use stratum_metadata::TransitionStatus;
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::remote::RemoteUse;
 use stratum_storage::upload::UploadStatus;
+use stratum_tiering::prices::dollars;
 use stratum_tiering::tier::Tier;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -94,6 +95,14 @@ pub(super) fn remote(status: &UploadStatus) -> String {
             text,
             "{waiting} more volumes with {} wait on the drives for their upload",
             bytes(status.waiting_bytes)
+        );
+    }
+    if status.sealing > 0 {
+        let _ = writeln!(
+            text,
+            "{} with {} are sealed first, since they were asked for just now, and come there then",
+            counted(status.sealing, "more volume"),
+            bytes(status.sealing_bytes)
         );
     }
     if let Some(error) = &status.last_error {

@@ -7,7 +7,7 @@ use crate::wishes_of;
 use bytes::Bytes;
 use stratum_metadata::command::{Command, Outcome, Pinning, TierChange, TierCondition};
 use stratum_metadata::record::{
-    Body, BucketId, BucketRecord, ObjectRecord, TierBasis, TierDecision, TierReason,
+    Body, BucketId, BucketRecord, Compared, ObjectRecord, TierBasis, TierDecision, TierReason,
 };
 use stratum_metadata::{ReadError, tier_of};
 use stratum_storage::ambient::UnixMillis;
@@ -119,14 +119,13 @@ impl Tiering {
         let terms = &decision.terms;
         let (from, to, now) = (terms.tier, decision.tier, terms.now);
         let reason = reason_of(decision.by).filter(|_| from != to)?;
-        let saves = (terms.monthly_cost[from] - terms.monthly_cost[to]) * NANOS_A_DOLLAR;
-        // What goes up was idle until the read that woke it.
-        let idle = match terms.gap_days {
-            Some(days) if to < from && terms.read_since => self.day().days(days),
-            None if to < from && terms.read_since => now.saturating_sub(record.modified),
-            _ => now.saturating_sub(terms.last),
+        let compared = match Compared::of(reason, tier_of_policy(from), tier_of_policy(to)) {
+            Compared::Month => &terms.monthly_cost,
+            Compared::Storage => &terms.storage_month,
+            Compared::Read => &terms.read,
         };
-        let basis = TierBasis { from: tier_of_policy(from), idle, saves: saves as i64 };
+        let saves = (compared[from] - compared[to]) * NANOS_A_DOLLAR;
+        let basis = TierBasis { from: tier_of_policy(from), idle: terms.rested(), saves: saves as i64 };
         let decided = TierDecision {
             basis: is_by_use(reason).then_some(basis),
             ..TierDecision::new(tier_of_policy(to), now, reason)

@@ -3,7 +3,7 @@
 
 use super::Tiering;
 use serde::Serialize;
-use stratum_metadata::record::{BucketRecord, ObjectRecord};
+use stratum_metadata::record::{BucketId, BucketRecord, ObjectRecord};
 use stratum_storage::ambient::UnixMillis;
 use stratum_tiering::day::{Day, FORESEEN_DAYS};
 use stratum_tiering::policy::{Decision, Features};
@@ -15,12 +15,17 @@ use stratum_tiering::tier::Tier;
 pub struct Explained {
     #[serde(flatten)]
     pub decision: Decision,
+    /// What would change the decision, in words.
+    pub changes: Vec<String>,
+}
+
+/// What is known of the use of an object, whether or not anything is decided by it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Used {
     pub own: Option<Use>,
     /// The use of its group: all objects whose keys share its prefix.
     pub group: Option<Use>,
     pub prefix: String,
-    /// What would change the decision, in words.
-    pub changes: Vec<String>,
 }
 
 /// How an object or a group is used, for a person or a program to read.
@@ -84,15 +89,14 @@ impl Tiering {
         let pressures = self.pressures();
         let features = subject.features(&pressures);
         let decision = policy.decide(&features, &self.prices, now);
-        let shown =
-            |signals: &Option<Signals>| signals.as_ref().map(|signals| Use::of(signals, now, policy.day));
-        Some(Explained {
-            changes: self.changes(&features, &decision, now),
-            decision,
-            own: shown(&subject.known.own),
-            group: shown(&subject.known.group),
-            prefix: subject.known.prefix.clone(),
-        })
+        Some(Explained { changes: self.changes(&features, &decision, now), decision })
+    }
+
+    /// What is known of the use of an object.
+    pub fn used(&self, bucket: BucketId, key: &str, now: UnixMillis) -> Used {
+        let known = self.usage.of(bucket.0, key);
+        let shown = |signals: Option<Signals>| signals.map(|signals| Use::of(&signals, now, self.day()));
+        Used { own: shown(known.own), group: shown(known.group), prefix: known.prefix }
     }
 
     /// What the same function decides if nothing is read until the next review, if the object is read once now, and

@@ -1,6 +1,6 @@
 //! Translates between the store's types and the policy's: tiers, and reasons.
 
-use stratum_metadata::record::TierReason;
+use stratum_metadata::record::{TierDecision, TierReason};
 use stratum_storage::blob;
 use stratum_tiering::policy::Rule;
 use stratum_tiering::tier;
@@ -65,9 +65,9 @@ pub fn name_of(reason: TierReason) -> &'static str {
     }
 }
 
-/// A reason in words, to stand after "because".
-pub fn in_words(reason: TierReason) -> &'static str {
-    match reason {
+/// The reason of a decision in words, to stand after "because".
+pub fn in_words(decision: &TierDecision) -> &'static str {
+    match decision.reason {
         TierReason::ByHand => "an operator moved it",
         TierReason::Pin => "it is pinned there",
         TierReason::Hint => "its metadata asks for that",
@@ -75,6 +75,7 @@ pub fn in_words(reason: TierReason) -> &'static str {
         TierReason::Lifecycle => "a lifecycle rule asks for that",
         TierReason::Capacity => "the tier that it lay in was too full",
         TierReason::Spike => "it was suddenly read much",
+        TierReason::Model if decision.goes_up() => "it was read again",
         TierReason::Model => "it is expected to cost least there",
     }
 }

@@ -180,6 +180,10 @@ async fn what_is_not_used_goes_down_and_comes_back_when_it_is_read() {
     let back = tiers.record(1).attributes.tiering.last().copied().unwrap();
     assert_eq!((back.basis.unwrap().from, back.basis.unwrap().idle / DAY), (Tier::Cold, 20));
     assert_eq!(tiers.told(2), (Tier::Cold, Some(TierReason::Model)));
+    // What woke it was the reads: until then it had lain in cold for five days, and each read there costs 0.03 dollars
+    // and a dearer request.
+    let basis = tiers.record(1).attributes.tiering.last().and_then(|last| last.basis).unwrap();
+    assert_eq!((basis.from, basis.idle, basis.saves), (Tier::Cold, 5 * DAY, 30_009_600));
     // No decision is made again at once, or about an object that is in its tier.
     tiers.walk().await;
     assert_eq!(tiers.record(1).attributes.tiering.all().len(), 2);

@@ -20,6 +20,11 @@ impl TierDecision {
     pub fn new(tier: Tier, since: UnixMillis, reason: TierReason) -> TierDecision {
         TierDecision { tier, since, reason, basis: None }
     }
+
+    /// Whether the object went to a warmer tier because of its use.
+    pub fn goes_up(&self) -> bool {
+        self.basis.is_some_and(|basis| self.tier < basis.from)
+    }
 }
 
 /// What was known when an object's use decided: enough to say later why, in a few bytes.
@@ -27,11 +32,33 @@ impl TierDecision {
 pub struct TierBasis {
     /// The tier in which the object belonged before.
     pub from: Tier,
-    /// How long the object had not been used, in milliseconds.
+    /// How long the object had not been used, in milliseconds; of a move to a warmer tier, until it was read.
     pub idle: u64,
-    /// How much less a month costs in the new tier than in the one before, with the object's use at that time, in
+    /// How much less is paid in the new tier than in the one before for what the rule [compares](Compared), in
     /// billionths of a dollar; negative if it costs more.
     pub saves: i64,
+}
+
+/// What the rule compares that decided by an object's use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// A month with the object's use at that time: which objects leave a tier that is too full.
+    Month,
+    /// A month of storage alone, which has to repay the way: what goes to a colder tier.
+    Storage,
+    /// One read: what comes back to a warmer tier.
+    Read,
+}
+
+impl Compared {
+    /// What is compared for a move between these tiers.
+    pub fn of(reason: TierReason, from: Tier, to: Tier) -> Compared {
+        match reason {
+            TierReason::Capacity => Compared::Month,
+            _ if to < from => Compared::Read,
+            _ => Compared::Storage,
+        }
+    }
 }
 
 /// Why an object goes to a tier. Reasons for staying, such as the first days of a bucket, are not among them. New

@@ -38,6 +38,12 @@ pub struct UploadStatus {
     /// Sealed volumes that wait to come there, and how many bytes of bodies are in them.
     pub waiting: u64,
     pub waiting_bytes: u64,
+    /// Volumes that an operator wants to be there now and that are to be sealed first, and how many bytes of bodies are in
+    /// them.
+    #[serde(default)]
+    pub sealing: u64,
+    #[serde(default)]
+    pub sealing_bytes: u64,
     /// The one that is on its way.
     pub uploading: Option<u64>,
     /// What came there since the start.
@@ -58,6 +64,14 @@ impl Uploader {
         let Some(remote) = self.table.remote() else { return self.without_a_remote_store() };
         let spooled = self.table.spooled();
         let stats = self.table.remote_stats();
+        let hurried = self.state.lock().hurried.clone();
+        let is_sealed = |id: &VolumeId| spooled.iter().any(|volume| volume.id == *id);
+        let sealing: Vec<u64> = self
+            .here()
+            .into_iter()
+            .filter(|volume| hurried.contains(&volume.id) && !is_sealed(&volume.id))
+            .map(|volume| volume.usage().0)
+            .collect();
         let state = self.state.lock();
         Some(UploadStatus {
             place: remote.place(),
@@ -71,6 +85,8 @@ impl Uploader {
             bytes: stats.bytes,
             waiting: spooled.len() as u64,
             waiting_bytes: spooled.iter().map(|volume| volume.usage().0).sum(),
+            sealing: sealing.len() as u64,
+            sealing_bytes: sealing.iter().sum(),
             uploading: state.uploading.map(|volume| volume.0),
             uploaded: state.done.volumes,
             uploaded_bytes: state.done.bytes,

@@ -132,7 +132,7 @@ fn descend(waits: &Waits, terms: &Terms, day: Day, candidate: Candidate) -> Desc
 /// What becomes of an object that is read in the tier `below` hot.
 pub(super) fn after_read(waits: &Waits, terms: &Terms, day: Day, below: Tier) -> Return {
     let descent = next_below(waits, terms, Tier::Hot).map(|candidate| descend(waits, terms, day, candidate));
-    let Ascent { reads_to_repay, reads_hoped_for } = ascend(waits, terms, below, descent);
+    let Ascent { reads_to_repay, reads_hoped_for, .. } = ascend(waits, terms, below, descent);
     Return {
         is_wanted: reads_to_repay <= reads_hoped_for,
         stay_days: descent.map_or(0.0, |descent| descent.group_wait_days),
@@ -142,10 +142,11 @@ pub(super) fn after_read(waits: &Waits, terms: &Terms, day: Day, below: Tier) ->
 /// How many further reads, each cheaper in hot than `here`, pay for the move up, the stay there and the move down
 /// again.
 fn ascend(waits: &Waits, terms: &Terms, here: Tier, descent: Option<Descent>) -> Ascent {
-    let months = descent.map_or(0.0, |descent| descent.group_wait_days / MONTH_DAYS);
+    let stay_days = descent.map_or(0.0, |descent| descent.group_wait_days);
     let dearer = terms.storage_month[Tier::Hot] - terms.storage_month[here];
-    let paid = terms.put[Tier::Hot] + terms.put[here] + terms.get[Tier::Hot] + dearer * months;
+    let stay = dearer * (stay_days / MONTH_DAYS);
+    let paid = terms.put[Tier::Hot] + terms.put[here] + terms.get[Tier::Hot] + stay;
     let spared = terms.read[here] - terms.read[Tier::Hot];
     let reads_to_repay = if spared > 0.0 { (paid / spared).max(0.0) } else { f64::MAX };
-    Ascent { reads_to_repay, reads_hoped_for: waits.reads_hoped_for }
+    Ascent { reads_to_repay, stay_days, reads_hoped_for: waits.reads_hoped_for }
 }

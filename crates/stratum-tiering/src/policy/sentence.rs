@@ -1,11 +1,11 @@
 //! A decision told in one sentence.
 
-use super::terms::{Ascent, Course, Descent, Terms};
+use super::terms::{Ascent, Course, Descent, Regret, Terms};
 use super::{Decision, Rule, Visit};
-use crate::day::{Day, FORESEEN_DAYS, Lasting};
+use crate::day::{FORESEEN_DAYS, Lasting};
+use crate::prices::dollars;
 use crate::tier::Tier;
 use std::fmt::Display;
-use std::num::NonZeroU64;
 
 impl Decision {
     /// Why the object stays in its tier, or should move to another, for a person to read.
@@ -29,10 +29,16 @@ impl Decision {
             Rule::Hint => format!("its metadata asks for that{until}"),
             Rule::StorageClass => "its storage class says so".to_owned(),
             Rule::Lifecycle => "a lifecycle rule says so".to_owned(),
-            Rule::Capacity => {
-                let regret = terms.regret.map_or(0.0, |regret| regret.dollars);
-                format!("{} is too full, and leaving it costs {regret:.4} dollars a GB and month", terms.tier)
-            }
+            Rule::Capacity => match terms.regret {
+                Some(Regret { dollars: regret, .. }) if regret > 0.0 => {
+                    format!(
+                        "{} is too full, and leaving it costs {} a GB and month",
+                        terms.tier,
+                        dollars(regret)
+                    )
+                }
+                _ => format!("{} is too full, and it costs no more in {}", terms.tier, self.tier),
+            },
             Rule::Spike => "it is suddenly read ten times as often as usual".to_owned(),
             Rule::ByHand => {
                 let more = if until.is_empty() { "" } else { " more" };
@@ -131,10 +137,6 @@ impl Terms {
     /// Whether a time is near enough for a person to be told of it.
     fn is_foreseen(&self, time: u64) -> bool {
         self.day().between(self.now, time) < FORESEEN_DAYS
-    }
-
-    pub(super) fn day(&self) -> Day {
-        Day::new(NonZeroU64::new(self.day).unwrap_or(NonZeroU64::MIN))
     }
 
     fn lasting(&self, from: u64, to: u64) -> impl Display + use<> {

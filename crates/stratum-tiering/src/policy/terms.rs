@@ -1,12 +1,13 @@
 //! The figures that a decision compared, from which it can be worked out again.
 
 use super::visit::Visit;
-use super::{Features, Model, Policy, Verdict, cost, idle};
+use super::{Features, Model, Policy, Pressure, Verdict, cost, idle};
 use crate::day::{Day, MONTH_DAYS};
 use crate::prices::Prices;
-use crate::signals::SLOW;
+use crate::signals::{Burst, SLOW};
 use crate::tier::{PerTier, Tier};
 use serde::Serialize;
+use std::num::NonZeroU64;
 
 /// The figures behind a decision. Times are milliseconds of Unix time, money is dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -48,6 +49,10 @@ pub struct Terms {
     pub least_idle_ends: u64,
     /// What it costs to leave the tier because it is too full; `None` of an object that can't leave.
     pub regret: Option<Regret>,
+    /// Set while the tier is too full: up to which regret objects leave it.
+    pub pressure: Option<Pressure>,
+    /// The object's reads of the last hour; `None` before its first read.
+    pub burst: Option<Burst>,
     pub course: Course,
     /// The visit that is foreseen, if one is.
     pub visit: Option<Visit>,
@@ -102,6 +107,8 @@ pub struct Descent {
 pub struct Ascent {
     /// How many further reads pay for the move up, the stay in hot and the move down again.
     pub reads_to_repay: f64,
+    /// For how long the object is expected to stay in hot then, in days.
+    pub stay_days: f64,
     /// The move is made if `reads_to_repay` is at most this.
     pub reads_hoped_for: f64,
 }
@@ -143,6 +150,8 @@ impl Terms {
             warm_up_ends: features.watched_since.saturating_add(policy.day.days(policy.warm_up_days)),
             least_idle_ends: last.saturating_add(policy.day.hours(policy.least_idle_hours)),
             regret: None,
+            pressure: features.pressure,
+            burst: features.own.and_then(|own| own.burst(policy.day)),
             course: Course::Rest,
             visit: None,
         };
@@ -163,6 +172,21 @@ impl Terms {
         (gb > 0.0).then(|| Regret { to, dollars: (cost - self.monthly_cost[self.tier]) / gb })
     }
 
+    /// For how long the object had not been used in its tier, in milliseconds: until now or, if it was read there, until
+    /// the reads that woke it.
+    pub fn rested(&self) -> u64 {
+        if !self.read_since {
+            return self.now.saturating_sub(self.last);
+        }
+        // The last pause may have begun before the object came to its tier.
+        let there = self.last.saturating_sub(self.since);
+        self.gap_days.map_or(there, |gap| self.day().days(gap).min(there))
+    }
+
+    pub(super) fn day(&self) -> Day {
+        Day::new(NonZeroU64::new(self.day).unwrap_or(NonZeroU64::MIN))
+    }
+
     pub(super) fn quiet_days(&self, day: Day) -> (f64, f64) {
         (day.between(self.last, self.now), day.between(self.group_last, self.now))
     }
@@ -176,7 +200,7 @@ impl Course {
                 Verdict::Wants { tier: to, until: None }
             }
             Course::Descend(Descent { due, .. }) | Course::Idle { due, .. } => stay(Some(due)),
-            Course::Ascend(Ascent { reads_to_repay, reads_hoped_for })
+            Course::Ascend(Ascent { reads_to_repay, reads_hoped_for, .. })
                 if reads_to_repay <= reads_hoped_for =>
             {
                 Verdict::Wants { tier: Tier::Hot, until: None }
