@@ -6,6 +6,7 @@
 mod counts;
 pub mod events;
 pub mod explain;
+mod kept;
 mod keys;
 mod lost;
 pub mod quotas;

@@ -9,6 +9,7 @@ use crate::operator::explain::Explanation;
 use crate::operator::report::Report;
 use crate::operator::tiers::{Decided, TierStatus};
 use crate::output;
+use crate::shown::counted;
 use crate::simulate::{self, GenerateArgs, SimulateArgs};
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
@@ -164,7 +165,7 @@ fn decide(
 ) -> ExitCode {
     ended(|| {
         let operator = Operator::new(server)?;
-        let (mut objects, mut after) = (0, None);
+        let (mut objects, mut pinned, mut declared, mut after) = (0, 0, 0, None);
         loop {
             let named = if which.recursive { "prefix" } else { "key" };
             let mut query = vec![("bucket", location.bucket.as_str()), (named, location.key.as_str())];
@@ -173,20 +174,35 @@ fn decide(
             query.extend(after.as_deref().map(|after| ("after", after)));
             let decided: Decided = operator.post(&format!("tier/{action}"), &query)?;
             objects += decided.objects;
+            pinned += decided.pinned;
+            declared += decided.declared;
             after = decided.after;
             if after.is_none() {
                 break;
             }
         }
         output::line(match (action, objects, tier) {
+            (_, 0, _) if pinned + declared > 0 => "no object was moved".to_owned(),
             (_, 0, _) => "no object was found".to_owned(),
             (_, 1, Some(tier)) => format!("1 object goes to {tier}"),
             (_, _, Some(tier)) => format!("{objects} objects go to {tier}"),
             (_, 1, None) => "1 object may go where else it is wanted".to_owned(),
             (_, _, None) => format!("{objects} objects may go where else they are wanted"),
         });
+        if pinned > 0 {
+            output::line(format!("{}: unpin what is to be moved", stay(pinned, "pinned")));
+        }
+        if declared > 0 {
+            let why = "kept by storage class or metadata, which would take back what is moved";
+            output::line(format!("{}: pin it instead", stay(declared, why)));
+        }
         Ok(objects > 0)
     })
+}
+
+fn stay(count: u64, why: &str) -> String {
+    let (verb, is) = if count == 1 { ("stays", "is") } else { ("stay", "are") };
+    format!("{} {verb} where it lies, since it {is} {why}", counted(count, "more object"))
 }
 
 /// Shows the status of tiering. Ends with 1 if moves wait for a tier, bodies couldn't be read, or the remote store

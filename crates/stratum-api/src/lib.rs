@@ -74,6 +74,8 @@ pub mod want_of_space;
 mod website;
 mod xml;
 
+pub use headers::storage_class_name;
+
 pub use telemetry::{failures, history};
 
 // S3's names for values in records, for tools that print records without going through HTTP.

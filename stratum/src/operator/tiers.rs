@@ -3,6 +3,7 @@
 //! A move is a decision that is kept in the state; the task *transition* carries it out later. So the answer says what
 //! was decided, and `GET /objects/...` says where an object lies by now.
 
+use super::kept::{Kept, Walks};
 use super::{Operator, Refused};
 use crate::fullness::of_refusal;
 use crate::shown::duration;
@@ -12,7 +13,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use stratum_engine::tiering::TieringStatus;
+use stratum_engine::tiering::{Standing, TieringStatus};
 use stratum_engine::{Engine, StateCopyStatus};
 use stratum_metadata::listing::{ListRequest, Listed, Position};
 use stratum_metadata::record::{BucketId, BucketRecord, ObjectRecord, TierPin, Version, VersionId};
@@ -24,6 +25,7 @@ use stratum_storage::blob::Tier;
 use stratum_storage::remote::RemoteUse;
 use stratum_storage::upload::UploadStatus;
 use stratum_storage::writepath::Fullness;
+use stratum_tiering::tier::PerTier;
 
 /// The most objects that one request decides about, since one command holds them all.
 const OBJECTS_A_COMMAND: usize = 256;
@@ -49,6 +51,12 @@ pub(super) struct TierRequest {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Decided {
     pub objects: u64,
+    /// How many more objects of the page weren't moved, since they are pinned, or since their storage class or metadata
+    /// would take them back.
+    #[serde(default)]
+    pub pinned: u64,
+    #[serde(default)]
+    pub declared: u64,
     /// The `after` with which to ask for the next page; nothing on the last page.
     pub after: Option<String>,
 }
@@ -113,18 +121,49 @@ pub(super) async fn decide(
     let metadata = &operator.engine.metadata;
     let view = metadata.fresh().await.map_err(unread)?;
     let bucket = bucket(&view, &request.bucket)?;
+    let walks = operator.walks();
+    let kept = |record: &ObjectRecord, is_current| match &wish {
+        TierWish::Move(to) => Kept::from(*to, record, is_current, walks, now).map(|kept| (kept, *to)),
+        TierWish::Pin(_) | TierWish::Unpin => None,
+    };
+    let (mut pinned, mut declared) = (0, 0);
     let (objects, after) = match which {
         Which::Object { key, version } => {
-            let (record, _) = object(&view, &bucket, key, version)?;
+            let (record, is_current) = object(&view, &bucket, key, version)?;
+            if let Some((kept, to)) = kept(&record, is_current) {
+                return Err(Refused(StatusCode::CONFLICT, kept.why(to)));
+            }
             (vec![(key.into(), record)], None)
         }
-        Which::Page { prefix, after } => page(&view, bucket.id, prefix, after).await?,
+        Which::Page { prefix, after } => {
+            let (mut objects, after) = page(&view, bucket.id, prefix, after).await?;
+            objects.retain(|(_, record)| match kept(record, true) {
+                Some((Kept::Pin(_), _)) => {
+                    pinned += 1;
+                    false
+                }
+                Some((Kept::Hint(_) | Kept::Class(..), _)) => {
+                    declared += 1;
+                    false
+                }
+                None => true,
+            });
+            (objects, after)
+        }
     };
     let objects = match objects.is_empty() {
         true => 0,
         false => metadata.decide_tiers(bucket.id, objects, &wish, now).await.map_err(uncommitted)?,
     };
-    Ok(Json(Decided { objects, after }))
+    Ok(Json(Decided { objects, pinned, declared, after }))
+}
+
+impl Operator {
+    fn walks(&self) -> Walks {
+        let tiering = &self.engine.tiering;
+        let has = PerTier::of(|tier| tiering.tiers().any(|there| there == tier));
+        Walks { has, heed_declared: tiering.standing() != Standing::Off }
+    }
 }
 
 /// Which objects a request is about.

@@ -3,7 +3,7 @@
 
 use crate::client::{client, client_of};
 use crate::rescue::BUCKET;
-use crate::server::Server;
+use crate::server::{ACCESS_KEY, SECRET_KEY, Server};
 use crate::tiers::{explain, run, said, tier};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
@@ -126,7 +126,8 @@ async fn a_bucket_spreads_over_the_tiers_and_says_why() {
     assert_eq!(cold["history"][0]["reason"], "it is expected to cost least there", "{cold}");
     let sentence = cold["sentence"].as_str().unwrap();
     assert!(
-        sentence.contains("in hot it had been idle for") && sentence.contains("a month were to be saved"),
+        sentence.contains("in hot it had been idle for")
+            && sentence.contains("a month of storage were to be saved"),
         "{sentence}"
     );
     for (key, wanted, by) in [
@@ -207,4 +208,81 @@ async fn whoever_may_read_an_object_may_ask_for_its_explanation() {
             said(&told)
         );
     }
+}
+
+/// Asks a server in the environment's words alone, as one does who exported what the server printed.
+fn asks_by_environment(server: &Server, args: &[&str], more: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stratum"));
+    for name in ["STRATUM_ROOT_ACCESS_KEY", "STRATUM_ROOT_SECRET_KEY", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"] {
+        command.env_remove(name);
+    }
+    command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    command.env("AWS_ENDPOINT_URL", server.endpoint()).envs(more.iter().copied());
+    let output = command.args(args).output().unwrap();
+    (output.status.code(), said(&output))
+}
+
+#[test]
+fn what_a_walk_would_undo_is_not_moved_by_hand_and_what_is_not_decided_says_why() {
+    let server = Server::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let s3 = client(&server);
+        s3.create_bucket().bucket(BUCKET).send().await.unwrap();
+        put(&s3, "a/class", 1_000, Some(StorageClass::Glacier)).await;
+        put(&s3, "a/free", 1_000, None).await;
+        put(&s3, "a/pinned", 1_000, None).await;
+        put(&s3, "empty", 0, None).await;
+    });
+    let object = |key: &str| format!("s3://{BUCKET}/{key}");
+    tier(&server, "pin", "a/pinned", &["hot"]);
+    for (key, told) in [
+        (
+            "a/class",
+            "by its storage class GLACIER, which takes it back there at the next walk: pin it to warm instead",
+        ),
+        ("a/pinned", "it is pinned to hot, where nothing else moves it: unpin it first, or pin it to warm"),
+    ] {
+        let refused = run(&server, &["tier", "move", &object(key), "warm"]);
+        assert!(refused.status.code() == Some(2) && said(&refused).contains(told), "{}", said(&refused));
+    }
+    assert_eq!(explain(&server, "a/pinned")["pin"]["tier"], "hot");
+    let moved = run(&server, &["tier", "move", &object("a/"), "warm", "--recursive"]);
+    let told = said(&moved);
+    assert!(moved.status.success() && told.contains("1 object goes to warm"), "{told}");
+    assert!(told.contains("1 more object stays where it lies, since it is pinned"), "{told}");
+    assert!(told.contains("since it is kept by storage class or metadata"), "{told}");
+
+    let empty = explain(&server, "empty");
+    assert!(empty["not_deciding"].as_str().unwrap().contains("it has no bytes"), "{empty}");
+
+    // The endpoint may come from the environment, but not for what root's own credentials sign elsewhere.
+    let free = object("a/free");
+    let explained = ["explain", free.as_str()];
+    let (code, told) = asks_by_environment(&server, &explained, &[]);
+    assert_eq!(code, Some(0), "{told}");
+    let (code, told) = asks_by_environment(&server, &explained, &[("AWS_ENDPOINT_URL", "nonsense")]);
+    assert!(code == Some(2) && told.contains("AWS_ENDPOINT_URL: it must be http"), "{told}");
+    let s3 = [("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_S3", &server.endpoint())];
+    assert_eq!(asks_by_environment(&server, &explained, &s3).0, Some(0));
+    let roots = [("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY), ("STRATUM_ROOT_SECRET_KEY", SECRET_KEY)];
+    assert_eq!(asks_by_environment(&server, &explained, &roots).0, Some(0));
+}
+
+#[test]
+fn where_tiering_is_off_the_use_of_objects_is_told_and_a_class_takes_nothing_back() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("stratum.toml"), "[tiering]\npolicy = \"off\"\n").unwrap();
+    let server = Server::start_on(folder, &["data"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let s3 = client(&server);
+        s3.create_bucket().bucket(BUCKET).send().await.unwrap();
+        put(&s3, "class", 1_000, Some(StorageClass::Glacier)).await;
+        assert_eq!(get(&s3, "class").await, 1_000);
+    });
+    let why = explain(&server, "class");
+    assert_eq!((&why["signals"]["reads"], why["decision"].is_null()), (&1.into(), true), "{why}");
+    assert!(why["not_deciding"].as_str().unwrap().contains("off"), "{why}");
+    tier(&server, "move", "class", &["warm"]);
 }
