@@ -397,10 +397,15 @@ fn wrong(path: &Path, text: &str, at: usize, field: String, problem: String) -> 
     ConfigError::Wrong { path: path.to_owned(), line, field, problem }
 }
 
-/// The name of the field that is set on the line of this offset, as `, section.name`; empty if the line sets none.
+/// The name of the field that is set on the line of this offset, as `, section.name`, or that of the section that begins
+/// there; empty if the line is neither.
 fn field_at(text: &str, at: usize) -> String {
     let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
     let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    if let Some(section) = line.trim().strip_prefix('[') {
+        let name = section.split(']').next().unwrap_or_default();
+        return format!(", {}", name.trim_start_matches('['));
+    }
     let section = text
         .get(..start)
         .and_then(|before| before.lines().rev().find(|line| line.trim_start().starts_with('[')))

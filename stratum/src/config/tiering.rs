@@ -198,10 +198,13 @@ mod tests {
             ("[clock]\nday = \"0s\"\n".to_owned(), "line 2, clock.day: "),
             ("[clock]\nday = \"1500m\"\n".to_owned(), "line 2, clock.day: "),
             ("[clock]\nday = \"10\"\n".to_owned(), "line 2, clock.day: "),
-            (prices("get_1000 = 0\n", ""), "get_1000 is missing"),
-            (prices("= 2.5", "= -2.5"), "retrieval_gb is -2.5: a price is a number from 0 up"),
-            (prices("= 2.5", "= 1e308"), "a price is a number from 0 up to 1000000000"),
-            (prices("= 2.5", "= nan"), "retrieval_gb is NaN: a price is a number from 0 up"),
+            (prices("get_1000 = 0\n", ""), "line 1, tiers.warm.prices: get_1000 is missing"),
+            (
+                prices("= 2.5", "= -2.5"),
+                "line 3, tiers.warm.prices.retrieval_gb: -2.5 is no price, which is a number from 0 up",
+            ),
+            (prices("= 2.5", "= 1e308"), "line 3, tiers.warm.prices.retrieval_gb: "),
+            (prices("= 2.5", "= nan"), "line 3, tiers.warm.prices.retrieval_gb: NaN is no price"),
             (prices("put_1000", "puts_1000"), "puts_1000"),
         ] {
             let refused = read(&text).unwrap_err();

@@ -7,6 +7,9 @@ use std::fmt::{self, Display};
 
 /// The length of the longest bar, in characters.
 const BAR_CHARS: f64 = 24.0;
+/// The digits behind the point of dollars in the table: with the most there is a blank between columns still.
+const LEAST_DIGITS: f64 = 4.0;
+const MOST_DIGITS: f64 = 7.0;
 
 /// What one contender's placement cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -34,6 +37,14 @@ impl Report {
     pub fn ratio(&self, outcome: &Outcome) -> f64 {
         let optimum = self.optimum.total();
         if optimum > 0.0 { outcome.costs.total() / optimum } else { 1.0 }
+    }
+
+    /// With how many digits behind the point dollars are told: four, or as many as show three digits of the least total,
+    /// as far as there is room.
+    fn digits(&self) -> usize {
+        let totals = self.outcomes.iter().map(|(_, outcome)| outcome.costs.total());
+        let least = totals.chain([self.optimum.total()]).filter(|total| *total > 0.0).fold(1.0, f64::min);
+        (2.0 - least.log10().floor()).clamp(LEAST_DIGITS, MOST_DIGITS) as usize
     }
 
     /// `{"optimum": dollars, "policies": {NAME: {"total", "ratio", "storage", ...}}, "trace": {...}}`, in dollars.
@@ -85,14 +96,13 @@ impl Display for Report {
         )?;
         let optimum = ("optimum".to_owned(), Outcome { costs: self.optimum, ..Outcome::default() });
         let rows = || std::iter::once(&optimum).chain(&self.outcomes);
-        // A few small objects cost thousandths of a cent.
-        let decimals = if self.optimum.total() < 0.1 { 8 } else { 4 };
         let longest = rows().map(|(_, outcome)| self.ratio(outcome)).fold(1.0, f64::max);
+        let digits = self.digits();
         for (name, outcome) in rows() {
             let Outcome { costs, reads, .. } = outcome;
-            write!(f, "{name:<14}{:>11.decimals$}{:>7.3}  ", costs.total(), self.ratio(outcome))?;
-            write!(f, "{:>11.decimals$}{:>11.decimals$}", costs.storage, costs.requests)?;
-            write!(f, "{:>11.decimals$}{:>11.decimals$}", costs.retrieval, costs.moves)?;
+            write!(f, "{name:<14}{:>11.digits$}{:>7.3}  ", costs.total(), self.ratio(outcome))?;
+            write!(f, "{:>11.digits$}{:>11.digits$}", costs.storage, costs.requests)?;
+            write!(f, "{:>11.digits$}{:>11.digits$}", costs.retrieval, costs.moves)?;
             let bar = "█".repeat((self.ratio(outcome) / longest * BAR_CHARS).round() as usize);
             match name.as_str() {
                 "optimum" => writeln!(f, "{:>11}{:>11}  {bar}", "", "")?,

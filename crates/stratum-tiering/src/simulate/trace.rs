@@ -17,6 +17,8 @@ pub const COLUMNS: [&str; 4] = ["time_s", "object", "size_bytes", "read_bytes"];
 const GROUP_PAUSE_HOURS: f64 = 6.0;
 const GROUP_OBJECTS: usize = 1_024;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// What some spreadsheets write before the first line.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A read: when (milliseconds of Unix time), of which object (a number from 0 up), and how many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,7 +299,9 @@ impl<R: BufRead> Lines<R> {
         if read as u64 == LONGEST_LINE_BYTES {
             return Err(refused("it is longer than any line of a trace".to_owned()));
         }
-        std::str::from_utf8(&self.text).map(Some).map_err(|error| refused(format!("it is no UTF-8: {error}")))
+        let text = std::str::from_utf8(&self.text);
+        let text = text.map_err(|error| refused(format!("it is no UTF-8: {error}")))?;
+        Ok(Some(text.strip_prefix(BYTE_ORDER_MARK).filter(|_| self.line == 1).unwrap_or(text)))
     }
 }
 
