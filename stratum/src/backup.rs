@@ -72,7 +72,8 @@ pub fn run(args: &BackupArgs) -> ExitCode {
 
 /// Makes a backup at `--to`; gives the number of files in it and its length in bytes.
 fn backup(args: &BackupArgs) -> Result<(u64, u64), BackupError> {
-    let operator = Operator::new(&args.server)?;
+    // The variables that name an endpoint name that of `--to s3://...`.
+    let operator = Operator::new(&args.server.whatever_the_environment_says())?;
     let save = |to: &mut (dyn Write + Send)| {
         let credentials = if args.with_credentials { "true" } else { "false" };
         operator.save("backup", &[("credentials", credentials)], to)

@@ -25,6 +25,9 @@ use trust::TrustArgs;
 
 /// The address of a server that runs with the default configuration on this machine.
 pub const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:9000";
+/// The variables that name the endpoint of `s3://`, for the commands of people and of AWS, in the order in which they
+/// count.
+const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
 /// The version of IAM's API that requests name.
 const IAM_VERSION: &str = "2010-05-08";
 /// How long a server may take to answer an operator's call. Work that takes longer runs in the background of the
@@ -37,9 +40,9 @@ pub struct ServerArg {
     /// The server's address. The command signs with the first of these that has credentials: --profile,
     /// STRATUM_ROOT_ACCESS_KEY and STRATUM_ROOT_SECRET_KEY, the folder --data, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
     /// AWS_PROFILE, the folder ./data, the default profile of ~/.aws. The variables STRATUM_ROOT_... and what lies in a data
-    /// folder sign for this machine alone.
-    #[arg(long, default_value = DEFAULT_ENDPOINT)]
-    pub endpoint: String,
+    /// folder sign for this machine alone. [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: http://127.0.0.1:9000]
+    #[arg(long)]
+    pub endpoint: Option<String>,
     /// A data folder of a server on this machine, to take the root credentials that the server keeps there. They sign for
     /// no other machine.
     #[arg(long)]
@@ -53,8 +56,12 @@ pub struct ServerArg {
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    #[error("--endpoint: {0}")]
-    Endpoint(#[from] NoEndpoint),
+    #[error("{named_by}: {problem}")]
+    Endpoint {
+        named_by: &'static str,
+        #[source]
+        problem: NoEndpoint,
+    },
     #[error("{0}")]
     Credentials(#[from] credentials::CredentialsError),
     #[error("{endpoint}: {failure}{}", failure.advice())]
@@ -82,6 +89,30 @@ pub enum CallError {
     Nonsense { endpoint: String, problem: String },
 }
 
+impl ServerArg {
+    /// The same server, for a command in which the variables name the endpoint of something else.
+    pub fn whatever_the_environment_says(&self) -> ServerArg {
+        let endpoint = self.endpoint.clone().unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
+        ServerArg { endpoint: Some(endpoint), ..self.clone() }
+    }
+
+    /// The server's address, and what named it. Where the command signs with root's own credentials, a variable counts
+    /// only if it names this machine: it may be there for an endpoint of somebody else.
+    fn address(&self) -> (String, &'static str) {
+        if let Some(url) = &self.endpoint {
+            return (url.clone(), "--endpoint");
+        }
+        let is_roots = self.data.is_some()
+            || credentials::Credentials::from_environment().is_ok_and(|root| root.is_some());
+        let is_here = |url: &str| Endpoint::parse(url).is_ok_and(|one| one.on_this_machine().is_some());
+        let said = |name| credentials::variable(name).map(|url| (url, name));
+        let named = ENDPOINT_VARIABLES.into_iter().find_map(said);
+        named
+            .filter(|(url, _)| !is_roots || is_here(url))
+            .unwrap_or_else(|| (DEFAULT_ENDPOINT.to_owned(), "--endpoint"))
+    }
+}
+
 /// Calls a server's operator endpoints and its IAM.
 pub struct Operator {
     url: String,
@@ -92,9 +123,11 @@ pub struct Operator {
 impl Operator {
     /// A client for this server, with the credentials that [`Signing::of_an_operator`] finds.
     pub fn new(server: &ServerArg) -> Result<Operator, CallError> {
-        let endpoint = Endpoint::parse(&server.endpoint)?.trusting(server.trust.trust());
+        let (url, named_by) = server.address();
+        let endpoint = Endpoint::parse(&url).map_err(|problem| CallError::Endpoint { named_by, problem })?;
+        let endpoint = endpoint.trusting(server.trust.trust());
         let (credentials, endpoint) = server.signing.of_an_operator(server.data.as_deref(), endpoint)?;
-        Ok(Operator { url: server.endpoint.clone(), endpoint, credentials })
+        Ok(Operator { url, endpoint, credentials })
     }
 
     /// Joins names into a path and escapes whatever else they hold; a slash within a name stays a slash.

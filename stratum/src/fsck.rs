@@ -95,7 +95,7 @@ fn ask(args: &FsckArgs, endpoint: &str) -> Result<Report, String> {
     let FsckArgs { signing, trust, .. } = args;
     let (signing, trust) = (signing.clone(), trust.clone());
     let data = args.store.first_named();
-    let server = ServerArg { endpoint: endpoint.to_owned(), data, signing, trust };
+    let server = ServerArg { endpoint: Some(endpoint.to_owned()), data, signing, trust };
     let say = |error: client::CallError| error.to_string();
     let operator = Operator::new(&server).map_err(say)?;
     let (quick, repair) = (args.quick.to_string(), args.repair.to_string());

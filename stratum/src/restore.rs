@@ -137,7 +137,7 @@ fn accept_running(args: &RestoreArgs, endpoint: &str) -> Result<String, String> 
     let RestoreArgs { signing, trust, .. } = args;
     let (signing, trust) = (signing.clone(), trust.clone());
     let data = args.store.first_named();
-    let server = ServerArg { endpoint: endpoint.to_owned(), data, signing, trust };
+    let server = ServerArg { endpoint: Some(endpoint.to_owned()), data, signing, trust };
     let operator = Operator::new(&server).map_err(|error| error.to_string())?;
     operator.post("restore/accept", &[]).map_err(|error| error.to_string())
 }

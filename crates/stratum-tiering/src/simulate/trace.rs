@@ -107,7 +107,7 @@ impl Trace {
     pub fn read(input: impl BufRead) -> Result<Trace, TraceError> {
         let mut lines = Lines::of(unpacked(input)?);
         // A spreadsheet begins its files with a byte order mark.
-        let is_head = |head: &str| head.trim_start_matches('\u{feff}').split(',').map(str::trim).eq(COLUMNS);
+        let is_head = |head: &str| head.split(',').map(str::trim).eq(COLUMNS);
         if !lines.next()?.is_some_and(is_head) {
             return Err(TraceError::Columns);
         }
