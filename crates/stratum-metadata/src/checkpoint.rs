@@ -79,6 +79,8 @@ pub(crate) enum CheckpointError {
     Tree(#[from] TreeError),
     #[error("the checkpoint could not be written to the drives: {0}")]
     Drives(#[from] io::Error),
+    #[error("it names {0}, which no drive that is there holds")]
+    NotThere(String),
 }
 
 /// Why no checkpoint was loaded, though there is one.
@@ -298,17 +300,19 @@ pub(crate) fn fuzz(bytes: &[u8]) {
 
 /// Brings the kept checkpoints back to as many copies as there must be, after a drive was lost. Gives how many copies
 /// of files were made. While this fails, the lost drive still counts as missing.
-pub(crate) fn heal(files: &Files) -> io::Result<usize> {
-    kept(files).into_iter().map(|index| files.heal(index)).sum()
+pub(crate) fn heal(files: &Files, lies_on: Index) -> io::Result<usize> {
+    kept(files, lies_on).into_iter().map(|index| files.heal(index)).sum()
 }
 
 /// Reads all copies of the kept checkpoints, and writes damaged copies anew.
-pub(crate) fn check(files: &Files) -> Vec<Finding> {
-    kept(files).into_iter().flat_map(|index| files.check(index)).collect()
+pub(crate) fn check(files: &Files, lies_on: Index) -> Vec<Finding> {
+    kept(files, lies_on).into_iter().flat_map(|index| files.check(index)).collect()
 }
 
-fn kept(files: &Files) -> Vec<Index> {
-    files.indexes().into_iter().rev().take(KEPT).collect()
+/// The newest checkpoints of which every file is on some drive, and the one that the state lies on. Another one that
+/// names a file which isn't there can't be brought back; the next checkpoint takes its place.
+fn kept(files: &Files, lies_on: Index) -> Vec<Index> {
+    files.complete(lies_on).into_iter().rev().take(KEPT).collect()
 }
 
 #[cfg(test)]

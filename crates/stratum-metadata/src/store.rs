@@ -401,7 +401,7 @@ impl Metadata {
     /// Without an entry after the last checkpoint there would never be another one, so this makes one that changes nothing.
     fn have_an_entry_since_the_last_checkpoint(&self) -> Result<(), CommitError> {
         let inner = &self.inner;
-        if inner.machine.applied_index() == inner.upkeep.newest_checkpoint() {
+        if inner.machine.applied_index() <= inner.upkeep.newest_named() {
             inner.committer.commit_blocking(Command::Sweep { now: 0 })?;
         }
         Ok(())

@@ -35,6 +35,8 @@ pub(crate) struct Upkeep {
     least_cap: u64,
     /// The indexes of the last checkpoints, at most [`checkpoint::KEPT`], oldest first.
     taken: Mutex<VecDeque<Index>>,
+    /// The newest checkpoint that the drives named at the start, whether or not all of its files were there.
+    newest_at_start: AtomicU64,
     /// The size of the last checkpoint, in bytes, a copy.
     bytes: AtomicU64,
     /// Every entry up to this has no live body left in the journal.
@@ -67,6 +69,7 @@ impl Upkeep {
         let files = Files::new(drives.clone(), copies, sizes);
         Upkeep {
             drives,
+            newest_at_start: AtomicU64::new(0),
             taken: Mutex::new(files.whole().into()),
             files,
             least_cap,
@@ -88,6 +91,9 @@ impl Upkeep {
             checkpoint.look_at(&noted);
         }
         *self.noted_lost.lock() = noted;
+        // What is beyond the journal's end is of another history.
+        let named = self.files.indexes().into_iter().rfind(|index| *index <= log.last());
+        self.newest_at_start.store(named.unwrap_or_default(), Ordering::Relaxed);
         let bytes = checkpoint.map_or(0, Checkpoint::bytes);
         self.set_bytes(bytes);
         log.set_cap(log.usage().cap.max(bytes));
@@ -107,6 +113,11 @@ impl Upkeep {
         self.taken.lock().back().copied().unwrap_or_default()
     }
 
+    /// The newest checkpoint of which anything is known, whole or not.
+    pub(crate) fn newest_named(&self) -> Index {
+        self.newest_checkpoint().max(self.newest_at_start.load(Ordering::Relaxed))
+    }
+
     /// The size of the last checkpoint, in bytes, a copy.
     pub(crate) fn checkpoint_bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
@@ -120,14 +131,14 @@ impl Upkeep {
 
     /// Whether enough has been appended or changed since the last checkpoint, or the journal is pressed for room that only a
     /// further one gives: a packed segment goes when the older one, too, lies behind it. So is one whose merge was cut off,
-    /// the first one of range files, one where the state lies on an older one, since of the newest something is lost, and one
-    /// after something of it was given up.
+    /// the first one of range files, one where the state lies on an older one, since of the newest something is lost or a file
+    /// isn't there, and one after something of it was given up.
     pub(crate) fn is_due(&self, machine: &Machine, log: &dyn LocalLog) -> bool {
         let (older, newest) = (self.older_checkpoint().unwrap_or_default(), self.newest_checkpoint());
         let (segments, usage) = (log.closed_segments(), log.usage());
         let since: u64 = segments.iter().filter(|part| part.last > newest).map(|part| part.bytes).sum();
         let waits = |part: &ClosedSegment| older < part.last && part.last <= self.packed();
-        let lies_on_an_older = machine.checkpoint().is_some_and(|one| one.applied().index < newest);
+        let lies_on_an_older = lies_on(machine) < self.newest_named();
         since >= usage.cap / DUE_DIVISOR
             || lies_on_an_older
             || machine.checkpoint().is_some_and(|checkpoint| !checkpoint.void().is_empty())
@@ -210,9 +221,10 @@ impl Upkeep {
     /// Reads all copies of the kept checkpoints, and writes anew those that are damaged, and files that aren't there. Blocks.
     pub(crate) fn check(&self, machine: &Machine) -> Vec<Finding> {
         let _alone = self.checkpoints.lock();
-        let findings = checkpoint::check(&self.files);
+        let lies_on = lies_on(machine);
+        let findings = checkpoint::check(&self.files, lies_on);
         // A file that somebody removed is no bad copy, and healing looks again only when the drives are others.
-        let brought = checkpoint::heal(&self.files);
+        let brought = checkpoint::heal(&self.files, lies_on);
         match &brought {
             Ok(0) => {}
             Ok(written) => {
@@ -352,10 +364,15 @@ impl Upkeep {
 
     fn heal_checkpoints(&self, machine: &Machine) -> std::io::Result<usize> {
         let _alone = self.checkpoints.lock();
-        let copied = checkpoint::heal(&self.files)?;
+        let copied = checkpoint::heal(&self.files, lies_on(machine))?;
         self.reopen(machine);
         Ok(copied)
     }
+}
+
+/// The checkpoint that the state lies on; 0 if there is none.
+fn lies_on(machine: &Machine) -> Index {
+    machine.checkpoint().map_or(0, |checkpoint| checkpoint.applied().index)
 }
 
 /// An empty tree, in the first place that takes it, beside the one that is open.

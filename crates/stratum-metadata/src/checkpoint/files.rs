@@ -62,6 +62,14 @@ pub(super) struct Listing {
 }
 
 impl Listing {
+    /// Whether every file that the checkpoint names is on some drive.
+    fn has_all(&self, stored: &Stored) -> bool {
+        match stored {
+            Stored::SingleFile(_) => true,
+            Stored::Manifest(manifest) => manifest.ranges().all(|record| !self.holders(record).is_empty()),
+        }
+    }
+
     /// The drives that hold a range file in its full length.
     pub(super) fn holders(&self, range: &RangeRecord) -> Vec<Arc<Drive>> {
         let holders = self.ranges.get(&range.id).into_iter().flatten();
@@ -126,6 +134,16 @@ impl Files {
     /// The checkpoints of which any drive holds a manifest or single file, the oldest first.
     pub(crate) fn indexes(&self) -> Vec<Index> {
         self.listing().checkpoints.into_keys().collect()
+    }
+
+    /// The checkpoints of which every file is on some drive, those of which it can't be said, and the one that the state
+    /// lies on, the oldest first.
+    pub(super) fn complete(&self, lies_on: Index) -> Vec<Index> {
+        let listing = self.listing();
+        let is_complete = |index: &Index| {
+            *index == lies_on || !self.stored(&listing, *index).is_ok_and(|stored| !listing.has_all(&stored))
+        };
+        listing.checkpoints.keys().copied().filter(is_complete).collect()
     }
 
     /// The checkpoints that are on as many drives as there must be copies, the oldest first.
@@ -375,15 +393,22 @@ impl Files {
         bad.iter().filter_map(mend).count()
     }
 
-    /// Removes every checkpoint but the last `keep`, the range files that none of the kept ones names, and unfinished
-    /// files.
+    /// Removes every checkpoint but the newest and those before it, `keep` in all, of which every file is on some drive;
+    /// and the range files that none of the kept ones names, and unfinished files.
     pub(crate) fn retain(&self, keep: usize) {
         let listing = self.listing();
-        let kept: Vec<Index> = listing.checkpoints.keys().rev().take(keep).copied().collect();
-        let mut named = BTreeSet::new();
-        for index in &kept {
+        let (mut kept, mut named) = (BTreeSet::new(), BTreeSet::new());
+        for index in listing.checkpoints.keys().rev() {
+            if kept.len() >= keep {
+                break;
+            }
             match self.stored(&listing, *index) {
-                Ok(stored) => named.extend(stored.ranges().into_iter().map(|record| record.id)),
+                // It can't be brought back.
+                Ok(stored) if !kept.is_empty() && !listing.has_all(&stored) => continue,
+                Ok(stored) => {
+                    kept.insert(*index);
+                    named.extend(stored.ranges().into_iter().map(|record| record.id));
+                }
                 Err(error) => {
                     tracing::warn!(index, %error, "nothing of older checkpoints is removed: what this one names isn't known");
                     return;

@@ -9,7 +9,6 @@ use super::range::{Range, RangeRecord};
 use super::single;
 use super::{Checkpoint, CheckpointError};
 use crate::record::Applied;
-use std::io;
 use std::sync::Arc;
 
 /// A stored checkpoint in one of its two forms.
@@ -43,18 +42,16 @@ impl Stored {
         match self {
             Stored::SingleFile(reader) => Ok(Checkpoint::of_image(Image::open(reader)?)),
             Stored::Manifest(Manifest { applied, base, run, sunk }) => {
-                let open = |record: RangeRecord| -> io::Result<Arc<Range>> {
+                let open = |record: RangeRecord| {
                     let holders = listing.holders(&record);
                     match holders.is_empty() {
-                        true => Err(io::Error::other(format!(
-                            "no drive that is there holds {}",
-                            record.id.name()
-                        ))),
+                        true => Err(CheckpointError::NotThere(record.id.name())),
                         false => Ok(files.range(record, &holders)),
                     }
                 };
-                let level = |records: Vec<RangeRecord>| -> io::Result<Level> {
-                    Ok(Level::new(records.into_iter().map(open).collect::<io::Result<_>>()?))
+                let level = |records: Vec<RangeRecord>| -> Result<Level, CheckpointError> {
+                    let ranges: Result<Vec<Arc<Range>>, _> = records.into_iter().map(open).collect();
+                    Ok(Level::new(ranges?))
                 };
                 let levels = Levels { base: level(base)?, sunk: level(sunk)?, run: level(run)? };
                 Ok(Checkpoint::of_levels(applied, levels))

@@ -20,6 +20,15 @@ use stratum_storage::drive::{Drive, DriveId, Threads};
 /// With `changes_bytes` 0 nothing goes into a run: each checkpoint has only a base.
 const SIZES: Sizes = Sizes { block_bytes: 512, range_bytes: 16 << 10, changes_bytes: 0 };
 
+/// [`super::heal`] and [`super::check`] where the state lies on the newest checkpoint.
+fn heal(files: &Files) -> io::Result<usize> {
+    super::heal(files, files.indexes().last().copied().unwrap_or_default())
+}
+
+fn check(files: &Files) -> Vec<Finding> {
+    super::check(files, files.indexes().last().copied().unwrap_or_default())
+}
+
 struct Drives {
     simulated: Vec<Arc<SimulatedDrive>>,
     files: Files,
@@ -347,6 +356,8 @@ fn a_checkpoint_whose_files_are_missing_gives_way_to_the_one_before() {
     let newest = state.newest().unwrap();
     assert_eq!(newest.applied().index, 1);
     is(newest.as_ref(), &before);
+    // Who lies on the older one isn't kept from healing it, and who lies on this one is told.
+    assert!(super::heal(&state.drives.files, 1).is_ok() && super::heal(&state.drives.files, 2).is_err());
 }
 
 #[test]

@@ -492,3 +492,36 @@ async fn of_what_changed_before_it_was_written_nothing_is_put_back() {
     assert!(world.files() == before, "nothing was written");
     assert_eq!(world.restart().lost(), lost);
 }
+
+#[tokio::test]
+async fn a_checkpoint_that_names_a_file_which_is_nowhere_is_replaced_by_the_next() {
+    // No checkpoint is due for what changed, nor for the length of the journal.
+    let world = World::new(Sizes { changes_bytes: 1 << 20, ..SIZES }).await;
+    for number in 0..KEYS {
+        world.put(number, 2).await.unwrap();
+    }
+    world.checkpoint();
+    let broken = world.metadata.newest_checkpoint();
+    let gone = world.ranges()[0].clone();
+    for drive in 0..2 {
+        std::fs::remove_file(world.dir.path().join(format!("hot/{drive}/checkpoint/{gone}"))).unwrap();
+    }
+    let world = world.restart();
+    world.log.set_usage(Usage { bytes: 0, cap: 1 << 40 });
+    let expected: Vec<Option<u8>> = (0..KEYS).map(|_| Some(2)).collect();
+    assert_eq!(world.tags(), expected, "the older one and the journal have everything");
+    let lies_on =
+        |world: &World| world.metadata.inner.machine.checkpoint().map_or(0, |one| one.applied().index);
+    assert!(lies_on(&world) < broken);
+
+    // What is whole is healed meanwhile, and nobody waits for what can't be.
+    let inner = &world.metadata.inner;
+    inner.upkeep.heal(&inner.machine, inner.log.as_ref()).unwrap();
+    world.metadata.take_due_checkpoint();
+    assert!(lies_on(&world) > broken && world.metadata.newest_checkpoint() > broken);
+    assert!(!inner.upkeep.files().indexes().contains(&broken), "{:?}", inner.upkeep.files().indexes());
+    assert!(!inner.upkeep.is_due(&inner.machine, inner.log.as_ref()));
+    let world = world.restart();
+    assert_eq!(world.tags(), expected);
+    is_whole(&world.metadata);
+}
