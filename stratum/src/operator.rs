@@ -528,6 +528,7 @@ impl Operator {
             last_pause_seconds: now.last_pause_seconds,
             lost: self.engine.metadata.lost_keys(),
             is_halted: self.engine.metadata.is_halted(),
+            ballast: now.ballast,
             state: now.state,
         }
     }
@@ -597,6 +598,7 @@ fn notes(
 ) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(status::note_of(&index.state));
+    notes.extend(status::note_of_ballast(index.ballast));
     for drive in drives.iter().filter(|drive| drive.state != "healthy") {
         let reason = drive.reason.as_deref().unwrap_or("no reason is known");
         notes.push(format!("{}/{} is {}: {reason}", drive.tier, drive.position, drive.state));

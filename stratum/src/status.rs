@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use stratum_api::server::ConnectionsStatus;
 use stratum_engine::supervisor::TaskHealth;
-use stratum_metadata::{IndexState, LostKeys, RebuildStep};
+use stratum_metadata::{Ballast, IndexState, LostKeys, RebuildStep};
 
 /// The status of the store and its server at a moment.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -163,6 +163,8 @@ pub struct IndexStatus {
     pub lost: Vec<LostKeys>,
     /// Whether an entry of the journal needs such a block, so that nothing can be written.
     pub is_halted: bool,
+    /// Whether room is kept for the index on its disk.
+    pub ballast: Ballast,
 }
 
 /// Reads the state of the index. A server of an older version sends none.
@@ -190,6 +192,15 @@ pub fn note_of(index: &IndexState) -> Option<String> {
             duration(*for_seconds)
         )),
     }
+}
+
+/// The note about an index whose disk was full.
+pub fn note_of_ballast(ballast: Ballast) -> Option<String> {
+    (ballast == Ballast::GivenUp).then(|| {
+        "the disk of the index was full, and the index uses the room that was kept for it there: free some space on that disk \
+         (deletes and reads go on, checkpoints wait)"
+            .to_owned()
+    })
 }
 
 /// The note about a wall clock that jumped by so many seconds.

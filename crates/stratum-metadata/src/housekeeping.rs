@@ -45,7 +45,7 @@ impl Task for JournalKeeper {
     }
 }
 
-/// Keeps the index available: replaces one that failed, and rebuilds one that has grown too large.
+/// Keeps the index available: replaces one that failed, brings one home from a drive, and keeps room for it on its disk.
 pub struct IndexKeeper(Metadata);
 
 impl IndexKeeper {

@@ -12,6 +12,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::unreachable))]
 
 mod awaited;
+mod ballast;
 mod buckets;
 pub mod census;
 pub mod check;
@@ -79,7 +80,7 @@ pub use pack::{Mark, Packer};
 pub use quarantine::{Quarantine, QuarantineStatus};
 pub use state::ApplyError;
 pub use store::{
-    ExportError, IndexState, IndexStatus, Loss, LossError, LostKeys, Metadata, OpenError, Options,
+    Ballast, ExportError, IndexState, IndexStatus, Loss, LossError, LostKeys, Metadata, OpenError, Options,
     PartsToComplete, ReadView, RebuildStep,
 };
 pub use sweep::{Sweeper, Time};

@@ -10,12 +10,14 @@ mod outage;
 mod reads;
 mod start;
 
+pub use crate::ballast::Ballast;
 pub use loss::{Loss, LossError};
 pub use outage::{IndexState, IndexStatus};
 pub use reads::{PartsToComplete, ReadView};
 pub use start::RebuildStep;
 pub(crate) use start::trees;
 
+use crate::ballast::Room;
 use crate::checkpoint::{self, Checkpoint, CheckpointError, LostFile, Sizes};
 use crate::command::{Command, Outcome, Proposed};
 use crate::committer::{Committer, Headroom};
@@ -181,6 +183,8 @@ struct Inner {
     log: Arc<dyn LocalLog>,
     upkeep: Upkeep,
     index: IndexDir,
+    /// What is kept free for the index on the disk of its home.
+    room: Room,
     outage: Outage,
     clock: Arc<dyn Clock>,
     bucket_cache: BucketCache,
@@ -237,7 +241,15 @@ impl Metadata {
             until: order.committed(),
             note: &|_| {},
         };
-        let machine = Arc::new(start::recover(&index, &sources)?);
+        let room = Room::beside(&options.index, options.sizes.changes_bytes);
+        let machine = match start::recover(&index, &sources) {
+            Err(error) if room.make_way() => {
+                tracing::warn!(%error, "the index could not be opened; trying again with the room that was kept for it");
+                start::recover(&index, &sources)?
+            }
+            recovered => recovered?,
+        };
+        let machine = Arc::new(machine);
         upkeep.begin_on(machine.checkpoint().as_deref(), log.as_ref());
         let highest = match machine.get(&keys::highest_ids())? {
             Some(value) => decode(&value).map_err(ApplyError::from)?,
@@ -253,6 +265,7 @@ impl Metadata {
             log,
             upkeep,
             index,
+            room,
             outage: Outage::default(),
             clock,
             bucket_cache: BucketCache::default(),

@@ -345,6 +345,18 @@ pub(crate) mod faults {
     }
 
     static PLANS: Mutex<Vec<Plan>> = Mutex::new(Vec::new());
+    /// Folders on a disk that is full as long as the file beside each is there.
+    static FULL: Mutex<Vec<(PathBuf, PathBuf)>> = Mutex::new(Vec::new());
+
+    /// From now on the disk of the folder is full, but for what that file takes.
+    pub(crate) fn fill(folder: &Path, ballast: &Path) {
+        FULL.lock().push((folder.to_owned(), ballast.to_owned()));
+    }
+
+    /// What is free beside such a file, if the disk is planned to be full: never enough to make the file again.
+    pub(crate) fn free_beside(ballast: &Path) -> Option<u64> {
+        FULL.lock().iter().any(|(_, planned)| planned == ballast).then_some(0)
+    }
 
     /// From the next call but `after` on, so many calls of the indexes under the folder fail.
     pub(crate) fn plan(folder: &Path, after: u32, times: u32, fault: Fault) {
@@ -353,9 +365,13 @@ pub(crate) mod faults {
 
     pub(crate) fn forget(folder: &Path) {
         PLANS.lock().retain(|plan| plan.folder != folder);
+        FULL.lock().retain(|(planned, _)| planned != folder);
     }
 
     pub(super) fn check(dir: &Path) -> Result<(), TreeError> {
+        if FULL.lock().iter().any(|(folder, ballast)| dir.starts_with(folder) && ballast.exists()) {
+            return Err(TreeError::Failed("no space left on device, by plan".into()));
+        }
         let fault = {
             let mut plans = PLANS.lock();
             plans.iter_mut().filter(|plan| dir.starts_with(&plan.folder)).find_map(Plan::take)

@@ -8,11 +8,15 @@
 //! A thread that panicked may not have told the table of volumes what it had applied, so the table is told of
 //! everything again.
 //!
+//! On a disk without room for another tree the ballast is given up first, so that reads go on, and the deletes
+//! that make room.
+//!
 //! The first try comes at once. Each further one within [`CALM_PERIOD`] waits longer and begins in another place, so that a
 //! disk that ruins what is written to it doesn't keep the server busy.
 
 use super::start::{self, RebuildStep, Sources};
 use super::{Inner, Metadata, OpenError};
+use crate::ballast::Ballast;
 use crate::checkpoint::CheckpointError;
 use crate::machine::Failure;
 use crate::stack;
@@ -26,7 +30,7 @@ use tracing_mutex::parkinglot::Mutex;
 const CALM_PERIOD: Duration = Duration::from_secs(600);
 /// The longest pause between two tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// The pause between two tries to move the index back to its home.
+/// The pause between two tries to move the index back to its home, and to make its ballast.
 const HOMECOMING_INTERVAL: Duration = Duration::from_secs(60);
 /// How long others may still use a failed index before the next one is begun.
 const LETTING_GO_TIMEOUT: Duration = Duration::from_secs(2);
@@ -59,6 +63,8 @@ pub struct IndexStatus {
     pub rebuilds: u64,
     /// For how long nothing was served the last time.
     pub last_pause_seconds: Option<f64>,
+    /// Whether room is kept for it on its disk.
+    pub ballast: Ballast,
 }
 
 /// The tries to rebuild the index in this run.
@@ -105,9 +111,9 @@ impl Tries {
 }
 
 impl Metadata {
-    /// Maintains the index: rebuilds it when it has failed. Takes a checkpoint, which begins another tree, when the
-    /// index's files were taken away, and when it lies on a drive instead of its home. For a thread of its own, every
-    /// second or so; blocks, for as long as that takes.
+    /// Maintains the index: rebuilds it when it has failed, and keeps room for that. Takes a checkpoint, which begins
+    /// another tree, when the index's files were taken away, and when it lies on a drive instead of its home. For a
+    /// thread of its own, every second or so; blocks, for as long as that takes.
     pub fn tend_index(&self) {
         let (inner, now) = (&self.inner, self.inner.clock.monotonic());
         self.end_what_is_lost();
@@ -121,6 +127,7 @@ impl Metadata {
         let mut looked = inner.outage.looked.lock();
         if looked.is_none_or(|at| now.saturating_sub(at) >= HOMECOMING_INTERVAL) {
             *looked = Some(now);
+            inner.room.keep();
             if inner.index.could_go_home() {
                 self.go_home();
             }
@@ -151,6 +158,7 @@ impl Metadata {
             place: inner.index.current().last().map(|place| place.display().to_string()).unwrap_or_default(),
             rebuilds: tries.rebuilds,
             last_pause_seconds: tries.pause.map(|pause| pause.as_secs_f64()),
+            ballast: inner.room.ballast(),
         }
     }
 
@@ -189,6 +197,7 @@ impl Metadata {
         // A thread that is applying a group finishes it; after that nothing is applied.
         let served = inner.committer.at_rest(|_| inner.machine.applied_index());
         stack::let_go(inner.machine.discard(), LETTING_GO_TIMEOUT);
+        inner.room.make_way();
         let note = |step| *inner.outage.step.lock() = Some(step);
         let mut sources = Sources {
             log: inner.log.as_ref(),

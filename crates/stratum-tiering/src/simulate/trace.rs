@@ -106,7 +106,6 @@ impl Trace {
     /// Reads CSV, gzipped where it begins as gzip does.
     pub fn read(input: impl BufRead) -> Result<Trace, TraceError> {
         let mut lines = Lines::of(unpacked(input)?);
-        // A spreadsheet begins its files with a byte order mark.
         let is_head = |head: &str| head.split(',').map(str::trim).eq(COLUMNS);
         if !lines.next()?.is_some_and(is_head) {
             return Err(TraceError::Columns);

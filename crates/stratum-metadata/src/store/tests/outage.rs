@@ -15,6 +15,8 @@ use stratum_storage::drive::{Drive, DriveId};
 
 const WRITERS: u64 = 4;
 const PUTS: u64 = 120;
+/// After this time the index is looked at again.
+const HOMECOMING: Duration = Duration::from_secs(61);
 
 /// Drives in that folder, for checkpoints and as places for the index.
 pub(super) fn drives(dir: &Path, count: u16) -> Roster {
@@ -64,8 +66,9 @@ impl World {
 
 fn open_world(dir: &Path, roster: &Roster, log: &MemoryLog, clock: &Arc<Simulated>) -> Metadata {
     let copies = roster.now().len().min(2);
-    let options =
-        Options { index: dir.join("sled"), drives: roster.clone(), copies, sizes: Sizes::default() };
+    // Small, and so is the ballast.
+    let sizes = Sizes { changes_bytes: 1 << 20, ..Sizes::default() };
+    let options = Options { index: dir.join("sled"), drives: roster.clone(), copies, sizes };
     Metadata::open(&options, Arc::new(log.clone()), clock.clone()).unwrap()
 }
 
@@ -342,4 +345,40 @@ async fn files_that_are_taken_away_are_noticed_and_written_anew_without_a_pause(
     for (key, tag) in [("a", 1), ("b", 2), ("c", 3)] {
         assert_eq!(tag_of(&world.metadata, key), Some(ETag::Md5([tag; 16])));
     }
+}
+
+#[tokio::test]
+async fn a_home_without_a_byte_left_is_served_from_the_room_that_was_kept_for_it() {
+    let World { metadata, log, clock, roster, dir } = World::new(0);
+    let ballast = dir.path().join("sled.ballast");
+    metadata.commit(bucket(1, "bucket"), Bytes::new()).await.unwrap();
+    metadata.commit(put("a", 1, WriteCondition::default()), Bytes::from_static(b"x")).await.unwrap();
+    metadata.tend_index();
+    assert_eq!((metadata.index_status().ballast, ballast.exists()), (Ballast::Kept, true));
+
+    faults::fill(&dir.path().join("sled"), &ballast);
+    assert!(metadata.local().bucket("nobody's").is_err(), "the first to ask runs into it");
+    metadata.tend_index();
+    let status = metadata.index_status();
+    assert_eq!((status.state, status.rebuilds, status.ballast), (IndexState::Available, 1, Ballast::GivenUp));
+    assert_eq!((tag_of(&metadata, "a"), ballast.exists()), (Some(ETag::Md5([1; 16])), false));
+    metadata.commit(put("b", 2, WriteCondition::default()), Bytes::from_static(b"x")).await.unwrap();
+    let look_again = |metadata: &Metadata| {
+        clock.advance(HOMECOMING);
+        metadata.tend_index();
+        metadata.index_status().ballast
+    };
+    assert_eq!(look_again(&metadata), Ballast::GivenUp, "there is still no room");
+    faults::forget(&dir.path().join("sled"));
+    assert_eq!((look_again(&metadata), ballast.exists()), (Ballast::Kept, true));
+
+    // So does a start.
+    metadata.shutdown();
+    drop(metadata);
+    faults::fill(&dir.path().join("sled"), &ballast);
+    let metadata = open_world(dir.path(), &roster, &log, &clock);
+    assert_eq!(metadata.index_status().ballast, Ballast::GivenUp);
+    assert_eq!((tag_of(&metadata, "b"), ballast.exists()), (Some(ETag::Md5([2; 16])), false));
+    is_whole(&metadata);
+    faults::forget(&dir.path().join("sled"));
 }
