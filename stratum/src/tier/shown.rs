@@ -100,7 +100,7 @@ pub(super) fn remote(status: &UploadStatus) -> String {
     if status.sealing > 0 {
         let _ = writeln!(
             text,
-            "{} with {} are sealed first, since they were asked for just now, and come there then",
+            "{} with {} that took bodies until now: sealed first, and sent then",
             counted(status.sealing, "more volume"),
             bytes(status.sealing_bytes)
         );

@@ -263,7 +263,8 @@ fn what_a_walk_would_undo_is_not_moved_by_hand_and_what_is_not_decided_says_why(
     assert_eq!(code, Some(0), "{told}");
     let (code, told) = asks_by_environment(&server, &explained, &[("AWS_ENDPOINT_URL", "nonsense")]);
     assert!(code == Some(2) && told.contains("AWS_ENDPOINT_URL: it must be http"), "{told}");
-    let s3 = [("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_S3", &server.endpoint())];
+    let endpoint = server.endpoint();
+    let s3 = [("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ENDPOINT_URL_S3", endpoint.as_str())];
     assert_eq!(asks_by_environment(&server, &explained, &s3).0, Some(0));
     let roots = [("STRATUM_ROOT_ACCESS_KEY", ACCESS_KEY), ("STRATUM_ROOT_SECRET_KEY", SECRET_KEY)];
     assert_eq!(asks_by_environment(&server, &explained, &roots).0, Some(0));

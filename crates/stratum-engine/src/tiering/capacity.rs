@@ -122,7 +122,8 @@ impl Pressures {
     ) -> Pressures {
         let full = PerTier::of(|tier| rooms[tier].is_over(HIGH_SHARE));
         let has_way_out = PerTier::of(|tier: Tier| {
-            let takes = |colder| !full[colder] && rooms[colder].total > 0 && !rooms[tier].shared_with[colder];
+            let takes =
+                |colder: Tier| !full[colder] && rooms[colder].total > 0 && !rooms[tier].shared_with[colder];
             tier.colder().any(takes)
         });
         let excess = PerTier::of(|tier: Tier| {

@@ -125,7 +125,8 @@ impl Tiering {
             Compared::Read => &terms.read,
         };
         let saves = (compared[from] - compared[to]) * NANOS_A_DOLLAR;
-        let basis = TierBasis { from: tier_of_policy(from), idle: terms.rested(), saves: saves as i64 };
+        let basis =
+            TierBasis { from: tier_of_policy(from), idle: terms.rested(), saves: saves.round() as i64 };
         let decided = TierDecision {
             basis: is_by_use(reason).then_some(basis),
             ..TierDecision::new(tier_of_policy(to), now, reason)

@@ -415,7 +415,7 @@ impl Files {
                 }
             }
         }
-        for (index, holders) in listing.checkpoints.iter().filter(|(index, _)| !kept.contains(index)) {
+        for (index, holders) in listing.checkpoints.iter().filter(|(index, _)| !kept.contains(*index)) {
             for drive in holders {
                 remove(drive, &name(*index));
             }

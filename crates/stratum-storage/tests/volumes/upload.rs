@@ -98,8 +98,13 @@ fn a_sealed_volume_goes_there_and_is_read_from_there() {
     run(async {
         let scene = Scene::new().await;
         assert!(scene.rounds().await.uploaded == 0 && scene.objects().is_empty(), "it is small, and young");
+        // Who asks for it is told at once that it is sealed first.
+        scene.uploader.hurry();
+        let asked = scene.uploader.status().unwrap();
+        assert!((asked.waiting, asked.sealing) == (0, 1) && asked.sealing_bytes > 5_000_000, "{asked:?}");
         let status = scene.bring().await;
         assert_eq!((status.uploaded, status.waiting, status.volumes), (1, 0, 1), "{status:?}");
+        assert_eq!(status.sealing, 0, "{status:?}");
         assert_eq!(scene.objects().len(), 1);
         assert_eq!(scene.shard_files(), 0, "what is there needn't be here");
         scene.all_read_back().await;
