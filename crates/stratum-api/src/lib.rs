@@ -80,4 +80,3 @@ pub use telemetry::{failures, history};
 
 // S3's names for values in records, for tools that print records without going through HTTP.
 pub use checksum::{name as checksum_algorithm_name, type_name as checksum_type_name};
-pub use headers::storage_class_name;

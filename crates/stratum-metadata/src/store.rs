@@ -545,7 +545,8 @@ impl Metadata {
                 self.inner.machine.fail("it holds something else than was applied");
             }
             Err(CheckpointError::InTheOneBefore) => self.end_what_is_lost(),
-            Ok(_) | Err(CheckpointError::Tree(_) | CheckpointError::Drives(_)) => {}
+            Ok(_)
+            | Err(CheckpointError::Tree(_) | CheckpointError::Drives(_) | CheckpointError::NotThere(_)) => {}
         }
         taken
     }
