@@ -273,8 +273,8 @@ async fn what_is_lost_is_told_where_the_names_of_its_buckets_are_lost_as_well() 
     world.flip_at(&world.ranges()[0], &[0, 1], 100);
     let loss = world.metadata.loss().unwrap();
     assert_eq!((loss.blocks.len(), loss.buckets.as_slice()), (1, [].as_slice()), "{loss:?}");
-    assert!(loss.refusal.is_some_and(|refusal| refusal.contains("some of buckets")));
+    assert!(loss.refusal.is_some_and(|refusal| refusal.contains("buckets")));
     // Who meets it elsewhere is told where to go on.
-    let met = world.metadata.local().object(BucketId(1), key(0).as_bytes()).unwrap_err();
+    let met = world.metadata.local().bucket_of(BucketId(1)).unwrap_err();
     assert!(met.to_string().contains("`stratum lost show` says what can be done"), "{met}");
 }
