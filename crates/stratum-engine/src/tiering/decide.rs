@@ -12,7 +12,7 @@ use stratum_metadata::record::{
 use stratum_metadata::{ReadError, tier_of};
 use stratum_storage::ambient::UnixMillis;
 use stratum_storage::blob;
-use stratum_tiering::policy::{Decision, Features, Policy, Wishes};
+use stratum_tiering::policy::{Decision, Features, Policy, Rule, Wishes};
 use stratum_tiering::tier::Tier;
 use stratum_tiering::usage::Known;
 use stratum_tiering::usage::accounts::{Account, AccountName};
@@ -128,7 +128,8 @@ impl Tiering {
         let basis =
             TierBasis { from: tier_of_policy(from), idle: terms.rested(), saves: saves.round() as i64 };
         let decided = TierDecision {
-            basis: is_by_use(reason).then_some(basis),
+            // The figures are about past reads, and a visit is still to come.
+            basis: (is_by_use(reason) && decision.by != Rule::Visit).then_some(basis),
             ..TierDecision::new(tier_of_policy(to), now, reason)
         };
         let last = record.attributes.tiering.last();

@@ -231,6 +231,12 @@ async fn what_is_read_every_week_comes_up_ahead_of_its_visit() {
         // A walk takes an eighth of a day; the last of the week is as long before the visit.
         in_between.push(walks(24).await);
         found_in.push(walks(31).await);
+        let last = tiers.record(1).attributes.tiering.last().copied().unwrap();
+        assert_eq!(
+            last.basis.is_none(),
+            found_in.last() == Some(&Tier::Hot),
+            "it wasn't read for that: {last:?}"
+        );
         tiers.clocks.pass(DAY / 8);
         tiers.read(1, 1, found_in.last() != Some(&Tier::Hot));
         tiers.step().await;
