@@ -10,6 +10,7 @@ mod room;
 pub mod stopped;
 
 use crate::layout::{DriveFolder, Home, check_apart};
+use crate::shown::counted;
 use crate::status::DriveStatus;
 use homes::Homes;
 use room::Drain;
@@ -112,6 +113,7 @@ impl Drives {
             tier: slot.tier.name().into(),
             position: slot.position as u64,
             id: slot.id.to_string(),
+            device: slot.drive.as_ref().map(|drive| drive.domain().device_number()),
             state: state.into(),
             reason,
             slow: slot.drive.as_ref().is_some_and(|drive| drive.is_slow()),
@@ -336,7 +338,10 @@ impl Drives {
         let problem = if drive.takes_new() || !drive.is_draining() && (shards > 0 || is_journals) {
             "`stratum drive drain` it first".to_owned()
         } else if shards > 0 {
-            format!("{shards} shards of volumes are still on the drive; wait, or see `stratum status`")
+            format!(
+                "{} of volumes still to move off the drive; wait, or see `stratum status`",
+                counted(shards, "shard")
+            )
         } else if is_journals {
             "the journal still counts on it; wait, or see `stratum status`".to_owned()
         } else {
@@ -351,7 +356,10 @@ impl Drives {
         match (shards, self.engine.journal.counts_on(slot.id)) {
             (0, false) => ("drained", Some(format!("`stratum drive remove {}` takes it out", slot.place))),
             (0, true) => ("draining", Some("the journal is still on the drive".into())),
-            (shards, _) => ("draining", Some(format!("{shards} shards of volumes are still on the drive"))),
+            (shards, _) => (
+                "draining",
+                Some(format!("{} of volumes still to move off the drive", counted(shards, "shard"))),
+            ),
         }
     }
 }

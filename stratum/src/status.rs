@@ -84,6 +84,9 @@ pub struct DriveStatus {
     pub tier: String,
     pub position: u64,
     pub id: String,
+    /// What the machine calls the device by that the drive lies on. Drives with the same number share what is free. Nothing
+    /// if the drive isn't there.
+    pub device: Option<u64>,
     /// `healthy`, `failed`, `missing`, `blank`, `stale`, `draining`, `drained`, ...
     pub state: String,
     /// Why the drive isn't healthy, and what to do.

@@ -63,7 +63,11 @@ pub(super) async fn report(
         let report = match prefix.is_empty() && after.is_none() {
             true => match tiering.report(bucket.id, now) {
                 Some((held, month, as_of)) => Report { as_of, held, month: Some(month), ..Report::default() },
-                None => Report::default(),
+                // A walk that found nothing in the bucket leaves no figures of it.
+                None => {
+                    let walked = tiering.status().last_walk.map(|walk| walk.at);
+                    Report { as_of: walked.filter(|at| *at > bucket.created), ..Report::default() }
+                }
             },
             false => {
                 let counted = tiering.count_under(&view, &bucket, &prefix, after.as_deref(), now);
