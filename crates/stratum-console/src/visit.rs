@@ -19,7 +19,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, ORIGIN, REFERER};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use maud::{DOCTYPE, Markup, html};
@@ -62,6 +62,11 @@ impl Visit {
 
     pub fn now(&self) -> u64 {
         self.console.door.now()
+    }
+
+    /// Milliseconds since some moment of the process.
+    pub fn monotonic(&self) -> u64 {
+        self.console.door.monotonic()
     }
 
     /// The host as the browser names it.
@@ -143,9 +148,11 @@ impl FromRequestParts<Arc<Console>> for Visit {
             },
         };
         let Some((session, who)) = found else {
-            return Err(match head.method == Method::GET && came_from_elsewhere(&head.headers) {
-                true => again(&at),
-                false => sign_in::away(&at),
+            return Err(match head.method == Method::GET {
+                true if came_from_elsewhere(&head.headers) => again(&at),
+                true => sign_in::away(&at),
+                // The address of a form shows nothing. What shows it is the page that it was sent from.
+                false => sign_in::away(&sent_from(&head.headers)),
             });
         };
         let mut path = match Path::<HashMap<String, String>>::from_request_parts(head, console).await {
@@ -207,6 +214,12 @@ pub fn not_ours() -> Trouble {
 
 fn address(head: &Parts) -> String {
     head.uri.path_and_query().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The path and query of the page that sent the request, empty if the browser doesn't say it.
+fn sent_from(headers: &HeaderMap) -> String {
+    let page = header(headers, REFERER.as_str()).and_then(|page| page.split_once("://"));
+    page.and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..))).unwrap_or_default().to_owned()
 }
 
 /// Whether a link on another site led here. The browser then doesn't send the cookie until a page of this site asks.

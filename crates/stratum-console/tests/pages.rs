@@ -238,7 +238,7 @@ fn tags(mut text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
 /// Asserts that no name became markup: every tag is of a kind that the pages write, and no attribute holds a script
 /// or leads elsewhere.
 fn assert_tame(page: &Page, what: &str) {
-    const OURS: [&str; 59] = [
+    const OURS: [&str; 61] = [
         "a",
         "audio",
         "body",
@@ -257,6 +257,7 @@ fn assert_tame(page: &Page, what: &str) {
         "form",
         "h1",
         "h2",
+        "h3",
         "head",
         "header",
         "html",
@@ -271,6 +272,7 @@ fn assert_tame(page: &Page, what: &str) {
         "main",
         "meta",
         "nav",
+        "noscript",
         "ol",
         "option",
         "p",
@@ -365,6 +367,27 @@ async fn names_stay_text_whatever_they_hold() {
         assert!(page.status.is_client_error() || page.status == StatusCode::OK, "{path}");
         assert_tame(&page, path);
     }
+}
+
+#[tokio::test]
+async fn a_page_of_long_names_has_fewer_rows() {
+    let browser = Browser::of(|asked| match asked.split("max-keys=").nth(1) {
+        Some(most) => {
+            let most: usize = most.split(['&', ' ']).next().unwrap().parse().unwrap();
+            let keys = (0..most).map(|at| {
+                format!("<Contents><Key>{}{at}</Key><Size>1</Size></Contents>", "%C3%A4".repeat(500))
+            });
+            xml(format!(
+                "<ListBucketResult><IsTruncated>true</IsTruncated>{}</ListBucketResult>",
+                keys.collect::<String>()
+            ))
+        }
+        None => xml("<VersioningConfiguration/>".into()),
+    })
+    .await;
+    let page = browser.get("/b/media").await;
+    let rows = page.text.matches("type=\"checkbox\"").count();
+    assert!(page.text.len() < 100_000 && (5..50).contains(&rows), "{rows} rows of {} bytes", page.text.len());
 }
 
 /// As `names::query` writes it.
@@ -730,6 +753,54 @@ async fn requests_that_failed_are_shown_as_text() {
     assert!(page.text.contains("heal failed 2 times"), "{}", page.text);
     assert!(page.text.contains("counted 40 seconds ago"), "{}", page.text);
     assert_tame(&page, "failures");
+}
+
+#[tokio::test]
+async fn a_folder_is_deleted_page_by_page_within_one_form() {
+    let left = AtomicU64::new(3);
+    let browser = Browser::of(move |asked| match asked {
+        asked if asked.contains("?versions") => {
+            let goes_on = left.fetch_sub(1, Ordering::Relaxed) > 1;
+            xml(format!(
+                "<ListVersionsResult><IsTruncated>{goes_on}</IsTruncated><Version><Key>a</Key><VersionId>1</VersionId></Version>\
+                 <DeleteMarker><Key>a</Key><VersionId>2</VersionId></DeleteMarker></ListVersionsResult>"
+            ))
+        }
+        _ => xml("<DeleteResult/>".into()),
+    })
+    .await;
+    let page = browser.post("/b/media/deleted", &[("folder", ""), ("with-versions", "yes")]).await;
+    assert_eq!(page.headers["location"], "/_stratum/console/b/media?deleted=6", "{}", page.text);
+    let asked = (browser.asked)();
+    assert_eq!(
+        asked.iter().filter(|asked| asked.contains("<VersionId>2</VersionId>")).count(),
+        3,
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_tier_map_tells_what_each_prefix_costs() {
+    let report = |bytes: u64, month: f64| {
+        serde_json::json!({
+            "as_of": 5, "held": {"objects": {"hot": 1, "warm": 0, "cold": 0}, "bytes": {"hot": bytes, "warm": 0, "cold": bytes}},
+            "month_cost": month, "month_cost_in_hot": month, "month": null, "after": null,
+        })
+    };
+    let browser = Browser::of(move |asked| match asked {
+        asked if asked.contains("prefix=big") => Response::new(Body::from(report(9 << 20, 0.5).to_string())),
+        asked if asked.contains("/tier/report?") && asked.contains("prefix=") => Response::new(Body::from(report(1 << 20, 2.0).to_string())),
+        asked if asked.contains("/tier/report") => Response::new(Body::from(report(10 << 20, 2.5).to_string())),
+        _ => xml("<ListBucketResult><CommonPrefixes><Prefix>big%2F</Prefix></CommonPrefixes><CommonPrefixes><Prefix>dear%2F</Prefix></CommonPrefixes></ListBucketResult>".into()),
+    })
+    .await;
+    for (query, first) in [("", "big/"), ("?by=cost", "dear/")] {
+        let page = browser.get(&format!("/b/media/tiers{query}")).await;
+        assert_tame(&page, query);
+        let largest = page.text.split("<title>").nth(2).unwrap();
+        assert!(largest.starts_with(first), "{query}: {largest}");
+        assert!(page.text.contains(">$0.50</td>") && page.text.contains(">$2.00</td>"), "{}", page.text);
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use crate::pages::listing::{self, Found, Mark, Row, Rows};
 use crate::shown::{bytes, counted, time};
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown, to};
+use axum::response::IntoResponse;
 use http::Method;
 use maud::{Markup, html};
 
@@ -65,7 +66,16 @@ impl Place<'_> {
 
 /// `GET /b/{bucket}?prefix=...&begins=...&show=versions&from=...`
 pub async fn show(visit: Visit) -> Page {
-    let query = visit.query.clone();
+    sheet(&visit, &visit.query, None).await.and_then(shown)
+}
+
+/// A folder that couldn't be made, by the name that was entered, and why.
+struct Tried<'a> {
+    name: &'a str,
+    problem: String,
+}
+
+async fn sheet(visit: &Visit, query: &Fields, tried: Option<Tried<'_>>) -> Result<Markup, Trouble> {
     let place = Place {
         bucket: &visit.bucket,
         folder: query.get("prefix"),
@@ -75,31 +85,35 @@ pub async fn show(visit: Visit) -> Page {
     let from = Mark { key: query.get("from").into(), version: query.get("from-version").into() };
     let within = (place.folder, place.begins);
     let ask = visit.ask();
-    let rows = match place.versions {
-        true => listing::versions(&ask, &visit.bucket, within, &from).await?,
-        false => listing::objects(&ask, &visit.bucket, within, &from).await?,
-    };
+    let of = if place.versions { listing::Of::Versions } else { listing::Of::Objects };
+    let rows = listing::page(&ask, &visit.bucket, of, within, &from).await?;
     let asked = ask.bucket(Method::GET, &visit.bucket).query("versioning").xml::<Versioning>().await;
     let versioning = if_allowed(asked)?.unwrap_or_default();
     let begins_here = from.key.is_empty();
     let content = html! {
         (head(&visit.bucket, Tab::Objects))
-        @if let Some(done) = Done::told(&query) { (notice(Tone::Good, html! { p { (done) } })) }
+        @if let Some(tried) = &tried { (notice(Tone::Bad, html! { p { (tried.problem) } })) }
+        @if let Some(done) = Done::told(query) { (notice(Tone::Good, html! { p { (done) } })) }
         div.bar {
             (path(&place))
-            (tools(&visit, &place, !versioning.status.is_empty()))
+            (tools(visit, &place, !versioning.status.is_empty()))
         }
-        (uploading(&visit, &place))
+        (uploading(visit, &place, tried.map_or("", |tried| tried.name)))
         @if rows.rows.is_empty() && begins_here && place.begins.is_empty() { (nothing(&place)) }
-        @else { (table(&visit, &place, &rows)) }
-        @if !begins_here || rows.next.is_some() {
-            nav.pages aria-label="Pages" {
+        @else { (table(visit, &place, &rows, begins_here)) }
+    };
+    Ok(visit.frame().page_with_upload(Part::Buckets, &visit.bucket, content))
+}
+
+fn pages(place: &Place<'_>, next: Option<&Mark>, begins_here: bool) -> Markup {
+    html! {
+        @if !begins_here || next.is_some() {
+            nav.pages.apart aria-label="Pages" {
                 @if !begins_here { a.button href=(place.address(None)) { "First page" } }
-                @if let Some(next) = &rows.next { a.button href=(place.address(Some(next))) { "Next page" } }
+                @if let Some(next) = next { a.button href=(place.address(Some(next))) { "Next page" } }
             }
         }
-    };
-    shown(visit.frame().page_with_upload(Part::Buckets, &visit.bucket, content))
+    }
 }
 
 /// What was done before the page is shown again. The address carries only a number of it, and never words, which
@@ -185,7 +199,7 @@ fn tools(visit: &Visit, place: &Place<'_>, has_versions: bool) -> Markup {
                 @if place.versions { input type="hidden" name="show" value="versions"; }
                 label.hidden for="begins" { "Names that begin with" }
                 input type="search" id="begins" name="begins" value=(place.begins) placeholder="Name begins with" spellcheck="false";
-                button type="submit" { "Find" }
+                button type="submit" { "Filter" }
             }
             @if has_versions {
                 a.button href=(other.address(None)) { @if place.versions { "Hide versions" } @else { "Show versions" } }
@@ -196,7 +210,7 @@ fn tools(visit: &Visit, place: &Place<'_>, has_versions: bool) -> Markup {
 }
 
 /// The forms by which files and folders come into the listed folder. The script makes a place to drop files of them.
-fn uploading(visit: &Visit, place: &Place<'_>) -> Markup {
+fn uploading(visit: &Visit, place: &Place<'_>, folder: &str) -> Markup {
     html! {
         section #upload.upload aria-label="Upload" data-bucket=(visit.bucket) data-prefix=(place.folder)
             data-base=(names::of_bucket(&visit.bucket, "/upload")) data-token=(visit.session.form_token()) {
@@ -211,8 +225,8 @@ fn uploading(visit: &Visit, place: &Place<'_>) -> Markup {
                 (token(&visit.session))
                 input type="hidden" name="prefix" value=(place.folder);
                 label for="folder-name" { "New folder" }
-                input type="text" id="folder-name" name="name" required autocomplete="off" spellcheck="false";
-                button type="submit" { "Make" }
+                input type="text" id="folder-name" name="name" value=(folder) required autocomplete="off" spellcheck="false";
+                button type="submit" { "Create" }
             }
         }
     }
@@ -228,7 +242,7 @@ fn nothing(place: &Place<'_>) -> Markup {
     }
 }
 
-fn table(visit: &Visit, place: &Place<'_>, rows: &Rows) -> Markup {
+fn table(visit: &Visit, place: &Place<'_>, rows: &Rows, begins_here: bool) -> Markup {
     html! {
         form method="post" action=(names::of_bucket(&visit.bucket, "/delete")) {
             (token(&visit.session))
@@ -250,10 +264,16 @@ fn table(visit: &Visit, place: &Place<'_>, rows: &Rows) -> Markup {
                     }
                 }
             }
-            div.actions.below { button.danger type="submit" { "Delete what is chosen" } }
+            div.actions.below {
+                button.danger type="submit" { "Delete selected" }
+                (pages(place, rows.next.as_ref(), begins_here))
+            }
         }
     }
 }
+
+/// A name of more characters is cut in the table, and whole in its title.
+const LONG_NAME_CHARS: usize = 80;
 
 fn line(place: &Place<'_>, at: usize, row: &Row) -> Markup {
     let choice = |name: &str, value: &str, label: &str| {
@@ -270,7 +290,7 @@ fn line(place: &Place<'_>, at: usize, row: &Row) -> Markup {
             html! {
                 tr {
                     (choice("folder", prefix, &name))
-                    th.name scope="row" { a href=(inside.address(None)) { (icon::folder()) (name) "/" } }
+                    th.name scope="row" { a href=(inside.address(None)) { (icon::folder()) span.text { (name) "/" } } }
                     td.number.muted { "-" } td.muted { "-" } td.muted { "Folder" }
                 }
             }
@@ -295,7 +315,7 @@ fn object_line(place: &Place<'_>, choice: &dyn Fn(&str, &str, &str) -> Markup, f
             th.name scope="row" {
                 a href=(names::of_object(place.bucket, "object", key, if is_gone { "" } else { id })) {
                     @if is_gone { (icon::gone()) } @else { (icon::file()) }
-                    (name)
+                    span.text title=[(name.chars().count() > LONG_NAME_CHARS).then_some(&name)] { (name) }
                 }
             }
             td.number { @if is_gone { "-" } @else { (bytes(*size)) } }
@@ -317,13 +337,22 @@ fn object_line(place: &Place<'_>, choice: &dyn Fn(&str, &str, &str) -> Markup, f
 /// `POST /b/{bucket}/folder`: writes an empty object whose key ends with a slash, as other S3 tools make folders.
 pub async fn make_folder(visit: Visit, fields: Fields) -> Page {
     let (folder, name) = (fields.get("prefix"), fields.get("name").trim().trim_matches('/'));
-    if name.is_empty() {
-        return Err(Trouble::wrong("A folder has a name."));
-    }
     let key = format!("{folder}{name}/");
-    visit.ask().object(Method::PUT, &visit.bucket, &key).document("").done().await?;
-    let place = Place { bucket: &visit.bucket, folder: &key, begins: "", versions: false };
-    to(&place.address(None))
+    let made = match name.is_empty() {
+        true => Err(Trouble::wrong("A folder has a name.")),
+        false => visit.ask().object(Method::PUT, &visit.bucket, &key).document("").done().await,
+    };
+    match made {
+        Ok(_) => {
+            to(&Place { bucket: &visit.bucket, folder: &key, begins: "", versions: false }.address(None))
+        }
+        Err(Trouble::SignedOut) => Err(Trouble::SignedOut),
+        Err(trouble) => {
+            let tried = Some(Tried { name: fields.get("name"), problem: trouble.words() });
+            let sheet = sheet(&visit, &fields, tried).await?;
+            Ok((trouble.status(), sheet).into_response())
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! Deletes objects, versions and folders: a first page says what that means, a second does it, a thousand objects at
-//! a time.
+//! Deletes objects, versions and folders: a first page says what that means, a second does it. What a request hasn't time
+//! for the next one goes on with.
 
-use crate::ask::{Deleted, NotDeleted, ObjectList, Versioning, decoded, if_allowed};
+use crate::ask::{
+    Deleted, NotDeleted, ObjectList, VersionEntry, VersionList, Versioning, decoded, if_allowed,
+};
 use crate::form::Fields;
 use crate::frame::{Part, Tone, notice, token};
 use crate::names;
@@ -15,6 +17,8 @@ use maud::{Markup, html};
 
 /// How many objects are deleted by one request.
 const KEYS_A_REQUEST: usize = 1_000;
+/// For how long one form deletes, in milliseconds. Then the page says how far it is.
+const MILLIS_A_FORM: u64 = 10_000;
 /// How many names are shown at most.
 const SHOWN_NAMES: usize = 20;
 
@@ -23,7 +27,10 @@ const SHOWN_NAMES: usize = 20;
 struct Chosen {
     /// Keys, and the version where one is meant.
     objects: Vec<(String, String)>,
+    /// Prefixes. The empty one is the whole bucket.
     folders: Vec<String>,
+    /// Whether all versions of what is in the folders go, and not only what is current.
+    with_versions: bool,
 }
 
 impl Chosen {
@@ -34,6 +41,7 @@ impl Chosen {
         Chosen {
             objects: keys.chain(versions).collect(),
             folders: fields.all("folder").map(str::to_owned).collect(),
+            with_versions: fields.has("with-versions"),
         }
     }
 
@@ -46,12 +54,13 @@ impl Chosen {
     }
 
     fn has_versions(&self) -> bool {
-        self.objects.iter().any(|(_, version)| !version.is_empty())
+        self.with_versions || self.objects.iter().any(|(_, version)| !version.is_empty())
     }
 
     fn fields(&self) -> Markup {
         html! {
             @for folder in &self.folders { input type="hidden" name="folder" value=(folder); }
+            @if self.with_versions { input type="hidden" name="with-versions" value="yes"; }
             @for (key, version) in &self.objects {
                 @if version.is_empty() { input type="hidden" name="key" value=(key); }
                 @else { input type="hidden" name="version" value={ (version) "|" (key) }; }
@@ -79,9 +88,10 @@ pub async fn ask_first(visit: Visit, fields: Fields) -> Page {
     let meaning = if_allowed(asked)?.map(|versioning| meaning(&versioning.status, &chosen));
     let mut within = Vec::new();
     for folder in &chosen.folders {
-        let list = page_of(&visit, folder).await?;
-        let more = if list.is_truncated { "more than " } else { "" };
-        within.push(format!("{}: {more}{}", visible(folder), counted(list.contents.len() as u64, "object")));
+        let found = Within::of(&visit, folder, chosen.with_versions).await?;
+        let more = if found.goes_on { "more than " } else { "" };
+        let what = if chosen.with_versions { "version" } else { "object" };
+        within.push(format!("{}: {more}{}", named(folder), counted(found.objects.len() as u64, what)));
     }
     let content = html! {
         div.narrow {
@@ -130,9 +140,39 @@ fn meaning(versioning: &str, chosen: &Chosen) -> Markup {
     }
 }
 
-async fn page_of(visit: &Visit, prefix: &str) -> Result<ObjectList, Trouble> {
-    let asked = visit.ask().bucket(Method::GET, &visit.bucket).query("list-type=2&encoding-type=url");
-    asked.with([("prefix", prefix)]).xml().await
+/// What a folder is called, where the empty one is the whole bucket.
+fn named(folder: &str) -> String {
+    if folder.is_empty() { "The whole bucket".into() } else { visible(folder) }
+}
+
+/// The first objects under a prefix, or versions of objects, each by its key and the id of its version.
+struct Within {
+    objects: Vec<(String, String)>,
+    goes_on: bool,
+}
+
+impl Within {
+    async fn of(visit: &Visit, prefix: &str, with_versions: bool) -> Result<Within, Trouble> {
+        let asked =
+            |query| visit.ask().bucket(Method::GET, &visit.bucket).query(query).with([("prefix", prefix)]);
+        if with_versions {
+            let list: VersionList = asked("versions&encoding-type=url").xml().await?;
+            let mut within = Within { objects: Vec::new(), goes_on: false };
+            for entry in list.entries {
+                match entry {
+                    VersionEntry::Version(of) | VersionEntry::DeleteMarker(of) => {
+                        within.objects.push((decoded(&of.key), of.version_id));
+                    }
+                    VersionEntry::IsTruncated(is_truncated) => within.goes_on = is_truncated,
+                    _ => {}
+                }
+            }
+            return Ok(within);
+        }
+        let list: ObjectList = asked("list-type=2&encoding-type=url").xml().await?;
+        let objects = list.contents.iter().map(|object| (decoded(&object.key), String::new()));
+        Ok(Within { objects: objects.collect(), goes_on: list.is_truncated })
+    }
 }
 
 /// `POST /b/{bucket}/deleted`
@@ -144,18 +184,24 @@ pub async fn delete(visit: Visit, fields: Fields) -> Page {
         refused.extend(delete_some(&visit, some).await?);
         deleted += some.len();
     }
-    let mut left = Chosen::default();
+    let mut left = Chosen { with_versions: chosen.with_versions, ..Chosen::default() };
+    let ends = visit.monotonic().saturating_add(MILLIS_A_FORM);
     for folder in &chosen.folders {
-        let list = page_of(&visit, folder).await?;
-        let keys: Vec<(String, String)> =
-            list.contents.iter().map(|object| (decoded(&object.key), String::new())).collect();
-        let refused_here = delete_some(&visit, &keys).await?;
-        deleted += keys.len();
-        // If nothing of a page could be deleted, the same page would come again and again.
-        if list.is_truncated && refused_here.len() < keys.len() {
-            left.folders.push(folder.clone());
+        loop {
+            let within = Within::of(&visit, folder, chosen.with_versions).await?;
+            let refused_here = delete_some(&visit, &within.objects).await?;
+            deleted += within.objects.len();
+            // If nothing of a page could be deleted, the same page would come again and again.
+            let goes_on = within.goes_on && refused_here.len() < within.objects.len();
+            refused.extend(refused_here);
+            if !goes_on {
+                break;
+            }
+            if visit.monotonic() >= ends || !refused.is_empty() {
+                left.folders.push(folder.clone());
+                break;
+            }
         }
-        refused.extend(refused_here);
     }
     deleted -= refused.len().min(deleted);
     if refused.is_empty() && left.is_none() {
@@ -167,13 +213,13 @@ pub async fn delete(visit: Visit, fields: Fields) -> Page {
             h1 { (done) }
             @if !refused.is_empty() { (not_deleted(&refused)) }
             @if !left.is_none() {
-                p { "There is more in " (left.names().map(visible).collect::<Vec<_>>().join(", ")) "." }
+                p { "There is more in " (left.names().map(named).collect::<Vec<_>>().join(", ")) "." }
                 form method="post" action=(names::of_bucket(&visit.bucket, "/deleted")) {
                     (token(&visit.session))
                     (left.fields())
                     input type="hidden" name="back" value=(back);
                     div.actions {
-                        button.danger type="submit" { "Delete the next " (count(KEYS_A_REQUEST as u64)) }
+                        button.danger type="submit" { "Go on" }
                         a.button href=(back) { "Stop here" }
                     }
                 }

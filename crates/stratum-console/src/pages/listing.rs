@@ -1,11 +1,17 @@
 //! One page of a listing of a bucket under a prefix: current objects, or all versions.
 
 use crate::ask::{Ask, CommonPrefix, ObjectList, VersionEntry, VersionList, VersionOf, decoded};
+use crate::names;
 use crate::trouble::Trouble;
 use http::Method;
 
-/// How many rows a page has, such that it stays below 100 KB.
-const PAGE_ENTRIES: &str = "100";
+/// How many rows a page has at most.
+const MOST_ROWS: usize = 100;
+/// How many bytes the rows of a page may take about, such that it stays below 100 KB. A key may have a kilobyte and
+/// stands in its row several times.
+const MOST_BYTES: usize = 80_000;
+/// What a row takes beside its key, about.
+const ROW_BYTES: usize = 450;
 
 /// What stands in one row.
 pub enum Row {
@@ -42,18 +48,75 @@ pub struct Rows {
     pub next: Option<Mark>,
 }
 
+/// Which entries of a bucket are listed.
+#[derive(Clone, Copy)]
+pub enum Of {
+    Objects,
+    Versions,
+}
+
+/// A page of objects or versions. Where names are long it has fewer rows.
+pub async fn page(
+    ask: &Ask<'_>,
+    bucket: &str,
+    of: Of,
+    within: (&str, &str),
+    from: &Mark,
+) -> Result<Rows, Trouble> {
+    let rows = list(ask, bucket, of, within, from, MOST_ROWS).await?;
+    let size: usize = rows.rows.iter().map(Row::size).sum();
+    match size <= MOST_BYTES {
+        true => Ok(rows),
+        false => {
+            let fitting = (rows.rows.len() * MOST_BYTES / size).max(1);
+            list(ask, bucket, of, within, from, fitting).await
+        }
+    }
+}
+
+async fn list(
+    ask: &Ask<'_>,
+    bucket: &str,
+    of: Of,
+    within: (&str, &str),
+    from: &Mark,
+    most: usize,
+) -> Result<Rows, Trouble> {
+    match of {
+        Of::Objects => objects(ask, bucket, within, from, most).await,
+        Of::Versions => versions(ask, bucket, within, from, most).await,
+    }
+}
+
+impl Row {
+    /// How many bytes the row takes in a page, about.
+    fn size(&self) -> usize {
+        let key = match self {
+            Row::Folder(prefix) => prefix,
+            Row::Object(found) => &found.key,
+        };
+        ROW_BYTES + key.len() + names::segment(key).len() + 3 * names::last(key).len()
+    }
+}
+
+/// All folders and objects of a first page in `folder`.
+pub async fn first(ask: &Ask<'_>, bucket: &str, folder: &str) -> Result<Rows, Trouble> {
+    objects(ask, bucket, (folder, ""), &Mark::default(), MOST_ROWS).await
+}
+
 /// Lists current objects and folders in `folder` whose names within it begin with `begins`. The object that stands for
 /// the folder itself is left out.
-pub async fn objects(
+async fn objects(
     ask: &Ask<'_>,
     bucket: &str,
     (folder, begins): (&str, &str),
     from: &Mark,
+    most: usize,
 ) -> Result<Rows, Trouble> {
-    let prefix = [folder, begins].concat();
+    let (prefix, most) = ([folder, begins].concat(), most.to_string());
     let asked = ask.bucket(Method::GET, bucket).query("list-type=2&encoding-type=url&delimiter=%2F").with([
         ("prefix", prefix.as_str()),
-        ("max-keys", PAGE_ENTRIES),
+        ("max-keys", most.as_str()),
         ("continuation-token", &from.key),
     ]);
     let list: ObjectList = asked.xml().await?;
@@ -71,16 +134,17 @@ pub async fn objects(
 }
 
 /// The same as [`objects`], of all versions and delete markers.
-pub async fn versions(
+async fn versions(
     ask: &Ask<'_>,
     bucket: &str,
     (folder, begins): (&str, &str),
     from: &Mark,
+    most: usize,
 ) -> Result<Rows, Trouble> {
-    let prefix = [folder, begins].concat();
+    let (prefix, most) = ([folder, begins].concat(), most.to_string());
     let asked = ask.bucket(Method::GET, bucket).query("versions&encoding-type=url&delimiter=%2F").with([
         ("prefix", prefix.as_str()),
-        ("max-keys", PAGE_ENTRIES),
+        ("max-keys", most.as_str()),
         ("key-marker", &from.key),
         ("version-id-marker", &from.version),
     ]);

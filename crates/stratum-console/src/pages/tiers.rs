@@ -1,5 +1,5 @@
-//! The tier map of a bucket: each prefix is a surface as large as what lies under it, striped in the colours of its
-//! tiers; and what tiering saves.
+//! The tier map of a bucket: each prefix is a surface as large as what lies under it, or as what that costs, striped in
+//! the colours of its tiers; and what tiering saves.
 //!
 //! The figures of a whole bucket are those of the last walk. The objects under a prefix are counted for the page, but
 //! no more of them than a page has time for.
@@ -9,8 +9,8 @@ mod treemap;
 use crate::ask::if_allowed;
 use crate::frame::{Part, Tone, laid_out, notice, shares, tier};
 use crate::names;
-use crate::pages::browser::{Tab, head, shown_name, visible};
-use crate::pages::listing::{self, Mark, Row};
+use crate::pages::browser::{Place, Tab, head, shown_name, visible};
+use crate::pages::listing::{self, Row};
 use crate::pages::report::{Held, Month, PerTier, Report, page_under, report};
 use crate::shown::{bytes, count, counted, dollars, moment, percent};
 use crate::trouble::Trouble;
@@ -20,8 +20,10 @@ use treemap::{Tile, squarify};
 
 /// How many surfaces a map has at most.
 const MOST_SURFACES: usize = 24;
-/// How many pages of the report are asked for to make one map, over all its prefixes.
-const COUNTED_PAGES: usize = 60;
+/// For how long the objects under the prefixes are counted for one map, in milliseconds: so that the page comes at once, and
+/// where somebody asks for the whole.
+const MILLIS_AT_ONCE: u64 = 50;
+const MILLIS_OF_PATIENCE: u64 = 5_000;
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 420.0;
 
@@ -31,14 +33,63 @@ struct Piece {
     /// The address that its surface links to.
     address: String,
     held: Held,
+    /// What a month of storage costs, in dollars.
+    month: f64,
     is_all: bool,
 }
 
-/// `GET /b/{bucket}/tiers?prefix=...`
+/// What the area of a surface stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Area {
+    Size,
+    Cost,
+}
+
+impl Area {
+    const ALL: [Area; 2] = [Area::Size, Area::Cost];
+
+    fn named(name: &str) -> Area {
+        if name == "cost" { Area::Cost } else { Area::Size }
+    }
+
+    /// The area's name in addresses, where size, as what is usual, has none.
+    fn name(self) -> &'static str {
+        match self {
+            Area::Size => "",
+            Area::Cost => "cost",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Area::Size => "By size",
+            Area::Cost => "By what a month costs",
+        }
+    }
+
+    fn of(self, piece: &Piece) -> f64 {
+        match self {
+            Area::Size => piece.held.bytes.all() as f64,
+            Area::Cost => piece.month,
+        }
+    }
+
+    /// What the second line of a surface says.
+    fn figure(self, piece: &Piece) -> String {
+        match self {
+            Area::Size => bytes(piece.held.bytes.all()),
+            Area::Cost => format!("{} a month", dollars(piece.month)),
+        }
+    }
+}
+
+/// `GET /b/{bucket}/tiers?prefix=...&by=cost&count=all`
 pub async fn map(visit: Visit) -> Page {
-    let prefix = visit.query.get("prefix").to_owned();
+    let (prefix, area) = (visit.query.get("prefix").to_owned(), Area::named(visit.query.get("by")));
     let whole = if_allowed(report(&visit.ask(), &visit.bucket).await)?.unwrap_or_default();
-    let (pieces, is_all) = pieces(&visit, &prefix).await?;
+    let is_patient = visit.query.get("count") == "all";
+    let millis = if is_patient { MILLIS_OF_PATIENCE } else { MILLIS_AT_ONCE };
+    let (pieces, is_all) = pieces(&visit, &prefix, area, millis).await?;
     let mut held = Held::default();
     pieces.iter().for_each(|piece| held.add(&piece.held));
     let content = html! {
@@ -47,60 +98,77 @@ pub async fn map(visit: Visit) -> Page {
         section.card {
             h2 { "What lies where" @if !prefix.is_empty() { " under " code.wrap { (visible(&prefix)) } } }
             @if !prefix.is_empty() {
-                p { a href=(address(&visit.bucket, names::parent(&prefix))) { "Up to " @if names::parent(&prefix).is_empty() { (visit.bucket) } @else { (visible(names::parent(&prefix))) } } }
+                p { a href=(address(&visit.bucket, names::parent(&prefix), area)) { "Up to " @if names::parent(&prefix).is_empty() { (visit.bucket) } @else { (visible(names::parent(&prefix))) } } }
             }
             @if held.bytes.all() == 0 { p.muted { "Nothing that takes room lies here." } }
-            @else { (treemap(&pieces)) (legend(&held)) (table(&pieces)) }
-            @if !is_all { (notice(Tone::Plain, html! { p { "There is more here than a page can count: the map shows a part of it. Folders within are counted by themselves." } })) }
+            @else { (switch(&visit.bucket, &prefix, area)) (treemap(&pieces, area)) (legend(&held)) (table(&pieces)) }
+            @if !is_all { (notice(Tone::Plain, html! { p { "There is more here than could be counted in a moment: the map shows a part of it. "
+                @if is_patient { "Folders within are counted by themselves." }
+                @else { a href={ (address(&visit.bucket, &prefix, area)) "&count=all" } { "Count for longer" } }
+            } })) }
         }
         @if let Some(month) = whole.month.as_ref().filter(|month| !month.moved.is_empty()) { (moved(month)) }
     };
     shown(visit.frame().page(Part::Buckets, &format!("Tiers of {}", visit.bucket), content))
 }
 
-fn address(bucket: &str, prefix: &str) -> String {
-    names::of_bucket(bucket, &format!("/tiers?{}", names::query([("prefix", prefix)])))
+fn address(bucket: &str, prefix: &str, area: Area) -> String {
+    let query = names::query([("prefix", prefix), ("by", area.name())]);
+    names::of_bucket(bucket, &format!("/tiers?{query}"))
+}
+
+/// Lets choose what the areas stand for.
+fn switch(bucket: &str, prefix: &str, area: Area) -> Markup {
+    html! {
+        nav.switch aria-label="What the areas stand for" {
+            @for one in Area::ALL {
+                a.button href=(address(bucket, prefix, one)) aria-current=[(one == area).then_some("true")] { (one.words()) }
+            }
+        }
+    }
 }
 
 /// The folders and objects directly under a prefix, counted as far as there is time, and whether all of them are.
-async fn pieces(visit: &Visit, prefix: &str) -> Result<(Vec<Piece>, bool), Trouble> {
-    let list = listing::objects(&visit.ask(), &visit.bucket, (prefix, ""), &Mark::default()).await?;
-    let (mut pieces, mut is_all, mut left) = (Vec::new(), list.next.is_none(), COUNTED_PAGES);
-    let mut files = Held::default();
-    let mut file_count = 0;
-    for row in list.rows {
-        match row {
-            Row::Folder(folder) => {
-                let (counted, whole) = count_under(visit, &folder, &mut left).await?;
-                is_all &= whole;
-                let name = format!("{}/", shown_name(&folder));
-                pieces.push(Piece {
-                    name,
-                    address: address(&visit.bucket, &folder),
-                    held: counted,
-                    is_all: whole,
-                });
+async fn pieces(visit: &Visit, prefix: &str, area: Area, millis: u64) -> Result<(Vec<Piece>, bool), Trouble> {
+    let ends = visit.monotonic().saturating_add(millis);
+    let list = listing::first(&visit.ask(), &visit.bucket, prefix).await?;
+    let has_files = list.rows.iter().any(|row| matches!(row, Row::Object(_)));
+    let folders = list.rows.into_iter().filter_map(|row| match row {
+        Row::Folder(folder) => Some(Counting::new(folder)),
+        Row::Object(_) => None,
+    });
+    // All that is under the prefix, without what is in the folders, are the objects beside them.
+    let whole = has_files.then(|| Counting::new(prefix.to_owned()));
+    let mut counted: Vec<Counting> = whole.into_iter().chain(folders).collect();
+    // A page of each in turn, so that a large one leaves time for the others.
+    while visit.monotonic() < ends && counted.iter().any(|one| !one.is_all()) {
+        for one in counted.iter_mut().filter(|one| !one.is_all()) {
+            if visit.monotonic() < ends {
+                one.go_on(visit).await?;
             }
-            Row::Object(_) => file_count += 1,
         }
     }
-    if file_count > 0 {
-        // The objects beside the folders: all that is under the prefix without what is in the folders.
-        let (all, whole) = count_under(visit, prefix, &mut left).await?;
-        files.add(&all);
-        pieces.iter().for_each(|piece| files = without(files, piece.held));
-        is_all &= whole;
-        let address = crate::pages::browser::Place {
-            bucket: &visit.bucket,
-            folder: prefix,
-            begins: "",
-            versions: false,
-        };
-        let name = counted(files.objects.all(), "object");
-        pieces.push(Piece { name, address: address.address(None), held: files, is_all: whole });
+    let mut is_all = list.next.is_none() && counted.iter().all(Counting::is_all);
+    let files = has_files.then(|| counted.remove(0));
+    let folder = |one: &Counting| {
+        let (name, address) =
+            (format!("{}/", shown_name(&one.prefix)), address(&visit.bucket, &one.prefix, area));
+        one.piece(name, address)
+    };
+    let mut pieces: Vec<Piece> = counted.iter().map(folder).collect();
+    // Of what is counted in part nobody can say what is beside it.
+    if let Some(mut files) = files.filter(|_| counted.iter().all(Counting::is_all)) {
+        for piece in &pieces {
+            files.held = without(files.held, piece.held);
+            files.month = (files.month - piece.month).max(0.0);
+        }
+        let place = Place { bucket: &visit.bucket, folder: prefix, begins: "", versions: false };
+        pieces.push(
+            files.piece(crate::shown::counted(files.held.objects.all(), "object"), place.address(None)),
+        );
     }
     pieces.retain(|piece| piece.held.bytes.all() > 0);
-    pieces.sort_by_key(|piece| std::cmp::Reverse(piece.held.bytes.all()));
+    pieces.sort_by(|one, other| area.of(other).total_cmp(&area.of(one)));
     is_all &= pieces.len() <= MOST_SURFACES;
     pieces.truncate(MOST_SURFACES);
     Ok((pieces, is_all))
@@ -115,21 +183,51 @@ fn without(all: Held, some: Held) -> Held {
     Held { objects: less(all.objects, some.objects), bytes: less(all.bytes, some.bytes) }
 }
 
-async fn count_under(visit: &Visit, prefix: &str, left: &mut usize) -> Result<(Held, bool), Trouble> {
-    let (mut held, mut after) = (Held::default(), String::new());
-    while *left > 0 {
-        *left -= 1;
-        let page = match prefix.is_empty() && after.is_empty() {
-            true => report(&visit.ask(), &visit.bucket).await?,
-            false => page_under(&visit.ask(), &visit.bucket, prefix, &after).await?,
-        };
-        held.add(&page.held);
-        match page.after {
-            Some(next) => after = next,
-            None => return Ok((held, true)),
-        }
+/// What was counted under a prefix so far.
+struct Counting {
+    prefix: String,
+    held: Held,
+    month: f64,
+    next: Next,
+}
+
+/// Where counting goes on.
+enum Next {
+    Begin,
+    After(String),
+    /// All is counted.
+    Nowhere,
+}
+
+impl Counting {
+    fn new(prefix: String) -> Counting {
+        Counting { prefix, held: Held::default(), month: 0.0, next: Next::Begin }
     }
-    Ok((held, false))
+
+    fn is_all(&self) -> bool {
+        matches!(self.next, Next::Nowhere)
+    }
+
+    /// Counts a page more.
+    async fn go_on(&mut self, visit: &Visit) -> Result<(), Trouble> {
+        let after = match &self.next {
+            Next::Begin => "",
+            Next::After(after) => after.as_str(),
+            Next::Nowhere => return Ok(()),
+        };
+        let page = match self.prefix.is_empty() && after.is_empty() {
+            true => report(&visit.ask(), &visit.bucket).await?,
+            false => page_under(&visit.ask(), &visit.bucket, &self.prefix, after).await?,
+        };
+        self.held.add(&page.held);
+        self.month += page.month_cost;
+        self.next = page.after.map_or(Next::Nowhere, Next::After);
+        Ok(())
+    }
+
+    fn piece(&self, name: String, address: String) -> Piece {
+        Piece { name, address, held: self.held, month: self.month, is_all: self.is_all() }
+    }
 }
 
 fn figures(whole: &Report) -> Markup {
@@ -180,13 +278,14 @@ fn table(pieces: &[Piece]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="By prefix" {
             table {
-                thead { tr { th scope="col" { "Prefix" } th.number scope="col" { "Objects" } th.number scope="col" { "Size" } th.tiers scope="col" { "Tiers" } } }
+                thead { tr { th scope="col" { "Prefix" } th.number scope="col" { "Objects" } th.number scope="col" { "Size" } th.number scope="col" { "A month" } th.tiers scope="col" { "Tiers" } } }
                 tbody {
                     @for piece in pieces {
                         tr {
                             th scope="row" { a href=(piece.address) { (piece.name) } }
                             td.number { @if !piece.is_all { "at least " } (count(piece.held.objects.all())) }
                             td.number { (bytes(piece.held.bytes.all())) }
+                            td.number { (dollars(piece.month)) }
                             td.tiers { (shares(&piece.held.bytes.shares())) span.hidden { (piece.held.bytes.in_words()) } }
                         }
                     }
@@ -202,39 +301,60 @@ fn most(held: &Held) -> &'static str {
     most.map_or("other", |(name, _)| name)
 }
 
-fn treemap(pieces: &[Piece]) -> Markup {
-    let sizes: Vec<f64> = pieces.iter().map(|piece| piece.held.bytes.all() as f64).collect();
+fn treemap(pieces: &[Piece], area: Area) -> Markup {
+    let sizes: Vec<f64> = pieces.iter().map(|piece| area.of(piece)).collect();
     let tiles = squarify(&sizes, Tile { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT });
+    let means = match area {
+        Area::Size => "what lies under its prefix",
+        Area::Cost => "what a month of storage under its prefix costs",
+    };
     html! {
-        svg.map viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="group" aria-label="Tier map: each surface is as large as what lies under its prefix" {
-            @for (piece, tile) in pieces.iter().zip(tiles) { (surface(piece, &tile)) }
+        svg.map viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="group" aria-label={ "Tier map: each surface is as large as " (means) } {
+            @for (piece, tile) in pieces.iter().zip(tiles) { (surface(piece, &tile, area)) }
         }
     }
 }
 
-/// The surface of a piece, with a stripe for each tier.
-fn surface(piece: &Piece, tile: &Tile) -> Markup {
+/// The surface of a piece, with a stripe for each tier, the largest on top.
+fn surface(piece: &Piece, tile: &Tile, area: Area) -> Markup {
     let told = format!(
-        "{} {}, mostly {} ({})",
+        "{} {}, {} a month, mostly {} ({})",
         piece.name,
         bytes(piece.held.bytes.all()),
+        dollars(piece.month),
         most(&piece.held),
         piece.held.bytes.in_words()
     );
-    let fits = tile.width > 70.0 && tile.height > 26.0;
-    let letters = ((tile.width - 16.0) / 8.2) as usize;
+    let mut stripes = piece.held.bytes.shares();
+    stripes.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     html! {
         a href=(piece.address) {
             title { (told) }
-            @for (name, at, length) in laid_out(&piece.held.bytes.shares()) {
+            @for (name, at, length) in laid_out(&stripes) {
                 rect.(name) x=(px(tile.x)) y=(px(tile.y + at * tile.height)) width=(px(tile.width)) height=(px(length * tile.height)) {}
             }
             rect.frame x=(px(tile.x)) y=(px(tile.y)) width=(px(tile.width)) height=(px(tile.height)) {}
-            @if fits {
-                text x=(px(tile.x + 9.0)) y=(px(tile.y + 20.0)) { (cut(&piece.name, letters)) }
-                @if tile.height > 46.0 { text.small x=(px(tile.x + 9.0)) y=(px(tile.y + 37.0)) { (bytes(piece.held.bytes.all())) } }
-            }
+            @if tile.width > 70.0 && tile.height > 30.0 { (label(piece, tile, area)) }
         }
+    }
+}
+
+const LETTER_WIDTH: f64 = 8.2;
+
+/// The name of a piece, and its figure where there is room, on a ground of their own: a stripe may end behind them.
+fn label(piece: &Piece, tile: &Tile, area: Area) -> Markup {
+    let letters = ((tile.width - 20.0) / LETTER_WIDTH) as usize;
+    let has_figure = tile.height > 50.0;
+    let lines = [
+        cut(&piece.name, letters),
+        if has_figure { cut(&area.figure(piece), letters) } else { String::new() },
+    ];
+    let longest = lines.iter().map(|line| line.chars().count()).max().unwrap_or_default() as f64;
+    let [name, figure] = &lines;
+    html! {
+        rect.plate x=(px(tile.x + 4.0)) y=(px(tile.y + 4.0)) width=(px(longest * LETTER_WIDTH + 10.0)) height=(if has_figure { "39" } else { "22" }) rx="4" {}
+        text x=(px(tile.x + 9.0)) y=(px(tile.y + 20.0)) { (name) }
+        @if has_figure { text.small x=(px(tile.x + 9.0)) y=(px(tile.y + 37.0)) { (figure) } }
     }
 }
 
