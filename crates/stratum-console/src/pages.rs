@@ -6,6 +6,7 @@ mod buckets;
 mod deleting;
 mod documents;
 mod download;
+mod indent;
 mod listing;
 mod object;
 mod people;
@@ -84,5 +85,6 @@ pub fn routes() -> Router<Arc<Console>> {
         .route(at!("/people/user"), page(people::user::show))
         .route(at!("/people/group"), page(people::group::show))
         .route(at!("/people/role"), page(people::role::show))
+        .route(at!("/people/policy"), page(people::policy::show).merge(action(people::policy::act)))
         .fallback(async |visit: Visit| frame::trouble(&visit.frame(), &Trouble::NoPage))
 }

@@ -756,6 +756,61 @@ async fn requests_that_failed_are_shown_as_text() {
 }
 
 #[tokio::test]
+async fn a_policy_is_shown_changed_and_deleted() {
+    let browser = Browser::asked_with(|_, body| {
+        let action = body.strip_prefix("Action=").and_then(|rest| rest.split('&').next()).unwrap_or_default();
+        match action {
+            "GetPolicy" => xml("<GetPolicyResponse><GetPolicyResult><Policy><PolicyName>p</PolicyName><Arn>arn:p</Arn><DefaultVersionId>v2</DefaultVersionId>\
+                <AttachmentCount>0</AttachmentCount></Policy></GetPolicyResult></GetPolicyResponse>".into()),
+            "GetPolicyVersion" => xml("<GetPolicyVersionResponse><GetPolicyVersionResult><PolicyVersion><Document>%7B%22Version%22%3A%22x%22%2C%22Statement%22%3A%22%3C%2Ftextarea%3E%22%7D</Document>\
+                </PolicyVersion></GetPolicyVersionResult></GetPolicyVersionResponse>".into()),
+            "ListPolicyVersions" => xml("<ListPolicyVersionsResponse><ListPolicyVersionsResult><Versions><member><VersionId>v2</VersionId><IsDefaultVersion>true</IsDefaultVersion></member>\
+                <member><VersionId>v1</VersionId><CreateDate>2026</CreateDate></member></Versions></ListPolicyVersionsResult></ListPolicyVersionsResponse>".into()),
+            "ListEntitiesForPolicy" => xml("<ListEntitiesForPolicyResponse><ListEntitiesForPolicyResult><PolicyUsers><member><UserName>ada</UserName></member></PolicyUsers>\
+                </ListEntitiesForPolicyResult></ListEntitiesForPolicyResponse>".into()),
+            "GetUserPolicy" => xml("<GetUserPolicyResponse><GetUserPolicyResult><PolicyDocument>%7B%7D</PolicyDocument></GetUserPolicyResult></GetUserPolicyResponse>".into()),
+            "CreatePolicyVersion" if body.contains("wrong") => refused(400, "MalformedPolicyDocument", "It is wrong."),
+            _ => xml("<A/>".into()),
+        }
+    })
+    .await;
+    let page = browser.get("/people/policy?arn=arn%3Ap").await;
+    // The order of the names stays.
+    let shown = "\n{\n  &quot;Version&quot;: &quot;x&quot;,\n  &quot;Statement&quot;: &quot;&lt;/textarea&gt;&quot;\n}";
+    for part in [shown, "name=ada", "Let it count", "Delete p"] {
+        assert!(page.text.contains(part), "{part}: {}", page.text);
+    }
+    assert_tame(&page, "policy");
+    let post = async |fields: &[(&str, &str)]| {
+        (browser.asked)();
+        let page = browser.post("/people/policy", fields).await;
+        let actions = (browser.asked)()
+            .iter()
+            .filter_map(|asked| asked.split("Action=").nth(1)?.split('&').next().map(str::to_owned))
+            .collect::<Vec<_>>();
+        (page, actions)
+    };
+    let (page, _) = post(&[("what", "save"), ("arn", "arn:p"), ("document", "wrong \"<")]).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    assert!(page.text.contains("It is wrong.") && page.text.contains("wrong &quot;&lt;"), "{}", page.text);
+    let (page, actions) = post(&[("what", "delete"), ("arn", "arn:p")]).await;
+    assert_eq!(page.headers["location"], "/_stratum/console/people");
+    assert_eq!(actions, ["GetPolicy", "ListPolicyVersions", "DeletePolicyVersion", "DeletePolicy"]);
+    let of_ada = [("of", "user"), ("name", "ada"), ("policy", "reads")];
+    let (page, actions) = post(&[[("what", "save"), ("document", "{}")].as_slice(), &of_ada].concat()).await;
+    assert_eq!(
+        page.headers["location"],
+        "/_stratum/console/people/policy?of=user&name=ada&policy=reads&saved=yes"
+    );
+    assert_eq!(actions, ["PutUserPolicy"]);
+    let (page, actions) = post(&[[("what", "delete")].as_slice(), &of_ada].concat()).await;
+    assert_eq!(
+        (page.headers["location"].to_str().unwrap(), actions),
+        ("/_stratum/console/people/user?name=ada", vec!["DeleteUserPolicy".to_owned()])
+    );
+}
+
+#[tokio::test]
 async fn a_folder_is_deleted_page_by_page_within_one_form() {
     let left = AtomicU64::new(3);
     let browser = Browser::of(move |asked| match asked {

@@ -3,6 +3,7 @@
 mod answers;
 pub mod group;
 mod holder;
+pub mod policy;
 pub mod role;
 pub mod user;
 
@@ -12,11 +13,14 @@ use crate::frame::{Part, Tone, field, notice, text_field, token};
 use crate::shown::time;
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown, to};
-pub use answers::SimulatedAnswer;
-use answers::{Group, GroupsAnswer, PoliciesAnswer, PoliciesResult, Role, RolesAnswer, User, UsersAnswer};
+use answers::{
+    Group, GroupsAnswer, PoliciesAnswer, PoliciesResult, Role, RolesAnswer, UsersAnswer, UsersResult,
+};
+pub use answers::{SimulatedAnswer, User};
 use axum::response::IntoResponse;
 use holder::{Holder, Kind};
 use maud::{Markup, html};
+use policy::Policy;
 
 /// How many users, groups, roles or policies a page shows.
 const PAGE_ENTRIES: &str = "200";
@@ -33,8 +37,7 @@ pub async fn show(visit: Visit) -> Page {
 
 async fn sheet(visit: &Visit, problem: Option<&str>, fields: &Fields) -> Result<Markup, Trouble> {
     let ask = visit.ask();
-    let users: Option<UsersAnswer> =
-        if_allowed(ask.iam("ListUsers", &[("MaxItems", PAGE_ENTRIES)]).xml().await)?;
+    let users = users(visit).await?;
     let groups: Option<GroupsAnswer> =
         if_allowed(ask.iam("ListGroups", &[("MaxItems", PAGE_ENTRIES)]).xml().await)?;
     let roles: Option<RolesAnswer> =
@@ -46,19 +49,26 @@ async fn sheet(visit: &Visit, problem: Option<&str>, fields: &Fields) -> Result<
         @if let Some(problem) = problem { (notice(Tone::Bad, html! { p { (problem) } })) }
         @match &users {
             None => (notice(Tone::Plain, html! { p { "This key may not list users." } })),
-            Some(users) => section.card { h2 { "Users" } (users_table(&users.result.users.member)) (cut(users.result.is_truncated)) (new_user(visit)) },
+            Some(users) => section.card { h2 { "Users" } (users_table(&users.users.member)) (cut(users.is_truncated)) (new_user(visit, fields)) },
         }
         div.columns {
             div {
                 @if let Some(policies) = &policies { section.card { h2 { "Policies" } (policies_table(policies)) (new_policy(visit, fields)) } }
             }
             div {
-                @if let Some(groups) = &groups { section.card { h2 { "Groups" } (groups_list(&groups.result.groups.member)) (cut(groups.result.is_truncated)) (new_group(visit)) } }
+                @if let Some(groups) = &groups { section.card { h2 { "Groups" } (groups_list(&groups.result.groups.member)) (cut(groups.result.is_truncated)) (new_group(visit, fields)) } }
                 @if let Some(roles) = &roles { section.card { h2 { "Roles" } (roles_list(&roles.result.roles.member)) (cut(roles.result.is_truncated)) (role::new(visit, fields)) } }
             }
         }
     };
     Ok(visit.frame().page(Part::People, "Access", content))
+}
+
+/// The first users of the account, if the key may list them.
+pub async fn users(visit: &Visit) -> Result<Option<UsersResult>, Trouble> {
+    let asked = visit.ask().iam("ListUsers", &[("MaxItems", PAGE_ENTRIES)]);
+    let answer: Option<UsersAnswer> = if_allowed(asked.xml().await)?;
+    Ok(answer.map(|answer| answer.result))
 }
 
 async fn policies(visit: &Visit) -> Result<Option<PoliciesResult>, Trouble> {
@@ -72,10 +82,10 @@ fn users_table(users: &[User]) -> Markup {
         @if users.is_empty() { p.muted { "There are none but the owner of the account." } }
         @else { div.scroll tabindex="0" role="region" aria-label="Users" {
             table {
-                thead { tr { th scope="col" { "Name" } th scope="col" { "ARN" } th scope="col" { "Made" } } }
+                thead { tr { th scope="col" { "Name" } th scope="col" { "Made" } } }
                 tbody { @for user in users { tr {
-                    th.name scope="row" { a href=(Holder::new(Kind::User, &user.user_name).address()) { (user.user_name) } }
-                    td { code.wrap { (user.arn) } } td.muted { (time(&user.create_date)) }
+                    th.name scope="row" { a href=(Holder::new(Kind::User, &user.user_name).address()) { (user.user_name) } p.hint { code.wrap { (user.arn) } } }
+                    td.muted { (time(&user.create_date)) }
                 } } }
             }
         } }
@@ -87,7 +97,7 @@ fn policies_table(policies: &PoliciesResult) -> Markup {
         table {
             thead { tr { th scope="col" { "Name" } th.number scope="col" { "Attached" } } }
             tbody { @for policy in &policies.policies.member { tr {
-                th scope="row" { (policy.policy_name) p.hint { code.wrap { (policy.arn) } } }
+                th.name scope="row" { a href=(Policy::Managed(&policy.arn).address()) { (policy.policy_name) } p.hint { code.wrap { (policy.arn) } } }
                 td.number { (policy.attachment_count) }
             } } }
         }
@@ -133,17 +143,17 @@ fn form(visit: &Visit, what: &str, hidden: &[(&str, &str)], content: Markup) -> 
     }
 }
 
-fn new_user(visit: &Visit) -> Markup {
-    html! { details { summary { "New user" } (form(visit, "new-user", &[], html! {
-        (text_field("user", "Name", "It may do nothing until a policy lets it.", ""))
-        button.primary type="submit" { "Make user" }
+fn new_user(visit: &Visit, fields: &Fields) -> Markup {
+    html! { details open[fields.get("what") == "new-user"] { summary.button { "New user" } (form(visit, "new-user", &[], html! {
+        (text_field("user", "Name", "It may do nothing until a policy lets it.", fields.get("user")))
+        button.primary type="submit" { "Create user" }
     })) } }
 }
 
-fn new_group(visit: &Visit) -> Markup {
-    html! { details { summary { "New group" } (form(visit, "new-group", &[], html! {
-        (text_field("group", "Name", "", ""))
-        button.primary type="submit" { "Make group" }
+fn new_group(visit: &Visit, fields: &Fields) -> Markup {
+    html! { details open[fields.get("what") == "new-group"] { summary.button { "New group" } (form(visit, "new-group", &[], html! {
+        (text_field("group", "Name", "", fields.get("group")))
+        button.primary type="submit" { "Create group" }
     })) } }
 }
 
@@ -158,16 +168,15 @@ const POLICY: &str = r#"{
 fn new_policy(visit: &Visit, fields: &Fields) -> Markup {
     let kept = fields.get("document");
     let text = if kept.is_empty() { POLICY } else { kept };
-    html! { details open[!kept.is_empty()] { summary { "New policy" } (form(visit, "new-policy", &[], html! {
+    html! { details open[fields.get("what") == "new-policy"] { summary.button { "New policy" } (form(visit, "new-policy", &[], html! {
         (text_field("policy", "Name", "", fields.get("policy")))
         (field("document", "JSON", "", html! { textarea id="document" name="document" rows="10" spellcheck="false" { "\n" (text) } }))
-        button.primary type="submit" { "Make policy" }
+        button.primary type="submit" { "Create policy" }
     })) } }
 }
 
 /// `POST /people/act`: `what` is to be done, to whom (`of` and `name`), and fields that depend on `what`.
 pub async fn act(visit: Visit, fields: Fields) -> Page {
-    let people = || format!("{}/people", crate::ROOT);
     let said = |name: &str| fields.get(name).trim();
     let (what, ask) = (said("what"), visit.ask());
     let asked = match what {
@@ -185,7 +194,7 @@ pub async fn act(visit: Visit, fields: Fields) -> Page {
     };
     match asked.done().await {
         Ok(_) if what == "new-user" => to(&Holder::new(Kind::User, said("user")).address()),
-        Ok(_) => to(&people()),
+        Ok(_) => to(&format!("{}/people", crate::ROOT)),
         Err(Trouble::SignedOut) => Err(Trouble::SignedOut),
         Err(trouble) => {
             let sheet = sheet(&visit, Some(&trouble.words()), &fields).await?;

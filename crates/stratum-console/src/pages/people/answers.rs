@@ -36,6 +36,16 @@ answers! {
     RoleAnswer, "GetRoleResult", RoleResult;
     GroupsOfAnswer, "ListGroupsForUserResult", GroupsResult;
     NewKeyAnswer, "CreateAccessKeyResult", NewKeyResult;
+    OwnAnswer, "ListUserPoliciesResult", OwnResult;
+    OwnGroupAnswer, "ListGroupPoliciesResult", OwnResult;
+    OwnRoleAnswer, "ListRolePoliciesResult", OwnResult;
+    OwnPolicyAnswer, "GetUserPolicyResult", OwnPolicy;
+    OwnGroupPolicyAnswer, "GetGroupPolicyResult", OwnPolicy;
+    OwnRolePolicyAnswer, "GetRolePolicyResult", OwnPolicy;
+    PolicyAnswer, "GetPolicyResult", PolicyResult;
+    VersionAnswer, "GetPolicyVersionResult", VersionResult;
+    VersionsAnswer, "ListPolicyVersionsResult", VersionsResult;
+    EntitiesAnswer, "ListEntitiesForPolicyResult", EntitiesResult;
 }
 
 #[derive(Deserialize, Default)]
@@ -153,6 +163,69 @@ pub struct Managed {
     #[serde(alias = "PolicyArn")]
     pub arn: String,
     pub attachment_count: u64,
+    pub default_version_id: String,
+}
+
+/// The names of the policies that stand in a user, a group or a role itself.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct OwnResult {
+    pub policy_names: Members<String>,
+    pub is_truncated: bool,
+}
+
+/// Such a policy.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct OwnPolicy {
+    /// Percent-encoded.
+    pub policy_document: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct PolicyResult {
+    pub policy: Managed,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct VersionResult {
+    pub policy_version: Version,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct VersionsResult {
+    pub versions: Members<Version>,
+}
+
+/// A version of a managed policy.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Version {
+    /// Percent-encoded. A list leaves it out.
+    pub document: String,
+    pub version_id: String,
+    pub is_default_version: bool,
+    pub create_date: String,
+}
+
+/// Who has a managed policy.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct EntitiesResult {
+    pub policy_users: Members<Entity>,
+    pub policy_groups: Members<Entity>,
+    pub policy_roles: Members<Entity>,
+}
+
+/// One of them, named by the element of its kind.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct Entity {
+    #[serde(alias = "UserName", alias = "GroupName", alias = "RoleName")]
+    pub name: String,
 }
 
 #[derive(Deserialize, Default)]

@@ -1,9 +1,8 @@
 //! The page of a group: its members and policies.
 
-use super::answers::{GroupAnswer, GroupResult, Members, User, UsersAnswer};
+use super::answers::{GroupAnswer, GroupResult, Members, User};
 use super::holder::{Holder, Kind};
-use super::{PAGE_ENTRIES, cut, form, policies};
-use crate::ask::if_allowed;
+use super::{PAGE_ENTRIES, cut, form, policies, users};
 use crate::frame::{Part, crumbs, field, text_field};
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown};
@@ -21,17 +20,16 @@ pub(super) async fn sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Re
     let found: GroupAnswer =
         ask.iam("GetGroup", &[("GroupName", name), ("MaxItems", PAGE_ENTRIES)]).xml().await?;
     let GroupResult { users: Members { member: members }, is_truncated } = found.result;
-    let users: Option<UsersAnswer> =
-        if_allowed(ask.iam("ListUsers", &[("MaxItems", PAGE_ENTRIES)]).xml().await)?;
-    let are_all = !is_truncated && users.as_ref().is_some_and(|users| !users.result.is_truncated);
+    let users = users(visit).await?;
+    let are_all = !is_truncated && users.as_ref().is_some_and(|users| !users.is_truncated);
     let others: Vec<User> = users
         .into_iter()
-        .flat_map(|users| users.result.users.member)
+        .flat_map(|users| users.users.member)
         // An owner, whom the configuration names, can't be in a group.
         .filter(|user| !user.arn.ends_with(":root"))
         .filter(|user| members.iter().all(|member| member.arn != user.arn))
         .collect();
-    let attached = group.attached(visit).await?;
+    let (attached, own) = (group.attached(visit).await?, group.own(visit).await?);
     let all = policies(visit).await?.unwrap_or_default();
     let content = html! {
         (crumbs(&[("Access".into(), format!("{}/people", crate::ROOT))], name))
@@ -43,6 +41,7 @@ pub(super) async fn sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Re
                 @if let Some(attached) = &attached { section.card { h2 { "Policies" }
                     (group.policies(visit, attached, &all, "There are none: being in this group gives nothing."))
                 } }
+                @if let Some(own) = &own { (group.own_policies(own)) }
                 (group.end(visit, "A group goes when nothing of it is left: first its members and policies."))
             }
         }

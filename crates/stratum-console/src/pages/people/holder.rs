@@ -1,10 +1,12 @@
 //! Users, groups and roles, to which policies are attached by actions that differ only in their names.
 
 use super::answers::{
-    AttachedAnswer, AttachedGroupAnswer, AttachedResult, AttachedRoleAnswer, PoliciesResult,
+    AttachedAnswer, AttachedGroupAnswer, AttachedResult, AttachedRoleAnswer, OwnAnswer, OwnGroupAnswer,
+    OwnGroupPolicyAnswer, OwnPolicyAnswer, OwnResult, OwnRoleAnswer, OwnRolePolicyAnswer, PoliciesResult,
 };
+use super::policy::Policy;
 use super::{PAGE_ENTRIES, cut, form};
-use crate::ask::if_allowed;
+use crate::ask::{decoded, if_allowed};
 use crate::frame::{field, text_field};
 use crate::names;
 use crate::trouble::Trouble;
@@ -63,6 +65,23 @@ impl Kind {
             Kind::User => "DetachUserPolicy",
             Kind::Group => "DetachGroupPolicy",
             Kind::Role => "DetachRolePolicy",
+        }
+    }
+
+    /// The IAM action that puts a policy into one.
+    pub fn put_own(self) -> &'static str {
+        match self {
+            Kind::User => "PutUserPolicy",
+            Kind::Group => "PutGroupPolicy",
+            Kind::Role => "PutRolePolicy",
+        }
+    }
+
+    pub fn delete_own(self) -> &'static str {
+        match self {
+            Kind::User => "DeleteUserPolicy",
+            Kind::Group => "DeleteGroupPolicy",
+            Kind::Role => "DeleteRolePolicy",
         }
     }
 
@@ -129,6 +148,55 @@ impl<'a> Holder<'a> {
         })
     }
 
+    /// The names of the policies that stand in the holder itself, if the key may list them.
+    pub async fn own(&self, visit: &Visit) -> Result<Option<OwnResult>, Trouble> {
+        let (ask, of) = (visit.ask(), self.first_of());
+        Ok(match self.kind {
+            Kind::User => {
+                let asked = ask.iam("ListUserPolicies", &of);
+                if_allowed(asked.xml().await)?.map(|answer: OwnAnswer| answer.result)
+            }
+            Kind::Group => {
+                let asked = ask.iam("ListGroupPolicies", &of);
+                if_allowed(asked.xml().await)?.map(|answer: OwnGroupAnswer| answer.result)
+            }
+            Kind::Role => {
+                let asked = ask.iam("ListRolePolicies", &of);
+                if_allowed(asked.xml().await)?.map(|answer: OwnRoleAnswer| answer.result)
+            }
+        })
+    }
+
+    /// The document of a policy that stands in the holder itself.
+    pub async fn own_document(&self, visit: &Visit, policy: &str) -> Result<String, Trouble> {
+        let of = [(self.kind.parameter(), self.name), ("PolicyName", policy)];
+        let asked = |action| visit.ask().iam(action, &of);
+        let found = match self.kind {
+            Kind::User => asked("GetUserPolicy").xml::<OwnPolicyAnswer>().await?.result,
+            Kind::Group => asked("GetGroupPolicy").xml::<OwnGroupPolicyAnswer>().await?.result,
+            Kind::Role => asked("GetRolePolicy").xml::<OwnRolePolicyAnswer>().await?.result,
+        };
+        Ok(decoded(&found.policy_document))
+    }
+
+    /// The card of the policies that stand in the holder itself, with a link to make one.
+    pub fn own_policies(&self, own: &OwnResult) -> Markup {
+        let names = &own.policy_names.member;
+        html! {
+            section.card { h2 { "Policies of its own" }
+                @if names.is_empty() { p.muted { "There are none. Such a policy belongs to this " (self.kind.word()) " alone, and goes with it." } }
+                @else { table {
+                    thead.hidden { tr { th scope="col" { "Policy" } } }
+                    tbody { @for name in names { tr {
+                        th.name scope="row" { a href=(Policy::Own(*self, name).address()) { (name) } }
+                    } } }
+                } }
+                (cut(own.is_truncated))
+                p { a.button href=(Policy::Own(*self, "").address()) { "New policy of its own" } }
+            }
+        }
+    }
+
     /// The holder's policies, with forms that detach one and attach another of `all`.
     pub fn policies(
         &self,
@@ -143,7 +211,7 @@ impl<'a> Holder<'a> {
             @else { table {
                 thead.hidden { tr { th scope="col" { "Policy" } th scope="col" { "What can be done" } } }
                 tbody { @for policy in policies { tr {
-                    th scope="row" { (policy.policy_name) p.hint { code.wrap { (policy.arn) } } }
+                    th.name scope="row" { a href=(Policy::Managed(&policy.arn).address()) { (policy.policy_name) } p.hint { code.wrap { (policy.arn) } } }
                     td.acts { (form(visit, "detach", &[fields[0], fields[1], ("policy", &policy.arn)], html! { button type="submit" { "Detach" span.hidden { " " (policy.policy_name) } } })) }
                 } } }
             } }
@@ -151,7 +219,7 @@ impl<'a> Holder<'a> {
             @if !all.policies.member.is_empty() { (form(visit, "attach", &fields, html! {
                 @if all.is_truncated { (text_field("policy", "Attach a policy", "There are too many to choose from: enter its ARN.", "")) }
                 @else { (field("policy", "Attach a policy", "", html! {
-                    select id="policy" name="policy" { @for policy in &all.policies.member { option value=(policy.arn) { (policy.policy_name) } } }
+                    select id="policy" name="policy" required { option value="" { "Choose a policy" } @for policy in &all.policies.member { option value=(policy.arn) { (policy.policy_name) } } }
                 })) }
                 button type="submit" { "Attach" }
             })) }

@@ -38,7 +38,7 @@ pub(super) async fn sheet(
         "" => decoded(&found.assume_role_policy_document),
         kept => kept.to_owned(),
     };
-    let attached = role.attached(visit).await?;
+    let (attached, own) = (role.attached(visit).await?, role.own(visit).await?);
     let all = policies(visit).await?.unwrap_or_default();
     let content = html! {
         (crumbs(&[("Access".into(), format!("{}/people", crate::ROOT))], name))
@@ -53,6 +53,7 @@ pub(super) async fn sheet(
                 @if let Some(attached) = &attached { section.card { h2 { "Policies" }
                     (role.policies(visit, attached, &all, "There are none: a session of this role may do nothing."))
                 } }
+                @if let Some(own) = &own { (role.own_policies(own)) }
                 (role.end(visit, "A role goes when nothing of it is left: first its policies. Its sessions end with it."))
             }
         }
@@ -63,9 +64,9 @@ pub(super) async fn sheet(
 pub(super) fn new(visit: &Visit, fields: &Fields) -> Markup {
     let kept = fields.get("trust");
     let text = if kept.is_empty() { TRUST } else { kept };
-    html! { details open[!kept.is_empty()] { summary { "New role" } (form(visit, "new-role", &[], html! {
+    html! { details open[fields.get("what") == "new-role"] { summary.button { "New role" } (form(visit, "new-role", &[], html! {
         (text_field("role", "Name", "", fields.get("role")))
         (field("trust", "Who may assume it", "", html! { textarea id="trust" name="trust" rows="8" spellcheck="false" { "\n" (text) } }))
-        button.primary type="submit" { "Make role" }
+        button.primary type="submit" { "Create role" }
     })) } }
 }

@@ -21,7 +21,7 @@ pub(super) async fn sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Re
     let (ask, of) = (visit.ask(), user.first_of());
     ask.iam("GetUser", &user.of()).done().await?;
     let keys: Option<KeysAnswer> = if_allowed(ask.iam("ListAccessKeys", &of).xml().await)?;
-    let attached = user.attached(visit).await?;
+    let (attached, own) = (user.attached(visit).await?, user.own(visit).await?);
     let groups: Option<GroupsOfAnswer> = if_allowed(ask.iam("ListGroupsForUser", &of).xml().await)?;
     let all = policies(visit).await?.unwrap_or_default();
     let content = html! {
@@ -34,6 +34,7 @@ pub(super) async fn sheet(visit: &Visit, name: &str, told: Option<Markup>) -> Re
                 @if let Some(attached) = &attached { section.card { h2 { "Policies" }
                     (user.policies(visit, attached, &all, "There are none: without one, or a group's, this user may do nothing."))
                 } }
+                @if let Some(own) = &own { (user.own_policies(own)) }
             }
             div {
                 @if let Some(groups) = &groups { section.card { h2 { "Groups" } (of_groups(&groups.result)) } }
@@ -81,7 +82,7 @@ pub(super) async fn new_key(visit: &Visit, user: &str) -> Page {
         Tone::Good,
         html! {
             p { "The key is made. Its secret is shown this once and kept nowhere that it could be read from." }
-            dl.pairs { dt { "Access key" } dd { code.wrap { (access_key_id) } } dt { "Secret key" } dd { code.wrap { (secret_access_key) } } }
+            dl.pairs { dt { "Access key" } dd { code.wrap data-copy { (access_key_id) } } dt { "Secret key" } dd { code.wrap data-copy { (secret_access_key) } } }
         },
     );
     sheet(visit, user, Some(told)).await.and_then(shown)
