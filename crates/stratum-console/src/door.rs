@@ -126,6 +126,9 @@ pub trait Door: Send + Sync + 'static {
 
     fn sessions(&self) -> Arc<dyn SessionKeeper>;
 
+    /// The names of the webhooks that buckets may send notifications to. S3 tells of each name whether it is one.
+    fn webhooks(&self) -> Vec<String>;
+
     /// Milliseconds of Unix time.
     fn now(&self) -> u64;
 

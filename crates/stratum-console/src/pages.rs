@@ -76,6 +76,7 @@ pub fn routes() -> Router<Arc<Console>> {
         .route(at!("/b/{bucket}/tiers"), page(tiers::map))
         .route(at!("/b/{bucket}/settings"), page(settings::show).merge(action(settings::set)))
         .route(at!("/b/{bucket}/settings/{item}"), page(settings::edit).merge(action(settings::save)))
+        .route(at!("/b/{bucket}/settings/{item}/form"), action(settings::fill))
         .route(at!("/b/{bucket}/settings/{item}/remove"), action(settings::remove))
         .route(at!("/b/{bucket}/test-policy"), action(settings::test))
         .route(at!("/store"), page(store::show))

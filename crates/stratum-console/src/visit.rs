@@ -69,6 +69,11 @@ impl Visit {
         self.console.door.monotonic()
     }
 
+    /// The names of the webhooks that buckets may send notifications to.
+    pub fn webhooks(&self) -> Vec<String> {
+        self.console.door.webhooks()
+    }
+
     /// The host as the browser names it.
     pub fn host(&self) -> &str {
         host(&self.headers)

@@ -101,6 +101,10 @@ impl<F: Fn(&str, &str) -> Response<Body> + Send + Sync + 'static> Door for Scrip
         self.sessions.clone()
     }
 
+    fn webhooks(&self) -> Vec<String> {
+        vec!["ci".into(), HOSTILE[0].into()]
+    }
+
     /// The clock was set back by as much as time has passed.
     fn now(&self) -> u64 {
         1_795_961_109_000 - self.monotonic()
@@ -753,6 +757,119 @@ async fn requests_that_failed_are_shown_as_text() {
     assert!(page.text.contains("heal failed 2 times"), "{}", page.text);
     assert!(page.text.contains("counted 40 seconds ago"), "{}", page.text);
     assert_tame(&page, "failures");
+}
+
+/// A list of one user, ada.
+const USERS: &str = "<ListUsersResponse><ListUsersResult><Users><member><UserName>ada</UserName><Arn>arn:aws:iam::root:user/ada</Arn>\
+    </member></Users></ListUsersResult></ListUsersResponse>";
+
+#[tokio::test]
+async fn a_question_of_rights_is_answered_or_stays_in_its_form() {
+    let browser = Browser::asked_with(|asked, body| match body {
+        body if body.starts_with("Action=ListUsers") => xml(USERS.into()),
+        body if body.contains("user%2Fgone") => {
+            let text = "<ErrorResponse><Error><Code>NoSuchEntity</Code><Message>The user gone cannot be found.</Message></Error></ErrorResponse>";
+            Response::builder().status(404).body(Body::from(text)).unwrap()
+        }
+        body if body.starts_with("Action=Simulate") => refused(403, "AccessDenied", "no"),
+        _ if asked.contains("?policy") => refused(404, "NoSuchBucketPolicy", "There is none."),
+        _ => xml("<A/>".into()),
+    })
+    .await;
+    let ask = async |who: &str, arn: &str| {
+        let fields =
+            [("who", who), ("arn", arn), ("action", "s3:GetObject"), ("key", "\"<k"), ("source", "")];
+        browser.post("/b/media/test-policy", &fields).await
+    };
+    for (who, arn, status, words) in [
+        ("*", "", StatusCode::OK, "This bucket has no policy"),
+        ("arn:aws:iam::root:user/ada", "", StatusCode::OK, "This bucket has no policy"),
+        ("another", "arn:aws:iam::root:user/gone", StatusCode::NOT_FOUND, "The user gone cannot be found."),
+        ("another", "nonsense", StatusCode::BAD_REQUEST, "is named by an ARN"),
+        ("another", "ada", StatusCode::BAD_REQUEST, "is named by an ARN"),
+    ] {
+        let page = ask(who, arn).await;
+        assert_eq!(page.status, status, "{who} {arn}: {}", page.text);
+        let chosen = format!(r#"<option value="{who}" selected"#);
+        for part in [words, r#"value="&quot;&lt;k""#, &chosen, arn] {
+            assert!(page.text.contains(part), "{part}: {}", page.text);
+        }
+        assert_tame(&page, who);
+    }
+    let page = browser.get("/b/media/settings/policy").await;
+    assert!(page.text.contains(">ada</option>") && !page.text.contains("iam:CreateUser"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_form_changes_one_rule_and_leaves_the_others_as_they_are_written() {
+    const RULE: &str = "<Rule><ID>a</ID><Filter><Tag><Key>k</Key><Value> v </Value></Tag></Filter><Status>Enabled</Status>\
+        <Expiration><Days>3</Days></Expiration></Rule>";
+    const OTHER: &str = "<Rule><ID>b</ID><Unheard>of</Unheard></Rule>";
+    let browser = Browser::of(|asked| match asked {
+        asked if asked.starts_with("GET") && asked.contains("?lifecycle") => Response::builder()
+            .header("x-amz-transition-default-minimum-object-size", "varies_by_storage_class")
+            .body(Body::from(format!(
+                "<LifecycleConfiguration xmlns=\"x\">{RULE}{OTHER}</LifecycleConfiguration>"
+            )))
+            .unwrap(),
+        _ => Response::new(Body::empty()),
+    })
+    .await;
+    let page = browser.get("/b/media/settings/lifecycle").await;
+    assert!(page.text.contains("Deleted 3 days since it was written."), "{}", page.text);
+    assert_tame(&page, "lifecycle");
+    let put = async |fields: &[(&str, &str)]| {
+        (browser.asked)();
+        let page = browser.post("/b/media/settings/lifecycle/form", fields).await;
+        (page, (browser.asked)().pop().unwrap())
+    };
+    let (page, asked) = put(&[("prefix", "<tmp>"), ("expire", "30")]).await;
+    assert_eq!(page.headers["location"], "/_stratum/console/b/media/settings/lifecycle?saved=yes");
+    let added = "<Rule><Status>Enabled</Status><Filter><Prefix>&lt;tmp&gt;</Prefix></Filter><Expiration><Days>30</Days></Expiration></Rule>";
+    let whole =
+        format!("PUT /media?lifecycle <LifecycleConfiguration>{RULE}{OTHER}{added}</LifecycleConfiguration>");
+    assert_eq!(asked, whole);
+    let (_, asked) = put(&[("remove", "a")]).await;
+    assert_eq!(
+        asked,
+        format!("PUT /media?lifecycle <LifecycleConfiguration>{OTHER}</LifecycleConfiguration>")
+    );
+    for wrong in [vec![("remove", "c")], vec![("prefix", "\"<"), ("expire", "soon")], vec![("prefix", "\"<")]]
+    {
+        let (page, asked) = put(&wrong).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{wrong:?}");
+        assert!(asked.starts_with("GET"), "{asked}");
+        assert!(wrong[0].0 == "remove" || page.text.contains("&quot;&lt;"), "{}", page.text);
+        assert_tame(&page, "refused");
+    }
+}
+
+#[tokio::test]
+async fn webhooks_are_told_by_a_form() {
+    let browser = Browser::of(|asked| match asked.starts_with("GET") {
+        true => xml("<NotificationConfiguration/>".into()),
+        false => Response::new(Body::empty()),
+    })
+    .await;
+    let page = browser.get("/b/media/settings/notifications").await;
+    assert!(page.text.contains("Nobody is told") && page.text.contains(">ci</option>"), "{}", page.text);
+    assert_tame(&page, "notifications");
+    (browser.asked)();
+    let fields = [
+        ("webhook", "ci"),
+        ("event", "s3:ObjectCreated:*"),
+        ("event", "s3:ObjectRemoved:*"),
+        ("suffix", ".jpg"),
+    ];
+    browser.post("/b/media/settings/notifications/form", &fields).await;
+    let rule = "<Queue>arn:aws:sqs:us-east-1::ci</Queue><Event>s3:ObjectCreated:*</Event><Event>s3:ObjectRemoved:*</Event>\
+        <Filter><S3Key><FilterRule><Name>suffix</Name><Value>.jpg</Value></FilterRule></S3Key></Filter>";
+    let whole = format!(
+        "PUT /media?notification <NotificationConfiguration><QueueConfiguration>{rule}</QueueConfiguration></NotificationConfiguration>"
+    );
+    assert_eq!((browser.asked)().pop().unwrap(), whole);
+    let page = browser.post("/b/media/settings/notifications/form", &[("webhook", "ci")]).await;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]

@@ -219,6 +219,10 @@ impl Door for Inside {
         self.store.console_sessions.clone()
     }
 
+    fn webhooks(&self) -> Vec<String> {
+        self.store.settings.webhooks.iter().cloned().collect()
+    }
+
     fn now(&self) -> u64 {
         self.store.clock.now()
     }

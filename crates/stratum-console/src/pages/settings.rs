@@ -1,9 +1,10 @@
 //! The settings of a bucket: a few by forms, the rest as S3's configuration documents.
 
 mod document;
+mod forms;
 mod tester;
 
-pub use document::{edit, remove, save};
+pub use document::{edit, fill, remove, save};
 pub use tester::test;
 
 use crate::ask::{Ask, Tagging, Versioning, if_allowed, if_there};
@@ -94,7 +95,7 @@ async fn sheet(visit: &Visit, tried: Option<&Tried<'_>>) -> Result<Markup, Troub
         div.columns {
             div {
                 section.card { h2 { "Documents" } (documents_table(bucket, &states)) }
-                section.card { h2 { "Delete this bucket" } (deletion(visit)) }
+                section.card { h2 { "Delete this bucket" } (deletion(visit)) (emptying(visit, versioning.as_ref().is_some_and(|versioning| !versioning.status.is_empty()))) }
             }
             div {
                 @if let Some(versioning) = &versioning { section.card { h2 { "Versions" } (versions_form(visit, &versioning.status)) } }
@@ -226,6 +227,18 @@ fn deletion(visit: &Visit) -> Markup {
             (checkbox("sure", &format!("Delete {}", visit.bucket), "", false))
             button.danger type="submit" { "Delete the bucket" }
         }))
+    }
+}
+
+/// The form that deletes all that is in the bucket, which the next page asks about once more.
+fn emptying(visit: &Visit, has_versions: bool) -> Markup {
+    html! {
+        form method="post" action=(names::of_bucket(&visit.bucket, "/delete")) {
+            (token(&visit.session))
+            input type="hidden" name="folder" value="";
+            @if has_versions { input type="hidden" name="with-versions" value="yes"; }
+            button type="submit" { "Empty the bucket" @if has_versions { ", with all versions" } }
+        }
     }
 }
 

@@ -1,12 +1,14 @@
-//! A bucket's configuration documents, edited as text. When one is saved, the server says what is wrong with it, and
-//! this page looks for the line.
+//! A bucket's configuration documents, edited by a form where there is one, or as text. When a text is saved, the
+//! server says what is wrong with it, and this page looks for the line.
 
 mod layout;
 
-use crate::ask::if_there;
+use crate::ask::{if_allowed, if_there};
 use crate::form::Fields;
 use crate::frame::{Part, Tone, crumbs, field, notice, token};
 use crate::names;
+use crate::pages::indent::indented;
+use crate::pages::settings::forms::{Filled, Form, Made};
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown, to};
 use axum::response::IntoResponse;
@@ -25,6 +27,7 @@ pub struct Document {
     query: &'static str,
     /// Whether S3 has a request that deletes it. Otherwise it is taken away by putting an empty one.
     is_deleted: bool,
+    form: Option<Form>,
     example: &'static str,
 }
 
@@ -42,6 +45,7 @@ pub const DOCUMENTS: [Document; 9] = [
         hint: "Who may do what with the bucket and what is in it.",
         query: "policy",
         is_deleted: true,
+        form: None,
         example: r#"{
   "Version": "2012-10-17",
   "Statement": [
@@ -61,6 +65,7 @@ pub const DOCUMENTS: [Document; 9] = [
         hint: "What expires, and what moves to another class.",
         query: "lifecycle",
         is_deleted: true,
+        form: Some(Form::Lifecycle),
         example: r#"<LifecycleConfiguration>
   <Rule>
     <ID>clean-up</ID>
@@ -77,6 +82,7 @@ pub const DOCUMENTS: [Document; 9] = [
         hint: "Which webhooks are told of what happens here.",
         query: "notification",
         is_deleted: false,
+        form: Some(Form::Notifications),
         example: r#"<NotificationConfiguration>
   <QueueConfiguration>
     <Id>new-files</Id>
@@ -91,6 +97,7 @@ pub const DOCUMENTS: [Document; 9] = [
         hint: "Which web pages may use the bucket.",
         query: "cors",
         is_deleted: true,
+        form: None,
         example: r#"<CORSConfiguration>
   <CORSRule>
     <AllowedOrigin>https://app.example.com</AllowedOrigin>
@@ -106,6 +113,7 @@ pub const DOCUMENTS: [Document; 9] = [
         hint: "Its pages, where the server serves websites.",
         query: "website",
         is_deleted: true,
+        form: None,
         example: r#"<WebsiteConfiguration>
   <IndexDocument><Suffix>index.html</Suffix></IndexDocument>
   <ErrorDocument><Key>404.html</Key></ErrorDocument>
@@ -117,6 +125,7 @@ pub const DOCUMENTS: [Document; 9] = [
         hint: "What is refused or ignored of what would let everybody in.",
         query: "publicAccessBlock",
         is_deleted: true,
+        form: Some(Form::PublicAccess),
         example: r#"<PublicAccessBlockConfiguration>
   <BlockPublicAcls>true</BlockPublicAcls>
   <IgnorePublicAcls>true</IgnorePublicAcls>
@@ -130,6 +139,7 @@ pub const DOCUMENTS: [Document; 9] = [
         hint: "How long new versions are kept, unless their request says it.",
         query: "object-lock",
         is_deleted: false,
+        form: Some(Form::Retention),
         example: r#"<ObjectLockConfiguration>
   <ObjectLockEnabled>Enabled</ObjectLockEnabled>
   <Rule>
@@ -143,6 +153,7 @@ pub const DOCUMENTS: [Document; 9] = [
         hint: "The default, with a key of its own if it names one.",
         query: "encryption",
         is_deleted: true,
+        form: None,
         example: r#"<ServerSideEncryptionConfiguration>
   <Rule>
     <ApplyServerSideEncryptionByDefault>
@@ -158,6 +169,7 @@ pub const DOCUMENTS: [Document; 9] = [
         hint: "Into which bucket requests are logged.",
         query: "logging",
         is_deleted: false,
+        form: None,
         example: r#"<BucketLoggingStatus>
   <LoggingEnabled>
     <TargetBucket>LOGS</TargetBucket>
@@ -192,12 +204,53 @@ impl Document {
         }
     }
 
+    /// The name of the root element.
+    fn root(&self) -> &'static str {
+        self.example.trim_start_matches('<').split('>').next().unwrap_or_default()
+    }
+
     /// The empty document, which takes it away when it is put.
     fn nothing(&self) -> String {
-        let root = self.example.trim_start_matches('<').split('>').next().unwrap_or_default();
-        format!("<{root}/>")
+        format!("<{}/>", self.root())
+    }
+
+    /// The document that holds these elements.
+    pub fn holding(&self, elements: &str) -> String {
+        let root = self.root();
+        format!("<{root}>{elements}</{root}>")
+    }
+
+    async fn put(&self, visit: &Visit, text: &str) -> Result<(), Trouble> {
+        let asked = |method| visit.ask().bucket(method, &visit.bucket).query(self.query);
+        // A client may have set this header with the rules that are replaced now. It isn't in the document, and would be
+        // lost without being sent again.
+        let minimum = match self.name {
+            "lifecycle" => {
+                let head = if_allowed(if_there(asked(Method::GET).done().await))?.flatten();
+                head.and_then(|head| head.get(MINIMUM_SIZE).cloned())
+            }
+            _ => None,
+        };
+        let minimum = minimum.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+        asked(Method::PUT).header(MINIMUM_SIZE, minimum).document(text).done().await.map(drop)
+    }
+
+    async fn delete(&self, visit: &Visit) -> Result<(), Trouble> {
+        let asked = |method| visit.ask().bucket(method, &visit.bucket).query(self.query);
+        match self.is_deleted {
+            true => asked(Method::DELETE).done().await.map(drop),
+            false => asked(Method::PUT).document(self.nothing()).done().await.map(drop),
+        }
+    }
+
+    /// The document as people edit it.
+    fn laid_out(&self, text: &str) -> String {
+        if self.is_json() { indented(text) } else { laid_out(text) }
     }
 }
+
+/// S3's header of the size below which objects don't change their class by a lifecycle rule.
+const MINIMUM_SIZE: &str = "x-amz-transition-default-minimum-object-size";
 
 /// Whether a document is nothing but its empty root element.
 fn is_empty(text: &str) -> bool {
@@ -206,95 +259,159 @@ fn is_empty(text: &str) -> bool {
         || inside.matches('<').count() <= 2
 }
 
-fn laid_out_json(text: &str) -> String {
-    // A document of several lines was laid out by somebody, and is shown as it is.
-    let is_one_line = text.trim().lines().count() < 2;
-    let value = serde_json::from_str::<serde_json::Value>(text).ok().filter(|_| is_one_line);
-    value.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| text.to_owned())
+/// What the page of a document shows beside the document that is set.
+#[derive(Default)]
+struct Told<'a> {
+    saved: bool,
+    problem: Option<Markup>,
+    /// A text that was refused, which is shown again.
+    text: Option<&'a str>,
+    /// The fields of the form that were refused.
+    fields: Option<&'a Fields>,
 }
 
 /// `GET /b/{bucket}/settings/{document}`
 pub async fn edit(visit: Visit) -> Page {
     let document = Document::named(&visit.item)?;
-    let text = document.read(&visit).await?;
-    let is_set = text.is_some();
-    let text = text.map(|text| if document.is_json() { laid_out_json(&text) } else { laid_out(&text) });
-    shown(sheet(&visit, document, text.as_deref().unwrap_or_default(), is_set, None))
+    let set = document.read(&visit).await?;
+    let told = Told { saved: !visit.query.get("saved").is_empty(), ..Told::default() };
+    sheet(&visit, document, set.as_deref(), told).await.and_then(shown)
 }
 
-fn sheet(visit: &Visit, document: &Document, text: &str, is_set: bool, problem: Option<Markup>) -> Markup {
+async fn sheet(
+    visit: &Visit,
+    document: &Document,
+    set: Option<&str>,
+    told: Told<'_>,
+) -> Result<Markup, Trouble> {
     let settings = names::of_bucket(&visit.bucket, "/settings");
-    let here = names::of_bucket(&visit.bucket, &format!("/settings/{}", document.name));
     let way = [
         ("Buckets".into(), crate::HOME.into()),
         (visit.bucket.clone(), names::of_bucket(&visit.bucket, "")),
-        ("Settings".into(), settings.clone()),
+        ("Settings".into(), settings),
     ];
-    let example = document.example.replace("BUCKET", &visit.bucket);
-    let rows = text.lines().count().clamp(14, 34);
+    let text = match (told.text, set) {
+        (Some(text), _) => text.to_owned(),
+        (None, set) => set.map(|set| document.laid_out(set)).unwrap_or_default(),
+    };
+    let as_text = html! { div.columns { section.card { (editor(visit, document, &text, set.is_some())) } (example(visit, document)) } };
+    let users = if document.name == "policy" { super::tester::known(visit).await? } else { Vec::new() };
     let content = html! {
         (crumbs(&way, document.title))
         div.head { h1 { (document.title) " of " (visit.bucket) } }
         p.muted { (document.hint) }
-        @if let Some(problem) = problem { (problem) }
-        div.columns {
-            div {
-                section.card {
-                    form method="post" action=(here) {
-                        (token(&visit.session))
-                        (field("document", if document.is_json() { "JSON" } else { "XML" }, "", html! {
-                            textarea id="document" name="document" rows=(rows) spellcheck="false" data-lines { "\n" (text) }
-                        }))
-                        div.actions {
-                            button.primary type="submit" { "Save" }
-                            a.button href=(settings) { "Cancel" }
-                        }
-                    }
-                    @if is_set {
-                        form method="post" action={ (here) "/remove" } {
-                            (token(&visit.session))
-                            button.danger type="submit" { "Take it away" }
-                        }
-                    }
-                }
-                @if document.name == "policy" { section.card { h2 { "Who may do what?" } (super::tester::form(visit, None)) } }
+        @if told.saved { (notice(Tone::Good, html! { p { "Saved." } })) }
+        @if let Some(problem) = &told.problem { (problem) }
+        @match document.form {
+            Some(form) => {
+                section.card { (form.shown(visit, &Filled::new(set, told.fields))) }
+                details open[told.text.is_some()] { summary { "Edit as XML" } (as_text) }
             }
-            div {
-                section.card { h2 { "For example" } pre.text tabindex="0" role="region" aria-label="Example" { (example) } }
+            None => (as_text),
+        }
+        @if document.name == "policy" { section.card { h2 { "Who may do what?" } (super::tester::form(visit, &users, &Fields::default())) } }
+    };
+    Ok(visit.frame().page(Part::Buckets, document.title, content))
+}
+
+fn editor(visit: &Visit, document: &Document, text: &str, is_set: bool) -> Markup {
+    let here = names::of_bucket(&visit.bucket, &format!("/settings/{}", document.name));
+    let rows = text.lines().count().clamp(14, 34);
+    html! {
+        form method="post" action=(here) {
+            (token(&visit.session))
+            (field("document", if document.is_json() { "JSON" } else { "XML" }, "", html! {
+                textarea id="document" name="document" rows=(rows) spellcheck="false" data-lines { "\n" (text) }
+            }))
+            div.actions {
+                button.primary type="submit" { "Save" }
+                a.button href=(names::of_bucket(&visit.bucket, "/settings")) { "Cancel" }
+                @if is_set { button.danger.apart type="submit" form="removal" { "Remove" } }
             }
         }
-    };
-    visit.frame().page(Part::Buckets, document.title, content)
+        @if is_set { form #removal method="post" action={ (here) "/remove" } { (token(&visit.session)) } }
+    }
+}
+
+fn example(visit: &Visit, document: &Document) -> Markup {
+    let example = document.example.replace("BUCKET", &visit.bucket);
+    html! {
+        section.card { h2 { "For example" } pre.text tabindex="0" role="region" aria-label="Example" { (example) } }
+    }
 }
 
 /// `POST /b/{bucket}/settings/{document}`
 pub async fn save(visit: Visit, fields: Fields) -> Page {
     let document = Document::named(&visit.item)?;
     let text = fields.get("document");
-    let asked = visit.ask().bucket(Method::PUT, &visit.bucket).query(document.query);
-    match asked.document(text.trim()).done().await {
-        Ok(_) => to(&names::of_bucket(&visit.bucket, "/settings?saved=yes")),
+    match document.put(&visit, text.trim()).await {
+        Ok(()) => to(&names::of_bucket(&visit.bucket, "/settings?saved=yes")),
         Err(Trouble::SignedOut) => Err(Trouble::SignedOut),
         Err(trouble) => {
-            let is_set = matches!(document.state(&visit).await?, State::Set);
-            let sheet = sheet(&visit, document, text, is_set, Some(problem(document, text, &trouble)));
-            Ok((trouble.status(), sheet).into_response())
+            let told = Told {
+                problem: Some(problem(document, text, &trouble)),
+                text: Some(text),
+                ..Told::default()
+            };
+            again(&visit, document, told, &trouble).await
         }
     }
 }
 
-/// `POST /b/{bucket}/settings/{document}/remove`
-pub async fn remove(visit: Visit, _: Fields) -> Page {
+/// `POST /b/{bucket}/settings/{document}/form`
+pub async fn fill(visit: Visit, fields: Fields) -> Page {
     let document = Document::named(&visit.item)?;
-    let ask = visit.ask();
-    match document.is_deleted {
-        true => ask.bucket(Method::DELETE, &visit.bucket).query(document.query).done().await?,
-        false => {
-            let asked = ask.bucket(Method::PUT, &visit.bucket).query(document.query);
-            asked.document(document.nothing()).done().await?
+    let form = document.form.ok_or(Trouble::NoPage)?;
+    let saved = async {
+        let set = document.read(&visit).await?;
+        match form.made(document, set.as_deref(), &fields)? {
+            Made::Document(text) => document.put(&visit, &text).await,
+            Made::Nothing => document.delete(&visit).await,
         }
     };
-    to(&names::of_bucket(&visit.bucket, "/settings?saved=yes"))
+    match saved.await {
+        Ok(()) => to(&names::of_bucket(&visit.bucket, &format!("/settings/{}?saved=yes", document.name))),
+        Err(Trouble::SignedOut) => Err(Trouble::SignedOut),
+        Err(trouble) => {
+            let problem = Some(notice(Tone::Bad, html! { p { (trouble.words()) } }));
+            again(&visit, document, Told { problem, fields: Some(&fields), ..Told::default() }, &trouble)
+                .await
+        }
+    }
+}
+
+/// The page again, with what was refused.
+async fn again(visit: &Visit, document: &Document, told: Told<'_>, trouble: &Trouble) -> Page {
+    let set = match document.read(visit).await {
+        Err(Trouble::SignedOut) => return Err(Trouble::SignedOut),
+        read => read.ok().flatten(),
+    };
+    let sheet = sheet(visit, document, set.as_deref(), told).await?;
+    Ok((trouble.status(), sheet).into_response())
+}
+
+/// `POST /b/{bucket}/settings/{document}/remove`: asks whether the document is meant to go, and takes it away once that is
+/// `sure`.
+pub async fn remove(visit: Visit, fields: Fields) -> Page {
+    let document = Document::named(&visit.item)?;
+    if fields.has("sure") {
+        document.delete(&visit).await?;
+        return to(&names::of_bucket(&visit.bucket, "/settings?saved=yes"));
+    }
+    let here = names::of_bucket(&visit.bucket, &format!("/settings/{}", document.name));
+    let title = format!("Remove {}?", document.title.to_lowercase());
+    let content = html! {
+        div.narrow {
+            h1 { (title) }
+            p { "The document goes from the bucket " strong { (visit.bucket) } ", and what it says counts no more. It isn't kept anywhere." }
+            form method="post" action={ (here) "/remove" } {
+                (token(&visit.session))
+                input type="hidden" name="sure" value="yes";
+                div.actions { button.danger type="submit" { "Remove" } a.button href=(here) { "Cancel" } }
+            }
+        }
+    };
+    shown(visit.frame().page(Part::Buckets, &title, content))
 }
 
 /// The server's message, with the line that it is about if that can be found.
