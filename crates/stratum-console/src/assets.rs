@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 const STYLE: &str = include_str!("../assets/style.css");
 const UPLOAD: &str = include_str!("../assets/upload.js");
+const LIVE: &str = include_str!("../assets/live.js");
 const PAGE: &str = include_str!("../assets/page.js");
 const ICON: &str = include_str!("../assets/icon.svg");
 
@@ -34,6 +35,7 @@ impl Asset {
 pub struct Assets {
     style: Asset,
     upload: Asset,
+    live: Asset,
     page: Asset,
     icon: Asset,
 }
@@ -44,6 +46,7 @@ impl Assets {
         Assets {
             style: Asset::new("style", "css", "text/css; charset=utf-8", STYLE),
             upload: Asset::new("upload", "js", SCRIPT, UPLOAD),
+            live: Asset::new("live", "js", SCRIPT, LIVE),
             page: Asset::new("page", "js", SCRIPT, PAGE),
             icon: Asset::new("icon", "svg", "image/svg+xml", ICON),
         }
@@ -58,6 +61,11 @@ impl Assets {
         self.upload.path()
     }
 
+    /// The path of the script that brings a page's sections anew.
+    pub fn live(&self) -> String {
+        self.live.path()
+    }
+
     /// The path of the script that every page has, which makes a few things easier.
     pub fn page(&self) -> String {
         self.page.path()
@@ -70,8 +78,8 @@ impl Assets {
 
 /// `GET /assets/{name}`
 pub async fn serve(State(console): State<Arc<crate::Console>>, Path(name): Path<String>) -> Response {
-    let Assets { style, upload, page, icon } = &console.assets;
-    let Some(asset) = [style, upload, page, icon].into_iter().find(|asset| asset.name == name) else {
+    let Assets { style, upload, live, page, icon } = &console.assets;
+    let Some(asset) = [style, upload, live, page, icon].into_iter().find(|asset| asset.name == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let mut response = Response::new(Body::from(asset.text));

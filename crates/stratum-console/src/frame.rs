@@ -24,6 +24,9 @@ pub enum Part {
     Aside,
 }
 
+/// How often a browser without scripts loads a page again that shows how things are now.
+const SECONDS_BETWEEN_PAGES: u32 = 10;
+
 impl<'a> Frame<'a> {
     pub fn new(assets: &'a Assets, signed_in: Option<(&'a Who, &'a Session)>) -> Frame<'a> {
         Frame { assets, signed_in }
@@ -31,15 +34,24 @@ impl<'a> Frame<'a> {
 
     /// A whole page.
     pub fn page(&self, part: Part, title: &str, content: Markup) -> Markup {
-        self.whole(part, title, None, content)
+        self.whole(part, title, html! {}, content)
     }
 
-    /// A page with a script of its own, which it also works without.
+    /// A page with the script that uploads, which it also works without.
     pub fn page_with_upload(&self, part: Part, title: &str, content: Markup) -> Markup {
-        self.whole(part, title, Some(self.assets.upload()), content)
+        self.whole(part, title, html! { script defer src=(self.assets.upload()) {} }, content)
     }
 
-    fn whole(&self, part: Part, title: &str, script: Option<String>, content: Markup) -> Markup {
+    /// A page that shows how things are now: a script brings its sections anew, or else the browser the whole page.
+    pub fn page_live(&self, part: Part, title: &str, content: Markup) -> Markup {
+        let more = html! {
+            script defer src=(self.assets.live()) {}
+            noscript { meta http-equiv="refresh" content=(SECONDS_BETWEEN_PAGES); }
+        };
+        self.whole(part, title, more, content)
+    }
+
+    fn whole(&self, part: Part, title: &str, more: Markup, content: Markup) -> Markup {
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -51,7 +63,7 @@ impl<'a> Frame<'a> {
                     link rel="stylesheet" href=(self.assets.style());
                     link rel="icon" type="image/svg+xml" href=(self.assets.icon());
                     script defer src=(self.assets.page()) {}
-                    @if let Some(script) = script { script defer src=(script) {} }
+                    (more)
                 }
                 body.signed-in[self.signed_in.is_some()] {
                     a.skip href="#main" { "Skip to the content" }

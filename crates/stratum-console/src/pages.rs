@@ -80,6 +80,7 @@ pub fn routes() -> Router<Arc<Console>> {
         .route(at!("/b/{bucket}/settings/{item}/remove"), action(settings::remove))
         .route(at!("/b/{bucket}/test-policy"), action(settings::test))
         .route(at!("/store"), page(store::show))
+        .route(at!("/store/live"), action(store::live))
         .route(at!("/store/act"), action(store::act_on))
         .route(at!("/people"), page(people::show))
         .route(at!("/people/act"), action(people::act))

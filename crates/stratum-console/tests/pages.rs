@@ -748,6 +748,7 @@ async fn requests_that_failed_are_shown_as_text() {
         asked if asked.contains("/latencies") => {
             Response::new(Body::from(r#"{"step_seconds": 60, "steps": []}"#))
         }
+        asked if asked.contains("/tier") => Response::new(Body::from(tiers().to_string())),
         _ => Response::new(Body::from(status().to_string())),
     })
     .await;
@@ -756,7 +757,81 @@ async fn requests_that_failed_are_shown_as_text() {
     assert!(page.text.contains("Failed lately") && page.text.contains("1 minute ago"), "{}", page.text);
     assert!(page.text.contains("heal failed 2 times"), "{}", page.text);
     assert!(page.text.contains("counted 40 seconds ago"), "{}", page.text);
+    for words in [
+        "72.0 MiB to do, 1.0 MiB a second, 1 minute left.",
+        "1.0 MiB of 4.0 MiB read, 3 minutes left, found 1 bad fragment, 1 mended.",
+        "3 objects (9.0 KiB) since the start, the last look at 7 objects began 1 move.",
+        "The drives are evenly filled.",
+    ] {
+        assert!(page.text.contains(words), "{words}: {}", page.text);
+    }
+    assert!(page.text.contains(r#"<noscript><meta http-equiv="refresh""#), "{}", page.text);
     assert_tame(&page, "failures");
+    // The script gets the sections for the session's token, and for nothing else.
+    let live = async |token: &str| {
+        let request = form("/store/live", &browser.cookie).header("x-form-token", token);
+        send(&browser.routes, request.header("sec-fetch-dest", "empty"), String::new()).await
+    };
+    let sections = live(&"07".repeat(16)).await;
+    assert_eq!(sections.status, StatusCode::OK);
+    assert!(
+        sections.text.starts_with("<div id=\"state\">") && !sections.text.contains("<html"),
+        "{}",
+        sections.text
+    );
+    assert_tame(&sections, "sections");
+    assert_eq!(live("0000").await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn what_is_done_to_a_disk_says_what_it_comes_to() {
+    const MIB: u64 = 1 << 20;
+    let drive = |disk: &str, state: &str, device: Option<u64>, used: u64| {
+        serde_json::json!({
+            "path": format!("{disk}/hot"), "disk": disk, "tier": "hot", "device": device, "state": state, "reason": format!("{disk}/hot is gone"),
+            "slow": false, "writes_slowly": false, "read_p99_seconds": null, "bad_pieces": 2, "rotting": false, "fill": null,
+            "bytes_used": used * MIB, "bytes_free": if device.is_some() { 100 * MIB } else { 0 },
+        })
+    };
+    let mut status = status();
+    status["background"]["bytes_per_second"] = MIB.into();
+    status["redundancy"]["missing_fragments"] = 57.into();
+    status["drives"] = serde_json::json!([
+        drive("/1", "healthy", Some(7), 150),
+        drive("/2", "healthy", Some(7), 1),
+        drive("/3", "healthy", Some(7), 1),
+        drive("/4", "failed", None, 0),
+        drive("/5", "drained", Some(8), 0),
+    ]);
+    let browser = Browser::of(move |asked| match asked {
+        asked if asked.contains("/latencies") => {
+            Response::new(Body::from(r#"{"step_seconds": 60, "steps": []}"#))
+        }
+        asked if asked.contains("/failures") => Response::new(Body::from("[]")),
+        asked if asked.contains("/tier") => Response::new(Body::from(tiers().to_string())),
+        _ => Response::new(Body::from(status.to_string())),
+    })
+    .await;
+    let text = async |what: &str, path: &str| {
+        browser.post("/store/act", &[("what", what), ("path", path)]).await.text
+    };
+    let drained = text("drain", "/1").await;
+    // Three of the disks are on one device, whose free space counts once.
+    for words in ["<dd>150 MiB</dd>", "<dd>200 MiB</dd>", "at least 2 minutes"] {
+        assert!(drained.contains(words), "{words}: {drained}");
+    }
+    let replaced = text("replace", "/4").await;
+    for words in ["<dd>57</dd>", "about 72.0 MiB", "at least 1 minute"] {
+        assert!(replaced.contains(words), "{words}: {replaced}");
+    }
+    let page = browser.get("/store?done=replace").await.text;
+    for words in ["heal fills it", "/4 is gone", "Take out"] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    (browser.asked)();
+    let page = browser.post("/store/act", &[("what", "remove"), ("path", "/5"), ("sure", "yes")]).await;
+    assert_eq!(page.headers["location"], "/_stratum/console/store?done=remove");
+    assert_eq!((browser.asked)(), ["POST /_stratum/v1/drives/remove?path=%2F5"]);
 }
 
 /// A list of one user, ada.
@@ -1054,7 +1129,14 @@ fn status() -> serde_json::Value {
     serde_json::json!({
         "version": "1", "uptime_seconds": 70, "state": "attention", "notes": [HOSTILE[0]], "drives": [],
         "redundancy": {"missing_fragments": 0, "unreadable_objects": 0, "stripes_by_missing_shards": [0]},
-        "heal": {}, "scrub": {}, "compaction": {}, "balance": {}, "quarantine": {},
+        "heal": {"bytes_to_do": 72 << 20, "bytes_done": 0, "bytes_per_second": 1 << 20, "seconds_left": 72, "waiting_because": null},
+        "scrub": {
+            "phase": "asked", "finished_at": 0, "bytes_to_do": 3 << 20, "seconds_left": 180,
+            "found": {"bytes": 1 << 20, "bad_fragments": 1, "bad_files": 0, "parity_disagrees": 0, "unreadable": 0, "mended": 1},
+        },
+        "compaction": {"moving": HOSTILE[0], "reclaimed": 0, "waits_for": null, "last_error": null},
+        "balance": {"bytes_to_do": 0, "bytes_done": 0, "seconds_left": null, "waits_for": null},
+        "quarantine": {"files": [], "removed": 0, "held_back": false},
         "space": {
             "counted_seconds_ago": 40, "logical": 5, "objects": 1, "versions": 0, "buckets": 1, "garbage": 0, "live": 0,
             "used": 0, "free": 9,
@@ -1063,5 +1145,13 @@ fn status() -> serde_json::Value {
         "connections": {"limit": 16, "open": 1, "refused": 0},
         "background": {"hurried": false, "bytes_per_second": 1, "tasks": []},
         "tasks": [{"name": "heal", "failures": 2, "last_failure": HOSTILE[2]}],
+    })
+}
+
+/// What the operator's API tells of tiers, as far as the page of the store shows it.
+fn tiers() -> serde_json::Value {
+    serde_json::json!({
+        "moving": {"objects": 3, "bytes": 9216, "waiting": {}},
+        "deciding": {"last_walk": {"objects": 7, "decided": 1, "put_off": 0, "waiting_for_room": 0}},
     })
 }

@@ -58,9 +58,10 @@ fn picture(title: &str, recent: &Recent, picked: Picked) -> Markup {
     let said = match lately {
         None => format!("No {} in the last hour", title.to_lowercase()),
         Some((_, times)) => format!(
-            "{} {}, lately half within {} and 99 of 100 within {}; at most {}",
+            "{} {}, lately {:.1} a second, half within {} and 99 of 100 within {}; at most {}",
             count(requests),
             title.to_lowercase(),
+            times.requests as f64 / recent.step_seconds.max(1) as f64,
             time(times.median_seconds),
             time(times.p99_seconds),
             time(Some(highest)),
@@ -70,6 +71,7 @@ fn picture(title: &str, recent: &Recent, picked: Picked) -> Markup {
         figure.times {
             figcaption { strong { (title) } p.muted { (said) } }
             @if requests > 0 {
+                p.scale.muted aria-hidden="true" { span { (time(Some(highest))) } }
                 svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(said) {
                     @for run in runs(&all, highest, |times| times.median_seconds) { path.half d=(under(&run)) {} }
                     @for run in runs(&all, highest, |times| times.p99_seconds) { path.most d=(along(&run)) {} }
