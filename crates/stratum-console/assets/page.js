@@ -16,7 +16,7 @@ for (const table of document.querySelectorAll("table.objects")) {
         all.checked = chosen > 0 && chosen === boxes().length;
         all.indeterminate = chosen > 0 && !all.checked;
         act.disabled = chosen === 0;
-        act.textContent = chosen ? `Delete ${chosen} chosen` : "Delete what is chosen";
+        act.textContent = chosen ? `Delete ${chosen} selected` : "Delete selected";
     };
     all.addEventListener("change", () => {
         for (const box of boxes()) box.checked = all.checked;
@@ -27,17 +27,22 @@ for (const table of document.querySelectorAll("table.objects")) {
 }
 
 for (const text of document.querySelectorAll("[data-copy]")) {
+    const isField = text instanceof HTMLTextAreaElement;
     const button = document.createElement("button");
     button.type = "button";
-    button.className = "primary";
     button.textContent = "Copy";
+    if (!isField) button.setAttribute("title", `Copy ${text.closest("dd")?.previousElementSibling?.textContent || ""}`);
     button.addEventListener("click", async () => {
-        text.select();
+        if (isField) text.select();
+        else getSelection().selectAllChildren(text);
         // Without TLS a page has no `navigator.clipboard`, but `execCommand` still copies.
         const copied = navigator.clipboard
-            ? await navigator.clipboard.writeText(text.value).then(() => true, () => false)
+            ? await navigator.clipboard.writeText(isField ? text.value : text.textContent).then(() => true, () => false)
             : document.execCommand("copy");
         button.textContent = copied ? "Copied" : "Press Ctrl+C";
     });
-    text.closest(".narrow").querySelector(".actions").prepend(button);
+    if (isField) {
+        button.className = "primary";
+        text.closest(".narrow").querySelector(".actions").prepend(button);
+    } else text.after(" ", button);
 }

@@ -164,9 +164,20 @@
             this.told.className = "muted";
             this.end = button("Cancel", () => this.cancel());
             this.end.setAttribute("aria-label", `Cancel ${name.textContent}`);
-            row.append(name, this.bar, this.told, this.end);
+            this.again = button("Try again", () => this.retry());
+            this.again.setAttribute("aria-label", `Try ${name.textContent} again`);
+            this.row = row;
+            row.append(name, this.bar, this.told, this.end, this.again);
             list.append(row);
             this.draw();
+        }
+
+        // What is there of a file in parts stays, and only the rest is sent.
+        retry() {
+            Object.assign(this, { state: "waits", sent: 0, parts: new Map(), control: new AbortController() });
+            this.draw();
+            tell();
+            next();
         }
 
         draw(problem) {
@@ -174,7 +185,9 @@
             this.bar.value = this.state === "done" ? this.bar.max : this.sent;
             const words = { waits: "waits", done: "done", cancelled: "cancelled", goes: `${Math.floor(this.sent / this.bar.max * 100)} %` };
             this.told.textContent = problem || words[this.state] || this.state;
+            this.row.classList.toggle("failed", this.state === "failed");
             this.end.hidden = !["waits", "goes"].includes(this.state);
+            this.again.hidden = this.state !== "failed";
         }
 
         count(number, bytes) {
@@ -279,6 +292,20 @@
         return `${(bytes / 1024 ** unit).toFixed(unit ? 1 : 0)} ${["B", "KiB", "MiB", "GiB", "TiB"][unit]}`;
     };
 
+    // How many bytes a second were sent lately, and so how long the rest takes.
+    const lately = [];
+    function pace(sent, all) {
+        const now = performance.now();
+        lately.push([now, sent]);
+        while (lately.length > 2 && now - lately[0][0] > 10000) lately.shift();
+        const [since, before] = lately[0];
+        const rate = (sent - before) / (now - since) * 1000;
+        if (!(rate > 0) || now - since < 1000) return "";
+        const seconds = Math.ceil((all - sent) / rate);
+        const left = seconds < 90 ? `${seconds} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
+        return `, ${inWords(rate)} a second, ${left} left`;
+    }
+
     let leaving = false;
     function tell() {
         const of = (state) => jobs.filter((job) => job.state === state).length;
@@ -286,7 +313,7 @@
         const sent = jobs.reduce((sum, job) => sum + (job.state === "done" ? job.file.size : job.sent), 0);
         const open = of("waits") + of("goes");
         const failed = of("failed");
-        words.textContent = `${of("done")} of ${jobs.length} files, ${inWords(sent)} of ${inWords(all)}` + (failed ? `; ${failed} failed` : "");
+        words.textContent = `${of("done")} of ${jobs.length} files, ${inWords(sent)} of ${inWords(all)}` + (open ? pace(sent, all) : "") + (failed ? `; ${failed} failed` : "");
         stop.hidden = open === 0;
         if (open === 0 && of("done") > 0 && failed === 0 && !leaving) {
             leaving = true;

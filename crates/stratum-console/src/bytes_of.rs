@@ -24,7 +24,8 @@ pub enum As<'a> {
     File(&'a str),
     /// An image, video or audio, of one of the types that `pages::download` lists.
     Seen(&'static str),
-    Pdf,
+    /// A PDF, whose reader shows its name.
+    Pdf(&'a str),
 }
 
 /// The headers of the store's answer that are passed on.
@@ -42,23 +43,29 @@ pub fn answer(status: StatusCode, from: &HeaderMap, body: Body, given: &As<'_>) 
     let (kind, policy) = match given {
         As::File(_) => ("application/octet-stream", SANDBOX),
         As::Seen(kind) => (*kind, SANDBOX),
-        As::Pdf => ("application/pdf", READER),
+        As::Pdf(_) => ("application/pdf", READER),
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
     let disposition = match given {
         As::File(name) => attachment(name),
-        As::Seen(_) | As::Pdf => HeaderValue::from_static("inline"),
+        As::Seen(_) => HeaderValue::from_static("inline"),
+        As::Pdf(name) => disposition("inline", name),
     };
     headers.insert(CONTENT_DISPOSITION, disposition);
     response
 }
 
-/// `attachment` with a file name in the form of RFC 8187, which can carry any name.
+/// `attachment` with a file name.
 pub fn attachment(name: &str) -> HeaderValue {
+    disposition("attachment", name)
+}
+
+/// A disposition with a file name in the form of RFC 8187, which can carry any name.
+fn disposition(kind: &'static str, name: &str) -> HeaderValue {
     const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     let name = utf8_percent_encode(name, PLAIN);
-    HeaderValue::from_str(&format!("attachment; filename*=UTF-8''{name}"))
-        .unwrap_or(HeaderValue::from_static("attachment"))
+    HeaderValue::from_str(&format!("{kind}; filename*=UTF-8''{name}"))
+        .unwrap_or(HeaderValue::from_static(kind))
 }

@@ -1,7 +1,7 @@
 //! Sizes, times, counts and money as pages write them.
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::well_known::{Rfc2822, Rfc3339};
 
 const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
@@ -65,6 +65,11 @@ pub fn counted(number: u64, one: &str) -> String {
 /// Rewrites a time of S3 or IAM as `2026-11-29 14:05`, in UTC. A text that is no such time stays as it is.
 pub fn time(text: &str) -> String {
     OffsetDateTime::parse(text, &Rfc3339).map_or_else(|_| text.to_owned(), minute)
+}
+
+/// Rewrites a time of HTTP in the same way.
+pub fn http_time(text: &str) -> String {
+    OffsetDateTime::parse(text, &Rfc2822).map_or_else(|_| text.to_owned(), minute)
 }
 
 /// Writes milliseconds of Unix time in the same way.
@@ -142,6 +147,7 @@ mod tests {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(time("2026-11-29T14:05:09.000Z"), "2026-11-29 14:05");
         assert_eq!(time("<soon>"), "<soon>");
+        assert_eq!(http_time("Sun, 29 Nov 2026 14:05:09 GMT"), "2026-11-29 14:05");
         assert_eq!(moment(1_795_961_109_000), time("2026-11-29T14:05:09Z"));
         assert_eq!([5_000, 7_200_000, 864_000_000].map(span), ["5 seconds", "2 hours", "10 days"]);
         assert_eq!([0.0, 12.345, 0.012].map(dollars), ["$0", "$12.35", "$0.012"]);

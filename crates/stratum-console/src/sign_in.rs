@@ -3,7 +3,7 @@
 use crate::Console;
 use crate::door::{Key, Via};
 use crate::form::{Fields, TOKEN};
-use crate::frame::{Frame, Part, Tone, icon, notice, text_field, token};
+use crate::frame::{Frame, Part, Tone, field, icon, notice, text_field, token};
 use crate::names;
 use crate::session::Sessions;
 use crate::trouble::{Refusal, Trouble};
@@ -169,32 +169,93 @@ pub async fn enter(State(console): State<Arc<Console>>, request: Request) -> Res
 /// A page with a form of an earlier session, which its sender may send again. `token` is that of the new session.
 pub fn once_more(frame: &Frame<'_>, token: &Markup, kept: &Kept) -> Markup {
     let fields = Fields::parse(kept.fields.as_bytes());
+    let what = meant(&kept.action, fields.get("what"));
     let content = html! {
         div.narrow {
             h1 { "Go on where you were" }
             p { "The session had ended, so nothing of this was done yet. Send it again, if it is still what you want." }
-            form method="post" action=(kept.action) {
-                (token)
-                @for (name, value) in fields.iter() {
-                    @if value.contains('\n') || value.len() > 80 {
-                        div.field {
-                            label { (name) textarea name=(name) rows="12" spellcheck="false" { "\n" (value) } }
+            section.card {
+                h2 { (what) }
+                form method="post" action=(kept.action) {
+                    (token)
+                    @for (at, (name, value)) in fields.iter().enumerate() {
+                        @match label(name) {
+                            Some(label) => (entered(&format!("kept-{at}"), name, label, value)),
+                            None => { input type="hidden" name=(name) value=(value); }
                         }
-                    } @else { input type="hidden" name=(name) value=(value); }
-                }
-                dl.pairs {
-                    @for (name, value) in fields.iter().filter(|(_, value)| !value.contains('\n') && value.len() <= 80) {
-                        dt { (name) } dd { (value) }
                     }
-                }
-                div.actions {
-                    button.primary type="submit" { "Send it again" }
-                    a.button href=(crate::HOME) { "Leave it" }
+                    div.actions {
+                        button.primary type="submit" { "Send it again" }
+                        a.button href=(crate::HOME) { "Leave it" }
+                    }
                 }
             }
         }
     };
     frame.page(Part::Aside, "Go on where you were", content)
+}
+
+/// A field of a kept form, to be changed before it is sent again.
+fn entered(id: &str, name: &str, label: &str, value: &str) -> Markup {
+    let control = match value.contains('\n') || value.len() > 80 {
+        true => html! { textarea id=(id) name=(name) rows="12" spellcheck="false" { "\n" (value) } },
+        false => {
+            html! { input type="text" id=(id) name=(name) value=(value) autocomplete="off" spellcheck="false"; }
+        }
+    };
+    field(id, label, "", control)
+}
+
+/// What a form does, by the address that it is sent to, and for whom or what: pages call it so, too.
+fn meant(action: &str, what: &str) -> String {
+    let path = action.split('?').next().unwrap_or_default().strip_prefix(crate::ROOT).unwrap_or_default();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let said = match parts.as_slice() {
+        ["buckets", "new"] => "Create a bucket".to_owned(),
+        ["b", bucket, "folder"] => format!("Create a folder in {bucket}"),
+        ["b", bucket, "object", "tags"] => format!("Save the tags of an object in {bucket}"),
+        ["b", bucket, "object", "lock"] => format!("Change the lock of an object in {bucket}"),
+        ["b", bucket, "object", "restore"] => format!("Restore a version in {bucket}"),
+        ["b", bucket, "share"] => format!("Make a link to an object in {bucket}"),
+        ["b", bucket, "delete" | "deleted"] => format!("Delete in {bucket}"),
+        ["b", bucket, "test-policy"] => format!("Ask who may do what in {bucket}"),
+        ["b", bucket, "settings"] => format!("Change the {what} of {bucket}"),
+        ["b", bucket, "settings", item, "remove"] => format!("Remove the {item} of {bucket}"),
+        ["b", bucket, "settings", item, ..] => format!("Save the {item} of {bucket}"),
+        ["people", ..] => format!("Access: {what}"),
+        ["store", ..] => format!("Store: {what}"),
+        _ => "What you entered".to_owned(),
+    };
+    said.replace('-', " ")
+}
+
+/// What a field is called that a person fills in; none of those that forms carry by themselves.
+fn label(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "bucket" => "Bucket",
+        "quota-size" => "Quota: size",
+        "quota-objects" => "Quota: objects",
+        "tags" => "Tags, one a line",
+        "document" => "Document",
+        "trust" => "Who may assume it",
+        "policy" => "Policy",
+        "user" => "User",
+        "group" => "Group",
+        "role" => "Role",
+        "name" => "Name",
+        "key" => "Key",
+        "until" => "Until",
+        "prefix" => "Prefix",
+        "suffix" => "Suffix",
+        "id" => "Name of the rule",
+        "arn" => "ARN",
+        "expire" => "Delete after days",
+        "noncurrent" => "Delete older versions after days",
+        "move" => "Change the class after days",
+        "abort" => "Abort uploads after days",
+        "period" => "For",
+        _ => return None,
+    })
 }
 
 /// Has the browser drop the cookie of a session that has ended.

@@ -1027,6 +1027,55 @@ async fn a_folder_is_deleted_page_by_page_within_one_form() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_in_a_form_is_said_above_it_with_what_was_entered() {
+    let browser = Browser::asked_with(|asked, body| match asked {
+        asked if body.starts_with("Action=Create") => {
+            refused(400, "ValidationError", &format!("wrong: {asked}"))
+        }
+        asked if asked.starts_with("PUT") => refused(400, "InvalidArgument", "It is wrong."),
+        asked if asked.starts_with("HEAD") => Response::new(Body::empty()),
+        asked if asked.contains("tagging") => xml("<Tagging><TagSet/></Tagging>".into()),
+        _ => xml("<A/>".into()),
+    })
+    .await;
+    for (path, fields) in [
+        ("/b/media/object/lock", [("key", "k"), ("mode", "COMPLIANCE"), ("until", "2030-01-02")]),
+        ("/b/media/folder", [("prefix", ""), ("name", "2030-01-02"), ("", "")]),
+        ("/people/act", [("what", "new-user"), ("user", "2030-01-02"), ("", "")]),
+        ("/people/act", [("what", "new-group"), ("group", "2030-01-02"), ("", "")]),
+    ] {
+        let page = browser.post(path, &fields).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(
+            page.text.contains("wrong") && page.text.contains("value=\"2030-01-02\""),
+            "{path}: {}",
+            page.text
+        );
+        assert_tame(&page, path);
+    }
+    let page = browser.post("/b/media/object/lock", &[("key", "k"), ("mode", "GOVERNANCE")]).await;
+    assert!(
+        page.text.contains("A retention has a day") && page.text.contains("<details open>"),
+        "{}",
+        page.text
+    );
+    let browser = Browser::of(|asked| match asked {
+        asked if asked.contains("object-lock") => {
+            refused(404, "ObjectLockConfigurationNotFoundError", "There is none.")
+        }
+        asked if asked.starts_with("HEAD") => Response::new(Body::empty()),
+        _ => refused(403, "AccessDenied", "no"),
+    })
+    .await;
+    let page = browser.get("/b/media/object?key=k").await;
+    assert!(
+        page.text.contains("This bucket has no object lock.") && !page.text.contains("Set retention"),
+        "{}",
+        page.text
+    );
+}
+
+#[tokio::test]
 async fn the_tier_map_tells_what_each_prefix_costs() {
     let report = |bytes: u64, month: f64| {
         serde_json::json!({
@@ -1048,6 +1097,35 @@ async fn the_tier_map_tells_what_each_prefix_costs() {
         assert!(largest.starts_with(first), "{query}: {largest}");
         assert!(page.text.contains(">$0.50</td>") && page.text.contains(">$2.00</td>"), "{}", page.text);
     }
+}
+
+#[tokio::test]
+async fn a_form_of_a_session_that_ended_says_what_it_does() {
+    let browser = Browser::of(|_| Response::new(Body::empty())).await;
+    let fields = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([
+            ("access-key", "AKIA"),
+            ("secret", "secret"),
+            ("kept-action", "/_stratum/console/buckets/new"),
+        ])
+        .extend_pairs([("kept-fields", "bucket=films&quota-size=5+GiB&versioning=yes")])
+        .finish();
+    let page = send(&browser.routes, form("/sign-in", ""), fields).await;
+    for part in
+        ["Create a bucket", ">Quota: size</label>", r#"value="5 GiB""#, r#"type="hidden" name="versioning""#]
+    {
+        assert!(page.text.contains(part), "{part}: {}", page.text);
+    }
+    // Files that were sent without a session aren't kept. Their sender comes to the page that they were chosen on.
+    let request = Request::post("/_stratum/console/b/media/upload")
+        .header("origin", "http://store")
+        .header("referer", "http://store/_stratum/console/b/media?prefix=a%2F")
+        .header("content-type", "multipart/form-data; boundary=x");
+    let page = send(&browser.routes, request, String::new()).await;
+    assert_eq!(
+        page.headers["location"],
+        "/_stratum/console/sign-in?to=%2F_stratum%2Fconsole%2Fb%2Fmedia%3Fprefix%3Da%252F"
+    );
 }
 
 #[tokio::test]

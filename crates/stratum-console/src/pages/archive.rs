@@ -130,7 +130,7 @@ async fn put(
     taken: &mut Taken,
 ) -> Result<(), String> {
     let key = decoded(&object.key);
-    let Some(name) = entry_name(&key, names::parent(prefix).len()) else { return Ok(()) };
+    let Some(name) = entry_name(&key, names::parent(prefix).len(), object.size) else { return Ok(()) };
     let asked = visit.ask().object(Method::GET, &visit.bucket, &key);
     let body = match asked.send().await {
         Ok(response) => response.into_body(),
@@ -157,15 +157,15 @@ async fn add<W: AsyncWrite + Unpin>(
     entry.close().await
 }
 
-/// The name of an entry, changed such that it stays within the folder in which it is unpacked. A key that only stands
-/// for a folder has none.
-fn entry_name(key: &str, above: usize) -> Option<String> {
+/// The name of an entry, changed such that it stays within the folder in which it is unpacked. An empty object
+/// whose key ends with a slash only stands for a folder and has none.
+fn entry_name(key: &str, above: usize, size: u64) -> Option<String> {
     let within = key.get(above..).unwrap_or(key);
     let safe = |part: &str| match part {
         "" | "." | ".." => "_".to_owned(),
         part => part.replace(['\\', ':', '\0'], "_"),
     };
-    (!within.is_empty() && !within.ends_with('/'))
+    (!within.is_empty() && (size > 0 || !within.ends_with('/')))
         .then(|| within.split('/').map(safe).collect::<Vec<_>>().join("/"))
 }
 
@@ -277,13 +277,14 @@ mod tests {
 
     #[test]
     fn no_entry_is_unpacked_outside_its_folder() {
-        let named = |key| entry_name(key, 0);
+        let named = |key| entry_name(key, 0, 0);
         assert_eq!(named("a/b").as_deref(), Some("a/b"));
         assert_eq!(named("../../etc/passwd").as_deref(), Some("_/_/etc/passwd"));
         assert_eq!(named("/etc/passwd").as_deref(), Some("_/etc/passwd"));
         assert_eq!(named("c:\\x").as_deref(), Some("c__x"));
         assert_eq!((named("a/"), named("")), (None, None));
-        assert_eq!(entry_name("a/b/c", 2).as_deref(), Some("b/c"));
+        assert_eq!(entry_name("a/", 0, 1).as_deref(), Some("a/_"), "it has bytes");
+        assert_eq!(entry_name("a/b/c", 2, 1).as_deref(), Some("b/c"));
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub async fn list(visit: Visit) -> Page {
             form.filter method="get" role="search" {
                 label.hidden for="name" { "Buckets whose names begin with" }
                 input type="search" id="name" name="name" value=(name) placeholder="Name begins with" spellcheck="false";
-                button type="submit" { "Find" }
+                button type="submit" { "Filter" }
             }
             div.scroll tabindex="0" role="region" aria-label="Buckets" { (table(&rows)) }
             @if !listed.continuation_token.is_empty() {
@@ -96,7 +96,7 @@ fn nothing_yet() -> Markup {
         div.empty-page {
             (icon::bucket())
             h2 { "No buckets yet" }
-            p.muted { "A bucket holds objects. Make one, and drop files into it." }
+            p.muted { "A bucket holds objects. Create one, and drop files into it." }
             a.button.primary href={ (crate::ROOT) "/buckets/new" } { "New bucket" }
         }
     }
@@ -160,7 +160,7 @@ fn sheet(visit: &Visit, fields: &Fields, problem: Option<&str>) -> Markup {
                     }
                 }
                 div.actions {
-                    button.primary type="submit" { "Make it" }
+                    button.primary type="submit" { "Create bucket" }
                     a.button href=(crate::HOME) { "Cancel" }
                 }
             }

@@ -191,7 +191,7 @@ pub async fn preview(visit: Visit) -> Page {
     let declared = head.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     match Kind::of(declared, key) {
         Kind::Image(kind) | Kind::Video(kind) | Kind::Audio(kind) => given(&visit, &As::Seen(kind)).await,
-        Kind::Pdf => given(&visit, &As::Pdf).await,
+        Kind::Pdf => given(&visit, &As::Pdf(names::last(key))).await,
         Kind::Text | Kind::Table(_) | Kind::Other => whole(visit).await,
     }
 }

@@ -1,6 +1,6 @@
 //! The page of one object: its preview, versions, properties, tags and lock.
 
-use crate::ask::{Tag, Tagging, if_allowed};
+use crate::ask::{Tag, Tagging, if_allowed, if_there};
 use crate::form::Fields;
 use crate::frame::{Part, Tone, badge, crumbs, field, icon, notice, tier, token};
 use crate::names;
@@ -54,9 +54,17 @@ pub async fn show(visit: Visit) -> Page {
     sheet(&visit, visit.query.get("key"), visit.query.get("version"), None).await
 }
 
-/// Tags that couldn't be set, which the form shows again, and why.
+/// The forms of the page whose fields are shown again when they are refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entered {
+    Tags,
+    Lock,
+}
+
+/// What couldn't be set, which its form shows again, and why.
 struct Tried<'a> {
-    tags: &'a str,
+    part: Entered,
+    fields: &'a Fields,
     trouble: Trouble,
 }
 
@@ -79,10 +87,13 @@ async fn sheet(visit: &Visit, key: &str, version: &str, tried: Option<Tried<'_>>
     let explained = if_allowed(why::explanation(visit, key, version).await)?;
     let kind = Kind::of(&told.get("content-type"), key);
     let seen = look(visit, key, version, kind, told.size()).await?;
-    let tags = tags.map(|tags| match &tried {
-        Some(tried) => tried.tags.to_owned(),
+    let tried_of = |part| tried.as_ref().filter(|tried| tried.part == part).map(|tried| tried.fields);
+    let tags = tags.map(|tags| match tried_of(Entered::Tags) {
+        Some(fields) => fields.get("tags").to_owned(),
         None => tags_text(&tags.tag_set.tag),
     });
+    let asked = visit.ask().bucket(Method::GET, &visit.bucket).query("object-lock").done().await;
+    let has_no_lock = if_allowed(if_there(asked))?.is_some_and(|locked| locked.is_none());
     let content = html! {
         (way(&visit.bucket, key))
         div.head {
@@ -114,7 +125,10 @@ async fn sheet(visit: &Visit, key: &str, version: &str, tried: Option<Tried<'_>>
                 section.card { h2 { "Properties" } (properties(visit, key, &told)) }
                 @if let Some(tags) = &tags { section.card { h2 { "Tags" } (tags_form(visit, key, version, tags)) } }
                 section.card { h2 { "Share" } (share_form(visit, key, version)) }
-                section.card { h2 { "Lock" } (lock_form(visit, key, version, &told)) }
+                section.card { h2 { "Lock" }
+                    @if has_no_lock { p.muted { "This bucket has no object lock." } }
+                    @else { (lock_form(visit, key, version, &told, tried_of(Entered::Lock))) }
+                }
             }
         }
     };
@@ -169,9 +183,9 @@ fn properties(visit: &Visit, key: &str, told: &Told<'_>) -> Markup {
             dt { "Bucket" } dd { (visit.bucket) }
             dt { "Size" } dd { (bytes(told.size())) @if told.size() >= 1024 { span.muted { " (" (count(told.size())) " bytes)" } } }
             @let modified = told.get("last-modified");
-            dt { "Modified" } dd { (modified) }
+            dt { "Modified" } dd { (crate::shown::http_time(&modified)) " UTC" }
             @for (header, name) in SHOWN {
-                @let value = told.get(header);
+                @let value = told.get(header).trim_matches('"').to_owned();
                 @if !value.is_empty() { dt { (name) } dd { code.wrap { (value) } } }
             }
             @let lies = told.get("x-stratum-tier");
@@ -223,16 +237,22 @@ pub fn tags_of(text: &str) -> Result<Vec<(&str, &str)>, Trouble> {
 /// `POST /b/{bucket}/object/tags`
 pub async fn set_tags(visit: Visit, fields: Fields) -> Page {
     let (key, version) = (fields.get("key"), fields.get("version"));
-    let tags = fields.get("tags");
     let set = async {
         let asked = visit.ask().object(Method::PUT, &visit.bucket, key).query("tagging");
-        let document = documents::tagging(tags_of(tags)?);
+        let document = documents::tagging(tags_of(fields.get("tags"))?);
         asked.with([("versionId", version)]).document(document).done().await
     };
-    match set.await {
+    let set = set.await;
+    answer(&visit, &fields, Entered::Tags, set).await
+}
+
+/// Shows the object again, with the form as it was entered if it was refused.
+async fn answer(visit: &Visit, fields: &Fields, part: Entered, set: Result<HeaderMap, Trouble>) -> Page {
+    let (key, version) = (fields.get("key"), fields.get("version"));
+    match set {
         Ok(_) => to(&names::of_object(&visit.bucket, "object", key, version)),
         Err(Trouble::SignedOut) => Err(Trouble::SignedOut),
-        Err(trouble) => sheet(&visit, key, version, Some(Tried { tags, trouble })).await,
+        Err(trouble) => sheet(visit, key, version, Some(Tried { part, fields, trouble })).await,
     }
 }
 
@@ -249,8 +269,10 @@ fn share_form(visit: &Visit, key: &str, version: &str) -> Markup {
     }
 }
 
-fn lock_form(visit: &Visit, key: &str, version: &str, told: &Told<'_>) -> Markup {
+fn lock_form(visit: &Visit, key: &str, version: &str, told: &Told<'_>, tried: Option<&Fields>) -> Markup {
     let (mode, until) = (told.get("x-amz-object-lock-mode"), told.get("x-amz-object-lock-retain-until-date"));
+    let entered = |name: &str, set: &str| tried.map_or(set.to_owned(), |tried| tried.get(name).to_owned());
+    let (chosen, day) = (entered("mode", &mode), entered("until", until.get(..10).unwrap_or_default()));
     let hold = told.get("x-amz-object-lock-legal-hold");
     html! {
         p {
@@ -258,20 +280,20 @@ fn lock_form(visit: &Visit, key: &str, version: &str, told: &Told<'_>) -> Markup
             @else { "Kept until " (crate::shown::time(&until)) " UTC, " (mode.to_lowercase()) }
             @if hold == "ON" { ", and under legal hold." } @else { ", no legal hold." }
         }
-        details {
+        details open[tried.is_some()] {
             summary { "Change" }
             form method="post" action=(names::of_bucket(&visit.bucket, "/object/lock")) {
                 (token(&visit.session)) (hidden(key, version))
                 input type="hidden" name="what" value="retention";
                 (field("mode", "Retention", "Compliance can't be shortened by anybody, governance by who may bypass it.", html! {
                     select id="mode" name="mode" {
-                        option value="GOVERNANCE" selected[mode == "GOVERNANCE"] { "governance" }
-                        option value="COMPLIANCE" selected[mode == "COMPLIANCE"] { "compliance" }
-                        option value="" { "none (takes governance away)" }
+                        option value="GOVERNANCE" selected[chosen == "GOVERNANCE"] { "governance" }
+                        option value="COMPLIANCE" selected[chosen == "COMPLIANCE"] { "compliance" }
+                        option value="" selected[tried.is_some() && chosen.is_empty()] { "none (takes governance away)" }
                     }
                 }))
                 (field("until", "Until the end of the day (UTC)", "", html! {
-                    input type="date" id="until" name="until" value=(until.get(..10).unwrap_or_default());
+                    input type="date" id="until" name="until" value=(day);
                 }))
                 button type="submit" { "Set retention" }
             }
@@ -287,6 +309,11 @@ fn lock_form(visit: &Visit, key: &str, version: &str, told: &Told<'_>) -> Markup
 
 /// `POST /b/{bucket}/object/lock`
 pub async fn set_lock(visit: Visit, fields: Fields) -> Page {
+    let set = lock(&visit, &fields).await;
+    answer(&visit, &fields, Entered::Lock, set).await
+}
+
+async fn lock(visit: &Visit, fields: &Fields) -> Result<HeaderMap, Trouble> {
     let (key, version) = (fields.get("key"), fields.get("version"));
     let asked = visit.ask().object(Method::PUT, &visit.bucket, key);
     let asked = match fields.get("what") {
@@ -302,6 +329,5 @@ pub async fn set_lock(visit: Visit, fields: Fields) -> Page {
             asked.header("x-amz-bypass-governance-retention", bypass)
         }
     };
-    asked.with([("versionId", version)]).done().await?;
-    to(&names::of_object(&visit.bucket, "object", key, version))
+    asked.with([("versionId", version)]).done().await
 }

@@ -89,8 +89,9 @@ fn line(visit: &Visit, key: &str, Kept { of, is_delete_marker }: &Kept, shown: &
                     (token(&visit.session))
                     input type="hidden" name="version" value=(chosen);
                     input type="hidden" name="back" value=(back);
-                    button.danger type="submit" {
-                        @if *is_delete_marker && of.is_latest { "Undelete" } @else { "Delete" }
+                    @let undeletes = *is_delete_marker && of.is_latest;
+                    button.danger[!undeletes] type="submit" {
+                        @if undeletes { "Undelete" } @else { "Delete" }
                         span.hidden { " version " (of.version_id) }
                     }
                 }

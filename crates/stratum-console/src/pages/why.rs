@@ -146,6 +146,7 @@ pub async fn show(visit: Visit) -> Page {
             div {
                 @if let Some(costs) = &explained.costs { (cost_bars(&explained, costs)) }
                 section.card { h2 { "Accesses and moves" } (pin(&explained)) (timeline::timeline(&explained, visit.now())) }
+                @if let Some(used) = &explained.signals { section.card { h2 { "When it is read" } (timeline::habits(used)) } }
             }
             div {
                 @if !explained.changes.is_empty() {
@@ -156,7 +157,6 @@ pub async fn show(visit: Visit) -> Page {
                     }
                 }
                 @if let Some(terms) = &explained.terms { section.card { h2 { "How it is used" } (usage(&explained, terms)) } }
-                @if let Some(used) = &explained.signals { section.card { h2 { "When it is read" } (timeline::habits(used, explained.terms.as_ref())) } }
                 section.card { h2 { "What it is" } (contents(&explained)) }
                 @if !explained.rules.is_empty() { section.card { h2 { "Who had a say" } (rules(&explained)) } }
             }
@@ -228,7 +228,8 @@ fn pin(explained: &Explanation) -> Markup {
 }
 
 fn usage(explained: &Explanation, terms: &Terms) -> Markup {
-    let ago = |then: u64| format!("{} ago", span(terms.now.saturating_sub(then)));
+    let days = |then: u64| terms.now.saturating_sub(then) as f64 / timeline::day(Some(terms)) as f64;
+    let ago = |then: u64| format!("{} ago", span((days(then) * timeline::DAY_MILLIS as f64) as u64));
     let has_reads = explained.signals.is_some();
     html! {
         dl.pairs {
@@ -269,16 +270,16 @@ fn rules(explained: &Explanation) -> Markup {
         @if let Some(decision) = &explained.decision { p { "Now decided: " (tier(&decision.tier)) } }
         ol.rules {
             @for (rule, verdict) in &explained.rules {
-                @let said = wants(verdict);
-                li.decides[rule == decided].silent[said.is_none()] {
-                    (rule.replace('-', " "))
-                    @match said { Some(name) => { " " (tier(&name)) } None => { span.muted { " - nothing" } } }
-                    @if rule == decided { " " (badge(Tone::Good, "decides")) }
+                @if let Some(name) = wants(verdict) {
+                    li.decides[rule == decided] {
+                        (rule.replace('-', " ")) " " (tier(&name))
+                        @if rule == decided { " " (badge(Tone::Good, "decides")) }
+                    }
                 }
             }
         }
-        @if explained.rules.iter().all(|(_, verdict)| wants(verdict).is_none()) {
-            (notice(Tone::Plain, html! { p { "No rule says anything." } }))
-        }
+        @let silent: Vec<String> = explained.rules.iter().filter(|(_, verdict)| wants(verdict).is_none()).map(|(rule, _)| rule.replace('-', " ")).collect();
+        @if silent.len() == explained.rules.len() { (notice(Tone::Plain, html! { p { "No rule says anything." } })) }
+        @else if !silent.is_empty() { p.muted { "Nothing said: " (silent.join(", ")) "." } }
     }
 }

@@ -11,7 +11,7 @@ use crate::frame::{tier, tier_class};
 use crate::shown::{bytes, counted, moment, percent, span};
 use maud::{Markup, html};
 
-const DAY_MILLIS: u64 = 24 * 3_600 * 1_000;
+pub const DAY_MILLIS: u64 = 24 * 3_600 * 1_000;
 /// Heights in pixels: of the columns with the figures above them, of the figures, the top of the bar of tiers, and
 /// the height of the whole picture.
 const COLUMNS_HEIGHT: f64 = 74.0;
@@ -98,8 +98,8 @@ pub fn timeline(explained: &Explanation, now: u64) -> Markup {
     }
 }
 
-/// How long the store's day lasts, in milliseconds.
-fn day(terms: Option<&Terms>) -> u64 {
+/// How long the store's day lasts, in milliseconds. Ages are told in the store's days, as its sentences do.
+pub fn day(terms: Option<&Terms>) -> u64 {
     terms.map(|terms| terms.day).filter(|day| *day > 0).unwrap_or(DAY_MILLIS)
 }
 
@@ -154,7 +154,7 @@ fn picture(explained: &Explanation, axis: &Axis) -> Markup {
                 }
                 @for (column, end) in ENDS.iter().enumerate() {
                     @let (left, _) = Axis::column(column);
-                    text x=(percent(left)) y=(HEIGHT - 4.0) text-anchor=(if column + 1 == ENDS.len() { "start" } else { "middle" }) { (age(*end, axis.day)) }
+                    text x=(percent(left)) y=(HEIGHT - 4.0) text-anchor=(if column + 1 == ENDS.len() { "start" } else { "middle" }) { (age(*end)) }
                 }
                 text x="100%" y=(HEIGHT - 4.0) text-anchor="end" { "now" }
             }
@@ -176,8 +176,8 @@ fn places<'a>(explained: &'a Explanation, axis: &Axis) -> Vec<(f64, f64, &'a str
 }
 
 /// An age as `1 h`, `24 h` or `7 d`, short enough for the screen of a phone.
-fn age(days: f64, day: u64) -> String {
-    let seconds = days * day as f64 / 1_000.0;
+fn age(days: f64) -> String {
+    let seconds = days * DAY_MILLIS as f64 / 1_000.0;
     match seconds {
         some if some < 60.0 => format!("{some:.0} s"),
         some if some < 3_600.0 => format!("{:.0} min", some / 60.0),
@@ -202,8 +202,7 @@ fn rate_shown(rate: f64) -> String {
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /// Tables and charts of how often the object is read, at which hours, and on which days.
-pub fn habits(used: &Use, terms: Option<&Terms>) -> Markup {
-    let day = day(terms);
+pub fn habits(used: &Use) -> Markup {
     let hour = |at: usize| format!("{at:02}:00");
     let weekday = |at: usize| WEEKDAYS.get(at).copied().unwrap_or_default().to_owned();
     let hours: Vec<(String, f64)> =
@@ -217,7 +216,7 @@ pub fn habits(used: &Use, terms: Option<&Terms>) -> Markup {
             tbody {
                 @for ((days, reads), read) in used.half_life_days.iter().zip(&used.daily_reads).zip(&used.daily_bytes) {
                     tr {
-                        th scope="row" { (span((days * day as f64) as u64)) }
+                        th scope="row" { (span((days * DAY_MILLIS as f64) as u64)) }
                         td.number { (rate_shown(*reads)) }
                         td.number { (bytes(*read as u64)) }
                     }
@@ -238,7 +237,7 @@ pub fn habits(used: &Use, terms: Option<&Terms>) -> Markup {
                 }
             }
         }
-        p.muted { "Kept are counts, and no list of reads: they tell how it is used, not each time." }
+        p.muted { "The store counts reads and keeps no list of them, so single reads can't be shown." }
     }
 }
 
@@ -295,11 +294,7 @@ mod tests {
         // A time that is later than now, and a store whose day lasts two seconds.
         assert_eq!(axis.at(NOW + 5), 100.0);
         assert!((Axis { now: NOW, day: 2_000 }.at(NOW - 14_000) - 40.0).abs() < 0.01);
-        assert_eq!(
-            (age(1.0 / 24.0, DAY_MILLIS), age(1.0, DAY_MILLIS), age(365.0, DAY_MILLIS)),
-            ("1 h".into(), "24 h".into(), "1 y".into())
-        );
-        assert_eq!((age(1.0, 2_000), age(365.0, 2_000)), ("2 s".into(), "12 min".into()));
+        assert_eq!((age(1.0 / 24.0), age(1.0), age(365.0)), ("1 h".into(), "24 h".into(), "1 y".into()));
     }
 
     #[test]
