@@ -120,7 +120,7 @@ impl Operator {
     /// no walk has come to it yet.
     pub fn held(&self, bucket: &str) -> Option<Held> {
         let bucket = self.engine.metadata.local().bucket(bucket).ok()??;
-        self.engine.tiering.report(bucket.id, System.now()).map(|(held, ..)| held)
+        self.engine.tiering.report(&bucket, System.now()).map(|(held, ..)| held)
     }
 
     /// The routes; their paths follow `/_stratum/v1`.
@@ -154,7 +154,7 @@ impl Operator {
                 post(tiers::decide),
                 &["bucket", "key", "versionId", "prefix", "after", "tier"],
             )
-            .route("/tier/report", get(report::report), &["bucket", "prefix", "after"])
+            .route("/tier/report", get(report::report), &["bucket", "prefix", "after", "quick"])
             .route("/objects/{bucket}/{*key}", get(explain::explain), &["versionId"])
             .route("/backup", get(backup), &["credentials"])
             .route("/drives", get(list_drives), &[])

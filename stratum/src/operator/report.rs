@@ -2,7 +2,7 @@
 //! and spent.
 //!
 //! The report of a whole bucket is what the tiering engine's last walk found. The report of a prefix is counted for the
-//! answer, a page at a time.
+//! answer, a page at a time; a quick one is what the walk found, where that is kept.
 
 use super::tiers::{bucket, unread};
 use super::{Operator, Refused};
@@ -11,8 +11,10 @@ use axum::extract::{Query, State as Shared};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use stratum_engine::tiering::{Held, Month};
+use stratum_engine::tiering::{Found, Held, Month, Tiering};
+use stratum_metadata::ReadView;
 use stratum_storage::ambient::{Clock, System, UnixMillis};
+use stratum_tiering::prices::Prices;
 
 /// The parameters of a report.
 #[derive(Deserialize)]
@@ -24,6 +26,9 @@ pub(super) struct ReportRequest {
     prefix: String,
     /// The `after` of the page before.
     after: Option<String>,
+    /// Count nothing of which the last walk keeps what it found.
+    #[serde(default)]
+    quick: bool,
 }
 
 /// A report. Money is dollars, times are milliseconds since 1970.
@@ -38,11 +43,27 @@ pub struct Report {
     pub month_cost_in_hot: f64,
     /// What tiering has saved and spent this month; only in the report of a whole bucket.
     pub month: Option<Month>,
+    /// What of it lies under no longer prefix that ends with a slash; only in a quick report of what the last walk
+    /// found.
+    #[serde(default)]
+    pub beside: Option<Beside>,
     /// The `after` with which to ask for the next page; nothing on the last page.
     pub after: Option<String>,
 }
 
+/// The objects beside the folders of a prefix, and what storing them costs in a month.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Beside {
+    pub held: Held,
+    pub month_cost: f64,
+}
+
 impl Report {
+    fn of(held: Held, prices: &Prices) -> Report {
+        let (month_cost, month_cost_in_hot) = (held.month(prices), held.month_in_hot(prices));
+        Report { held, month_cost, month_cost_in_hot, ..Report::default() }
+    }
+
     /// Adds the next page.
     pub fn add(&mut self, page: Report) {
         self.held.add(&page.held);
@@ -55,30 +76,30 @@ impl Report {
 /// `GET /tier/report`
 pub(super) async fn report(
     Shared(operator): Shared<Arc<Operator>>,
-    Query(ReportRequest { bucket: name, prefix, after }): Query<ReportRequest>,
+    Query(request): Query<ReportRequest>,
 ) -> Result<Json<Report>, Refused> {
     let view = operator.engine.metadata.fresh().await.map_err(unread)?;
-    let look = move || {
-        let (bucket, tiering, now) = (bucket(&view, &name)?, &operator.engine.tiering, System.now());
-        let report = match prefix.is_empty() && after.is_none() {
-            true => match tiering.report(bucket.id, now) {
-                Some((held, month, as_of)) => Report { as_of, held, month: Some(month), ..Report::default() },
-                // A walk that found nothing in the bucket leaves no figures of it.
-                None => {
-                    let walked = tiering.status().last_walk.map(|walk| walk.at);
-                    Report { as_of: walked.filter(|at| *at > bucket.created), ..Report::default() }
-                }
-            },
-            false => {
-                let counted = tiering.count_under(&view, &bucket, &prefix, after.as_deref(), now);
-                let counted = counted.map_err(unread)?;
-                Report { as_of: Some(now), held: counted.held, after: counted.after, ..Report::default() }
-            }
-        };
-        let prices = tiering.prices();
-        let (month_cost, month_cost_in_hot) = (report.held.month(prices), report.held.month_in_hot(prices));
-        Ok(Report { month_cost, month_cost_in_hot, ..report })
-    };
-    let looked = tokio::task::spawn_blocking(look).await;
+    let looked = tokio::task::spawn_blocking(move || look(&operator.engine.tiering, &view, &request)).await;
     looked.map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?.map(Json)
+}
+
+fn look(tiering: &Tiering, view: &ReadView, request: &ReportRequest) -> Result<Report, Refused> {
+    let ReportRequest { bucket: name, prefix, after, quick } = request;
+    let (bucket, now, prices) = (bucket(view, name)?, System.now(), tiering.prices());
+    if after.is_none() {
+        if *quick && let Some((Found { all, beside }, at)) = tiering.found_under(&bucket, prefix) {
+            let beside = Some(Beside { held: beside, month_cost: beside.month(prices) });
+            return Ok(Report { as_of: Some(at), beside, ..Report::of(all, prices) });
+        }
+        if prefix.is_empty() && !quick {
+            return Ok(match tiering.report(&bucket, now) {
+                Some((held, at, month)) => {
+                    Report { as_of: Some(at), month: Some(month), ..Report::of(held, prices) }
+                }
+                None => Report::default(),
+            });
+        }
+    }
+    let counted = tiering.count_under(view, &bucket, prefix, after.as_deref(), now).map_err(unread)?;
+    Ok(Report { as_of: Some(now), after: counted.after, ..Report::of(counted.held, prices) })
 }

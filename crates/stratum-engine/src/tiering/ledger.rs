@@ -3,6 +3,7 @@
 //! *Saved* is compared with keeping everything in hot: how much less storage cost, from walk to walk. *Spent* is the
 //! cost of moves, and how much more reads from warm and cold cost than the same reads from hot.
 
+use super::prefixes::{Found, InBucket};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use stratum_metadata::record::{BucketId, TierReason};
@@ -13,6 +14,9 @@ use stratum_tiering::tier::{PerTier, Tier};
 
 /// The most buckets of which accounts are kept: some 300 bytes each.
 const MOST_BUCKETS: usize = 100_000;
+/// The most prefixes, over all buckets, of which is kept what was found under them: some 200 bytes each, and their
+/// names.
+const MOST_PREFIXES: usize = 10_000;
 
 /// Objects and their bytes, as clients see them, by the tier in which they belong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -81,13 +85,25 @@ pub(super) fn saved(held: &Held, prices: &Prices, months: f64) -> f64 {
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     buckets: BTreeMap<u64, Entry>,
-    /// When the last walk ended.
-    pub(super) walked: Option<UnixMillis>,
+    /// How many prefixes the entries hold together.
+    prefixes: usize,
+    /// The last walk that came to its end.
+    walk: Option<WholeWalk>,
+    /// Whether the present walk found a bucket for which there was no room.
+    has_left_out: bool,
+}
+
+/// A walk that came to all buckets.
+#[derive(Clone, Copy, Debug)]
+struct WholeWalk {
+    began: UnixMillis,
+    ended: UnixMillis,
+    has_left_out: bool,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Entry {
-    held: Held,
+    found: InBucket,
     /// When a walk last finished the bucket.
     at: Option<UnixMillis>,
     month: u32,
@@ -97,30 +113,58 @@ struct Entry {
 }
 
 impl Ledger {
-    /// What a bucket holds, and what moved in it in that month.
-    pub(super) fn of(&self, bucket: BucketId, month: u32) -> Option<(Held, MovedByReason)> {
-        let entry = self.buckets.get(&bucket.0)?;
-        let moved = if entry.month == month { entry.moved.clone() } else { BTreeMap::new() };
-        Some((entry.held, moved))
+    /// What a walk last found in a bucket under a prefix, and when; `None` if nothing is kept of that. The empty prefix
+    /// is the whole bucket. `created` is when the bucket was made.
+    pub(super) fn found(
+        &self,
+        bucket: BucketId,
+        created: UnixMillis,
+        prefix: &[u8],
+    ) -> Option<(Found, UnixMillis)> {
+        let entry = self.buckets.get(&bucket.0);
+        let Some((found, at)) = entry.and_then(|entry| Some((&entry.found, entry.at?))) else {
+            // A walk goes from object to object, and so comes to no bucket that has none.
+            let is_empty = |walk: &WholeWalk| created <= walk.began && !walk.has_left_out;
+            return self.walk.filter(is_empty).map(|walk| (Found::default(), walk.ended));
+        };
+        let found = if prefix.is_empty() { Some(&found.whole) } else { found.under.get(prefix) };
+        found.map(|found| (*found, at))
+    }
+
+    /// What moved in a bucket in that month.
+    pub(super) fn moved_in(&self, bucket: BucketId, month: u32) -> MovedByReason {
+        let entry = self.buckets.get(&bucket.0).filter(|entry| entry.month == month);
+        entry.map(|entry| entry.moved.clone()).unwrap_or_default()
     }
 
     /// Records that a walk has finished a bucket. Returns what the bucket held until then, and since when.
     pub(super) fn walked(
         &mut self,
         bucket: BucketId,
-        held: Held,
+        mut found: InBucket,
         now: UnixMillis,
     ) -> Option<(Held, UnixMillis)> {
-        let entry = self.entry(bucket)?;
-        let before = entry.at.map(|at| (entry.held, at));
-        (entry.held, entry.at, entry.is_there) = (held, Some(now), true);
+        let others = self.prefixes - self.buckets.get(&bucket.0).map_or(0, |entry| entry.found.under.len());
+        if others + found.under.len() > MOST_PREFIXES {
+            found.under.clear();
+        }
+        let prefixes = others + found.under.len();
+        let Some(entry) = self.entry(bucket) else {
+            self.has_left_out = true;
+            return None;
+        };
+        let before = entry.at.map(|at| (entry.found.whole.all, at));
+        (entry.found, entry.at, entry.is_there) = (found, Some(now), true);
+        self.prefixes = prefixes;
         before
     }
 
     /// Records the end of a walk: buckets that it didn't come to hold nothing any more.
-    pub(super) fn ended(&mut self, now: UnixMillis) {
+    pub(super) fn ended(&mut self, began: UnixMillis, now: UnixMillis) {
         self.buckets.retain(|_, entry| std::mem::take(&mut entry.is_there));
-        self.walked = Some(now);
+        self.prefixes = self.buckets.values().map(|entry| entry.found.under.len()).sum();
+        let has_left_out = std::mem::take(&mut self.has_left_out);
+        self.walk = Some(WholeWalk { began, ended: now, has_left_out });
     }
 
     /// Counts an object that is sent to another tier.
@@ -163,20 +207,63 @@ mod tests {
         assert_eq!(month_of(day, begins + day.days(30.5)), 601);
     }
 
+    fn of(objects: u64) -> InBucket {
+        let mut found = InBucket::default();
+        (0..objects).for_each(|_| found.whole.all.count(Tier::Hot, 1));
+        found
+    }
+
     #[test]
-    fn a_bucket_that_no_walk_comes_by_has_no_entry_and_a_month_ends() {
+    fn what_moved_is_told_until_the_month_ends() {
         let mut ledger = Ledger::default();
-        let held = Held::default();
-        assert_eq!(ledger.walked(BUCKET, held, 5), None);
-        ledger.ended(5);
+        assert_eq!(ledger.walked(BUCKET, of(3), 5), None);
+        ledger.ended(4, 5);
         ledger.moved(BUCKET, TierReason::Model, 2 * GIB, 600);
         ledger.moved(BUCKET, TierReason::Model, GIB, 600);
-        assert_eq!(ledger.walked(BUCKET, held, 9), Some((held, 5)));
-        assert_eq!(ledger.of(BUCKET, 600).unwrap().1["model"], (2, 3 * GIB));
-        assert!(ledger.of(BUCKET, 601).unwrap().1.is_empty());
-        ledger.ended(9);
-        ledger.ended(9);
-        assert_eq!(ledger.of(BUCKET, 600), None);
+        assert_eq!(ledger.walked(BUCKET, of(4), 9), Some((of(3).whole.all, 5)));
+        assert_eq!(ledger.moved_in(BUCKET, 600)["model"], (2, 3 * GIB));
+        assert!(ledger.moved_in(BUCKET, 601).is_empty());
+        ledger.ended(8, 9);
+        ledger.ended(10, 11);
+        assert!(ledger.moved_in(BUCKET, 600).is_empty());
+    }
+
+    #[test]
+    fn a_bucket_that_a_whole_walk_did_not_find_is_empty() {
+        let mut ledger = Ledger::default();
+        let found = |ledger: &Ledger, created| ledger.found(BUCKET, created, b"");
+        assert_eq!(found(&ledger, 3), None);
+        ledger.walked(BUCKET, of(2), 5);
+        assert_eq!(found(&ledger, 3), Some((of(2).whole, 5)));
+        ledger.ended(4, 6);
+        ledger.ended(7, 9);
+        assert_eq!(found(&ledger, 7), Some((Found::default(), 9)));
+        // The walk may have been past its place when it was made.
+        assert_eq!(found(&ledger, 8), None);
+        ledger.has_left_out = true;
+        ledger.ended(10, 11);
+        assert_eq!(found(&ledger, 3), None);
+    }
+
+    #[test]
+    fn prefixes_are_kept_as_far_as_there_is_room() {
+        let mut ledger = Ledger::default();
+        let with = |prefixes: usize| {
+            let under = (0..prefixes)
+                .map(|number| (format!("{number}/").into_bytes().into_boxed_slice(), Found::default()));
+            InBucket { under: under.collect(), ..of(1) }
+        };
+        let is_kept = |ledger: &Ledger, id| ledger.found(BucketId(id), 0, b"0/").is_some();
+        ledger.walked(BUCKET, with(MOST_PREFIXES - 1), 5);
+        ledger.walked(BucketId(8), with(2), 5);
+        assert_eq!((is_kept(&ledger, BUCKET.0), is_kept(&ledger, 8)), (true, false));
+        // Those of the same bucket make room for each other.
+        ledger.walked(BUCKET, with(MOST_PREFIXES - 2), 6);
+        ledger.walked(BucketId(8), with(2), 6);
+        assert_eq!((is_kept(&ledger, BUCKET.0), is_kept(&ledger, 8)), (true, true));
+        ledger.ended(6, 7);
+        ledger.ended(7, 8);
+        assert_eq!(ledger.prefixes, 0);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Reports which objects are in which tier, for a bucket or for the objects under a prefix.
 
 use super::ledger::{beginning_of, month_of};
-use super::{Held, Month, Tiering};
-use stratum_metadata::record::{BucketId, BucketRecord};
+use super::{Found, Held, Month, Tiering};
+use stratum_metadata::record::BucketRecord;
 use stratum_metadata::{ReadError, ReadView, Walk};
 use stratum_storage::ambient::UnixMillis;
 use stratum_tiering::usage::accounts::{Account, AccountName};
@@ -19,14 +19,22 @@ pub struct Reported {
 }
 
 impl Tiering {
-    /// What a bucket held when the last walk came to it, and what this month brought; `None` before the first walk.
-    pub fn report(&self, bucket: BucketId, now: UnixMillis) -> Option<(Held, Month, Option<UnixMillis>)> {
+    /// What a bucket held when a walk last came to it, when that was, and what this month brought; `None` before the
+    /// first walk.
+    pub fn report(&self, bucket: &BucketRecord, now: UnixMillis) -> Option<(Held, UnixMillis, Month)> {
         let month = month_of(self.day(), now);
-        let Account { saved, spent } = self.usage.account(AccountName { month, bucket: bucket.0 });
+        let Account { saved, spent } = self.usage.account(AccountName { month, bucket: bucket.id.0 });
         let ledger = self.ledger.lock();
-        let (held, moved) = ledger.of(bucket, month)?;
+        let (found, at) = ledger.found(bucket.id, bucket.created, b"")?;
+        let moved = ledger.moved_in(bucket.id, month);
         let month = Month { begins: beginning_of(month, self.day()), saved, spent, moved };
-        Some((held, month, ledger.walked))
+        Some((found.all, at, month))
+    }
+
+    /// What a walk last found under a prefix, and when. It is kept of the whole bucket, and of prefixes that end with a
+    /// slash and under which much lies.
+    pub fn found_under(&self, bucket: &BucketRecord, prefix: &str) -> Option<(Found, UnixMillis)> {
+        self.ledger.lock().found(bucket.id, bucket.created, prefix.as_bytes())
     }
 
     /// Counts the objects under a prefix, or a page of them that begins after a key. Blocks.

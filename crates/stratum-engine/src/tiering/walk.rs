@@ -4,6 +4,7 @@ use super::Tiering;
 use super::capacity::{Pressures, Regrets};
 use super::decide::{Change, TieringError};
 use super::ledger::{Held, saved};
+use super::prefixes::Prefixes;
 use super::status::WarmingUp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -60,7 +61,9 @@ pub(super) struct Walking {
 
 struct Underway {
     walk: Walk,
+    /// By the monotonic clock, and by the wall clock.
     began: Duration,
+    began_at: UnixMillis,
     walked: Walked,
     /// How many more objects this walk may send to colder tiers for their use.
     left: u64,
@@ -69,7 +72,7 @@ struct Underway {
     /// Bytes in each tier that are on their way out of it.
     leaving: PerTier<u64>,
     /// The bucket that the walk is in, and what it has found there so far.
-    bucket: Option<(BucketRecord, Held)>,
+    bucket: Option<(BucketRecord, Prefixes)>,
     warming_up: Vec<WarmingUp>,
 }
 
@@ -87,7 +90,7 @@ impl Tiering {
             return Ok(walking.next.saturating_sub(began));
         }
         // If this page fails, the next one begins a new walk.
-        let mut underway = walking.underway.take().unwrap_or_else(|| self.begin_walk(began));
+        let mut underway = walking.underway.take().unwrap_or_else(|| self.begin_walk(began, now));
         let view = self.metadata.local();
         let (changes, is_last) = blocking::in_place(|| self.page(&view, policy, &mut underway, now))?;
         underway.walked.decided += changes.len() as u64;
@@ -107,11 +110,12 @@ impl Tiering {
         Ok(walking.next.saturating_sub(ended))
     }
 
-    fn begin_walk(&self, began: Duration) -> Underway {
+    fn begin_walk(&self, began: Duration, began_at: UnixMillis) -> Underway {
         let last = self.state.lock().last.map_or(0, |walked| walked.objects);
         Underway {
             walk: Walk::all(),
             began,
+            began_at,
             walked: Walked::default(),
             left: (last / SENT_DOWN_DIVISOR).max(SENT_DOWN_AT_LEAST),
             pressures: self.pressures(),
@@ -140,7 +144,7 @@ impl Tiering {
             let Some((bucket, _)) = &underway.bucket else { continue };
             let Some(subject) = self.subject(bucket, &object.key, &object.record, now) else { continue };
             let decision = policy.decide(&subject.features(&underway.pressures), &self.prices, now);
-            self.count(underway, &object.record, &decision);
+            self.count(underway, &object.key, &object.record, &decision);
             if underway.lets(&decision)
                 && let Some(change) = self.change(object.bucket, object.key, &object.record, &decision)
             {
@@ -170,15 +174,16 @@ impl Tiering {
         if now < ends && underway.warming_up.len() < TOLD_BUCKETS {
             underway.warming_up.push(WarmingUp { bucket: bucket.name.clone(), ends });
         }
-        underway.bucket = Some((bucket, Held::default()));
+        underway.bucket = Some((bucket, Prefixes::default()));
         Ok(true)
     }
 
     /// Ends the bucket that the walk was in.
     fn leave(&self, underway: &mut Underway, now: UnixMillis) {
-        if let Some((bucket, held)) = underway.bucket.take() {
-            underway.walked.held.add(&held);
-            let before = self.ledger.lock().walked(bucket.id, held, now);
+        if let Some((bucket, prefixes)) = underway.bucket.take() {
+            let found = prefixes.finish();
+            underway.walked.held.add(&found.whole.all);
+            let before = self.ledger.lock().walked(bucket.id, found, now);
             if let Some((held, at)) = before {
                 let saved = saved(&held, &self.prices, self.day().between(at, now) / MONTH_DAYS);
                 self.charge(bucket.id.0, Account { saved, spent: 0.0 }, now);
@@ -186,12 +191,12 @@ impl Tiering {
         }
     }
 
-    fn count(&self, underway: &mut Underway, record: &ObjectRecord, decision: &Decision) {
+    fn count(&self, underway: &mut Underway, key: &[u8], record: &ObjectRecord, decision: &Decision) {
         let terms = &decision.terms;
         let (size, tier) = (terms.size, terms.tier);
         underway.walked.objects += 1;
-        if let Some((_, held)) = &mut underway.bucket {
-            held.count(tier, size);
+        if let Some((_, prefixes)) = &mut underway.bucket {
+            prefixes.count(key, tier, size);
         }
         if let Some(regret) = terms.regret
             && !matches!(decision.by, Rule::Pin | Rule::Hint | Rule::StorageClass | Rule::Lifecycle)
@@ -211,7 +216,7 @@ impl Tiering {
 
     fn end_walk(&self, mut underway: Underway, now: UnixMillis, ended: Duration) {
         self.leave(&mut underway, now);
-        let Underway { began, mut walked, pressures, regrets, leaving, warming_up, .. } = underway;
+        let Underway { began, began_at, mut walked, pressures, regrets, leaving, warming_up, .. } = underway;
         (walked.at, walked.seconds) = (now, ended.saturating_sub(began).as_secs_f64());
         if walked.put_off > 0 {
             tracing::warn!(
@@ -220,7 +225,7 @@ impl Tiering {
                 "more objects belong in colder tiers than one walk sends there; later walks go on"
             );
         }
-        self.ledger.lock().ended(now);
+        self.ledger.lock().ended(began_at, now);
         self.charge_slow_reads(now);
         publish(&walked);
         let pressures = Pressures::new(&pressures, &self.rooms(), &regrets, &leaving);

@@ -5,11 +5,13 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use stratum_engine::tiering::Standing;
+use stratum_engine::tiering::{Held, Month, Standing};
 use stratum_engine::{Config, Engine, TieringConfig};
 use stratum_metadata::TierWish;
 use stratum_metadata::command::{Command, Outcome, WriteCondition};
-use stratum_metadata::record::{Body, Level, ObjectHeaders, ObjectRecord, StorageClass, TierReason};
+use stratum_metadata::record::{
+    Body, BucketRecord, Level, ObjectHeaders, ObjectRecord, StorageClass, TierReason,
+};
 use stratum_storage::ambient::{Clock, UnixMillis};
 use stratum_storage::blob::{BlobRef, Geometry, Place, Tier};
 use stratum_storage::drive::Threads;
@@ -84,10 +86,10 @@ impl Tiers {
 
     /// Puts an object whose record says that it has a GiB.
     async fn put(&self, number: u64, class: StorageClass) {
-        self.put_with(number, |record| ObjectRecord { storage_class: class, ..record }).await;
+        self.put_with(key(number), number, |record| ObjectRecord { storage_class: class, ..record }).await;
     }
 
-    async fn put_with(&self, number: u64, made: impl FnOnce(ObjectRecord) -> ObjectRecord) {
+    async fn put_with(&self, key: Vec<u8>, number: u64, made: impl FnOnce(ObjectRecord) -> ObjectRecord) {
         let body = Bytes::from_static(b"x");
         let place = Place::ThisEntry { length: 1, crc32c: crc32c::crc32c(&body) };
         let record = made(ObjectRecord {
@@ -95,7 +97,7 @@ impl Tiers {
             ..record(number, GIB, Body::Blob(BlobRef::plain(place)))
         });
         let condition = WriteCondition::default();
-        let command = Command::PutObject { bucket: BUCKET, key: key(number), record, condition };
+        let command = Command::PutObject { bucket: BUCKET, key, record, condition };
         let outcome = self.engine.metadata.commit(command, body).await.unwrap();
         assert!(matches!(outcome, Outcome::Object(_)), "{outcome:?}");
     }
@@ -128,6 +130,16 @@ impl Tiers {
 
     fn record(&self, number: u64) -> ObjectRecord {
         self.engine.metadata.local().object(BUCKET, &key(number)).unwrap().unwrap()
+    }
+
+    fn bucket(&self) -> BucketRecord {
+        self.engine.metadata.local().bucket_of(BUCKET).unwrap().unwrap()
+    }
+
+    /// What the bucket held when the last walk came by, and what this month brought.
+    fn report(&self) -> (Held, Month) {
+        let (held, _, month) = self.engine.tiering.report(&self.bucket(), self.clocks.now()).unwrap();
+        (held, month)
     }
 
     /// The tier in which an object belongs, and the reason of the last decision.
@@ -189,16 +201,16 @@ async fn what_is_not_used_goes_down_and_comes_back_when_it_is_read() {
     assert_eq!(tiers.record(1).attributes.tiering.all().len(), 2);
     let status = tiers.engine.tiering.status();
     assert_eq!((status.last_walk.unwrap().decided, status.last_walk.unwrap().objects), (0, 3));
-    let (held, month, _) = tiers.engine.tiering.report(BUCKET, tiers.clocks.now()).unwrap();
+    let (held, month) = tiers.report();
     assert_eq!((held.objects.hot, held.objects.cold, held.bytes.cold), (1, 2, 2 * GIB));
     assert_eq!((month.moved["model"].0, month.moved["spike"].0), (2, 1));
     // Two moves down at 0.02/1,000 and hot's request, one up that reads a GiB; and the ten reads in cold.
     tiers.engine.usage.record_slow(BUCKET.0, stratum_tiering::tier::Tier::Cold, 10 * GIB);
-    let (_, before, _) = tiers.engine.tiering.report(BUCKET, tiers.clocks.now()).unwrap();
+    let (_, before) = tiers.report();
     assert!((0.03..0.04).contains(&before.spent), "{before:?}");
     assert!(before.saved > 0.0, "{before:?}");
     tiers.walk().await;
-    let (_, after, _) = tiers.engine.tiering.report(BUCKET, tiers.clocks.now()).unwrap();
+    let (_, after) = tiers.report();
     assert!((after.spent - before.spent - 0.3).abs() < 0.001, "{after:?} after {before:?}");
     assert!(after.saved > before.saved, "{after:?} after {before:?}");
 }
@@ -217,7 +229,7 @@ async fn what_is_read_every_week_comes_up_ahead_of_its_visit() {
         let headers = ObjectHeaders { user, ..ObjectHeaders::default() };
         ObjectRecord { size: 100 << 20, headers, ..record }
     };
-    tiers.put_with(1, report).await;
+    tiers.put_with(key(1), 1, report).await;
     tiers.clocks.pass(8 * DAY);
     tiers.read(1, 1, false);
     let walks = async |count: usize| {
@@ -244,6 +256,34 @@ async fn what_is_read_every_week_comes_up_ahead_of_its_visit() {
     }
     assert_eq!(in_between, [Tier::Cold; 6]);
     assert_eq!(found_in, [Tier::Cold, Tier::Cold, Tier::Cold, Tier::Hot, Tier::Hot, Tier::Hot]);
+}
+
+/// A walk goes from object to object, and so comes to no bucket that has none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_is_known_to_be_empty_once_a_walk_has_passed() {
+    let tiers = Tiers::open().await;
+    assert!(tiers.engine.tiering.report(&tiers.bucket(), tiers.clocks.now()).is_none());
+    tiers.walk().await;
+    assert_eq!(tiers.report().0, Held::default());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_walk_keeps_what_lies_under_large_prefixes() {
+    let tiers = Tiers::open().await;
+    let named = |number: u64| format!("{}/{number}", if number < 1_500 { "many" } else { "few" });
+    let puts = (0..1_510).map(|number| tiers.put_with(named(number).into_bytes(), number, |record| record));
+    futures_util::future::join_all(puts).await;
+    let found =
+        |prefix: &str| tiers.engine.tiering.found_under(&tiers.bucket(), prefix).map(|(found, _)| found);
+    assert_eq!(found("many/"), None);
+    tiers.walk().await;
+    let many = found("many/").unwrap();
+    assert_eq!(
+        (many.all.objects.hot, many.beside.objects.hot, many.all.bytes.hot),
+        (1_500, 1_500, 1_500 * GIB)
+    );
+    let whole = found("").unwrap();
+    assert_eq!((whole.all.objects.hot, whole.beside.objects.hot, found("few/")), (1_510, 0, None));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
