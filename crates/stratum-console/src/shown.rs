@@ -100,6 +100,19 @@ pub fn span(millis: u64) -> String {
     counted(number, unit)
 }
 
+/// A number of days in the largest unit of which it is at least one, as the store's own sentences tell it: `5 days`.
+pub fn days(days: f64) -> String {
+    let hours = days * 24.0;
+    let (number, unit) = match hours {
+        moment if moment * 60.0 < 0.5 => return "less than a minute".into(),
+        some if some < 1.0 => (some * 60.0, "minute"),
+        some if some < 48.0 => (some, "hour"),
+        _ if days < 730.0 => (days, "day"),
+        _ => (days / 365.25, "year"),
+    };
+    counted(number.round() as u64, unit)
+}
+
 /// Dollars with two decimals, or with two significant digits if they are few.
 pub fn dollars(dollars: f64) -> String {
     match dollars {
@@ -150,6 +163,10 @@ mod tests {
         assert_eq!(http_time("Sun, 29 Nov 2026 14:05:09 GMT"), "2026-11-29 14:05");
         assert_eq!(moment(1_795_961_109_000), time("2026-11-29T14:05:09Z"));
         assert_eq!([5_000, 7_200_000, 864_000_000].map(span), ["5 seconds", "2 hours", "10 days"]);
+        assert_eq!(
+            [0.0, 1.0 / 24.0, 1.9, 5.6, 1_461.0].map(days),
+            ["less than a minute", "1 hour", "46 hours", "6 days", "4 years"]
+        );
         assert_eq!([0.0, 12.345, 0.012].map(dollars), ["$0", "$12.35", "$0.012"]);
     }
 }

@@ -1202,6 +1202,37 @@ async fn the_why_page_shows_reads_and_moves_in_order() {
     );
 }
 
+/// The store's sentences count in its days, whose length a test may set, and so does all that stands beside them.
+#[tokio::test]
+async fn the_why_page_tells_ages_in_the_store_s_days() {
+    let now = 1_795_961_109_000u64;
+    for (day, says_its_day) in [(24 * 3_600 * 1_000, false), (2_000, true)] {
+        let explained = serde_json::json!({
+            "tier": "hot", "since": now - 3 * day, "sentence": "It was last read 6 days ago.", "next_review": now + 4 * day,
+            "changes": ["If nothing happens, it goes to cold."], "group": {"prefix": "films/"},
+            "terms": {"now": now, "day": day, "is_read": true, "last": now - day * 56 / 10, "group_last": now - day / 2},
+            "signals": {"reads": 2, "last": now - day * 56 / 10, "half_life_days": [1.0 / 24.0, 7.0], "daily_reads": [0.0, 1.0], "daily_bytes": [0.0, 1.0]},
+            "history": [{"tier": "hot", "since": now - 3 * day, "sentence": "It went to hot."}],
+        });
+        let browser = Browser::of(move |_| Response::new(Body::from(explained.to_string()))).await;
+        let page = browser.get("/b/media/why?key=k").await;
+        let count = |words: &str| page.text.matches(words).count();
+        // In the sentence, in the panel, and beside the event.
+        assert_eq!(count("6 days ago"), 3, "{}", page.text);
+        for words in [
+            "3 days ago",
+            "12 hours ago",
+            "in 4 days",
+            "<th scope=\"row\">1 hour</th>",
+            ">7 d</text>",
+            ">1 y</text>",
+        ] {
+            assert!(count(words) > 0, "{words}: {}", page.text);
+        }
+        assert_eq!(count("A day of this store lasts 2 seconds") == 1, says_its_day, "{}", page.text);
+    }
+}
+
 /// A status of the store as the operator's API tells it, as far as the page shows it.
 fn status() -> serde_json::Value {
     serde_json::json!({

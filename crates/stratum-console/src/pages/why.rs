@@ -15,6 +15,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use timeline::Axis;
 
 /// The explanation that the operator's API gives of an object, as far as the page shows it.
 #[derive(Deserialize, Default, Debug)]
@@ -130,6 +131,7 @@ pub async fn show(visit: Visit) -> Page {
     let (key, version) = (query.get("key"), query.get("version"));
     let explained = explanation(&visit, key, version).await?;
     let object = names::of_object(&visit.bucket, "object", key, version);
+    let axis = Axis::of(explained.terms.as_ref(), visit.now());
     let content = html! {
         (way(&visit.bucket, key))
         div.head {
@@ -137,15 +139,16 @@ pub async fn show(visit: Visit) -> Page {
             div.actions { a.button href=(object) { "The object" } }
         }
         section.verdict.(tier_class(&explained.tier)) {
-            p.where { (tier(&explained.tier)) " since " (moment(explained.since)) " UTC"
+            p.where { (tier(&explained.tier)) " since " (moment(explained.since)) " UTC, " (axis.ago(explained.since))
                 @if let Some(to) = &explained.moving_to { ", on its way to " (tier(to)) } }
             p.sentence { (explained.sentence) }
+            @if let Some(day) = axis.other_day() { p.muted { "A day of this store lasts " (span(day)) ": spans of time are told in such days, times by the clock." } }
             @if let Some(why) = &explained.not_deciding { p.muted { "Nothing is decided by use: " (why) } }
         }
         div.columns {
             div {
                 @if let Some(costs) = &explained.costs { (cost_bars(&explained, costs)) }
-                section.card { h2 { "Accesses and moves" } (pin(&explained)) (timeline::timeline(&explained, visit.now())) }
+                section.card { h2 { "Accesses and moves" } (pin(&explained)) (timeline::timeline(&explained, &axis)) }
                 @if let Some(used) = &explained.signals { section.card { h2 { "When it is read" } (timeline::habits(used)) } }
             }
             div {
@@ -153,10 +156,10 @@ pub async fn show(visit: Visit) -> Page {
                     section.card {
                         h2 { "What would change it" }
                         ul.changes { @for change in &explained.changes { li { (change) } } }
-                        @if let Some(review) = explained.next_review { p.muted { "Looked at again " (moment(review)) " UTC, if nothing happens before." } }
+                        @if let Some(review) = explained.next_review { p.muted { "Looked at again " (moment(review)) " UTC, " (axis.ahead(review)) ", if nothing happens before." } }
                     }
                 }
-                @if let Some(terms) = &explained.terms { section.card { h2 { "How it is used" } (usage(&explained, terms)) } }
+                @if let Some(terms) = &explained.terms { section.card { h2 { "How it is used" } (usage(&explained, terms, &axis)) } }
                 section.card { h2 { "What it is" } (contents(&explained)) }
                 @if !explained.rules.is_empty() { section.card { h2 { "Who had a say" } (rules(&explained)) } }
             }
@@ -227,19 +230,17 @@ fn pin(explained: &Explanation) -> Markup {
     }
 }
 
-fn usage(explained: &Explanation, terms: &Terms) -> Markup {
-    let days = |then: u64| terms.now.saturating_sub(then) as f64 / timeline::day(Some(terms)) as f64;
-    let ago = |then: u64| format!("{} ago", span((days(then) * timeline::DAY_MILLIS as f64) as u64));
+fn usage(explained: &Explanation, terms: &Terms, axis: &Axis) -> Markup {
     let has_reads = explained.signals.is_some();
     html! {
         dl.pairs {
-            dt { @if terms.is_read { "Last read" } @else { "Written" } } dd { (ago(terms.last)) }
+            dt { @if terms.is_read { "Last read" } @else { "Written" } } dd { (axis.ago(terms.last)) }
             dt { "Reads a month" } dd { (format!("{:.1}", terms.monthly_reads)) @if !has_reads { span.muted { " (none yet)" } } }
             @if has_reads { dt { "Share that a read takes" } dd { (percent(terms.share, 1.0)) } }
             dt { "Size" } dd { (bytes(terms.size)) }
             @if let Some(group) = &explained.group {
                 dt { "Its group" } dd { @if group.prefix.is_empty() { "the whole bucket" } @else { code.wrap { (visible(&group.prefix)) } } }
-                dt { "Last use in its group" } dd { (ago(terms.group_last)) }
+                dt { "Last use in its group" } dd { (axis.ago(terms.group_last)) }
             }
         }
     }

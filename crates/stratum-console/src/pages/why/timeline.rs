@@ -8,10 +8,10 @@
 
 use super::{Explanation, Terms, Use};
 use crate::frame::{tier, tier_class};
-use crate::shown::{bytes, counted, moment, percent, span};
+use crate::shown::{bytes, counted, days, moment, percent};
 use maud::{Markup, html};
 
-pub const DAY_MILLIS: u64 = 24 * 3_600 * 1_000;
+const DAY_MILLIS: u64 = 24 * 3_600 * 1_000;
 /// Heights in pixels: of the columns with the figures above them, of the figures, the top of the bar of tiers, and
 /// the height of the whole picture.
 const COLUMNS_HEIGHT: f64 = 74.0;
@@ -23,16 +23,42 @@ const HEIGHT: f64 = 122.0;
 const ENDS: [f64; 5] = [1.0 / 24.0, 1.0, 7.0, 30.0, 365.0];
 
 /// An axis of ages. Now is at its right. All columns are equally wide: that of the last hour as well as that of ages
-/// between a month and a year.
-struct Axis {
+/// between a month and a year. Ages are told in the store's days, as its sentences tell them.
+pub struct Axis {
     now: u64,
+    /// How long the store's day lasts, in milliseconds.
     day: u64,
 }
 
 impl Axis {
+    pub fn of(terms: Option<&Terms>, now: u64) -> Axis {
+        let day = terms.map(|terms| terms.day).filter(|day| *day > 0);
+        Axis { now: terms.map_or(now, |terms| terms.now), day: day.unwrap_or(DAY_MILLIS) }
+    }
+
+    /// `5 days ago`
+    pub fn ago(&self, time: u64) -> String {
+        format!("{} ago", days(self.age(time)))
+    }
+
+    /// `in 5 days`
+    pub fn ahead(&self, time: u64) -> String {
+        format!("in {}", days(time.saturating_sub(self.now) as f64 / self.day as f64))
+    }
+
+    /// How long the store's day lasts in milliseconds, if it isn't a real one.
+    pub fn other_day(&self) -> Option<u64> {
+        (self.day != DAY_MILLIS).then_some(self.day)
+    }
+
+    /// How many days ago a time was.
+    fn age(&self, time: u64) -> f64 {
+        self.now.saturating_sub(time) as f64 / self.day as f64
+    }
+
     /// Where a time stands, in percent from the left. Times older than a year stand at the left edge.
     fn at(&self, time: u64) -> f64 {
-        let age = self.now.saturating_sub(time) as f64 / self.day as f64;
+        let age = self.age(time);
         let column = ENDS.iter().position(|end| age <= *end);
         let Some((column, end)) = column.and_then(|column| Some((column, *ENDS.get(column)?))) else {
             return 0.0;
@@ -69,38 +95,32 @@ impl Event<'_> {
 }
 
 /// The picture, and the events in words, the newest first.
-pub fn timeline(explained: &Explanation, now: u64) -> Markup {
-    let terms = explained.terms.as_ref();
-    let axis = Axis { now: terms.map_or(now, |terms| terms.now), day: day(terms) };
-    let mut events = events(explained, terms);
+pub fn timeline(explained: &Explanation, axis: &Axis) -> Markup {
+    let mut events = events(explained, explained.terms.as_ref());
     events.sort_by_key(|event| std::cmp::Reverse(event.when()));
+    let when = |time: u64| html! { time { (moment(time)) } ", " (axis.ago(time)) };
     html! {
-        (picture(explained, &axis))
+        (picture(explained, axis))
         @if events.is_empty() { p.muted { "Nothing moved it: it lies where it was put." } }
         ol.timeline {
             @for event in &events {
                 @match event {
                     Event::Moved(moved) => { li.(tier_class(&moved.tier)) {
-                        p.when { (tier(&moved.tier)) " " time { (moment(moved.since)) } }
+                        p.when { (tier(&moved.tier)) " " (when(moved.since)) }
                         p { (moved.sentence) }
                     } }
-                    Event::Read(when, used) => { li.read {
-                        p.when { "read last " time { (moment(*when)) } }
+                    Event::Read(read, used) => { li.read {
+                        p.when { "read last " (when(*read)) }
                         p { (counted_reads(used)) }
                     } }
-                    Event::Written(when) => { li {
-                        p.when { "written " time { (moment(*when)) } }
+                    Event::Written(written) => { li {
+                        p.when { "written " (when(*written)) }
                         p { "It wasn't read since, as far as is known." }
                     } }
                 }
             }
         }
     }
-}
-
-/// How long the store's day lasts, in milliseconds. Ages are told in the store's days, as its sentences do.
-pub fn day(terms: Option<&Terms>) -> u64 {
-    terms.map(|terms| terms.day).filter(|day| *day > 0).unwrap_or(DAY_MILLIS)
 }
 
 fn events<'a>(explained: &'a Explanation, terms: Option<&Terms>) -> Vec<Event<'a>> {
@@ -113,17 +133,12 @@ fn events<'a>(explained: &'a Explanation, terms: Option<&Terms>) -> Vec<Event<'a
 fn counted_reads(used: &Use) -> String {
     let reads = counted(used.reads, "read");
     match used.gap_days {
-        Some(days) => format!(
-            "{reads} are counted. The last pause between two times of reading was {}.",
-            counted_days(days)
-        ),
+        Some(pause) => {
+            format!("{reads} are counted. The last pause between two times of reading was {}.", days(pause))
+        }
         None if used.reads == 1 => "It is the only read that is counted.".into(),
         None => format!("{reads} are counted, without a pause of half a day between them."),
     }
-}
-
-fn counted_days(days: f64) -> String {
-    if days < 1.95 { format!("{days:.1} days") } else { format!("{days:.0} days") }
 }
 
 fn picture(explained: &Explanation, axis: &Axis) -> Markup {
@@ -214,9 +229,9 @@ pub fn habits(used: &Use) -> Markup {
             caption.hidden { "How often it is read, by counts that forget at different speeds" }
             thead { tr { th scope="col" { "A read counts half after" } th.number scope="col" { "Reads a day" } th.number scope="col" { "Bytes a day" } } }
             tbody {
-                @for ((days, reads), read) in used.half_life_days.iter().zip(&used.daily_reads).zip(&used.daily_bytes) {
+                @for ((half, reads), read) in used.half_life_days.iter().zip(&used.daily_reads).zip(&used.daily_bytes) {
                     tr {
-                        th scope="row" { (span((days * DAY_MILLIS as f64) as u64)) }
+                        th scope="row" { (days(*half)) }
                         td.number { (rate_shown(*reads)) }
                         td.number { (bytes(*read as u64)) }
                     }
