@@ -375,23 +375,31 @@ async fn names_stay_text_whatever_they_hold() {
 
 #[tokio::test]
 async fn a_page_of_long_names_has_fewer_rows() {
-    let browser = Browser::of(|asked| match asked.split("max-keys=").nth(1) {
-        Some(most) => {
-            let most: usize = most.split(['&', ' ']).next().unwrap().parse().unwrap();
-            let keys = (0..most).map(|at| {
-                format!("<Contents><Key>{}{at}</Key><Size>1</Size></Contents>", "%C3%A4".repeat(500))
-            });
-            xml(format!(
-                "<ListBucketResult><IsTruncated>true</IsTruncated>{}</ListBucketResult>",
-                keys.collect::<String>()
-            ))
+    // Letters of two bytes, and characters that are long in HTML; all names long, or only the first twenty.
+    for (letter, letters) in [("%C3%A4", 500), ("%22", 1_000), ("%26", 1_000), ("%01", 1_000), ("a", 1_000)] {
+        for long in [100, 20] {
+            let browser = Browser::of(move |asked| match asked.split("max-keys=").nth(1) {
+                Some(most) => {
+                    let most: usize = most.split(['&', ' ']).next().unwrap().parse().unwrap();
+                    let name =
+                        |at: usize| if at < long { letter.repeat(letters) } else { "%F0%9F%98%80".into() };
+                    let keys = (0..most).map(|at| {
+                        format!("<Contents><Key>{}{at:03}</Key><Size>1</Size></Contents>", name(at))
+                    });
+                    let keys: String = keys.collect();
+                    xml(format!("<ListBucketResult><IsTruncated>true</IsTruncated>{keys}</ListBucketResult>"))
+                }
+                None => xml("<VersioningConfiguration/>".into()),
+            })
+            .await;
+            let page = browser.get("/b/media").await;
+            let (rows, size) = (page.text.matches("type=\"checkbox\"").count(), page.text.len());
+            assert!(
+                size < 100_000 && (2..50).contains(&rows),
+                "{letter}, {long}: {rows} rows of {size} bytes"
+            );
         }
-        None => xml("<VersioningConfiguration/>".into()),
-    })
-    .await;
-    let page = browser.get("/b/media").await;
-    let rows = page.text.matches("type=\"checkbox\"").count();
-    assert!(page.text.len() < 100_000 && (5..50).contains(&rows), "{rows} rows of {} bytes", page.text.len());
+    }
 }
 
 /// As `names::query` writes it.
@@ -518,10 +526,10 @@ async fn a_clock_that_is_set_back_lets_nobody_wait_for_longer() {
 
 #[tokio::test]
 async fn a_name_that_is_searched_for_is_found_and_only_the_folder_itself_is_left_out() {
-    let object = |key: &str| {
-        format!("<Key>{key}</Key><LastModified>2026-11-29T14:05:09.000Z</LastModified><Size>1</Size>")
+    let object = |key: &str, size: u64| {
+        format!("<Key>{key}</Key><LastModified>2026-11-29T14:05:09.000Z</LastModified><Size>{size}</Size>")
     };
-    let (folder, exact) = (object("in%2F"), object("in%2Fnote"));
+    let (folder, exact) = (object("in%2F", 0), object("in%2Fnote", 1));
     let browser = Browser::of(move |asked| match asked {
         asked if asked.contains("list-type") => xml(format!(
             "<ListBucketResult><Contents>{folder}</Contents><Contents>{exact}</Contents></ListBucketResult>"
@@ -543,6 +551,20 @@ async fn a_name_that_is_searched_for_is_found_and_only_the_folder_itself_is_left
         let asked = (browser.asked)();
         assert!(asked.iter().any(|asked| asked.contains("prefix=in%2Fnote")), "{asked:?}");
     }
+}
+
+#[tokio::test]
+async fn an_object_that_holds_something_is_listed_though_its_name_is_that_of_a_folder() {
+    let browser = Browser::of(|asked| match asked {
+        asked if asked.contains("list-type") => {
+            xml("<ListBucketResult><Contents><Key>in%2F</Key><Size>14</Size></Contents></ListBucketResult>"
+                .into())
+        }
+        _ => xml("<VersioningConfiguration/>".into()),
+    })
+    .await;
+    let page = browser.get("/b/media?prefix=in%2F").await;
+    assert!(page.text.contains("object?key=in%2F\""), "{}", page.text);
 }
 
 #[tokio::test]
@@ -1024,6 +1046,64 @@ async fn a_folder_is_deleted_page_by_page_within_one_form() {
         3,
         "{asked:?}"
     );
+}
+
+/// A folder of five objects, of which two are listed at a time, and whose store takes so many milliseconds to delete
+/// some. It doesn't delete those whose name is `kept`.
+async fn browser_of_a_folder(millis: u64, kept: &'static str) -> Browser {
+    let clock = Arc::new(OnceLock::<Arc<AtomicU64>>::new());
+    let passes = clock.clone();
+    let left = Mutex::new(Vec::from(["a", "b", "c", "d", "e"]));
+    let browser = Browser::asked_with(move |asked, body| {
+        let mut left = left.lock().unwrap();
+        if asked.starts_with("POST") {
+            passes.get().unwrap().fetch_add(millis, Ordering::Relaxed);
+            left.retain(|name| *name == kept || !body.contains(&format!("<Key>in/{name}</Key>")));
+            let is_refused = body.contains(&format!("<Key>in/{kept}</Key>"));
+            let error =
+                format!("<Error><Key>in/{kept}</Key><Code>AccessDenied</Code><Message>no</Message></Error>");
+            return xml(format!("<DeleteResult>{}</DeleteResult>", if is_refused { &error } else { "" }));
+        }
+        let after = asked.split("start-after=in%2F").nth(1).unwrap_or_default();
+        let listed: Vec<&str> = left.iter().copied().filter(|name| *name > after).collect();
+        let keys = listed.iter().take(2).map(|name| format!("<Contents><Key>in%2F{name}</Key></Contents>"));
+        let (keys, goes_on) = (keys.collect::<String>(), listed.len() > 2);
+        xml(format!("<ListBucketResult><IsTruncated>{goes_on}</IsTruncated>{keys}</ListBucketResult>"))
+    })
+    .await;
+    clock.set(browser.monotonic.clone()).unwrap();
+    browser
+}
+
+#[tokio::test]
+async fn what_takes_longer_than_a_request_goes_on_with_the_next_one() {
+    let browser = browser_of_a_folder(2_500, "none").await;
+    let page = browser.post("/b/media/deleted", &[("folder", "in/")]).await;
+    assert!(
+        page.text.contains("4 objects deleted so far") && page.text.contains("data-goes-on"),
+        "{}",
+        page.text
+    );
+    assert!(page.text.contains(r#"name="deleted" value="4""#), "{}", page.text);
+    let page = browser.post("/b/media/deleted", &[("folder", "in/"), ("deleted", "4")]).await;
+    assert_eq!(page.headers["location"], "/_stratum/console/b/media?deleted=5", "{}", page.text);
+}
+
+#[tokio::test]
+async fn what_can_not_be_deleted_is_told_and_keeps_nothing_behind_it() {
+    let browser = browser_of_a_folder(2_500, "b").await;
+    let page = browser.post("/b/media/deleted", &[("folder", "in/")]).await;
+    assert!(
+        page.text.contains("3 objects deleted so far") && page.text.contains("AccessDenied"),
+        "{}",
+        page.text
+    );
+    // It waits to be read, and goes on behind what is refused.
+    assert!(!page.text.contains("data-goes-on"), "{}", page.text);
+    assert!(page.text.contains(r#"name="from" value="in/b""#), "{}", page.text);
+    let rest = [("folder", "in/"), ("from", "in/b"), ("deleted", "3")];
+    let page = browser.post("/b/media/deleted", &rest).await;
+    assert_eq!(page.headers["location"], "/_stratum/console/b/media?deleted=4", "{}", page.text);
 }
 
 #[tokio::test]

@@ -64,13 +64,9 @@ pub async fn page(
     from: &Mark,
 ) -> Result<Rows, Trouble> {
     let rows = list(ask, bucket, of, within, from, MOST_ROWS).await?;
-    let size: usize = rows.rows.iter().map(Row::size).sum();
-    match size <= MOST_BYTES {
-        true => Ok(rows),
-        false => {
-            let fitting = (rows.rows.len() * MOST_BYTES / size).max(1);
-            list(ask, bucket, of, within, from, fitting).await
-        }
+    match fitting(&rows.rows) {
+        some if some < rows.rows.len() => list(ask, bucket, of, within, from, some).await,
+        _ => Ok(rows),
     }
 }
 
@@ -88,15 +84,43 @@ async fn list(
     }
 }
 
+/// How many of these rows fit into a page, taken in the order of their keys, in which a page is cut. At least one.
+fn fitting(rows: &[Row]) -> usize {
+    let mut rows: Vec<&Row> = rows.iter().collect();
+    rows.sort_by(|one, other| one.key().cmp(other.key()));
+    let ends = rows.iter().scan(0, |end, row| {
+        *end += row.size();
+        Some(*end)
+    });
+    ends.take_while(|end| *end <= MOST_BYTES).count().max(1)
+}
+
 impl Row {
-    /// How many bytes the row takes in a page, about.
-    fn size(&self) -> usize {
-        let key = match self {
+    fn key(&self) -> &str {
+        match self {
             Row::Folder(prefix) => prefix,
             Row::Object(found) => &found.key,
-        };
-        ROW_BYTES + key.len() + names::segment(key).len() + 3 * names::last(key).len()
+        }
     }
+
+    /// How many bytes the row takes in a page at most, about.
+    fn size(&self) -> usize {
+        let key = self.key();
+        ROW_BYTES + names::segment(key).len() + escaped_len(key) + 3 * escaped_len(names::last(key))
+    }
+}
+
+/// The length of a text as a page holds it, with characters that mean something in HTML escaped, and control characters
+/// shown by pictures.
+fn escaped_len(text: &str) -> usize {
+    let length = |byte| match byte {
+        b'"' => "&quot;".len(),
+        b'&' => "&amp;".len(),
+        b'<' | b'>' => "&lt;".len(),
+        0..=0x1f | 0x7f => "\u{2400}".len(),
+        _ => 1,
+    };
+    text.bytes().map(length).sum()
 }
 
 /// All folders and objects of a first page in `folder`.
@@ -104,8 +128,8 @@ pub async fn first(ask: &Ask<'_>, bucket: &str, folder: &str) -> Result<Rows, Tr
     objects(ask, bucket, (folder, ""), &Mark::default(), MOST_ROWS).await
 }
 
-/// Lists current objects and folders in `folder` whose names within it begin with `begins`. The object that stands for
-/// the folder itself is left out.
+/// Lists current objects and folders in `folder` whose names within it begin with `begins`. The empty object that
+/// stands for the folder itself is left out.
 async fn objects(
     ask: &Ask<'_>,
     bucket: &str,
@@ -128,7 +152,7 @@ async fn objects(
         class: object.storage_class,
         version: None,
     });
-    let objects = found.filter(|found| found.key != folder).map(Row::Object);
+    let objects = found.filter(|found| found.key != folder || found.size > 0).map(Row::Object);
     let next = list.is_truncated.then_some(Mark { key: list.next_continuation_token, ..Mark::default() });
     Ok(Rows { rows: folders.chain(objects).collect(), next })
 }
@@ -152,7 +176,7 @@ async fn versions(
     let (mut page, mut next, mut goes_on) = (Rows::default(), Mark::default(), false);
     for entry in list.entries {
         match entry {
-            VersionEntry::Version(version) if decoded(&version.key) == folder => {}
+            VersionEntry::Version(version) if version.size == 0 && decoded(&version.key) == folder => {}
             VersionEntry::Version(version) => page.rows.push(version_row(version, false)),
             VersionEntry::DeleteMarker(version) => page.rows.push(version_row(version, true)),
             VersionEntry::CommonPrefixes(prefix) => page.rows.push(folder_row(&prefix)),
