@@ -1,4 +1,5 @@
-// The script of every page: choosing all rows of a table, and copying a text. Both can be done by hand without it.
+// The script of every page: choosing all rows of a table, going on with what takes longer, and copying a text. All of it
+// can be done by hand without it.
 "use strict";
 
 for (const table of document.querySelectorAll("table.objects")) {
@@ -24,6 +25,14 @@ for (const table of document.querySelectorAll("table.objects")) {
     });
     table.addEventListener("change", count);
     count();
+}
+
+// What takes longer than a request goes on with the next one.
+for (const form of document.querySelectorAll("form[data-goes-on]")) {
+    const act = form.querySelector("button");
+    act.disabled = true;
+    act.textContent = "Going on...";
+    form.submit();
 }
 
 for (const text of document.querySelectorAll("[data-copy]")) {

@@ -8,7 +8,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use stratum_cipher::DataKey;
 use stratum_console::{Answering, Door, Holder, Holds, Key, Link, SessionKeeper, Via, Who};
 use tower_service::Service;

@@ -9,6 +9,7 @@ use crate::frame::{Part, Tone, notice, token};
 use crate::names;
 use crate::pages::browser::{Done, visible};
 use crate::pages::documents;
+use crate::pages::listing::Mark;
 use crate::shown::{count, counted};
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown, to};
@@ -17,8 +18,8 @@ use maud::{Markup, html};
 
 /// How many objects are deleted by one request.
 const KEYS_A_REQUEST: usize = 1_000;
-/// For how long one form deletes, in milliseconds. Then the page says how far it is.
-const MILLIS_A_FORM: u64 = 10_000;
+/// For how long one request deletes, in milliseconds. Then the page says how far it is, and the next one goes on.
+const MILLIS_A_REQUEST: u64 = 4_000;
 /// How many names are shown at most.
 const SHOWN_NAMES: usize = 20;
 
@@ -31,6 +32,8 @@ struct Chosen {
     folders: Vec<String>,
     /// Whether all versions of what is in the folders go, and not only what is current.
     with_versions: bool,
+    /// Where the first folder is gone on with: what could not be deleted lies before it.
+    from: Mark,
 }
 
 impl Chosen {
@@ -42,6 +45,7 @@ impl Chosen {
             objects: keys.chain(versions).collect(),
             folders: fields.all("folder").map(str::to_owned).collect(),
             with_versions: fields.has("with-versions"),
+            from: Mark { key: fields.get("from").into(), version: fields.get("from-version").into() },
         }
     }
 
@@ -61,6 +65,10 @@ impl Chosen {
         html! {
             @for folder in &self.folders { input type="hidden" name="folder" value=(folder); }
             @if self.with_versions { input type="hidden" name="with-versions" value="yes"; }
+            @if !self.from.key.is_empty() {
+                input type="hidden" name="from" value=(self.from.key);
+                input type="hidden" name="from-version" value=(self.from.version);
+            }
             @for (key, version) in &self.objects {
                 @if version.is_empty() { input type="hidden" name="key" value=(key); }
                 @else { input type="hidden" name="version" value={ (version) "|" (key) }; }
@@ -88,7 +96,7 @@ pub async fn ask_first(visit: Visit, fields: Fields) -> Page {
     let meaning = if_allowed(asked)?.map(|versioning| meaning(&versioning.status, &chosen));
     let mut within = Vec::new();
     for folder in &chosen.folders {
-        let found = Within::of(&visit, folder, chosen.with_versions).await?;
+        let found = Within::of(&visit, folder, chosen.with_versions, &Mark::default()).await?;
         let more = if found.goes_on { "more than " } else { "" };
         let what = if chosen.with_versions { "version" } else { "object" };
         within.push(format!("{}: {more}{}", named(folder), counted(found.objects.len() as u64, what)));
@@ -145,18 +153,21 @@ fn named(folder: &str) -> String {
     if folder.is_empty() { "The whole bucket".into() } else { visible(folder) }
 }
 
-/// The first objects under a prefix, or versions of objects, each by its key and the id of its version.
+/// Objects under a prefix, or versions of objects, each by its key and the id of its version.
 struct Within {
     objects: Vec<(String, String)>,
     goes_on: bool,
 }
 
 impl Within {
-    async fn of(visit: &Visit, prefix: &str, with_versions: bool) -> Result<Within, Trouble> {
-        let asked =
-            |query| visit.ask().bucket(Method::GET, &visit.bucket).query(query).with([("prefix", prefix)]);
+    /// The first ones after `from`.
+    async fn of(visit: &Visit, prefix: &str, with_versions: bool, from: &Mark) -> Result<Within, Trouble> {
+        let asked = visit.ask().bucket(Method::GET, &visit.bucket);
+        let (key, version) = (from.key.as_str(), from.version.as_str());
         if with_versions {
-            let list: VersionList = asked("versions&encoding-type=url").xml().await?;
+            let asked = asked.query("versions&encoding-type=url");
+            let of = [("prefix", prefix), ("key-marker", key), ("version-id-marker", version)];
+            let list: VersionList = asked.with(of).xml().await?;
             let mut within = Within { objects: Vec::new(), goes_on: false };
             for entry in list.entries {
                 match entry {
@@ -169,64 +180,92 @@ impl Within {
             }
             return Ok(within);
         }
-        let list: ObjectList = asked("list-type=2&encoding-type=url").xml().await?;
+        let asked = asked.query("list-type=2&encoding-type=url");
+        let list: ObjectList = asked.with([("prefix", prefix), ("start-after", key)]).xml().await?;
         let objects = list.contents.iter().map(|object| (decoded(&object.key), String::new()));
         Ok(Within { objects: objects.collect(), goes_on: list.is_truncated })
     }
+
+    /// Where the objects after these begin.
+    fn end(&self) -> Option<Mark> {
+        self.objects.last().map(|(key, version)| Mark { key: key.clone(), version: version.clone() })
+    }
 }
 
-/// `POST /b/{bucket}/deleted`
-pub async fn delete(visit: Visit, fields: Fields) -> Page {
-    let (chosen, back) = (Chosen::of(&fields), back(&visit, &fields));
-    let mut refused = Vec::new();
-    let mut deleted = 0;
-    for some in chosen.objects.chunks(KEYS_A_REQUEST) {
-        refused.extend(delete_some(&visit, some).await?);
-        deleted += some.len();
+/// What came of a deletion: of this request, and with `deleted` of those before it.
+struct Outcome {
+    deleted: u64,
+    refused: Vec<NotDeleted>,
+}
+
+impl Outcome {
+    /// Deletes these objects, and says whether all are gone.
+    async fn delete(&mut self, visit: &Visit, objects: &[(String, String)]) -> Result<bool, Trouble> {
+        let refused = delete_some(visit, objects).await?;
+        self.deleted += objects.len().saturating_sub(refused.len()) as u64;
+        let are_gone = refused.is_empty();
+        self.refused.extend(refused);
+        Ok(are_gone)
     }
-    let mut left = Chosen { with_versions: chosen.with_versions, ..Chosen::default() };
-    let ends = visit.monotonic().saturating_add(MILLIS_A_FORM);
-    for folder in &chosen.folders {
-        loop {
-            let within = Within::of(&visit, folder, chosen.with_versions).await?;
-            let refused_here = delete_some(&visit, &within.objects).await?;
-            deleted += within.objects.len();
-            // If nothing of a page could be deleted, the same page would come again and again.
-            let goes_on = within.goes_on && refused_here.len() < within.objects.len();
-            refused.extend(refused_here);
-            if !goes_on {
-                break;
+}
+
+/// `POST /b/{bucket}/deleted`: deletes for as long as a request may take, and hands the rest on to the next one.
+pub async fn delete(visit: Visit, fields: Fields) -> Page {
+    let (mut left, back) = (Chosen::of(&fields), back(&visit, &fields));
+    let mut outcome =
+        Outcome { deleted: fields.get("deleted").parse().unwrap_or_default(), refused: Vec::new() };
+    for some in std::mem::take(&mut left.objects).chunks(KEYS_A_REQUEST) {
+        outcome.delete(&visit, some).await?;
+    }
+    let ends = visit.monotonic().saturating_add(MILLIS_A_REQUEST);
+    while let Some(folder) = left.folders.first() {
+        let within = Within::of(&visit, folder, left.with_versions, &left.from).await?;
+        let are_gone = outcome.delete(&visit, &within.objects).await?;
+        match within.end() {
+            Some(end) if within.goes_on => {
+                // What can't be deleted would come again and again.
+                if !are_gone {
+                    left.from = end;
+                }
             }
-            if visit.monotonic() >= ends || !refused.is_empty() {
-                left.folders.push(folder.clone());
-                break;
+            _ => {
+                left.folders.remove(0);
+                left.from = Mark::default();
             }
         }
+        if visit.monotonic() >= ends {
+            break;
+        }
     }
-    deleted -= refused.len().min(deleted);
-    if refused.is_empty() && left.is_none() {
-        return to(&Done::Deleted(deleted as u64).at(&back));
+    match outcome.refused.is_empty() && left.is_none() {
+        true => to(&Done::Deleted(outcome.deleted).at(&back)),
+        false => shown(visit.frame().page(Part::Buckets, "Deleted", report(&visit, &outcome, &left, &back))),
     }
-    let done = format!("{} deleted", counted(deleted as u64, "object"));
-    let content = html! {
+}
+
+/// What was deleted so far, and the form that goes on. A script sends it, unless there is something to read first.
+fn report(visit: &Visit, outcome: &Outcome, left: &Chosen, back: &str) -> Markup {
+    let goes_on_by_itself = outcome.refused.is_empty();
+    html! {
         div.narrow {
-            h1 { (done) }
-            @if !refused.is_empty() { (not_deleted(&refused)) }
-            @if !left.is_none() {
+            h1 { (counted(outcome.deleted, "object")) " deleted" @if !left.is_none() { " so far" } }
+            @if !outcome.refused.is_empty() { (not_deleted(&outcome.refused)) }
+            @if left.is_none() { p { a.button href=(back) { "Back" } } }
+            @else {
                 p { "There is more in " (left.names().map(named).collect::<Vec<_>>().join(", ")) "." }
-                form method="post" action=(names::of_bucket(&visit.bucket, "/deleted")) {
+                form method="post" action=(names::of_bucket(&visit.bucket, "/deleted")) data-goes-on[goes_on_by_itself] {
                     (token(&visit.session))
                     (left.fields())
+                    input type="hidden" name="deleted" value=(outcome.deleted);
                     input type="hidden" name="back" value=(back);
                     div.actions {
                         button.danger type="submit" { "Go on" }
                         a.button href=(back) { "Stop here" }
                     }
                 }
-            } @else { p { a.button href=(back) { "Back" } } }
+            }
         }
-    };
-    shown(visit.frame().page(Part::Buckets, "Deleted", content))
+    }
 }
 
 fn not_deleted(refused: &[NotDeleted]) -> Markup {
