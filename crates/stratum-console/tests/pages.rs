@@ -1180,6 +1180,36 @@ async fn the_tier_map_tells_what_each_prefix_costs() {
 }
 
 #[tokio::test]
+async fn the_tier_map_counts_nothing_that_a_walk_has_counted() {
+    let held = |count: u64| serde_json::json!({"objects": {"hot": count, "warm": 0, "cold": 0}, "bytes": {"hot": count << 20, "warm": 0, "cold": 0}});
+    let browser = Browser::of(move |asked| {
+        let report = |count: u64, beside: serde_json::Value| {
+            serde_json::json!({"as_of": 5, "held": held(count), "month_cost": 1.0, "month_cost_in_hot": 1.0, "month": null, "beside": beside, "after": null})
+        };
+        match asked {
+            // What is under the folder has grown since the walk, of which the whole bucket's figures are.
+            asked if asked.contains("prefix=big") => {
+                let beside = serde_json::json!({"held": held(9), "month_cost": 1.0});
+                Response::new(Body::from(report(9, beside).to_string()))
+            }
+            asked if asked.contains("/tier/report") => {
+                let beside = serde_json::json!({"held": held(2), "month_cost": 0.25});
+                Response::new(Body::from(report(7, beside).to_string()))
+            }
+            _ => xml("<ListBucketResult><Contents><Key>a</Key></Contents><CommonPrefixes><Prefix>big%2F</Prefix></CommonPrefixes></ListBucketResult>".into()),
+        }
+    })
+    .await;
+    (browser.asked)();
+    let page = browser.get("/b/media/tiers").await;
+    for words in [">2 objects</a>", ">2.0 MiB</td>", ">9.0 MiB</td>", ">$0.25</td>"] {
+        assert!(page.text.contains(words), "{words}: {}", page.text);
+    }
+    let asked = (browser.asked)();
+    assert_eq!(asked.iter().filter(|asked| asked.contains("quick=true")).count(), 2, "{asked:?}");
+}
+
+#[tokio::test]
 async fn a_form_of_a_session_that_ended_says_what_it_does() {
     let browser = Browser::of(|_| Response::new(Body::empty())).await;
     let fields = url::form_urlencoded::Serializer::new(String::new())

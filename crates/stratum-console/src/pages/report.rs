@@ -15,7 +15,16 @@ pub struct Report {
     pub month_cost: f64,
     pub month_cost_in_hot: f64,
     pub month: Option<Month>,
+    /// What of it lies beside the folders of the prefix, where a walk has counted that.
+    pub beside: Option<Beside>,
     pub after: Option<String>,
+}
+
+#[derive(Deserialize, Default, Debug, Clone, Copy)]
+#[serde(default)]
+pub struct Beside {
+    pub held: Held,
+    pub month_cost: f64,
 }
 
 #[derive(Deserialize, Default, Debug, Clone, Copy)]
@@ -80,7 +89,8 @@ pub async fn report(ask: &Ask<'_>, bucket: &str) -> Result<Report, Trouble> {
     ask.operator(Method::GET, "/tier/report").with([("bucket", bucket)]).json().await
 }
 
-/// What the last walk found under a prefix, if that is kept. Otherwise objects are counted, a page from `after` on.
+/// What the last walk found under a prefix or in the whole bucket, if that is kept. Otherwise objects are counted, a page
+/// from `after` on.
 pub async fn page_under(ask: &Ask<'_>, bucket: &str, prefix: &str, after: &str) -> Result<Report, Trouble> {
     let asked = ask.operator(Method::GET, "/tier/report");
     asked.with([("bucket", bucket), ("prefix", prefix), ("after", after), ("quick", "true")]).json().await

@@ -1,8 +1,8 @@
 //! The tier map of a bucket: each prefix is a surface as large as what lies under it, or as what that costs, striped in
 //! the colours of its tiers; and what tiering saves.
 //!
-//! The figures of a whole bucket are those of the last walk. The objects under a prefix are counted for the page, but
-//! no more of them than a page has time for.
+//! The figures of a whole bucket, and of prefixes under which much lies, are those of the last walk. The objects under
+//! others are counted for the page, but no more of them than a page has time for.
 
 mod treemap;
 
@@ -11,7 +11,7 @@ use crate::frame::{Part, Tone, laid_out, notice, shares, tier};
 use crate::names;
 use crate::pages::browser::{Place, Tab, head, shown_name, visible};
 use crate::pages::listing::{self, Row};
-use crate::pages::report::{Held, Month, PerTier, Report, page_under, report};
+use crate::pages::report::{Beside, Held, Month, PerTier, Report, page_under, report};
 use crate::shown::{bytes, count, counted, dollars, moment, percent};
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, shown};
@@ -148,7 +148,9 @@ async fn pieces(visit: &Visit, prefix: &str, area: Area, millis: u64) -> Result<
             }
         }
     }
-    let mut is_all = list.next.is_none() && counted.iter().all(Counting::is_all);
+    // Of what is counted in part nobody can say what is beside it.
+    let is_all_counted = counted.iter().all(Counting::is_all);
+    let mut is_all = list.next.is_none() && is_all_counted;
     let files = has_files.then(|| counted.remove(0));
     let folder = |one: &Counting| {
         let (name, address) =
@@ -156,11 +158,15 @@ async fn pieces(visit: &Visit, prefix: &str, area: Area, millis: u64) -> Result<
         one.piece(name, address)
     };
     let mut pieces: Vec<Piece> = counted.iter().map(folder).collect();
-    // Of what is counted in part nobody can say what is beside it.
-    if let Some(mut files) = files.filter(|_| counted.iter().all(Counting::is_all)) {
-        for piece in &pieces {
-            files.held = without(files.held, piece.held);
-            files.month = (files.month - piece.month).max(0.0);
+    if let Some(mut files) = files.filter(|files| files.beside.is_some() || is_all_counted) {
+        match files.beside {
+            Some(Beside { held, month_cost }) => (files.held, files.month) = (held, month_cost),
+            None => {
+                for piece in &pieces {
+                    files.held = without(files.held, piece.held);
+                    files.month = (files.month - piece.month).max(0.0);
+                }
+            }
         }
         let place = Place { bucket: &visit.bucket, folder: prefix, begins: "", versions: false };
         pieces.push(
@@ -188,6 +194,7 @@ struct Counting {
     prefix: String,
     held: Held,
     month: f64,
+    beside: Option<Beside>,
     next: Next,
 }
 
@@ -201,7 +208,7 @@ enum Next {
 
 impl Counting {
     fn new(prefix: String) -> Counting {
-        Counting { prefix, held: Held::default(), month: 0.0, next: Next::Begin }
+        Counting { prefix, held: Held::default(), month: 0.0, beside: None, next: Next::Begin }
     }
 
     fn is_all(&self) -> bool {
@@ -215,11 +222,9 @@ impl Counting {
             Next::After(after) => after.as_str(),
             Next::Nowhere => return Ok(()),
         };
-        let page = match self.prefix.is_empty() && after.is_empty() {
-            true => report(&visit.ask(), &visit.bucket).await?,
-            false => page_under(&visit.ask(), &visit.bucket, &self.prefix, after).await?,
-        };
+        let page = page_under(&visit.ask(), &visit.bucket, &self.prefix, after).await?;
         self.held.add(&page.held);
+        self.beside = page.beside;
         self.month += page.month_cost;
         self.next = page.after.map_or(Next::Nowhere, Next::After);
         Ok(())
