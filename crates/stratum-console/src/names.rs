@@ -62,6 +62,21 @@ pub fn parent(key: &str) -> &str {
     whole.rfind('/').and_then(|at| key.get(..=at)).unwrap_or_default()
 }
 
+/// To how many of the folders that a key lies in a page links. A key may lie in five hundred, and each link is as long
+/// as the key until there.
+const LINKED_FOLDERS: usize = 8;
+
+/// The innermost folders that a key lies in, each as a prefix with its slash; and whether there are others above them.
+pub fn folders(key: &str) -> (Vec<&str>, bool) {
+    let above = parent(key);
+    let mut folders: Vec<&str> =
+        above.rmatch_indices('/').filter_map(|(at, _)| above.get(..=at)).take(LINKED_FOLDERS + 1).collect();
+    let are_cut = folders.len() > LINKED_FOLDERS;
+    folders.truncate(LINKED_FOLDERS);
+    folders.reverse();
+    (folders, are_cut)
+}
+
 /// The address, if a browser that is led to it asks for `below` or for something below that. It would take `.` and `..`
 /// out of a path, also encoded ones, and so come to any object at this origin.
 pub fn ours<'a>(address: &'a str, below: &str) -> Option<&'a str> {
@@ -138,6 +153,11 @@ mod tests {
         ] {
             assert_eq!((last(key), parent(key)), (last_part, above), "{key}");
         }
+        assert_eq!(folders("a/b/c"), (vec!["a/", "a/b/"], false));
+        assert_eq!((folders("a/b/"), folders("a")), ((vec!["a/"], false), (vec![], false)));
+        let deep = "a/".repeat(20);
+        let (some, are_cut) = folders(&deep);
+        assert_eq!((some.len(), some.last().copied(), are_cut), (LINKED_FOLDERS, deep.get(..38), true));
         assert!(has_steps("a/../b") && has_steps(".") && !has_steps("a/..b/c.."));
     }
 }

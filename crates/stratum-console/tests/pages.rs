@@ -554,6 +554,28 @@ async fn a_name_that_is_searched_for_is_found_and_only_the_folder_itself_is_left
 }
 
 #[tokio::test]
+async fn pages_within_many_folders_link_to_some_of_them() {
+    let deep = "%C3%A4/".repeat(340);
+    let key = deep.replace('/', "%2F");
+    let browser = Browser::of(move |asked| match asked.split("max-keys=").nth(1) {
+        _ if asked.starts_with("HEAD") => Response::new(Body::empty()),
+        Some(most) if asked.contains("?versions") => {
+            let most: usize = most.split(['&', ' ']).next().unwrap().parse().unwrap();
+            let version = |id| format!("<Version><Key>{key}k</Key><VersionId>{id:032}</VersionId></Version>");
+            let versions: String = (0..most).map(version).collect();
+            xml(format!("<ListVersionsResult><IsTruncated>true</IsTruncated>{versions}</ListVersionsResult>"))
+        }
+        _ => xml("<ListBucketResult/>".into()),
+    })
+    .await;
+    for path in [format!("/b/media?prefix={deep}"), format!("/b/media/object?key={deep}k")] {
+        let page = browser.get(&path).await;
+        assert!(page.status == StatusCode::OK && page.text.len() < 100_000, "{} bytes", page.text.len());
+        assert!(page.text.contains("..."), "{}", page.text);
+    }
+}
+
+#[tokio::test]
 async fn an_object_that_holds_something_is_listed_though_its_name_is_that_of_a_folder() {
     let browser = Browser::of(|asked| match asked {
         asked if asked.contains("list-type") => {

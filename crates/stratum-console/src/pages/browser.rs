@@ -144,22 +144,18 @@ impl Done {
 
 /// Links to the folders that the listed one lies in.
 fn path(place: &Place<'_>) -> Markup {
-    let mut ends: Vec<usize> = place.folder.match_indices('/').map(|(at, _)| at + 1).collect();
-    let here = ends.pop();
-    let folder =
-        |end: usize| Place { folder: place.folder.get(..end).unwrap_or_default(), begins: "", ..*place };
-    if here.is_none() {
+    let folder = |prefix| Place { folder: prefix, begins: "", ..*place };
+    if place.folder.is_empty() {
         return html! { span {} };
     }
+    let (above, are_cut) = names::folders(place.folder);
     html! {
         nav.path aria-label="Folders" {
             ol {
-                li {
-                    @if here.is_some() { a href=(folder(0).address(None)) { (place.bucket) } }
-                    @else { span aria-current="page" { (place.bucket) } }
-                }
-                @for end in ends { li { a href=(folder(end).address(None)) { (shown_name(folder(end).folder)) } } }
-                @if here.is_some() { li { span aria-current="page" { (shown_name(place.folder)) } } }
+                li { a href=(folder("").address(None)) { (place.bucket) } }
+                @if are_cut { li { "..." } }
+                @for prefix in above { li { a href=(folder(prefix).address(None)) { (shown_name(prefix)) } } }
+                li { span aria-current="page" { (shown_name(place.folder)) } }
             }
         }
     }

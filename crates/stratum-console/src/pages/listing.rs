@@ -112,7 +112,7 @@ impl Row {
 
 /// The length of a text as a page holds it, with characters that mean something in HTML escaped, and control characters
 /// shown by pictures.
-fn escaped_len(text: &str) -> usize {
+pub fn escaped_len(text: &str) -> usize {
     let length = |byte| match byte {
         b'"' => "&quot;".len(),
         b'&' => "&amp;".len(),

@@ -167,11 +167,11 @@ pub fn way_to(bucket: &str, key: &str) -> Vec<(String, String)> {
         ("Buckets".to_owned(), crate::HOME.to_owned()),
         (bucket.to_owned(), names::of_bucket(bucket, "")),
     ];
-    let above = names::parent(key);
-    for (at, _) in above.match_indices('/') {
-        let folder = above.get(..=at).unwrap_or_default();
+    let (folders, are_cut) = names::folders(key);
+    for (at, folder) in folders.into_iter().enumerate() {
         let place = Place { bucket, folder, begins: "", versions: false };
-        way.push((shown_name(folder), place.address(None)));
+        let cut = if are_cut && at == 0 { ".../" } else { "" };
+        way.push((format!("{cut}{}", shown_name(folder)), place.address(None)));
     }
     way
 }

@@ -4,14 +4,25 @@ use crate::ask::{VersionEntry, VersionList, VersionOf, decoded};
 use crate::form::Fields;
 use crate::frame::{Tone, badge, token};
 use crate::names;
+use crate::pages::listing::escaped_len;
 use crate::shown::{bytes, time};
 use crate::trouble::Trouble;
 use crate::visit::{Page, Visit, to};
 use http::Method;
 use maud::{Markup, html};
 
-/// How many versions a page shows.
-const PAGE_ENTRIES: &str = "50";
+/// How many versions a page shows at most.
+const MOST_ROWS: usize = 50;
+/// How many bytes their rows may take about. The key stands in each of them several times.
+const MOST_BYTES: usize = 30_000;
+/// What a row takes beside the key, about.
+const ROW_BYTES: usize = 900;
+
+/// How many versions of a key a page shows.
+fn rows_of(key: &str) -> usize {
+    let row = ROW_BYTES + 3 * names::segment(key).len() + 2 * escaped_len(key);
+    (MOST_BYTES / row).clamp(1, MOST_ROWS)
+}
 
 /// A version of the object, or a delete marker.
 pub struct Kept {
@@ -22,7 +33,8 @@ pub struct Kept {
 /// The newest versions, and whether there are more.
 pub async fn of(visit: &Visit, key: &str) -> Result<(Vec<Kept>, bool), Trouble> {
     let asked = visit.ask().bucket(Method::GET, &visit.bucket).query("versions&encoding-type=url");
-    let list: VersionList = asked.with([("prefix", key), ("max-keys", PAGE_ENTRIES)]).xml().await?;
+    let most = rows_of(key).to_string();
+    let list: VersionList = asked.with([("prefix", key), ("max-keys", most.as_str())]).xml().await?;
     let mut goes_on = false;
     let mut kept = Vec::new();
     for entry in list.entries {
@@ -59,7 +71,7 @@ pub fn table(visit: &Visit, key: &str, kept: &[Kept], goes_on: bool, shown: &str
             }
             tbody { @for version in kept { (line(visit, key, version, shown)) } }
         }
-        @if goes_on { p.muted { "There are more; the newest " (PAGE_ENTRIES) " are shown." } }
+        @if goes_on { p.muted { "There are more; the newest " (kept.len()) " are shown." } }
     }
 }
 
