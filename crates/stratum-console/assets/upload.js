@@ -46,7 +46,8 @@
     const words = document.createElement("p");
     words.setAttribute("role", "status");
     const stop = button("Cancel all", () => jobs.forEach((job) => job.cancel()));
-    summary.append(words, stop);
+    const again = button("Try all again", () => jobs.filter((job) => job.mayRetry()).forEach((job) => job.retry()));
+    summary.append(words, again, stop);
     const list = document.createElement("ul");
     transfers.append(summary, list);
     place.append(transfers);
@@ -180,14 +181,21 @@
             next();
         }
 
+        // Once the session has ended no attempt helps. What was sent of a file stands until it is chosen again.
+        mayRetry() {
+            return this.state === "failed" && this.status !== 401;
+        }
+
         draw(problem) {
+            // Of many files those that fail get a row, too.
+            if (!this.bar && this.state === "failed" && list.children.length < 2 * SHOWN) this.show();
             if (!this.bar) return;
             this.bar.value = this.state === "done" ? this.bar.max : this.sent;
             const words = { waits: "waits", done: "done", cancelled: "cancelled", goes: `${Math.floor(this.sent / this.bar.max * 100)} %` };
             this.told.textContent = problem || words[this.state] || this.state;
             this.row.classList.toggle("failed", this.state === "failed");
             this.end.hidden = !["waits", "goes"].includes(this.state);
-            this.again.hidden = this.state !== "failed";
+            this.again.hidden = !this.mayRetry();
         }
 
         count(number, bytes) {
@@ -206,6 +214,7 @@
                 this.draw();
             } catch (problem) {
                 this.state = problem instanceof Cancelled || this.control.signal.aborted ? "cancelled" : "failed";
+                this.status = problem.status;
                 this.draw(this.state === "failed" ? problem.message : undefined);
             }
             tell();
@@ -314,6 +323,8 @@
         const open = of("waits") + of("goes");
         const failed = of("failed");
         words.textContent = `${of("done")} of ${jobs.length} files, ${inWords(sent)} of ${inWords(all)}` + (open ? pace(sent, all) : "") + (failed ? `; ${failed} failed` : "");
+        words.classList.toggle("problem", failed > 0);
+        again.hidden = open > 0 || jobs.filter((job) => job.mayRetry()).length < 2;
         stop.hidden = open === 0;
         if (open === 0 && of("done") > 0 && failed === 0 && !leaving) {
             leaving = true;
