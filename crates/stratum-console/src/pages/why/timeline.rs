@@ -222,7 +222,7 @@ pub fn habits(used: &Use) -> Markup {
     let weekday = |at: usize| WEEKDAYS.get(at).copied().unwrap_or_default().to_owned();
     let hours: Vec<(String, f64)> =
         used.hours.iter().enumerate().map(|(at, share)| (hour(at), *share)).collect();
-    let days: Vec<(String, f64)> =
+    let weekdays: Vec<(String, f64)> =
         used.weekdays.iter().enumerate().map(|(at, share)| (weekday(at), *share)).collect();
     html! {
         table.rates {
@@ -240,13 +240,13 @@ pub fn habits(used: &Use) -> Markup {
         }
         @if used.spikes { p { "It is being read far more often than usual just now." } }
         (shares("Hours of the day, UTC", &hours, |at| (at % 6 == 0).then(|| format!("{at} h"))))
-        (shares("Days of the week", &days, |at| Some(weekday(at).chars().take(2).collect())))
+        (shares("Days of the week", &weekdays, |at| Some(weekday(at).chars().take(2).collect())))
         details {
             summary { "Shares of its reads as a table" }
             table {
                 thead { tr { th scope="col" { "When" } th.number scope="col" { "Share" } } }
                 tbody {
-                    @for (name, share) in hours.iter().chain(&days).filter(|(_, share)| *share > 0.0) {
+                    @for (name, share) in hours.iter().chain(&weekdays).filter(|(_, share)| *share > 0.0) {
                         tr { th scope="row" { (name) } td.number { (percent(*share, 1.0)) } }
                     }
                 }
