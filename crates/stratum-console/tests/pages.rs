@@ -242,7 +242,7 @@ fn tags(mut text: &str) -> Vec<(&str, Vec<(&str, &str)>)> {
 /// Asserts that no name became markup: every tag is of a kind that the pages write, and no attribute holds a script
 /// or leads elsewhere.
 fn assert_tame(page: &Page, what: &str) {
-    const OURS: [&str; 61] = [
+    const OURS: [&str; 60] = [
         "a",
         "audio",
         "body",
@@ -261,7 +261,6 @@ fn assert_tame(page: &Page, what: &str) {
         "form",
         "h1",
         "h2",
-        "h3",
         "head",
         "header",
         "html",
@@ -935,7 +934,7 @@ async fn a_form_changes_one_rule_and_leaves_the_others_as_they_are_written() {
     })
     .await;
     let page = browser.get("/b/media/settings/lifecycle").await;
-    assert!(page.text.contains("Deleted 3 days since it was written."), "{}", page.text);
+    assert!(page.text.contains("Deleted 3 days after it was written."), "{}", page.text);
     assert_tame(&page, "lifecycle");
     let put = async |fields: &[(&str, &str)]| {
         (browser.asked)();

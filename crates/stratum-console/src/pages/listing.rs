@@ -123,9 +123,9 @@ pub fn escaped_len(text: &str) -> usize {
     text.bytes().map(length).sum()
 }
 
-/// All folders and objects of a first page in `folder`.
+/// The first folders and objects in `folder`: as many as S3 lists at once.
 pub async fn first(ask: &Ask<'_>, bucket: &str, folder: &str) -> Result<Rows, Trouble> {
-    objects(ask, bucket, (folder, ""), &Mark::default(), MOST_ROWS).await
+    objects(ask, bucket, (folder, ""), &Mark::default(), 1_000).await
 }
 
 /// Lists current objects and folders in `folder` whose names within it begin with `begins`. The empty object that

@@ -148,11 +148,11 @@ fn moves(tiers: &Tiers) -> String {
     };
     let walk = tiers.deciding.last_walk.as_ref().map(|walk| {
         let waiting = walk.put_off.saturating_add(walk.waiting_for_room);
-        let begun = format!(
-            "the last look at {} began {}",
-            counted(walk.objects, "object"),
-            counted(walk.decided, "move")
-        );
+        let begun = match walk.decided {
+            0 => "no move".to_owned(),
+            moves => counted(moves, "move"),
+        };
+        let begun = format!("the last look at {} began {begun}", counted(walk.objects, "object"));
         if waiting > 0 { format!("{begun}, and {} wait", count(waiting)) } else { begun }
     });
     let waits = tiers.moving.waiting.iter().map(|(tier, why)| format!("{tier} takes nothing: {why}"));

@@ -77,7 +77,7 @@ pub fn shown(visit: &Visit, filled: &Filled<'_>) -> Markup {
             } } }
         } } }
         @if rules.iter().any(Option::is_none) { (unread()) }
-        h3 { "Add a rule" }
+        h2 { "Add a rule" }
         (form(visit, html! {
             div.pair {
                 (text_field("id", "Name", "Nothing for one that is made up.", &text("id")))
@@ -122,26 +122,26 @@ impl Rule {
     fn done(&self) -> Vec<String> {
         let mut done = Vec::new();
         for moved in &self.transition {
-            done.push(format!("To {} {}.", moved.class(), moved.told("since it was written")));
+            done.push(format!("To {} {}.", moved.class(), moved.told("after it was written")));
         }
         if let Some(expiration) = &self.expiration {
             done.push(match expiration.expired_object_delete_marker {
                 Some(true) => "A delete marker goes with the last version.".into(),
-                _ => format!("Deleted {}.", expiration.told("since it was written")),
+                _ => format!("Deleted {}.", expiration.told("after it was written")),
             });
         }
         for moved in &self.noncurrent_version_transition {
             done.push(format!(
                 "Older versions to {} {}.",
                 moved.class(),
-                moved.told("since a newer one came")
+                moved.told("after a newer one came")
             ));
         }
         if let Some(expiration) = &self.noncurrent_version_expiration {
-            done.push(format!("Older versions deleted {}.", expiration.told("since a newer one came")));
+            done.push(format!("Older versions deleted {}.", expiration.told("after a newer one came")));
         }
         if let Some(abortion) = &self.abort_incomplete_multipart_upload {
-            done.push(format!("Uploads aborted {}.", abortion.told("since they began")));
+            done.push(format!("Uploads aborted {}.", abortion.told("after they began")));
         }
         done
     }
@@ -152,10 +152,10 @@ impl When {
         self.storage_class.as_deref().unwrap_or_default()
     }
 
-    fn told(&self, since: &str) -> String {
+    fn told(&self, after: &str) -> String {
         let days = self.days.or(self.noncurrent_days).or(self.days_after_initiation);
         let when = match (days, &self.date) {
-            (Some(days), _) => format!("{} {since}", counted(days, "day")),
+            (Some(days), _) => format!("{} {after}", counted(days, "day")),
             (None, Some(date)) => return format!("on {}", time(date)),
             (None, None) => return String::new(),
         };
@@ -225,9 +225,9 @@ mod tests {
         assert_eq!(
             rule.done(),
             [
-                "To GLACIER 3 days since it was written.",
+                "To GLACIER 3 days after it was written.",
                 "Deleted on 2026-12-01 00:00.",
-                "Older versions deleted 1 day since a newer one came, but the newest 2 older versions.",
+                "Older versions deleted 1 day after a newer one came, but the newest 2 older versions.",
             ]
         );
         let rule = read(
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!((read.id.as_str(), read.objects().as_str()), ("<a>", "names that begin with x&y"));
         assert_eq!(
             read.done(),
-            ["Deleted 30 days since it was written.", "Uploads aborted 7 days since they began."]
+            ["Deleted 30 days after it was written.", "Uploads aborted 7 days after they began."]
         );
         for wrong in ["id=a", "expire=soon", "move=3&class=OTHER"] {
             assert!(rule(&Fields::parse(wrong.as_bytes())).is_err(), "{wrong}");

@@ -88,7 +88,7 @@ pub fn shown(visit: &Visit, filled: &Filled<'_>) -> Markup {
             } } }
         } } }
         @if rules.iter().any(Option::is_none) { (unread()) }
-        h3 { "Tell a webhook" }
+        h2 { "Tell a webhook" }
         (addition(visit, filled))
     }
 }
