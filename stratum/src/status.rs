@@ -435,7 +435,7 @@ mod tests {
         let expected = serde_json::json!({
             "available": false, "bytes": 7, "place": "", "rebuilds": 0, "last_pause_seconds": null,
             "state": "rebuilding", "why": "it broke", "for_seconds": 3, "step": "replays", "entry": 5, "of": 9,
-            "is_halted": false, "lost": [],
+            "is_halted": false, "lost": [], "ballast": "none",
         });
         assert_eq!(json, expected);
         let again: IndexStatus = serde_json::from_value(json).unwrap();

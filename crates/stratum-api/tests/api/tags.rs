@@ -73,7 +73,8 @@ async fn what_can_t_be_a_tag_changes_nothing() {
     ] {
         client.put("/bucket/a?tagging", wrong).await.refused(400, "InvalidTag");
     }
-    for wrong in ["", "<Tagging/>", "<Tagging><TagSet><Tag><Key>k</Key></Tag></TagSet></Tagging>"] {
+    client.put("/bucket/a?tagging", "").await.refused(400, "MissingRequestBodyError");
+    for wrong in ["<Tagging/>", "<Tagging><TagSet><Tag><Key>k</Key></Tag></TagSet></Tagging>"] {
         client.put("/bucket/a?tagging", wrong).await.refused(400, "MalformedXML");
     }
     assert_eq!(tags(&client, "/bucket/a?tagging").await, pairs(&[("k", "v")]));

@@ -188,9 +188,6 @@ async fn what_is_not_used_goes_down_and_comes_back_when_it_is_read() {
     tiers.read(1, 10, true);
     tiers.step().await;
     assert_eq!(tiers.told(1), (Tier::Hot, Some(TierReason::Spike)));
-    // It had been idle until it was read, a moment ago.
-    let back = tiers.record(1).attributes.tiering.last().copied().unwrap();
-    assert_eq!((back.basis.unwrap().from, back.basis.unwrap().idle / DAY), (Tier::Cold, 20));
     assert_eq!(tiers.told(2), (Tier::Cold, Some(TierReason::Model)));
     // What woke it was the reads: until then it had lain in cold for five days, and each read there costs 0.03 dollars
     // and a dearer request.
