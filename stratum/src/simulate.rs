@@ -218,7 +218,8 @@ mod tests {
             )
         );
         let prices = written(b"[hot]\nstorage_gb_month = -1\nretrieval_gb = 0\nget_1000 = 0\nput_1000 = 0\n");
-        assert!(read_prices(prices.path()).unwrap_err().contains("[hot] storage_gb_month: -1 is no price"));
+        let refused = read_prices(prices.path()).unwrap_err();
+        assert!(refused.contains("line 2") && refused.contains("storage_gb_month = -1"), "{refused}");
         assert!(csv(Path::new("/nowhere.csv")).unwrap_err().starts_with("/nowhere.csv: "));
     }
 

@@ -72,11 +72,12 @@ impl PostPolicy {
         }
         let mut length = 0..=u64::MAX;
         for condition in &self.conditions {
-            // A field that the form doesn't have has no value, not even an empty one: so does S3.
+            // A field that the form doesn't have has no value, not even an empty one. Ceph's suite wants a condition to
+            // hold of it that allows all values.
             let holds = match condition {
                 Condition::Equal { field: name, value } => field(name) == Some(value),
                 Condition::StartsWith { field: name, prefix } => {
-                    field(name).is_some_and(|value| value.starts_with(prefix))
+                    field(name).map_or(prefix.is_empty(), |value| value.starts_with(prefix))
                 }
                 Condition::Length(range) => {
                     length = *length.start().max(range.start())..=*length.end().min(range.end());
@@ -201,9 +202,12 @@ mod tests {
             assert_eq!(judge(conditions, &fields), Err(Code::AccessDenied), "{wrong:?}");
         }
         assert_eq!(judge(conditions, &fields[..2]), Err(Code::AccessDenied), "a field is missing");
-        for absent in ["[\"starts-with\", \"$x-amz-meta-a\", \"\"]", "[\"eq\", \"$x-amz-meta-a\", \"\"]"] {
+        for (absent, judged) in [
+            ("[\"starts-with\", \"$x-amz-meta-a\", \"\"]", Ok(0..=u64::MAX)),
+            ("[\"eq\", \"$x-amz-meta-a\", \"\"]", Err(Code::AccessDenied)),
+        ] {
             let conditions = format!("[{{\"bucket\": \"b\"}}, {absent}]");
-            assert_eq!(judge(&conditions, &[("bucket", "b")]), Err(Code::AccessDenied), "{absent}");
+            assert_eq!(judge(&conditions, &[("bucket", "b")]), judged, "{absent}");
             let empty = [("bucket", "b"), ("x-amz-meta-a", "")];
             assert_eq!(judge(&conditions, &empty), Ok(0..=u64::MAX), "{absent}");
         }

@@ -86,7 +86,11 @@ pub struct CompletedPart {
 impl CompleteMultipartUpload {
     /// Reads the request's body.
     pub fn read(body: &[u8]) -> Result<Self, Malformed> {
-        let root = read::document(body, "CompleteMultipartUpload")?;
+        let root = read::document(body, "CompleteMultipartUpload").map_err(|malformed| match malformed {
+            // SDKs send no document at all for a list without parts, and S3 calls that a list without parts.
+            Malformed::Missing => Malformed::WrongCount,
+            other => other,
+        })?;
         root.only(&["Part"])?;
         let parts = root.all("Part").map(CompletedPart::read).collect::<Result<Vec<_>, _>>()?;
         if parts.is_empty() || parts.len() > MAX_PARTS {
@@ -279,7 +283,7 @@ mod tests {
             let part = format!("<Part><PartNumber>{wrong}</PartNumber><ETag>a</ETag></Part>");
             assert_eq!(with(&part), Err(Malformed::WrongText), "{wrong}");
         }
-        assert_eq!(CompleteMultipartUpload::read(b""), Err(Malformed::Missing));
+        assert_eq!(CompleteMultipartUpload::read(b""), Err(Malformed::WrongCount));
     }
 
     #[test]
