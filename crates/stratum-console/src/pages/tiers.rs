@@ -24,6 +24,8 @@ const MOST_SURFACES: usize = 24;
 /// where somebody asks for the whole.
 const MILLIS_AT_ONCE: u64 = 50;
 const MILLIS_OF_PATIENCE: u64 = 5_000;
+/// How many of them are counted by a page each, however long that takes.
+const SURELY_COUNTED: usize = 16;
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 420.0;
 
@@ -130,7 +132,6 @@ fn switch(bucket: &str, prefix: &str, area: Area) -> Markup {
 
 /// The folders and objects directly under a prefix, counted as far as there is time, and whether all of them are.
 async fn pieces(visit: &Visit, prefix: &str, area: Area, millis: u64) -> Result<(Vec<Piece>, bool), Trouble> {
-    let ends = visit.monotonic().saturating_add(millis);
     let list = listing::first(&visit.ask(), &visit.bucket, prefix).await?;
     let has_files = list.rows.iter().any(|row| matches!(row, Row::Object(_)));
     let folders = list.rows.into_iter().filter_map(|row| match row {
@@ -140,7 +141,12 @@ async fn pieces(visit: &Visit, prefix: &str, area: Area, millis: u64) -> Result<
     // All that is under the prefix, without what is in the folders, are the objects beside them.
     let whole = has_files.then(|| Counting::new(prefix.to_owned()));
     let mut counted: Vec<Counting> = whole.into_iter().chain(folders).collect();
-    // A page of each in turn, so that a large one leaves time for the others.
+    // A page of each in turn, so that a large one leaves time for the others. The map of a few small folders is whole
+    // on a slow machine, too.
+    let ends = visit.monotonic().saturating_add(millis);
+    for one in counted.iter_mut().take(SURELY_COUNTED) {
+        one.go_on(visit).await?;
+    }
     while visit.monotonic() < ends && counted.iter().any(|one| !one.is_all()) {
         for one in counted.iter_mut().filter(|one| !one.is_all()) {
             if visit.monotonic() < ends {
