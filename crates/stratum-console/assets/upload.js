@@ -166,7 +166,7 @@
             this.end = button("Cancel", () => this.cancel());
             this.end.setAttribute("aria-label", `Cancel ${name.textContent}`);
             this.again = button("Try again", () => this.retry());
-            this.again.setAttribute("aria-label", `Try ${name.textContent} again`);
+            this.again.setAttribute("aria-label", `Try again: ${name.textContent}`);
             this.row = row;
             row.append(name, this.bar, this.told, this.end, this.again);
             list.append(row);

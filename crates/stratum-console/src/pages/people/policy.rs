@@ -231,7 +231,7 @@ async fn versions(visit: &Visit, arn: &str) -> Result<Vec<Version>, Trouble> {
 
 fn versions_table(visit: &Visit, policy: Policy<'_>, versions: &[Version]) -> Markup {
     html! {
-        table {
+        div.scroll tabindex="0" role="region" aria-label="Versions" { table {
             thead { tr { th scope="col" { "Version" } th scope="col" { "Made" } th scope="col" { span.hidden { "What can be done" } } } }
             tbody { @for version in versions {
                 @let of = [("version", version.version_id.as_str())];
@@ -244,7 +244,7 @@ fn versions_table(visit: &Visit, policy: Policy<'_>, versions: &[Version]) -> Ma
                     } }
                 }
             } }
-        }
+        } }
     }
 }
 
