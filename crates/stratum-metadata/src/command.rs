@@ -6,6 +6,7 @@
 
 mod outcome;
 mod unbounded;
+mod unnoticed;
 pub(crate) mod v1;
 
 pub use crate::keys::KeyRange;

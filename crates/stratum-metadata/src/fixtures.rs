@@ -142,6 +142,30 @@ fn what_was_written_before_boundaries_is_read() {
     }
 }
 
+/// Commands had no notice at first, at level 2, too, and what they made of buckets, deletions and volumes ended earlier.
+/// Servers of then wrote these commands and records.
+#[test]
+fn what_was_written_before_notices_is_read() {
+    let level = Level::SECOND;
+    let samples_of = |name: &str| match name.strip_prefix("record-") {
+        Some(record) => (record.to_owned(), records(level)),
+        None => (name.to_owned(), commands(level)),
+    };
+    for (name, bytes) in parsed(level, "before-notices") {
+        let (named, samples) = samples_of(&name);
+        let sample = samples.iter().find(|sample| sample.name == named).unwrap();
+        assert_ne!(bytes, sample.bytes, "{name}");
+        assert_eq!((sample.reads)(&bytes), Ok(true), "{name}");
+        // Of a command that is cut, or has something behind it, nothing is known.
+        if named == name {
+            let (cut, longer) = (&bytes[..bytes.len() - 1], [&bytes[..], &[0, 0]].concat());
+            for damaged in [cut, longer.as_slice()] {
+                assert!(!matches!((sample.reads)(damaged), Ok(true)), "{name}");
+            }
+        }
+    }
+}
+
 const LEVELS: [Level; 2] = [Level::FIRST, Level::SECOND];
 
 #[test]

@@ -9,7 +9,7 @@
 //! a change would follow whose account is made of other fields: if that can be read at all, it isn't about the account
 //! that the rest of the command is about.
 
-use super::{Command, IdentityChanges, IdentityWrite, Proposed};
+use super::{Command, IdentityChanges, IdentityWrite, Proposed, unnoticed};
 use crate::record::unbounded::IdentityRecord;
 use crate::record::{AccessKeyRecord, AccountName, DecodeError, IdentityKind, ManagedPolicyRecord, Notice};
 use serde::{Deserialize, Serialize};
@@ -33,11 +33,12 @@ enum Write {
     Policy { at: AccountName, record: Option<ManagedPolicyRecord> },
 }
 
-/// Reads the content of a journal entry of level 2, in today's form or in the earlier one.
+/// Reads the content of a journal entry of level 2, in today's form or in one of the earlier ones.
 pub(super) fn parse(bytes: &[u8]) -> Result<Proposed, DecodeError> {
     match postcard::take_from_bytes(bytes) {
         Ok((proposed, rest)) if is_todays(&proposed, rest) => Ok(proposed),
         parsed => earlier(bytes)
+            .or_else(|| unnoticed::parse(bytes))
             .ok_or(())
             .or_else(|()| parsed.map(|(proposed, _)| proposed))
             .map_err(DecodeError::Damaged),
@@ -48,6 +49,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Proposed, DecodeError> {
 fn is_todays(proposed: &Proposed, rest: &[u8]) -> bool {
     match &proposed.command {
         Command::ChangeIdentities(changes) => rest.is_empty() && changes.is_of_one_account(),
+        Command::DeleteBucket { .. } => rest.is_empty(),
         _ => true,
     }
 }

@@ -236,6 +236,17 @@ impl Migrate for stratum_storage::volume::VolumeRecord {
             live: self.live,
         })
     }
+
+    /// What holds the volume in the remote store came when level 2 already had stores. A record that ends before it has
+    /// none, and no record of today's form does.
+    fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+        postcard::from_bytes(bytes).or_else(|error| {
+            match postcard::take_from_bytes(&[bytes, &[0]].concat()) {
+                Ok((record, [])) => Ok(record),
+                _ => Err(DecodeError::Damaged(error)),
+            }
+        })
+    }
 }
 
 impl Migrate for v2::Owner {
