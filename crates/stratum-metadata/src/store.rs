@@ -193,6 +193,8 @@ struct Inner {
     provisional: AtomicBool,
     /// Held by who gives back what nobody names.
     reclaiming: Mutex<()>,
+    /// Held by who sets or removes a quota.
+    quotas: tokio::sync::Mutex<()>,
 }
 
 impl fmt::Debug for Metadata {
@@ -273,8 +275,14 @@ impl Metadata {
             volume_ids: highest.volume.into(),
             provisional: AtomicBool::new(false),
             reclaiming: Mutex::default(),
+            quotas: tokio::sync::Mutex::default(),
         };
         Ok(Metadata { inner: Arc::new(inner) })
+    }
+
+    /// The turn to set or remove a quota, after a look whether it is still to be done.
+    pub(crate) async fn quota_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.quotas.lock().await
     }
 
     /// Makes a command durable, applies it and returns its outcome. `bytes` are those that the command is the first

@@ -2,7 +2,9 @@
 //!
 //! `apply` keeps each count (`state/usage.rs`). The task proposes what the quotas need: the next page of a count or
 //! of a user's total that isn't complete, a count for each bucket of a user with a quota, and the end of counts that
-//! no quota needs any more.
+//! no quota needs any more. A count is begun and ended by the very command that sets and removes a bucket's quota, so
+//! whoever proposes that command looks first whether it is still right, and meanwhile nobody else proposes it
+//! (`Metadata::quota_turn`): a quota that an operator sets would be lost otherwise.
 
 use crate::command::{Command, Outcome, QuotaOf};
 use crate::keys::{self, Tag};
@@ -134,6 +136,21 @@ impl Counter {
         Counter { metadata, settled: Mutex::new(None) }
     }
 
+    /// Sets or removes a quota, as an operator asks for. A bucket that loses its own stays counted if its owner has one.
+    ///
+    /// # Errors
+    /// When the store can't be read or written, in words.
+    pub async fn change(&self, of: QuotaOf, quota: Option<Quota>) -> Result<Outcome, String> {
+        let _turn = self.metadata.quota_turn().await;
+        let quota = match &of {
+            QuotaOf::Bucket(bucket) if quota.is_none() && self.is_owner_bounded(*bucket)? => {
+                Some(Quota::default())
+            }
+            QuotaOf::Bucket(_) | QuotaOf::User(_) => quota,
+        };
+        self.propose(Command::SetQuota { of, quota }).await
+    }
+
     /// Counts what a quota bounds that was just set, so that it is exact as soon as whoever set it is told. What takes more
     /// than [`COMMANDS_AT_ONCE`] commands is left to the task.
     ///
@@ -153,16 +170,13 @@ impl Counter {
         let mut commands = 0;
         for bucket in buckets {
             while commands < COMMANDS_AT_ONCE {
-                let command = match self.metadata.local().usage(bucket).map_err(text)? {
+                let is_counted = match self.metadata.local().usage(bucket).map_err(text)? {
                     Some(usage) if usage.counted == Counted::All => break,
-                    Some(_) => Command::CountUsage { bucket },
-                    None if matches!(of, QuotaOf::User(_)) => {
-                        Command::SetQuota { of: QuotaOf::Bucket(bucket), quota: Some(Quota::default()) }
-                    }
-                    // The bucket is gone, or its quota is.
-                    None => break,
+                    Some(_) => is_done(&self.propose(Command::CountUsage { bucket }).await?),
+                    None => matches!(of, QuotaOf::User(_)) && self.begin_count(bucket).await?,
                 };
-                if let Outcome::Refused(_) = self.propose(command).await? {
+                // The bucket is gone, or its quota is.
+                if !is_counted {
                     break;
                 }
                 commands += 1;
@@ -206,7 +220,7 @@ impl Counter {
     }
 
     /// Begins the counts that are needed, and ends those of these buckets that aren't.
-    async fn settle(
+    pub(crate) async fn settle(
         &self,
         view: &ReadView,
         users: &BTreeMap<String, Quota>,
@@ -216,10 +230,7 @@ impl Counter {
             self.begin(view, owner).await?;
         }
         for bucket in unbounded {
-            let summary = view.bucket_summary(*bucket).map_err(text)?;
-            if summary.is_none_or(|bucket| !users.contains_key(&bucket.owner)) {
-                self.propose(Command::SetQuota { of: QuotaOf::Bucket(*bucket), quota: None }).await?;
-            }
+            self.end_count(*bucket).await?;
         }
         Ok(())
     }
@@ -231,8 +242,7 @@ impl Counter {
             let buckets = view.buckets_of(owner, "", &after, BUCKETS_A_LOOK).await.map_err(text)?;
             for bucket in &buckets {
                 if view.usage(bucket.id).map_err(text)?.is_none() {
-                    let (of, quota) = (QuotaOf::Bucket(bucket.id), Some(Quota::default()));
-                    self.propose(Command::SetQuota { of, quota }).await?;
+                    self.begin_count(bucket.id).await?;
                 }
             }
             match buckets.last().filter(|_| buckets.len() == BUCKETS_A_LOOK) {
@@ -240,6 +250,33 @@ impl Counter {
                 None => return Ok(()),
             }
         }
+    }
+
+    /// Begins the count of a bucket if it still has none. Returns whether it has one then.
+    async fn begin_count(&self, bucket: BucketId) -> Result<bool, String> {
+        let _turn = self.metadata.quota_turn().await;
+        if self.metadata.local().usage(bucket).map_err(text)?.is_some() {
+            return Ok(true);
+        }
+        let (of, quota) = (QuotaOf::Bucket(bucket), Some(Quota::default()));
+        Ok(is_done(&self.propose(Command::SetQuota { of, quota }).await?))
+    }
+
+    /// Ends the count of a bucket if still no quota needs it.
+    async fn end_count(&self, bucket: BucketId) -> Result<(), String> {
+        let _turn = self.metadata.quota_turn().await;
+        let usage = self.metadata.local().usage(bucket).map_err(text)?;
+        if usage.is_some_and(|usage| usage.quota.is_unbounded()) && !self.is_owner_bounded(bucket)? {
+            self.propose(Command::SetQuota { of: QuotaOf::Bucket(bucket), quota: None }).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a quota for all buckets together of a bucket's owner.
+    fn is_owner_bounded(&self, bucket: BucketId) -> Result<bool, String> {
+        let view = self.metadata.local();
+        let Some(bucket) = view.bucket_summary(bucket).map_err(text)? else { return Ok(false) };
+        Ok(view.user_quota(&bucket.owner).map_err(text)?.is_some())
     }
 
     async fn propose(&self, command: Command) -> Result<Outcome, String> {
@@ -266,6 +303,10 @@ impl Task for Counter {
             })
         })
     }
+}
+
+fn is_done(outcome: &Outcome) -> bool {
+    !matches!(outcome, Outcome::Refused(_))
 }
 
 fn text(error: impl std::fmt::Display) -> String {

@@ -3,11 +3,10 @@
 use super::{Operator, Refused};
 use axum::Json;
 use axum::extract::{Path, Query, State as Shared};
-use bytes::Bytes;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use stratum_metadata::command::{Command, Outcome, QuotaOf};
+use stratum_metadata::command::{Outcome, QuotaOf};
 use stratum_metadata::record::{Counted, Quota};
 use stratum_metadata::{Counter, QUOTAS_SINCE};
 
@@ -130,10 +129,11 @@ pub(super) async fn change(
         None => format!("{whose}: there is no quota"),
     };
     let is_set = quota.is_some();
-    match metadata.commit(Command::SetQuota { of: of.clone(), quota }, Bytes::new()).await {
+    let counter = Counter::new(metadata.clone());
+    match counter.change(of.clone(), quota).await {
         Ok(Outcome::Refused(refusal)) => Err(Refused(StatusCode::CONFLICT, refusal.to_string())),
         Ok(_) => {
-            if is_set && let Err(problem) = Counter::new(metadata.clone()).count_at_once(&of).await {
+            if is_set && let Err(problem) = counter.count_at_once(&of).await {
                 tracing::warn!(problem, "a quota was set, and what it bounds is counted only later");
             }
             tracing::info!(quota = said, "an operator changed a quota");

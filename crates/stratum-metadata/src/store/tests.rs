@@ -9,6 +9,7 @@ mod levels;
 mod lost;
 mod outage;
 mod panics;
+mod quotas;
 
 use super::*;
 use crate::command::{Condition, Deleted, Deletion, Match, Refusal, WriteCondition};
