@@ -215,7 +215,8 @@ impl Strays {
     fn is_named(&self, drive: &Drive, volume: VolumeId, path: &str) -> bool {
         let here = |on: DriveId, at: &str| on == drive.id() && at == path;
         let in_table = self.table.find(volume);
-        if in_table.is_some_and(|volume| volume.shards().any(|(_, file)| here(file.drive_id, &file.path))) {
+        // The files of a volume that came to the remote store wait for their readers, and are removed after that.
+        if in_table.is_some_and(|volume| volume.former_shards().any(|file| here(file.drive_id, &file.path))) {
             return true;
         }
         match self.table.log.volume(volume) {

@@ -90,7 +90,7 @@ impl Reclaimer {
         for due in self.unheld() {
             match due {
                 Due::Punch(freed) => tended.punched += self.punch(freed).await,
-                // A file that stays belongs to no record: it goes into quarantine in the end.
+                // A file that stays belongs to no record: after the next start it goes into quarantine.
                 Due::Files(volume) => drop(self.remove_files(volume.former_shards(), &volume).await),
                 // One that can't be recorded now doesn't keep the others waiting.
                 Due::Removal(volume) => match self.remove(&volume).await {

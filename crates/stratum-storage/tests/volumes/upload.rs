@@ -119,6 +119,31 @@ fn a_sealed_volume_goes_there_and_is_read_from_there() {
     });
 }
 
+/// The quarantine keeps for days what the spool needs, and who reads it may not have opened it yet.
+#[test]
+fn files_that_wait_for_their_readers_after_an_upload_are_not_put_aside() {
+    run(async {
+        let scene = Scene::new().await;
+        let (remote, strays) = (scene.server.volumes.table.remote().unwrap(), &scene.server.volumes.strays);
+        scene.uploader.hurry();
+        for _ in 0..4 {
+            scene.uploader.round(remote).await;
+            if scene.uploader.status().unwrap().uploaded > 0 {
+                break;
+            }
+            scene.server.volumes.tend().await.unwrap();
+        }
+        assert!(scene.uploader.status().unwrap().uploaded > 0 && scene.shard_files() > 0);
+        for now in 1..4 {
+            assert_eq!(strays.quarantine_unknown(now), []);
+        }
+        assert!(strays.find().is_empty());
+        scene.server.volumes.tend().await.unwrap();
+        assert_eq!((scene.shard_files(), strays.quarantined()), (0, vec![]));
+        scene.all_read_back().await;
+    });
+}
+
 #[test]
 fn a_body_of_a_mib_is_one_request_and_a_long_one_few() {
     run(async {
