@@ -79,21 +79,24 @@ impl Room {
         }
     }
 
-    /// Makes the ballast if it isn't there and the disk has plenty of room.
+    /// Makes the ballast if it isn't there and the disk has plenty of room. To be called while the disk of the home is
+    /// there: it would be made on the disk beneath otherwise. Blocks; whoever asks for the status meanwhile doesn't.
     pub(crate) fn keep(&self) {
+        let made = self.make();
         let mut now = self.now.lock();
-        match self.make() {
-            Ok(true) if *now != Ballast::Kept => {
-                if *now == Ballast::GivenUp {
-                    tracing::info!(path = %self.path.display(), "the disk of the index has room again, some of which is kept for it");
-                }
+        match made {
+            Ok(true) if *now == Ballast::GivenUp => {
+                tracing::info!(path = %self.path.display(), "the disk of the index has room again, some of which is kept for it");
                 *now = Ballast::Kept;
             }
-            Ok(true) => {}
+            Ok(true) => *now = Ballast::Kept,
             Ok(false) if *now == Ballast::Kept => *now = Ballast::None,
             Ok(false) => {}
             Err(error) => {
                 tracing::debug!(path = %self.path.display(), %error, "no room can be kept for the index");
+                if *now == Ballast::Kept {
+                    *now = Ballast::None;
+                }
             }
         }
     }

@@ -28,31 +28,29 @@ pub(crate) struct IndexDir {
 
 impl IndexDir {
     pub(crate) fn new(home: &Path, drives: Roster) -> IndexDir {
+        // The folders of drives are absolute, and a data folder may be named from where the server was started.
+        let home = std::path::absolute(home).unwrap_or_else(|_| home.to_owned());
         let has_drives = |folder: &&Path| drives.now().iter().any(|drive| lies_in(drive, folder));
         let shared = home.parent().and_then(Path::parent).filter(has_drives).map(Path::to_owned);
-        IndexDir { home: home.to_owned(), shared, drives }
+        IndexDir { home, shared, drives }
     }
 
     /// The places where a tree may lie now, the home first. Asks the drives, and blocks for as long as that takes.
     pub(crate) fn places(&self) -> Vec<PathBuf> {
-        let healthy = self.drives.healthy();
-        let away = healthy.iter().filter_map(|drive| Some(drive.io().folder()?.join(AWAY)));
+        // A disk may have gone a moment ago, which nobody has noticed: no tree is to be begun on the disk beneath.
+        let there: Vec<_> = self.drives.healthy().into_iter().filter(|drive| drive.check()).collect();
+        let away = there.iter().filter_map(|drive| Some(drive.io().folder()?.join(AWAY)));
         self.home_is_there().then(|| self.home.clone()).into_iter().chain(away).collect()
     }
 
-    /// Whether the disk of the home is there.
-    fn home_is_there(&self) -> bool {
+    /// Whether the disk of the home is there. Asks the drives, and blocks for as long as that takes.
+    pub(crate) fn home_is_there(&self) -> bool {
         self.shared.as_ref().is_none_or(|folder| {
             self.drives.now().iter().filter(|drive| lies_in(drive, folder)).any(|drive| {
                 drive.check();
                 drive.is_healthy()
             })
         })
-    }
-
-    /// Whether the open tree lies on a drive though its home is there.
-    pub(crate) fn could_go_home(&self) -> bool {
-        !self.is_home() && self.home_is_there()
     }
 
     /// The directories of the trees that count, the open one last. A `current` that makes no sense names none; the
@@ -268,13 +266,14 @@ mod tests {
         build(&index, &away);
         assert_eq!((index.current(), index.is_home()), (vec![away.join("2")], false));
         assert!(!home.exists(), "what failed there is never found again");
-        assert!(index.could_go_home());
+        assert!(index.home_is_there());
         // Nothing is made of a drive that has failed.
         drives[1].fail("pulled");
         assert_eq!((index.current(), index.is_home()), (Vec::new(), true));
         build(&index, &home);
         assert_eq!(index.current(), [home.join("1")]);
     }
+
     #[test]
     fn a_home_whose_disk_is_gone_gets_no_tree() {
         let dir = tempfile::tempdir().unwrap();
@@ -291,7 +290,31 @@ mod tests {
         drives[0].fail("unmounted");
         assert_eq!(index.places(), std::slice::from_ref(&away));
         build(&index, &away);
-        assert!(!index.is_home() && !index.could_go_home());
+        assert!(!index.is_home() && !index.home_is_there());
         drop(drives);
+    }
+
+    /// A data folder with its drive, in the working directory.
+    fn data_folder() -> (tempfile::TempDir, Arc<Drive>) {
+        let dir = tempfile::tempdir_in(".").unwrap();
+        let folder = std::path::absolute(dir.path()).unwrap();
+        let io = RealDrive::create(&folder.join("hot")).unwrap();
+        let drive = Drive::new(DriveId(1), Tier::Hot, 0, Arc::new(io), Threads::Caller, Arc::new(System));
+        (dir, Arc::new(drive))
+    }
+
+    #[test]
+    fn a_disk_that_went_unnoticed_gets_no_tree_where_its_folder_is_named_from_here() {
+        let (dir, drive) = data_folder();
+        let folder = std::path::absolute(dir.path()).unwrap();
+        let here = std::path::absolute(".").unwrap();
+        let home = folder.strip_prefix(&here).unwrap().join("meta/sled");
+        let index = IndexDir::new(&home, vec![drive.clone()].into());
+        assert_eq!(index.places(), [folder.join("meta/sled"), folder.join("hot/index")]);
+        // The folder of the mount point is still there.
+        fs::rename(folder.join("hot"), folder.join("unmounted")).unwrap();
+        fs::create_dir(folder.join("hot")).unwrap();
+        assert!(drive.is_healthy() && index.places().is_empty());
+        assert!(!drive.is_healthy());
     }
 }

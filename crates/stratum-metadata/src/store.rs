@@ -245,7 +245,7 @@ impl Metadata {
         };
         let room = Room::beside(&options.index, options.sizes.changes_bytes);
         let machine = match start::recover(&index, &sources) {
-            Err(error) if room.make_way() => {
+            Err(error) if index.home_is_there() && room.make_way() => {
                 tracing::warn!(%error, "the index could not be opened; trying again with the room that was kept for it");
                 start::recover(&index, &sources)?
             }

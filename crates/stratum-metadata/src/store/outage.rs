@@ -127,9 +127,11 @@ impl Metadata {
         let mut looked = inner.outage.looked.lock();
         if looked.is_none_or(|at| now.saturating_sub(at) >= HOMECOMING_INTERVAL) {
             *looked = Some(now);
-            inner.room.keep();
-            if inner.index.could_go_home() {
-                self.go_home();
+            if inner.index.home_is_there() {
+                inner.room.keep();
+                if !inner.index.is_home() {
+                    self.go_home();
+                }
             }
         }
     }
@@ -197,7 +199,9 @@ impl Metadata {
         // A thread that is applying a group finishes it; after that nothing is applied.
         let served = inner.committer.at_rest(|_| inner.machine.applied_index());
         stack::let_go(inner.machine.discard(), LETTING_GO_TIMEOUT);
-        inner.room.make_way();
+        if inner.index.home_is_there() {
+            inner.room.make_way();
+        }
         let note = |step| *inner.outage.step.lock() = Some(step);
         let mut sources = Sources {
             log: inner.log.as_ref(),

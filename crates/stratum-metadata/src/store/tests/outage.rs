@@ -382,3 +382,23 @@ async fn a_home_without_a_byte_left_is_served_from_the_room_that_was_kept_for_it
     is_whole(&metadata);
     faults::forget(&dir.path().join("sled"));
 }
+
+/// The folder of the home is still there when its disk is unmounted, and lies on the disk beneath then.
+#[tokio::test]
+async fn a_home_whose_disk_is_gone_gets_no_ballast() {
+    let (dir, log, clock) =
+        (tempfile::tempdir().unwrap(), MemoryLog::default(), Arc::new(Simulated::new(1_000, 1)));
+    let roster = drives(dir.path(), 1);
+    let home = dir.path().join("meta/sled");
+    let ballast = dir.path().join("meta/sled.ballast");
+    let sizes = Sizes { changes_bytes: 1 << 20, ..Sizes::default() };
+    let options = Options { index: home, drives: roster.clone(), copies: 1, sizes };
+    let metadata = Metadata::open(&options, Arc::new(log.clone()), clock.clone()).unwrap();
+    metadata.tend_index();
+    assert_eq!((metadata.index_status().ballast, ballast.exists()), (Ballast::Kept, true));
+    std::fs::remove_file(&ballast).unwrap();
+    roster.now()[0].fail("unmounted");
+    clock.advance(HOMECOMING);
+    metadata.tend_index();
+    assert!(!ballast.exists());
+}
