@@ -173,6 +173,7 @@ impl Tiers {
             .map_or(usual, |codec| *codec.get_ref())
         {
             CodecName::None => None,
+            CodecName::Lz4 => Some(Compression::Lz4),
             CodecName::Zstd => Some(Compression::Zstd(level)),
         };
         let slow = ZstdLevel::new(COLD_ZSTD_LEVEL).unwrap_or_default();

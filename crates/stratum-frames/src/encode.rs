@@ -113,12 +113,12 @@ impl Encoder {
     fn close_frame(&mut self, is_last: bool, stored: &mut Vec<Bytes>) -> Result<(), FrameError> {
         let compressed = self.compressor.as_mut().and_then(|compressor| compressor.compress(&self.pending));
         let (codec, mut frame) = match compressed {
-            Some(bytes) => {
+            Some((codec, bytes)) => {
                 self.form = Form::Frames;
                 let mut frame = Vec::with_capacity(bytes.len() + TAG_BYTES);
                 frame.extend_from_slice(bytes);
                 self.pending.clear();
-                (Codec::Zstd, frame)
+                (codec, frame)
             }
             // The plaintext itself becomes the frame, without a copy.
             None => {

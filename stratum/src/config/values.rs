@@ -19,6 +19,7 @@ const LEAST_BACKGROUND_BYTES: u64 = 64 << 10;
 #[serde(rename_all = "lowercase")]
 pub enum CodecName {
     None,
+    Lz4,
     Zstd,
 }
 

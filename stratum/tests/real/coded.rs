@@ -6,9 +6,19 @@ use crate::rescue::{copy, fetch, objects, rescue_with, store, whole};
 use crate::server::Server;
 
 #[test]
-fn coded_bodies_are_rescued_and_are_read_when_no_codec_is_configured() {
+fn bodies_coded_by_zstd_are_rescued_and_are_read_when_no_codec_is_configured() {
+    are_rescued_and_are_read_when_no_codec_is_configured("zstd");
+}
+
+#[test]
+fn bodies_coded_by_lz4_are_rescued_and_are_read_when_no_codec_is_configured() {
+    are_rescued_and_are_read_when_no_codec_is_configured("lz4");
+}
+
+fn are_rescued_and_are_read_when_no_codec_is_configured(codec: &str) {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("stratum.toml"), "[tiers.hot]\ncodec = \"zstd\"\n").unwrap();
+    std::fs::write(folder.path().join("stratum.toml"), format!("[tiers.hot]\ncodec = \"{codec}\"\n"))
+        .unwrap();
     let objects = objects();
     let mut server = Server::start_on(folder, &["data"]);
     store(&server, &objects);

@@ -60,8 +60,8 @@ impl Shelf {
             let (count, geometry) = dice.weighted(&SHAPES);
             let device = |number: usize| 1_000 * (tier as u64 + 1) + number as u64;
             let disk = |number| Disk::new(tier, number, device(number), power, Seat::Serving);
-            let level = [None, ZstdLevel::new(1), ZstdLevel::new(3)][dice.within(0..3) as usize];
-            let codec = level.map(Compression::Zstd);
+            let zstd = Some(Compression::Zstd(ZstdLevel::FASTEST));
+            let codec = [None, Some(Compression::Lz4), zstd][dice.within(0..3) as usize];
             Shelf { tier, geometry, disks: (0..count).map(disk).collect(), codec }
         };
         [Tier::Warm, Tier::Cold].map(shelf).into()

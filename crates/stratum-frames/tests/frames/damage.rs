@@ -1,34 +1,36 @@
 //! Whatever happens to stored bytes, what comes out is what went in, or an error.
 
-use crate::world::{FRAME, Stretch, decode, encode, frames, noise, plaintext, stretches};
+use crate::world::{COMPRESSIONS, FRAME, Stretch, decode, encode, frames_of, noise, plaintext, stretches};
 use proptest::prelude::*;
-use stratum_frames::Form;
+use stratum_frames::{Compression, Form};
 
-/// A body small enough to try every byte of, with a frame of each codec.
-fn body() -> (Vec<u8>, Vec<u8>) {
+/// A body small enough to try every byte of, with a coded frame and one that is stored as it is.
+fn body(compression: Compression) -> (Vec<u8>, Vec<u8>) {
     let plain = plaintext(&[Stretch::Pattern(FRAME), Stretch::Noise(70)]);
-    let stored = frames(&plain);
+    let stored = frames_of(compression, &plain);
     assert!(stored.len() < 2000);
     (plain, stored)
 }
 
 #[test]
 fn every_bit_of_every_byte() {
-    let (plain, stored) = body();
-    let length = plain.len() as u64;
-    for at in 0..stored.len() {
-        for bit in 0..8 {
-            let mut damaged = stored.clone();
-            damaged[at] ^= 1 << bit;
-            let read = decode(&damaged, length, 0..length, FRAME);
-            assert!(read.is_err(), "bit {bit} of byte {at}");
+    for compression in COMPRESSIONS {
+        let (plain, stored) = body(compression);
+        let length = plain.len() as u64;
+        for at in 0..stored.len() {
+            for bit in 0..8 {
+                let mut damaged = stored.clone();
+                damaged[at] ^= 1 << bit;
+                let read = decode(&damaged, length, 0..length, FRAME);
+                assert!(read.is_err(), "{compression:?}, bit {bit} of byte {at}");
+            }
         }
     }
 }
 
 #[test]
 fn every_shorter_and_longer_body() {
-    let (plain, stored) = body();
+    let (plain, stored) = body(Compression::default());
     let length = plain.len() as u64;
     for end in 0..stored.len() {
         assert!(decode(&stored[..end], length, 0..length, FRAME).is_err(), "{end} bytes");
@@ -43,7 +45,7 @@ fn every_shorter_and_longer_body() {
 /// Damage in a frame that a range doesn't touch doesn't matter to it.
 #[test]
 fn a_range_is_read_though_another_frame_is_damaged() {
-    let (plain, mut stored) = body();
+    let (plain, mut stored) = body(Compression::default());
     let length = plain.len() as u64;
     stored[10] ^= 1;
     assert!(decode(&stored, length, 5..6, FRAME).is_err());

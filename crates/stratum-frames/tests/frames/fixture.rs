@@ -1,11 +1,13 @@
 //! The bytes of version 1 stay what they are: a body that was written once is read for ever.
 //!
-//! `fixtures/v1/frames` is a body with a coded frame, and a short one that didn't shrink. What zstd writes may differ
-//! from one version of it to the next, and any of it can be read: if only the coded frame is written differently after
-//! zstd changed, that is no change of the format. To write it anew: run this file's ignored test.
+//! `fixtures/v1/frames` is a body with a frame coded by zstd, and a short one that didn't shrink; `fixtures/v1/lz4` is
+//! the same plaintext coded by lz4. What either writes may differ from one version of it to the next, and any of it can
+//! be read: if only the coded frame is written differently after a library changed, that is no change of the format. To
+//! write them anew: run this file's ignored test.
 
-use crate::world::{FRAME, Stretch, decode, frames, plaintext};
+use crate::world::{FRAME, Stretch, decode, frames_of, plaintext};
 use std::path::PathBuf;
+use stratum_frames::Compression;
 
 const NOISE: usize = 70;
 
@@ -13,26 +15,40 @@ fn plain() -> Vec<u8> {
     plaintext(&[Stretch::Pattern(FRAME), Stretch::Noise(NOISE)])
 }
 
-fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1/frames")
+/// Each fixture, the codec of its first frame, and how it was coded.
+fn fixtures() -> [(&'static str, u8, Compression); 2] {
+    [("lz4", 1, Compression::Lz4), ("frames", 2, Compression::default())]
+}
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/v1").join(name)
 }
 
 #[test]
-fn the_fixture_is_read() {
-    let (plain, stored) = (plain(), std::fs::read(path()).unwrap());
-    let length = plain.len() as u64;
-    assert!(decode(&stored, length, 0..length, 1000) == Ok(plain));
+fn the_fixtures_are_read() {
+    for (name, ..) in fixtures() {
+        let (plain, stored) = (plain(), std::fs::read(path(name)).unwrap());
+        let length = plain.len() as u64;
+        assert!(decode(&stored, length, 0..length, 1000) == Ok(plain), "{name}");
+    }
 }
 
 #[test]
 fn the_same_plaintext_gives_the_same_bytes() {
-    assert!(frames(&plain()) == std::fs::read(path()).unwrap());
+    for (name, _, compression) in fixtures() {
+        assert!(frames_of(compression, &plain()) == std::fs::read(path(name)).unwrap(), "{name}");
+    }
 }
 
 /// The page says these bytes.
 #[test]
 fn the_table_is_the_one_that_the_format_page_says() {
-    let stored = std::fs::read(path()).unwrap();
+    for (name, codec, _) in fixtures() {
+        is_as_the_format_page_says(codec, &std::fs::read(path(name)).unwrap());
+    }
+}
+
+fn is_as_the_format_page_says(codec: u8, stored: &[u8]) {
     let (bodies, table) = stored.split_at(stored.len() - 2 * 8 - 32);
     let (coded, as_it_is) = bodies.split_at(bodies.len() - NOISE);
     assert_eq!(as_it_is, &plain()[FRAME..]);
@@ -42,13 +58,15 @@ fn the_table_is_the_one_that_the_format_page_says() {
     };
     let trailer =
         [&b"STRMtbl\n"[..], &[1, 0, 0, 0, 2, 0, 0, 0, 70, 0, 4, 0, 0, 0, 0, 0, 0, 0, 4, 0]].concat();
-    let summed = [entry(2, coded), entry(0, as_it_is), trailer].concat();
+    let summed = [entry(codec, coded), entry(0, as_it_is), trailer].concat();
     assert_eq!(table[..summed.len()], summed);
     assert_eq!(table[summed.len()..], crc32c::crc32c(&summed).to_le_bytes());
 }
 
 #[test]
-#[ignore = "writes the fixture"]
-fn write_the_fixture() {
-    std::fs::write(path(), frames(&plain())).unwrap();
+#[ignore = "writes the fixtures"]
+fn write_the_fixtures() {
+    for (name, _, compression) in fixtures() {
+        std::fs::write(path(name), frames_of(compression, &plain())).unwrap();
+    }
 }

@@ -1,6 +1,6 @@
 //! What goes in comes out, whole and in ranges, whatever pieces it travels in.
 
-use crate::world::{FRAME, Stretch, decode, encode, frames, plaintext, stretches};
+use crate::world::{COMPRESSIONS, FRAME, Stretch, decode, encode, encode_so, frames, plaintext, stretches};
 use proptest::prelude::*;
 use std::sync::Arc;
 use stratum_frames::{Cipher, Decoder, Form, FrameError, Table};
@@ -14,10 +14,11 @@ proptest! {
         from in any::<prop::sample::Index>(),
         to in any::<prop::sample::Index>(),
         pieces in (1usize..300_000, 1usize..300_000),
+        compression in prop::sample::select(&COMPRESSIONS),
     ) {
         let plain = plaintext(&stretches);
         let length = plain.len() as u64;
-        let (form, stored) = encode(&plain, pieces.0);
+        let (form, stored) = encode_so(compression, &plain, pieces.0);
         if form == Form::Plaintext {
             prop_assert_eq!(stored, plain);
             return Ok(());

@@ -5,9 +5,14 @@ use proptest::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 use stratum_cipher::{DataKey, Salt};
-use stratum_frames::{Cipher, Coding, Compression, Decoder, Encoder, Form, FrameError, Seal, Table};
+use stratum_frames::{
+    Cipher, Coding, Compression, Decoder, Encoder, Form, FrameError, Seal, Table, ZstdLevel,
+};
 
 pub const FRAME: usize = stratum_frames::FRAME_BYTES;
+
+/// One of each codec.
+pub const COMPRESSIONS: [Compression; 2] = [Compression::Lz4, Compression::Zstd(ZstdLevel::FASTEST)];
 
 /// A piece of a plaintext.
 #[derive(Clone, Debug)]
@@ -64,7 +69,12 @@ pub fn encode_so(coding: impl Into<Coding>, plaintext: &[u8], piece: usize) -> (
 
 /// As [`encode`], of a plaintext that shrinks somewhere.
 pub fn frames(plaintext: &[u8]) -> Vec<u8> {
-    let (form, stored) = encode(plaintext, FRAME);
+    frames_of(Compression::default(), plaintext)
+}
+
+/// As [`frames`], coded otherwise.
+pub fn frames_of(compression: Compression, plaintext: &[u8]) -> Vec<u8> {
+    let (form, stored) = encode_so(compression, plaintext, FRAME);
     assert_eq!(form, Form::Frames);
     stored
 }
