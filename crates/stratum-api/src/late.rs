@@ -10,6 +10,7 @@
 //!
 //! Sources: Amazon S3 API Reference, CopyObject, UploadPartCopy and CompleteMultipartUpload.
 
+use crate::in_flight::InFlight;
 use crate::text::DECLARATION;
 use axum::body::Body;
 use bytes::{Buf, Bytes};
@@ -64,11 +65,13 @@ impl Late {
     }
 
     /// The answer that `work` comes to. If that takes longer than `patience`, and may be begun, it is an answer whose body waits for the rest
-    /// of the work. `head` writes the headers that all answers have into the head of that one.
+    /// of the work, which is done to its end whether or not that body is read. `head` writes the headers that all answers have
+    /// into the head of that one.
     pub async fn answer(
         self,
         work: impl Future<Output = Response<Body>> + Send + 'static,
         patience: Duration,
+        in_flight: InFlight,
         head: impl FnOnce(&mut HeaderMap),
     ) -> Response<Body> {
         let mut work: Working = Box::pin(work);
@@ -82,6 +85,8 @@ impl Late {
                 None => wait = wait.min(PAUSE),
             }
         };
+        // The body is dropped when the client leaves, and the work is not.
+        let work: Working = Box::pin(in_flight.finish(work));
         let mut answer = Response::new(Body::from_stream(stream::unfold(Telling::Begun(work), tell)));
         *answer.headers_mut() = headers;
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
@@ -132,6 +137,7 @@ async fn rest(document: Body) -> Bytes {
 mod tests {
     use super::*;
     use http::StatusCode;
+    use tokio::sync::watch;
 
     const PATIENCE: Duration = Duration::from_secs(20);
     const LONG: Duration = Duration::from_secs(3_600);
@@ -141,6 +147,24 @@ mod tests {
         let mut answer = Response::new(Body::from(format!("{DECLARATION}<{root}/>")));
         *answer.status_mut() = status;
         answer
+    }
+
+    fn nothing_stops() -> InFlight {
+        InFlight::new(watch::channel(false).1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_work_goes_on_when_the_begun_answer_is_dropped() {
+        let late = copy();
+        late.may_begin(|_| {});
+        let (done, told) = tokio::sync::oneshot::channel();
+        let work = async move {
+            let answer = after(LONG, StatusCode::OK, "CopyObjectResult").await;
+            let _ = done.send(());
+            answer
+        };
+        drop(late.answer(work, PATIENCE, nothing_stops(), |_| {}).await);
+        assert_eq!(told.await, Ok(()));
     }
 
     fn copy() -> Late {
@@ -164,8 +188,14 @@ mod tests {
     async fn an_answer_that_is_soon_there_is_itself() {
         let late = copy();
         late.may_begin(|_| {});
-        let answer =
-            late.answer(after(PATIENCE / 2, StatusCode::NOT_FOUND, "Error"), PATIENCE, |_| panic!()).await;
+        let answer = late
+            .answer(
+                after(PATIENCE / 2, StatusCode::NOT_FOUND, "Error"),
+                PATIENCE,
+                nothing_stops(),
+                |_| panic!(),
+            )
+            .await;
         assert_eq!(read(answer).await, (StatusCode::NOT_FOUND, document("Error"), 0));
     }
 
@@ -176,7 +206,7 @@ mod tests {
             late.may_begin(|out| drop(out.insert("x-own", HeaderValue::from_static("1"))));
             let began = tokio::time::Instant::now();
             let head = |out: &mut HeaderMap| drop(out.insert("x-all", HeaderValue::from_static("2")));
-            let answer = late.answer(after(LONG, status, root), PATIENCE, head).await;
+            let answer = late.answer(after(LONG, status, root), PATIENCE, nothing_stops(), head).await;
             assert!(began.elapsed() < LONG, "the head comes before the end");
             assert_eq!(answer.headers()["x-own"], "1");
             assert_eq!(answer.headers()["x-all"], "2");
@@ -194,7 +224,9 @@ mod tests {
             late.may_begin(|_| panic!());
             assert!(late.is_never());
         }
-        let answer = copy().answer(after(LONG, StatusCode::CONFLICT, "Error"), PATIENCE, |_| panic!()).await;
+        let answer = copy()
+            .answer(after(LONG, StatusCode::CONFLICT, "Error"), PATIENCE, nothing_stops(), |_| panic!())
+            .await;
         assert_eq!(answer.status(), StatusCode::CONFLICT, "nobody said that it may be begun");
     }
 }

@@ -39,6 +39,7 @@ pub mod fuzzing;
 mod headers;
 mod iam;
 mod identities;
+mod in_flight;
 mod kept;
 mod key;
 mod late;

@@ -24,6 +24,7 @@ use crate::channel::{Channel, Tls};
 use crate::connections::{Capacity, Connection, Phase};
 use crate::context::Store;
 use crate::error::{Code, S3Error};
+use crate::in_flight::InFlight;
 use crate::request_id::RequestIds;
 use crate::service;
 use admin::Admin;
@@ -32,6 +33,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use console::Console;
 use futures_util::FutureExt;
+use futures_util::future::Either;
 use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -223,10 +225,13 @@ impl Server {
         channel: Channel,
         mut stopped: watch::Receiver<bool>,
     ) -> Option<Left<S>> {
+        let waited_for = stopped.clone();
         let service = service_fn(|mut request: Request<Incoming>| {
             let (server, connection) = (self.clone(), connection.clone());
+            let in_flight = InFlight::new(waited_for.clone());
             channel.tell(request.extensions_mut());
-            async move { Ok::<_, Infallible>(server.respond(peer, connection, request).await) }
+            let answer = server.answer(peer, connection, request, in_flight);
+            async move { Ok::<_, Infallible>(answer.await) }
         });
         let mut serving = builder
             .timer(TokioTimer::new())
@@ -293,11 +298,27 @@ impl Server {
         }
     }
 
+    /// Answers a request. If it may change something, that is begun at once and done to its end, though the peer be
+    /// gone already.
+    fn answer(
+        self: Arc<Self>,
+        peer: SocketAddr,
+        connection: Arc<Connection>,
+        request: Request<Incoming>,
+        in_flight: InFlight,
+    ) -> impl Future<Output = Response<Answer>> {
+        let is_safe = request.method().is_safe();
+        let of_work = in_flight.clone();
+        let work = async move { self.respond(peer, connection, request, of_work).await };
+        if is_safe { Either::Left(work) } else { Either::Right(in_flight.finish(work)) }
+    }
+
     async fn respond(
         &self,
         peer: SocketAddr,
         connection: Arc<Connection>,
         mut request: Request<Incoming>,
+        in_flight: InFlight,
     ) -> Response<Answer> {
         connection.serves();
         let pause = heads::pause(&request).map(tokio::time::sleep);
@@ -316,7 +337,8 @@ impl Server {
             request.extensions_mut().insert(connection.clone());
             request.extensions_mut().insert(peer);
             let shares_origin = self.console.is_some() && !self.is_of_bucket(&request);
-            let mut response = service::respond(&self.store, self.ids.next(), request.map(Body::new)).await;
+            let id = self.ids.next();
+            let mut response = service::respond(&self.store, id, request.map(Body::new), in_flight).await;
             if shares_origin {
                 console::shut_out(response.headers_mut());
             }

@@ -19,6 +19,7 @@ use crate::cors::CrossOrigin;
 use crate::error::{BUCKET_REGION, Code, S3Error, S3Result};
 use crate::headers;
 use crate::iam;
+use crate::in_flight::InFlight;
 use crate::key::ObjectKey;
 use crate::late::Late;
 use crate::operation;
@@ -62,7 +63,12 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Answers one request to S3. It always gives an answer: an error is answered with its document. An answer that takes long
 /// may be begun before it is known.
-pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) -> Response<Body> {
+pub async fn respond(
+    store: &Arc<Store>,
+    id: RequestId,
+    request: Request<Body>,
+    in_flight: InFlight,
+) -> Response<Body> {
     let late = Late::of(&request);
     if late.is_never() {
         return answered(store, id, request, late).await;
@@ -82,7 +88,7 @@ pub async fn respond(store: &Arc<Store>, id: RequestId, request: Request<Body>) 
             out.insert(CONNECTION, HeaderValue::from_static("close"));
         }
     };
-    late.answer(work, patience, head).await
+    late.answer(work, patience, in_flight, head).await
 }
 
 /// Answers one request when its answer is known.
@@ -114,7 +120,7 @@ pub(crate) async fn answered(
     // next answer for a body without an end.
     let is_refused = result.is_err() || seen.error.is_some();
     let unasked = expects_continue && (is_refused || !has_body);
-    if is_refused && !expects_continue {
+    if is_refused && !expects_continue && is_coming(&leftover) {
         if let Some(connection) = &connection {
             connection.refuses();
         }
@@ -507,6 +513,11 @@ async fn hand_over(ctx: &Context, handler: Handler, subject: &Subject, incoming:
             Err(S3Error::new(Code::InternalError).because("the operation's handler is of another scope"))
         }
     }
+}
+
+/// Whether a request's body has not been read to its end.
+fn is_coming(leftover: &Leftover) -> bool {
+    leftover.lock().as_ref().is_some_and(|wire| !wire.is_end_stream())
 }
 
 /// Reads a bounded part of what a refused request is still sending. If more follows, hyper closes the connection.

@@ -2,7 +2,12 @@
 
 use crate::client::Client;
 use crate::rig::{Age, Choices, OTHER, ROOT};
+use aws_sigv4::http_request::SignableBody;
 use serde_json::Value;
+use std::collections::HashSet;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 async fn client() -> Client {
     let client = Client::with(Choices { age: Age::New, anonymous: false, ..Choices::default() }).await;
@@ -58,6 +63,51 @@ async fn changes_and_refusals_are_told_with_what_decided_them() {
     let [line] = told(&client).try_into().expect("a refusal");
     assert_eq!((&line["user"], &line["code"]), (&Value::Null, &"SignatureDoesNotMatch".into()));
     assert!(!line.to_string().contains("Signature="), "{line}");
+}
+
+/// Sends bytes on a new connection that is closed without waiting for an answer.
+async fn send_and_leave(client: &Client, bytes: &[u8]) {
+    let mut connection = TcpStream::connect(client.rig.address).await.unwrap();
+    connection.write_all(bytes).await.unwrap();
+}
+
+/// The audit's first `count` records, once they are there.
+async fn told_in_time(client: &Client, count: usize) -> Vec<Value> {
+    let mut lines = Vec::new();
+    for _ in 0..6_000 {
+        lines.append(&mut told(client));
+        if lines.len() >= count {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_told_though_its_client_leaves_before_the_answer() {
+    const CHANGES: usize = 20;
+    let client = client().await;
+    let rig = &client.rig;
+    for number in 0..CHANGES {
+        rig.signed(ROOT, "PUT", &format!("/bucket/{number}"), &[], b"x").await;
+    }
+    told_in_time(&client, CHANGES).await;
+    for number in 0..CHANGES {
+        let delete = rig.sign(ROOT, "DELETE", &format!("/bucket/{number}"), &[], SignableBody::Bytes(b""));
+        send_and_leave(&client, &delete).await;
+    }
+    let lines = told_in_time(&client, CHANGES).await;
+    let keys: HashSet<_> = lines.iter().map(|line| line["key"].to_string()).collect();
+    assert_eq!((lines.len(), keys.len()), (CHANGES, CHANGES));
+    assert!(lines.iter().all(|line| line["status"] == 204), "{lines:?}");
+
+    // A body that never comes whole ends its request, which is told as well.
+    let put = rig.sign(ROOT, "PUT", "/bucket/cut", &[], SignableBody::Bytes(b"the whole body"));
+    send_and_leave(&client, &[&put[..], b"the who"].concat()).await;
+    let [line] = told_in_time(&client, 1).await.try_into().expect("one line");
+    assert_eq!((&line["key"], &line["code"]), (&"cut".into(), &"IncompleteBody".into()), "{line}");
+    assert_eq!(rig.signed(ROOT, "GET", "/bucket/cut", &[], b"").await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
