@@ -7,10 +7,10 @@
 //! the endpoint.
 
 use super::connection::{Answer, Connection, Endpoint, Expected, Failure, NoEndpoint};
-use super::escape;
 use super::sign::{Credentials, Request, Signer, hash};
 use super::signing::Signing;
 use super::trust::TrustArgs;
+use super::{ENDPOINT_VARIABLES, escape};
 use crate::credentials::{CredentialsError, variable};
 use clap::Args;
 use std::io::{self, ErrorKind, PipeReader, Read, Write};
@@ -35,7 +35,7 @@ const PART_ATTEMPTS: usize = 3;
 pub struct S3Args {
     /// The endpoint of s3://BUCKET/KEY. The credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or from
     /// the profile of ~/.aws that AWS_PROFILE names; AWS_CA_BUNDLE names certificates to trust instead of the
-    /// machine's. [env: AWS_ENDPOINT_URL] [default: AWS]
+    /// machine's. [env: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL] [default: AWS]
     #[arg(long)]
     s3_endpoint: Option<String>,
     /// The region of that endpoint. [env: AWS_REGION, AWS_DEFAULT_REGION] [default: the profile's, or us-east-1]
@@ -84,7 +84,7 @@ impl Remote {
     pub fn new(args: &S3Args, bucket: &str, key: &str) -> Result<Remote, S3Error> {
         let credentials = Signing { region: args.s3_region.clone(), profile: None }.of_a_client()?;
         let region = &credentials.region;
-        let named = args.s3_endpoint.clone().or_else(|| variable("AWS_ENDPOINT_URL"));
+        let named = args.s3_endpoint.clone().or_else(|| ENDPOINT_VARIABLES.into_iter().find_map(variable));
         let url = named.unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
         let endpoint = Endpoint::parse(&url)?.trusting(TrustArgs::default().trust());
         let key: Vec<String> = key.split('/').map(escape).collect();

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -730,4 +730,40 @@ fn completions_and_man_pages_know_the_commands() {
         let text = fs::read_to_string(person.path("man1").join(page)).unwrap();
         assert!(text.contains(".SH NAME"), "{page}");
     }
+}
+
+/// An endpoint that answers one request after another with these documents; gives its URL.
+fn scripted(documents: &'static [&'static str]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for document in documents {
+            let (mut connection, _) = listener.accept().unwrap();
+            let head = BufReader::new(connection.try_clone().unwrap()).lines().map(Result::unwrap);
+            head.take_while(|line| !line.is_empty()).for_each(drop);
+            let length = document.len();
+            let answer =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{document}");
+            connection.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    endpoint
+}
+
+/// S3 may begin an answer with 200 before it knows how the operation ends.
+#[test]
+fn what_passes_is_tried_again_where_an_answer_with_200_tells_of_it() {
+    let person = Person::new();
+    let endpoint = scripted(&[
+        "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>",
+        "<ListBucketResult><Name>box</Name><Prefix></Prefix><KeyCount>1</KeyCount><MaxKeys>1000</MaxKeys>\
+         <IsTruncated>false</IsTruncated><Contents><Key>found</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>\
+         <ETag>&quot;0cc175b9c0f1b6a831c399e269772661&quot;</ETag><Size>1</Size><StorageClass>STANDARD</StorageClass>\
+         </Contents></ListBucketResult>",
+    ]);
+    let listed = person.does(&["ls", "s3://box/", "--endpoint", &endpoint]);
+    assert!(listed.contains("found"), "{listed}");
+    let endpoint = scripted(&["<Error><Code>NoSuchBucket</Code><Message>It is gone.</Message></Error>"]);
+    let told = person.fails(&["ls", "s3://box/", "--endpoint", &endpoint], 3);
+    assert!(told.contains("no such bucket"), "{told}");
 }

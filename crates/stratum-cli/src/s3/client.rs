@@ -179,35 +179,57 @@ impl Client {
         let payload = self.payload(&call.body).await?;
         let mut repeats = 0;
         loop {
-            let (error, wait) = match self.try_send(&call, payload.clone()).await {
+            match self.try_send(&call, payload.clone()).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            if repeats == MOST_REPEATS || !self.helps(&error) {
-                return Err(match error {
-                    S3Error::Refused(mut refusal) => {
-                        refusal.is_of_repeat = repeats > 0;
-                        S3Error::Refused(refusal)
-                    }
-                    error => error,
-                });
+                Err(failure) => self.wait_to_repeat(&mut repeats, failure).await?,
             }
-            // What the server asks for is the least: many clients that it asks for the same come back apart.
-            tokio::time::sleep(wait.unwrap_or_default() + pause(repeats)).await;
-            repeats += 1;
         }
     }
 
-    /// Sends a request and reads the document that answers it.
+    /// Sends a request and reads the document that answers it, until there is one or sending the request again doesn't
+    /// help.
     pub(super) async fn ask<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, S3Error> {
-        let Answer { headers, body } = self.send(call).await?;
-        let document = self.document(body).await?;
-        // A request that takes long is answered with status 200 at once, so an error may stand in the body.
-        if let Some(refusal) = documents::error_within(&document) {
-            let refusal = Refusal::of(&self.connection, StatusCode::OK, &headers, refusal, self.now());
-            return Err(Box::new(refusal).into());
+        let payload = self.payload(&call.body).await?;
+        let mut repeats = 0;
+        loop {
+            let failure = match self.try_send(&call, payload.clone()).await {
+                Ok(Answer { headers, body }) => {
+                    let document = self.document(body).await?;
+                    // A request that takes long is answered with status 200 at once, so an error may stand in the body.
+                    let Some(said) = documents::error_within(&document) else {
+                        return documents::read(&document).map_err(|problem| self.nonsense(problem));
+                    };
+                    let refusal = Refusal::of(&self.connection, StatusCode::OK, &headers, said, self.now());
+                    (Box::new(refusal).into(), None)
+                }
+                Err(failure) => failure,
+            };
+            self.wait_to_repeat(&mut repeats, failure).await?;
         }
-        documents::read(&document).map_err(|problem| self.nonsense(problem))
+    }
+
+    /// Waits until a request that failed may be sent again: for at least as long as the server asked for.
+    ///
+    /// # Errors
+    /// The request's own, where sending it again doesn't help.
+    async fn wait_to_repeat(
+        &self,
+        repeats: &mut u32,
+        (error, wait): (S3Error, Option<Duration>),
+    ) -> Result<(), S3Error> {
+        if *repeats == MOST_REPEATS || !self.helps(&error) {
+            return Err(match error {
+                S3Error::Refused(mut refusal) => {
+                    refusal.is_of_repeat = *repeats > 0;
+                    S3Error::Refused(refusal)
+                }
+                error => error,
+            });
+        }
+        // Many clients that the server asks for the same come back apart.
+        tokio::time::sleep(wait.unwrap_or_default() + pause(*repeats)).await;
+        *repeats += 1;
+        Ok(())
     }
 
     /// Sends a request whose answer has no body that matters.
