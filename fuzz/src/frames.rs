@@ -15,10 +15,10 @@ const TRAILER: usize = 32;
 /// If it is even, the stored bytes are read as they are. If it is odd, their checksums are made right first, so that
 /// the search gets past them. With its highest bit they are read as a sealed body, whose frames only the holder of
 /// the key can make. Whatever the table says, a body never gives more bytes than its length, and never fewer without
-/// an error. All bytes but the first are also coded as plaintext, and must be decoded again.
+/// an error. All bytes but the first are also coded as plaintext, by either codec, and must be decoded again.
 pub fn frames(bytes: &[u8]) {
     let Some(([what], rest)) = bytes.split_first_chunk() else { return };
-    comes_back(rest, usize::from(*what));
+    comes_back(rest, *what);
     let Some((length, stored)) = rest.split_first_chunk() else { return };
     let (length, mut stored) = (u64::from_le_bytes(*length), stored.to_vec());
     let cipher = if what & 0x80 == 0 { Cipher::None } else { Cipher::Aes256Gcm };
@@ -39,9 +39,11 @@ fn key() -> DataKey {
     DataKey::new([7; 32])
 }
 
-fn comes_back(plaintext: &[u8], piece: usize) {
-    let seal = (piece % 4 >= 2).then(|| Seal::new(&key(), Salt([9; 32])));
-    let coding = Coding { compression: Some(Compression::default()), seal };
+fn comes_back(plaintext: &[u8], what: u8) {
+    let piece = usize::from(what);
+    let seal = (what % 4 >= 2).then(|| Seal::new(&key(), Salt([9; 32])));
+    let compression = if what % 8 >= 4 { Compression::Lz4 } else { Compression::default() };
+    let coding = Coding { compression: Some(compression), seal };
     let mut encoder = Encoder::new(coding).expect("memory");
     let mut stored = Vec::new();
     for piece in plaintext.chunks(piece.max(1)) {

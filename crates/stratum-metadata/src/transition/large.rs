@@ -193,7 +193,7 @@ impl Transitions {
             Foreseen::HardlyShrinks => return Ok(None),
         }
         let sample = first.slice(..first.len().min(FRAME_BYTES));
-        Ok(self.priority().spawn(move || shrinks(&sample)).await?.then_some(codec))
+        Ok(self.priority().spawn(move || shrinks(&sample, codec)).await?.then_some(codec))
     }
 
     /// The digest of what a body reads as.
