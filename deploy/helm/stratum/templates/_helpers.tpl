@@ -12,6 +12,11 @@
 {{- end }}
 {{- end }}
 
+{{/* The name within the cluster that the certificate must have. */}}
+{{- define "stratum.tlsName" -}}
+{{ include "stratum.fullname" . }}.{{ .Release.Namespace }}.svc
+{{- end }}
+
 {{- define "stratum.selector" -}}
 app.kubernetes.io/name: {{ include "stratum.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
